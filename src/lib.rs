@@ -1,0 +1,77 @@
+//! Linux inotify from PID 1 to a service: a core without libc, allocation or panics.
+//!
+//! | floor | module | needs | what it does |
+//! |---|---|---|---|
+//! | 0 | [`flags`], [`event`], [`decode`], [`encode`] | nothing | bits, events, and bytes to events and back |
+//! | 1 | [`ring`], [`moves`] | nothing | keep events; join the halves of renames |
+//! | 2 | `sys` | Linux | the raw system calls, and [`Errno`]; all the `unsafe` there is |
+//! | 3 | [`inotify`] | Linux | the owner of one inotify descriptor |
+//!
+//! Each floor uses those below it only. Without the default feature `std`, floors 0 and 1 build for
+//! any target, and floors 2 and 3 for Linux without a libc.
+//!
+//! ```
+//! # #[cfg(all(target_os = "linux", not(miri)))] {
+//! use tinotify::{InitFlags, Inotify, RECORD_SIZE, WatchMask};
+//!
+//! let inotify = Inotify::init(InitFlags::NONBLOCK)?;
+//! inotify.add_watch(c"/tmp", WatchMask::CREATE | WatchMask::DELETE)?;
+//!
+//! let mut buffer = [0; 16 * RECORD_SIZE];
+//! match inotify.read(&mut buffer) {
+//!     Ok(events) => for event in events {
+//!         println!("{}", event?);
+//!     },
+//!     Err(error) if error.is_would_block() => println!("nothing yet"),
+//!     Err(error) => return Err(error.into()),
+//! }
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![no_std]
+#![deny(unsafe_code)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod decode;
+pub mod encode;
+pub mod event;
+pub mod flags;
+pub mod moves;
+pub mod ring;
+
+#[cfg(target_os = "linux")]
+pub mod inotify;
+#[cfg(target_os = "linux")]
+mod sys;
+
+pub use decode::{DecodeError, DecodeErrorKind, Events, StrictEvents};
+pub use encode::EncodeError;
+pub use event::{
+    Escaped, Event, EventBuf, EventKind, MAX_RECORD_SIZE, NameTooLong, RECORD_SIZE, Wd,
+};
+pub use flags::{EventMask, InitFlags, MaskError, ParseFlagsError, WatchMask};
+pub use moves::{Move, Moves};
+pub use ring::{EventRing, ExtendError};
+
+#[cfg(target_os = "linux")]
+pub use inotify::{Error, FillError, Inotify};
+#[cfg(target_os = "linux")]
+pub use sys::{Errno, Fd};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,340 @@
+//! The raw system calls, and the only `unsafe` in this crate.
+//!
+//! Each function here is one system call (`poll` may be two on 32-bit kernels before 5.1), wrapped so
+//! that no caller can break memory safety through it.
+
+#![allow(unsafe_code)]
+
+use core::ffi::{CStr, c_int, c_short};
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::time::Duration;
+
+use syscalls::{Sysno, syscall1, syscall2, syscall3, syscall5};
+
+use crate::event::Wd;
+use crate::flags::{InitFlags, WatchMask};
+
+/// An error number of the kernel (errno(3)).
+///
+/// Prints as `ENOSPC (No space left on device)`; what that means for a call, and what helps, is in
+/// [`Error`](crate::Error). Names and numbers are those of most architectures; mips and sparc number
+/// some in their own way.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Errno(syscalls::Errno);
+
+macro_rules! errnos {
+    ($($name:ident: $what:literal,)*) => {
+        impl Errno {
+            $(#[doc = $what] pub const $name: Self = Self(syscalls::Errno::$name);)*
+        }
+    };
+}
+
+errnos! {
+    EACCES: "No permission to read the path, or to search a directory on the way.",
+    EAGAIN: "Nothing is queued, and the descriptor does not block.",
+    EBADF: "Not an open descriptor.",
+    EEXIST: "The inode is watched already, and the mask said `MASK_CREATE`.",
+    EFAULT: "An address outside of the process.",
+    EINTR: "A signal handler ran first.",
+    EINVAL: "An argument that makes no sense to the call.",
+    ELOOP: "Too many symbolic links on the way.",
+    EMFILE: "A limit of this user or process is reached.",
+    ENAMETOOLONG: "A path or a name that is too long.",
+    ENFILE: "The limit of open files of the whole system is reached.",
+    ENODEV: "No such device.",
+    ENOENT: "No such file or directory.",
+    ENOMEM: "The kernel has no memory left.",
+    ENOSPC: "The limit of watches is reached.",
+    ENOSYS: "The kernel has no such system call.",
+    ENOTDIR: "Not a directory.",
+    ENOTTY: "The descriptor is not of a kind that knows the request.",
+    EPERM: "Not permitted, often by a seccomp filter.",
+}
+
+impl Errno {
+    /// The error of that number.
+    #[must_use]
+    pub fn from_raw(raw: i32) -> Self {
+        Self(syscalls::Errno::new(raw))
+    }
+
+    /// The number, which is positive.
+    #[must_use]
+    pub fn as_raw(self) -> i32 {
+        self.0.into_raw()
+    }
+
+    /// The name, such as `"ENOSPC"`; `None` if it has none.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        self.0.name()
+    }
+
+    /// The general meaning, such as `"No space left on device"`; `None` if the number has none.
+    #[must_use]
+    pub fn description(self) -> Option<&'static str> {
+        self.0.description()
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "Errno({})", self.as_raw()),
+        }
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.name(), self.description()) {
+            (Some(name), Some(description)) => write!(f, "{name} ({description})"),
+            _ => write!(f, "error number {}", self.as_raw()),
+        }
+    }
+}
+
+impl core::error::Error for Errno {}
+
+#[cfg(feature = "std")]
+impl From<Errno> for std::io::Error {
+    fn from(errno: Errno) -> Self {
+        Self::from_raw_os_error(errno.as_raw())
+    }
+}
+
+impl From<syscalls::Errno> for Errno {
+    fn from(errno: syscalls::Errno) -> Self {
+        Self(errno)
+    }
+}
+
+/// A file descriptor that is closed on drop: what `OwnedFd` is, where there is no `std`.
+///
+/// ```
+/// # #[cfg(not(miri))] {
+/// use tinotify::{Fd, InitFlags, Inotify};
+///
+/// // Hand an instance over a boundary that knows plain numbers only.
+/// let raw = Fd::from(Inotify::init(InitFlags::empty())?).into_raw();
+/// // SAFETY: `raw` was given up one line above, and nobody else has it.
+/// let inotify = Inotify::from(unsafe { Fd::from_raw(raw) });
+/// # drop(inotify);
+/// # }
+/// # Ok::<(), tinotify::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Fd(c_int);
+
+impl Fd {
+    /// Takes ownership of a descriptor.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is open, nobody else owns it, and closing it is all the clean-up it needs.
+    #[must_use]
+    pub const unsafe fn from_raw(raw: c_int) -> Self {
+        Self(raw)
+    }
+
+    /// The descriptor's number; it stays owned here.
+    #[must_use]
+    pub const fn as_raw(&self) -> c_int {
+        self.0
+    }
+
+    /// The descriptor's number; closing it is the caller's business now.
+    #[must_use]
+    pub fn into_raw(self) -> c_int {
+        ManuallyDrop::new(self).0
+    }
+
+    /// As a system call wants it: sign-extended, as C does.
+    const fn arg(&self) -> usize {
+        self.0 as usize
+    }
+
+    /// inotify_init1(2).
+    pub(crate) fn inotify_init(flags: InitFlags) -> Result<Self, Errno> {
+        // SAFETY: takes a number, and touches no memory of ours.
+        let fd = unsafe { syscall1(Sysno::inotify_init1, flags.bits() as usize) }?;
+        // The kernel's descriptors fit an int, and this one is new: nobody else owns it.
+        Ok(Self(fd as c_int))
+    }
+
+    /// inotify_add_watch(2).
+    pub(crate) fn inotify_add_watch(&self, path: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
+        let (path, mask) = (path.as_ptr() as usize, mask.bits() as usize);
+        // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
+        let wd = unsafe { syscall3(Sysno::inotify_add_watch, self.arg(), path, mask) }?;
+        Ok(Wd::from_raw(wd as c_int))
+    }
+
+    /// inotify_rm_watch(2).
+    pub(crate) fn inotify_rm_watch(&self, wd: Wd) -> Result<(), Errno> {
+        let wd = wd.as_raw() as usize;
+        // SAFETY: takes numbers, and touches no memory of ours.
+        unsafe { syscall2(Sysno::inotify_rm_watch, self.arg(), wd) }?;
+        Ok(())
+    }
+
+    /// read(2): the number of bytes, at most `buffer.len()`.
+    #[inline]
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let (address, len) = (buffer.as_mut_ptr() as usize, buffer.len());
+        // SAFETY: the kernel writes at most `len` bytes from `address` on, which `buffer` lends for
+        // writing; any bytes are valid there.
+        let len = unsafe { syscall3(Sysno::read, self.arg(), address, len) }?;
+        Ok(len)
+    }
+
+    /// `FIONREAD` of ioctl(2): the bytes that can be read at once.
+    pub(crate) fn queued_bytes(&self) -> Result<usize, Errno> {
+        let mut queued: c_int = 0;
+        let address = (&raw mut queued) as usize;
+        // SAFETY: FIONREAD writes an int, and `queued` is one (ioctl_fionread(2), put_user of an int
+        // in fs/notify/inotify/inotify_user.c).
+        unsafe { syscall3(Sysno::ioctl, self.arg(), FIONREAD, address) }?;
+        Ok(usize::try_from(queued).unwrap_or(0))
+    }
+
+    /// ppoll(2) for reading: whether a read would not block, after at most `timeout`.
+    pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<bool, Errno> {
+        let mut poll = PollFd { fd: self.0, events: POLLIN, revents: 0 };
+        let ready = ppoll(&mut poll, timeout)?;
+        if poll.revents & POLLNVAL != 0 {
+            return Err(Errno::EBADF);
+        }
+        Ok(ready != 0)
+    }
+
+    /// close(2). On Linux the descriptor is gone whatever the answer.
+    pub(crate) fn close(self) -> Result<(), Errno> {
+        let fd = ManuallyDrop::new(self);
+        // SAFETY: the descriptor is owned here, and used no more.
+        unsafe { syscall1(Sysno::close, fd.arg()) }?;
+        Ok(())
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is owned here, and this is its last use. The answer tells nothing
+        // that could be acted on: the descriptor is gone either way.
+        let _ = unsafe { syscall1(Sysno::close, self.arg()) };
+    }
+}
+
+/// The `FIONREAD` request: arch/*/include/uapi/asm/ioctls.h.
+const FIONREAD: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    0x467F
+} else if cfg!(any(
+    target_arch = "powerpc",
+    target_arch = "powerpc64",
+    target_arch = "sparc",
+    target_arch = "sparc64"
+)) {
+    0x4004_667F
+} else {
+    0x541B
+};
+
+/// `struct pollfd` of poll(2).
+#[repr(C)]
+struct PollFd {
+    fd: c_int,
+    events: c_short,
+    revents: c_short,
+}
+
+const POLLIN: c_short = 0x1;
+const POLLNVAL: c_short = 0x20;
+
+/// `struct __kernel_timespec`: the time of the 64-bit calls, and of the `time64` ones elsewhere.
+#[repr(C)]
+struct Timespec64 {
+    sec: i64,
+    nsec: i64,
+}
+
+#[cfg(target_pointer_width = "64")]
+const PPOLL: Sysno = Sysno::ppoll;
+#[cfg(target_pointer_width = "32")]
+const PPOLL: Sysno = Sysno::ppoll_time64;
+
+/// ppoll(2) on one descriptor, signal mask unchanged; no timeout waits for ever.
+fn ppoll(poll: &mut PollFd, timeout: Option<Duration>) -> Result<usize, Errno> {
+    let mut time = timeout.map(|timeout| Timespec64 {
+        // The kernel cuts longer ones to the end of its own time.
+        sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        nsec: i64::from(timeout.subsec_nanos()),
+    });
+    let time = time.as_mut().map_or(0, |time| (time as *mut Timespec64) as usize);
+    let fds = (poll as *mut PollFd) as usize;
+    // SAFETY: the kernel reads and writes one `struct pollfd` at `fds`; it reads the time, if there
+    // is one, and writes what is left of it there. Both are of the kernel's layout and live until the
+    // call returns. A null signal mask is not looked at.
+    let ready = unsafe { syscall5(PPOLL, fds, 1, time, 0, 0) };
+    #[cfg(all(target_pointer_width = "32", not(target_arch = "riscv32")))]
+    if ready == Err(syscalls::Errno::ENOSYS) {
+        return ppoll_time32(poll, timeout);
+    }
+    Ok(ready?)
+}
+
+/// The same for 32-bit kernels before 5.1, which have no `ppoll_time64`.
+#[cfg(all(target_pointer_width = "32", not(target_arch = "riscv32")))]
+fn ppoll_time32(poll: &mut PollFd, timeout: Option<Duration>) -> Result<usize, Errno> {
+    /// `struct old_timespec32`.
+    #[repr(C)]
+    struct Timespec32 {
+        sec: i32,
+        nsec: i32,
+    }
+    let mut time = timeout.map(|timeout| Timespec32 {
+        sec: i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX),
+        // Below a thousand million.
+        nsec: timeout.subsec_nanos() as i32,
+    });
+    let time = time.as_mut().map_or(0, |time| (time as *mut Timespec32) as usize);
+    let fds = (poll as *mut PollFd) as usize;
+    // SAFETY: as in `ppoll`, with the layout of time that the older call has.
+    Ok(unsafe { syscall5(Sysno::ppoll, fds, 1, time, 0, 0) }?)
+}
+
+#[cfg(feature = "std")]
+mod owned {
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+
+    use super::Fd;
+
+    impl AsFd for Fd {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            // SAFETY: the descriptor is owned by `self`, and open as long as that lives.
+            unsafe { BorrowedFd::borrow_raw(self.0) }
+        }
+    }
+
+    impl AsRawFd for Fd {
+        fn as_raw_fd(&self) -> RawFd {
+            self.0
+        }
+    }
+
+    impl From<OwnedFd> for Fd {
+        fn from(fd: OwnedFd) -> Self {
+            Self(fd.into_raw_fd())
+        }
+    }
+
+    impl From<Fd> for OwnedFd {
+        fn from(fd: Fd) -> Self {
+            // SAFETY: the descriptor was owned by `fd`, and is given up here.
+            unsafe { Self::from_raw_fd(fd.into_raw()) }
+        }
+    }
+}
