@@ -30,6 +30,7 @@
 //! ```
 
 #![no_std]
+#![warn(missing_docs)]
 #![deny(unsafe_code)]
 #![deny(
     clippy::arithmetic_side_effects,
