@@ -100,6 +100,36 @@ pub enum EventKind {
     Other,
 }
 
+impl EventKind {
+    /// The kind of an event with that mask: see [`Event::kind`].
+    #[must_use]
+    pub const fn of(mask: EventMask) -> Self {
+        const LIFE: EventMask =
+            EventMask::Q_OVERFLOW.union(EventMask::UNMOUNT).union(EventMask::IGNORED);
+        let told = if mask.intersects(LIFE) { LIFE } else { EventMask::ALL_EVENTS };
+        let told = told.intersection(mask).bits();
+        // The lowest bit alone.
+        match EventMask::from_bits_retain(told & told.wrapping_neg()) {
+            EventMask::ACCESS => Self::Access,
+            EventMask::MODIFY => Self::Modify,
+            EventMask::ATTRIB => Self::Attrib,
+            EventMask::CLOSE_WRITE => Self::CloseWrite,
+            EventMask::CLOSE_NOWRITE => Self::CloseNoWrite,
+            EventMask::OPEN => Self::Open,
+            EventMask::MOVED_FROM => Self::MovedFrom,
+            EventMask::MOVED_TO => Self::MovedTo,
+            EventMask::CREATE => Self::Create,
+            EventMask::DELETE => Self::Delete,
+            EventMask::DELETE_SELF => Self::DeleteSelf,
+            EventMask::MOVE_SELF => Self::MoveSelf,
+            EventMask::UNMOUNT => Self::Unmount,
+            EventMask::Q_OVERFLOW => Self::Overflow,
+            EventMask::IGNORED => Self::Ignored,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// One event. Copying it copies the header and a reference to the name, never the name.
 ///
 /// An event that came from the decoder borrows the buffer; keep it beyond that as an [`EventBuf`].
@@ -201,29 +231,7 @@ impl<'a> Event<'a> {
     /// ```
     #[must_use]
     pub const fn kind(&self) -> EventKind {
-        const LIFE: EventMask =
-            EventMask::Q_OVERFLOW.union(EventMask::UNMOUNT).union(EventMask::IGNORED);
-        let told = if self.mask.intersects(LIFE) { LIFE } else { EventMask::ALL_EVENTS };
-        let told = told.intersection(self.mask).bits();
-        // The lowest bit alone.
-        match EventMask::from_bits_retain(told & told.wrapping_neg()) {
-            EventMask::ACCESS => EventKind::Access,
-            EventMask::MODIFY => EventKind::Modify,
-            EventMask::ATTRIB => EventKind::Attrib,
-            EventMask::CLOSE_WRITE => EventKind::CloseWrite,
-            EventMask::CLOSE_NOWRITE => EventKind::CloseNoWrite,
-            EventMask::OPEN => EventKind::Open,
-            EventMask::MOVED_FROM => EventKind::MovedFrom,
-            EventMask::MOVED_TO => EventKind::MovedTo,
-            EventMask::CREATE => EventKind::Create,
-            EventMask::DELETE => EventKind::Delete,
-            EventMask::DELETE_SELF => EventKind::DeleteSelf,
-            EventMask::MOVE_SELF => EventKind::MoveSelf,
-            EventMask::UNMOUNT => EventKind::Unmount,
-            EventMask::Q_OVERFLOW => EventKind::Overflow,
-            EventMask::IGNORED => EventKind::Ignored,
-            _ => EventKind::Other,
-        }
+        EventKind::of(self.mask)
     }
 
     /// Whether the event says that its subject is a directory.

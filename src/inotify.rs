@@ -200,6 +200,18 @@ impl Inotify {
         self.fd.close().map_err(Error::Close)
     }
 
+    /// The descriptor, to read into a buffer that is not lent for long.
+    #[cfg(feature = "std")]
+    pub(crate) const fn fd(&self) -> &Fd {
+        &self.fd
+    }
+
+    /// Lets programs that this process starts have the descriptor too.
+    #[cfg(feature = "std")]
+    pub(crate) fn set_inheritable(&self) -> Result<(), Errno> {
+        self.fd.set_cloexec(false)
+    }
+
     /// The descriptor's number, for a system call of one's own; it stays owned here.
     #[must_use]
     pub const fn as_raw(&self) -> core::ffi::c_int {

@@ -29,7 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![no_std]
+#![cfg_attr(not(feature = "std"), no_std)]
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 #![deny(
@@ -44,9 +44,6 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "std")]
-extern crate std;
-
 pub mod decode;
 pub mod encode;
 pub mod event;
@@ -58,6 +55,8 @@ pub mod ring;
 pub mod inotify;
 #[cfg(target_os = "linux")]
 mod sys;
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub mod watcher;
 
 pub use decode::{DecodeError, DecodeErrorKind, Events, StrictEvents};
 pub use encode::EncodeError;
@@ -72,6 +71,11 @@ pub use ring::{EventRing, ExtendError};
 pub use inotify::{Error, FillError, Inotify};
 #[cfg(target_os = "linux")]
 pub use sys::{Errno, Fd};
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub use watcher::{
+    Change, End, Stopper, Watch, WatchError, WatchEvent, WatchEventBuf, WatchInfo, WatchOptions,
+    Watcher, WatcherBuilder, Watches, wait_for,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

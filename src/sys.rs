@@ -204,12 +204,37 @@ impl Fd {
 
     /// ppoll(2) for reading: whether a read would not block, after at most `timeout`.
     pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<bool, Errno> {
-        let mut poll = PollFd { fd: self.0, events: POLLIN, revents: 0 };
-        let ready = ppoll(&mut poll, timeout)?;
-        if poll.revents & POLLNVAL != 0 {
-            return Err(Errno::EBADF);
-        }
-        Ok(ready != 0)
+        let [ready] = poll([self], timeout)?;
+        Ok(ready)
+    }
+
+    /// eventfd2(2): a counter that becomes readable when something is added to it.
+    #[cfg(feature = "std")]
+    pub(crate) fn eventfd() -> Result<Self, Errno> {
+        // EFD_CLOEXEC and EFD_NONBLOCK are the same bits as those of inotify (eventfd.h).
+        let flags = InitFlags::CLOEXEC.union(InitFlags::NONBLOCK).bits() as usize;
+        // SAFETY: takes numbers, and touches no memory of ours.
+        let fd = unsafe { syscall2(Sysno::eventfd2, 0, flags) }?;
+        Ok(Self(fd as c_int))
+    }
+
+    /// write(2) of one to an eventfd.
+    #[cfg(feature = "std")]
+    pub(crate) fn signal(&self) -> Result<(), Errno> {
+        let one = 1_u64;
+        let address = (&raw const one) as usize;
+        // SAFETY: the kernel reads the eight bytes of `one`.
+        unsafe { syscall3(Sysno::write, self.arg(), address, size_of::<u64>()) }?;
+        Ok(())
+    }
+
+    /// `F_SETFD` of fcntl(2): whether execve(2) closes the descriptor.
+    #[cfg(feature = "std")]
+    pub(crate) fn set_cloexec(&self, cloexec: bool) -> Result<(), Errno> {
+        const F_SETFD: usize = 2;
+        // SAFETY: takes numbers, and touches no memory of ours. FD_CLOEXEC is 1.
+        unsafe { syscall3(FCNTL, self.arg(), F_SETFD, usize::from(cloexec)) }?;
+        Ok(())
     }
 
     /// close(2). On Linux the descriptor is gone whatever the answer.
@@ -266,29 +291,48 @@ const PPOLL: Sysno = Sysno::ppoll;
 #[cfg(target_pointer_width = "32")]
 const PPOLL: Sysno = Sysno::ppoll_time64;
 
-/// ppoll(2) on one descriptor, signal mask unchanged; no timeout waits for ever.
-fn ppoll(poll: &mut PollFd, timeout: Option<Duration>) -> Result<usize, Errno> {
+/// Which of the descriptors can be read without blocking, after at most `timeout`; no timeout waits for
+/// ever.
+pub(crate) fn poll<const N: usize>(
+    fds: [&Fd; N],
+    timeout: Option<Duration>,
+) -> Result<[bool; N], Errno> {
+    let mut polls = fds.map(|fd| PollFd { fd: fd.0, events: POLLIN, revents: 0 });
+    ppoll(&mut polls, timeout)?;
+    if polls.iter().any(|poll| poll.revents & POLLNVAL != 0) {
+        return Err(Errno::EBADF);
+    }
+    Ok(polls.map(|poll| poll.revents != 0))
+}
+
+#[cfg(all(feature = "std", target_pointer_width = "64"))]
+const FCNTL: Sysno = Sysno::fcntl;
+#[cfg(all(feature = "std", target_pointer_width = "32"))]
+const FCNTL: Sysno = Sysno::fcntl64;
+
+/// ppoll(2), signal mask unchanged.
+fn ppoll(polls: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
     let mut time = timeout.map(|timeout| Timespec64 {
         // The kernel cuts longer ones to the end of its own time.
         sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         nsec: i64::from(timeout.subsec_nanos()),
     });
     let time = time.as_mut().map_or(0, |time| (time as *mut Timespec64) as usize);
-    let fds = (poll as *mut PollFd) as usize;
-    // SAFETY: the kernel reads and writes one `struct pollfd` at `fds`; it reads the time, if there
-    // is one, and writes what is left of it there. Both are of the kernel's layout and live until the
-    // call returns. A null signal mask is not looked at.
-    let ready = unsafe { syscall5(PPOLL, fds, 1, time, 0, 0) };
+    let (fds, len) = (polls.as_mut_ptr() as usize, polls.len());
+    // SAFETY: the kernel reads and writes `len` of `struct pollfd` at `fds`; it reads the time, if
+    // there is one, and writes what is left of it there. All are of the kernel's layout and live
+    // until the call returns. A null signal mask is not looked at.
+    let ready = unsafe { syscall5(PPOLL, fds, len, time, 0, 0) };
     #[cfg(all(target_pointer_width = "32", not(target_arch = "riscv32")))]
     if ready == Err(syscalls::Errno::ENOSYS) {
-        return ppoll_time32(poll, timeout);
+        return ppoll_time32(polls, timeout);
     }
     Ok(ready?)
 }
 
 /// The same for 32-bit kernels before 5.1, which have no `ppoll_time64`.
 #[cfg(all(target_pointer_width = "32", not(target_arch = "riscv32")))]
-fn ppoll_time32(poll: &mut PollFd, timeout: Option<Duration>) -> Result<usize, Errno> {
+fn ppoll_time32(polls: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno> {
     /// `struct old_timespec32`.
     #[repr(C)]
     struct Timespec32 {
@@ -301,9 +345,9 @@ fn ppoll_time32(poll: &mut PollFd, timeout: Option<Duration>) -> Result<usize, E
         nsec: timeout.subsec_nanos() as i32,
     });
     let time = time.as_mut().map_or(0, |time| (time as *mut Timespec32) as usize);
-    let fds = (poll as *mut PollFd) as usize;
+    let (fds, len) = (polls.as_mut_ptr() as usize, polls.len());
     // SAFETY: as in `ppoll`, with the layout of time that the older call has.
-    Ok(unsafe { syscall5(Sysno::ppoll, fds, 1, time, 0, 0) }?)
+    Ok(unsafe { syscall5(Sysno::ppoll, fds, len, time, 0, 0) }?)
 }
 
 #[cfg(feature = "std")]

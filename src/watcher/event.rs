@@ -1,0 +1,234 @@
+//! Events as a watcher gives them: with the watch and the path they belong to.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::table::{Sub, Watch};
+use crate::event::{Escaped, Event, EventKind, Wd};
+use crate::flags::EventMask;
+
+/// What happened to a name that is followed ([`Watches::watch_name`](super::Watches::watch_name)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Change {
+    /// The name leads to a file now, and did not before.
+    Appeared,
+    /// The file that the name leads to was changed in place.
+    Changed,
+    /// The name leads to another file now.
+    Replaced,
+    /// The name leads nowhere any more.
+    Vanished,
+}
+
+/// One event, borrowed from its watcher until the next one is asked for.
+///
+/// Nothing is copied or allocated to give it; keep it beyond that as a [`WatchEventBuf`].
+#[derive(Clone, Copy)]
+pub struct WatchEvent<'a> {
+    pub(super) event: Event<'a>,
+    pub(super) sub: Option<&'a Arc<Sub>>,
+    pub(super) change: Option<Change>,
+}
+
+impl<'a> WatchEvent<'a> {
+    /// The watch that this is an event of; `None` for an overflow, which belongs to all.
+    #[must_use]
+    pub fn watch(&self) -> Option<Watch> {
+        Some(self.sub?.watch)
+    }
+
+    /// The alias of the watch, if it was given one.
+    #[must_use]
+    pub fn alias(&self) -> Option<&'a OsStr> {
+        self.sub?.alias.as_deref()
+    }
+
+    /// The path of the watch, as it was given.
+    #[must_use]
+    pub fn watched_path(&self) -> Option<&'a Path> {
+        Some(&self.sub?.path)
+    }
+
+    /// What happened, all bits as they came.
+    #[must_use]
+    pub const fn mask(&self) -> EventMask {
+        self.event.mask()
+    }
+
+    /// What happened, as one word.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        self.event.kind()
+    }
+
+    /// What happened to the name that the watch follows; `None` for other watches.
+    #[must_use]
+    pub const fn change(&self) -> Option<Change> {
+        self.change
+    }
+
+    /// The number that joins the two halves of a rename, else 0.
+    #[must_use]
+    pub const fn cookie(&self) -> u32 {
+        self.event.cookie()
+    }
+
+    /// The name in the watched directory; `None` where the event is about the watched thing itself.
+    #[must_use]
+    pub fn name(&self) -> Option<&'a OsStr> {
+        self.event.name_os()
+    }
+
+    /// Whether the event says that its subject is a directory.
+    #[must_use]
+    pub const fn is_dir(&self) -> bool {
+        self.event.is_dir()
+    }
+
+    /// Whether events were lost.
+    #[must_use]
+    pub const fn is_overflow(&self) -> bool {
+        self.event.is_overflow()
+    }
+
+    /// Whether this is the last event of its watch.
+    #[must_use]
+    pub const fn is_ignored(&self) -> bool {
+        self.event.is_ignored()
+    }
+
+    /// The path of the subject: the path of the watch, and the name in it. Empty for an overflow.
+    ///
+    /// Allocates; [`path_into`](Self::path_into) does not.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        let mut path = PathBuf::new();
+        self.path_into(&mut path);
+        path
+    }
+
+    /// Puts the path of the subject in place of what `path` holds. Allocates only where `path` has
+    /// never been long enough.
+    pub fn path_into(&self, path: &mut PathBuf) {
+        let path = path.as_mut_os_string();
+        path.clear();
+        let Some(sub) = self.sub else { return };
+        match self.name() {
+            Some(name) => {
+                path.push(&sub.prefix);
+                path.push(name);
+            }
+            None => path.push(&sub.path),
+        }
+    }
+
+    /// The event with a name and a path of its own, for queues and other threads. Allocates.
+    #[must_use]
+    pub fn to_buf(&self) -> WatchEventBuf {
+        WatchEventBuf {
+            sub: self.sub.cloned(),
+            wd: self.event.wd(),
+            mask: self.mask(),
+            cookie: self.cookie(),
+            name_and_nul: self.event.name_and_nul().into(),
+            change: self.change,
+        }
+    }
+}
+
+/// One line such as `CREATE,ISDIR "/tmp/new"`: safe to print on a terminal.
+impl fmt::Display for WatchEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(change) = self.change {
+            write!(f, "{change:?}: ")?;
+        }
+        write!(f, "{}", self.mask())?;
+        if self.cookie() != 0 {
+            write!(f, " cookie {}", self.cookie())?;
+        }
+        if self.sub.is_some() {
+            write!(f, " \"{}\"", Escaped(self.path().as_os_str().as_bytes()))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for WatchEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WatchEvent {{ {self} }}")
+    }
+}
+
+/// One event that owns its name, and shares its watch, as it was then.
+#[derive(Clone)]
+pub struct WatchEventBuf {
+    sub: Option<Arc<Sub>>,
+    wd: Wd,
+    mask: EventMask,
+    cookie: u32,
+    name_and_nul: Box<[u8]>,
+    change: Option<Change>,
+}
+
+impl WatchEventBuf {
+    /// The event, borrowed from here.
+    #[must_use]
+    pub fn as_event(&self) -> WatchEvent<'_> {
+        WatchEvent {
+            event: Event::from_parts(self.wd, self.mask, self.cookie, &self.name_and_nul),
+            sub: self.sub.as_ref(),
+            change: self.change,
+        }
+    }
+}
+
+macro_rules! as_borrowed {
+    ($($name:ident: $gives:ty,)*) => {
+        impl WatchEventBuf {
+            $(
+                #[doc = concat!("As [`WatchEvent::", stringify!($name), "`].")]
+                #[must_use]
+                pub fn $name(&self) -> $gives {
+                    self.as_event().$name()
+                }
+            )*
+        }
+    };
+}
+
+as_borrowed! {
+    watch: Option<Watch>,
+    alias: Option<&OsStr>,
+    watched_path: Option<&Path>,
+    mask: EventMask,
+    kind: EventKind,
+    change: Option<Change>,
+    cookie: u32,
+    name: Option<&OsStr>,
+    is_dir: bool,
+    is_overflow: bool,
+    is_ignored: bool,
+    path: PathBuf,
+}
+
+impl fmt::Display for WatchEventBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_event().fmt(f)
+    }
+}
+
+impl fmt::Debug for WatchEventBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.as_event(), f)
+    }
+}
+
+impl From<WatchEvent<'_>> for WatchEventBuf {
+    fn from(event: WatchEvent<'_>) -> Self {
+        event.to_buf()
+    }
+}

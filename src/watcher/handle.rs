@@ -1,0 +1,338 @@
+//! The handle that adds and removes watches, from any thread, while another one reads.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::error::WatchError;
+use super::table::{self, Draft, Filter, LIFE, Role, Sub, Table, Watch, WatchInfo};
+use crate::event::Event;
+use crate::flags::WatchMask;
+use crate::inotify::{Error, Inotify};
+use crate::sys::Fd;
+
+/// What a watcher and its handles share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub inotify: Inotify,
+    pub stop: Fd,
+    pub stopped: AtomicBool,
+    /// Counts the changes of the table, so that a reader knows when to look again.
+    pub version: AtomicU64,
+    table: Mutex<Table>,
+}
+
+impl Shared {
+    pub fn new(inotify: Inotify, stop: Fd, table: Table) -> Self {
+        Self {
+            inotify,
+            stop,
+            stopped: AtomicBool::new(false),
+            version: AtomicU64::new(0),
+            table: Mutex::new(table),
+        }
+    }
+
+    /// The table, to look at.
+    pub fn table(&self) -> MutexGuard<'_, Table> {
+        // Whoever panicked did so in a user's code, which the table does not run.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the table. Readers know by the time this returns.
+    pub fn change<R>(&self, change: impl FnOnce(&mut Table, &Inotify) -> R) -> R {
+        let mut table = self.table();
+        let result = change(&mut table, &self.inotify);
+        self.version.fetch_add(1, Ordering::Release);
+        result
+    }
+}
+
+/// A handle on the watches of a [`Watcher`](super::Watcher): adds, changes, removes and lists them,
+/// from any thread, also while another one waits for events. Clones are the same handle.
+///
+/// ```
+/// # #[cfg(not(miri))] {
+/// use tinotify::{WatchMask, Watcher};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let mut watcher = Watcher::new()?;
+/// let watches = watcher.watches();
+/// # let path = dir.path().to_owned();
+/// let adder = std::thread::spawn(move || {
+///     watches.watch(&path, WatchMask::CREATE)?;
+///     std::fs::create_dir(path.join("new"))
+/// });
+/// assert_eq!(watcher.next()?.name().unwrap(), "new");
+/// adder.join().unwrap()?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Watches {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Watches {
+    /// Watches what `path` leads to. The path is kept, to compose the paths of events.
+    ///
+    /// Watching an inode again, by whatever path, gives a watch of its own with a mask, a path and
+    /// events of its own. Should that be an error: [`WatchMask::MASK_CREATE`]. A relative path
+    /// stays relative.
+    ///
+    /// [`WatchMask::ONESHOT`] ends this watch after its first event, with
+    /// [`EventKind::Ignored`](crate::EventKind::Ignored).
+    /// [`WatchMask::EXCL_UNLINK`] holds for an inode once one of its watches has asked for it.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError::Path`] with the reasons of [`Inotify::add_watch`], and [`WatchError::Nul`].
+    pub fn watch(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<Watch, WatchError> {
+        self.watch_with(path, mask, WatchOptions::new())
+    }
+
+    /// As [`watch`](Self::watch), with an alias or a filter.
+    ///
+    /// # Errors
+    ///
+    /// As for [`watch`](Self::watch), and [`WatchError::AliasTaken`].
+    pub fn watch_with(
+        &self,
+        path: impl AsRef<Path>,
+        mask: WatchMask,
+        options: WatchOptions,
+    ) -> Result<Watch, WatchError> {
+        let draft = options.draft(path.as_ref(), mask, Role::File);
+        self.shared.change(|table, inotify| Ok(table.add(inotify, draft)?.watch))
+    }
+
+    /// Follows a *name*: whatever file `path` leads to, now and later.
+    ///
+    /// The file may be replaced by a rename, as editors save, be deleted and made again, be reached
+    /// through symbolic links that are swapped, as Kubernetes does, or not exist yet, its parent
+    /// directories neither. Events tell by [`WatchEvent::change`](super::WatchEvent::change) what
+    /// happened; those of `mask` are [`Change::Changed`](super::Change::Changed). When all is quiet,
+    /// what the last event told is what is there: read the file then, and nothing is missed. Changes
+    /// that follow each other faster than they are read may be told as one.
+    ///
+    /// Each directory on the way is watched too, out of sight. A directory that may not be read
+    /// (`EACCES`) is passed unwatched, and a change of its entry is not seen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`watch`](Self::watch), but a path that does not exist is none.
+    pub fn watch_name(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<Watch, WatchError> {
+        self.watch_name_with(path, mask, WatchOptions::new())
+    }
+
+    /// As [`watch_name`](Self::watch_name), with an alias or a filter (which sees what happens in
+    /// the file, not what happens to the name).
+    ///
+    /// # Errors
+    ///
+    /// As for [`watch_name`](Self::watch_name), and [`WatchError::AliasTaken`].
+    pub fn watch_name_with(
+        &self,
+        path: impl AsRef<Path>,
+        mask: WatchMask,
+        options: WatchOptions,
+    ) -> Result<Watch, WatchError> {
+        let draft = options.draft(path.as_ref(), mask, Role::Name);
+        self.shared.change(|table, inotify| {
+            let watch = table.add(inotify, draft)?.watch;
+            if let Err(error) = table.follow(inotify, watch) {
+                table.remove(inotify, watch)?;
+                return Err(error);
+            }
+            Ok(watch)
+        })
+    }
+
+    /// Ends a watch. Never waits; no event of it is given once this has returned, not even one that
+    /// was queued, nor `IGNORED`.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError::NoSuchWatch`] if it has ended before, or is another watcher's. That the kernel
+    /// was faster is none.
+    pub fn unwatch(&self, watch: Watch) -> Result<(), WatchError> {
+        self.shared.change(|table, inotify| table.remove(inotify, watch))
+    }
+
+    /// Changes the mask of a watch.
+    ///
+    /// # Errors
+    ///
+    /// As for [`watch`](Self::watch) and [`unwatch`](Self::unwatch); [`WatchError::Moved`] where the
+    /// path has come to lead to another file: the watch stays as it was.
+    pub fn set_mask(&self, watch: Watch, mask: WatchMask) -> Result<(), WatchError> {
+        self.shared.change(|table, inotify| {
+            let mut sub = Sub::clone(table.get(watch)?);
+            mask.check().map_err(|error| table::at(&sub.path, Error::Mask(error)))?;
+            if sub.role == Role::File {
+                // The others of this inode, this one too, keep what they have.
+                let asked = mask.difference(WatchMask::MASK_CREATE);
+                let wd = table::kernel_watch(inotify, &sub.path, asked)?;
+                if wd != sub.wd {
+                    table.release(inotify, wd);
+                    return Err(WatchError::Moved(sub.path));
+                }
+            }
+            sub.asked = mask;
+            sub.mask = mask.events() | LIFE;
+            table.replace(sub)?;
+            table.ask_of_target(inotify, watch, mask)
+        })
+    }
+
+    /// Changes the path that events of a watch are given, for those who know better: after the
+    /// directory was renamed, say. What is watched stays the same.
+    ///
+    /// # Errors
+    ///
+    /// As for [`unwatch`](Self::unwatch).
+    pub fn set_path(&self, watch: Watch, path: impl AsRef<Path>) -> Result<(), WatchError> {
+        self.shared.change(|table, _| {
+            let sub = Sub::clone(table.get(watch)?);
+            let path = path.as_ref().to_owned();
+            table.replace(Sub { prefix: table::prefix(&path), path, ..sub })
+        })
+    }
+
+    /// The watch that has this alias.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError::NoSuchAlias`].
+    pub fn with_alias(&self, alias: impl AsRef<OsStr>) -> Result<Watch, WatchError> {
+        self.shared.table().with_alias(alias.as_ref())
+    }
+
+    /// The watches that have this path, as it was given. Allocates the list.
+    #[must_use]
+    pub fn with_path(&self, path: impl AsRef<Path>) -> Vec<Watch> {
+        let table = self.shared.table();
+        table.users().filter(|sub| sub.path == path.as_ref()).map(|sub| sub.watch).collect()
+    }
+
+    /// All active watches. Allocates the list.
+    #[must_use]
+    pub fn list(&self) -> Vec<WatchInfo> {
+        let info = |sub: &Arc<Sub>| WatchInfo {
+            watch: sub.watch,
+            path: sub.path.clone(),
+            alias: sub.alias.clone(),
+            mask: sub.asked,
+            wd: (sub.role == Role::File).then_some(sub.wd),
+        };
+        self.shared.table().users().map(info).collect()
+    }
+
+    /// Whether no watch is active.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.table().users().next().is_none()
+    }
+}
+
+/// What a watch can have beside its path and mask.
+///
+/// ```
+/// use tinotify::{Event, WatchOptions};
+///
+/// let options = WatchOptions::new().alias("logs").filter(|event: &Event| !event.is_dir());
+/// # let _ = options;
+/// ```
+#[derive(Clone, Default)]
+pub struct WatchOptions {
+    alias: Option<OsString>,
+    filter: Option<Filter>,
+}
+
+impl WatchOptions {
+    /// Nothing special.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A name by which the watch is found, and which its events carry. No two active watches of a
+    /// watcher have the same.
+    #[must_use]
+    pub fn alias(mut self, alias: impl Into<OsString>) -> Self {
+        self.alias = Some(alias.into());
+        self
+    }
+
+    /// A condition that events must meet to be given, beside the others that were set. The end of the
+    /// watch, an unmount and an overflow are given whatever it says.
+    #[must_use]
+    pub fn filter(mut self, filter: impl Fn(&Event<'_>) -> bool + Send + Sync + 'static) -> Self {
+        let filter: Filter = match self.filter.take() {
+            Some(first) => Arc::new(move |event: &Event<'_>| first(event) && filter(event)),
+            None => Arc::new(filter),
+        };
+        self.filter = Some(filter);
+        self
+    }
+
+    /// A pattern that names must match, such as `*.conf` or `{a,b}?`: that of the `globset` crate.
+    /// Events without a name, which are about the watched thing itself, do not match.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError::Glob`] where the pattern makes no sense.
+    #[cfg(feature = "glob")]
+    pub fn glob(self, pattern: &str) -> Result<Self, WatchError> {
+        let glob = globset::Glob::new(pattern);
+        let matcher = glob.map_err(|error| WatchError::Glob(error.to_string()))?.compile_matcher();
+        Ok(self.filter(move |event| event.name_os().is_some_and(|name| matcher.is_match(name))))
+    }
+
+    fn draft(self, path: &Path, asked: WatchMask, role: Role) -> Draft<'_> {
+        Draft { path, asked, alias: self.alias, filter: self.filter, role }
+    }
+}
+
+impl std::fmt::Debug for WatchOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WatchOptions").field("alias", &self.alias).finish_non_exhaustive()
+    }
+}
+
+/// Makes whoever waits for events of a watcher return at once, in whatever thread, and ever after.
+/// Clones stop the same watcher.
+///
+/// ```
+/// # #[cfg(not(miri))] {
+/// use tinotify::{End, WatchError, Watcher};
+///
+/// let mut watcher = Watcher::new()?;
+/// let stopper = watcher.stopper();
+/// let reader = std::thread::spawn(move || watcher.next().map(|event| event.to_buf()));
+/// stopper.stop();
+/// assert!(matches!(reader.join().unwrap(), Err(WatchError::Ended(End::Stopped))));
+/// # }
+/// # Ok::<(), tinotify::WatchError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Stopper {
+    /// Stops the watcher. Never waits; stopping again changes nothing.
+    pub fn stop(&self) {
+        if !self.shared.stopped.swap(true, Ordering::AcqRel) {
+            // Fails only at a count that one signal does not reach.
+            let _ = self.shared.stop.signal();
+        }
+    }
+
+    /// Whether the watcher was stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::Acquire)
+    }
+}
