@@ -53,6 +53,8 @@ pub mod ring;
 
 #[cfg(target_os = "linux")]
 pub mod inotify;
+#[cfg(all(any(feature = "tokio", feature = "async-io"), target_os = "linux"))]
+pub mod stream;
 #[cfg(target_os = "linux")]
 mod sys;
 #[cfg(all(feature = "std", target_os = "linux"))]
@@ -69,6 +71,10 @@ pub use ring::{EventRing, ExtendError};
 
 #[cfg(target_os = "linux")]
 pub use inotify::{Error, FillError, Inotify};
+#[cfg(all(feature = "async-io", target_os = "linux"))]
+pub use stream::{AsyncIoWatcher, wait_for_async_io};
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+pub use stream::{TokioWatcher, wait_for_tokio};
 #[cfg(target_os = "linux")]
 pub use sys::{Errno, Fd};
 #[cfg(all(feature = "std", target_os = "linux"))]

@@ -328,16 +328,22 @@ impl Watcher {
     }
 
     fn batch_until(&mut self, until: Until) -> Result<Vec<WatchEventBuf>, WatchError> {
-        let mut batch = Vec::new();
-        let mut more = self.arrive(until)?;
-        while more {
-            batch.push(self.lend().to_buf());
-            more = self.step().unwrap_or_else(|error| {
-                self.failed = Some(error);
-                false
-            });
+        Ok(if self.arrive(until)? { self.rest_of_batch() } else { Vec::new() })
+    }
+
+    /// The event that was arrived at, and those behind it in the buffer.
+    pub(crate) fn rest_of_batch(&mut self) -> Vec<WatchEventBuf> {
+        let mut batch = vec![self.lend().to_buf()];
+        loop {
+            match self.step() {
+                Ok(true) => batch.push(self.lend().to_buf()),
+                Ok(false) => return batch,
+                Err(error) => {
+                    self.failed = Some(error);
+                    return batch;
+                }
+            }
         }
-        Ok(batch)
     }
 
     /// Takes all events that are there now, until the queue is found empty. Never waits.
@@ -424,14 +430,14 @@ impl Watcher {
         self.shared.stopped.load(Ordering::Acquire)
     }
 
-    /// The descriptor that becomes readable when it is stopped.
+    /// What becomes readable when events are queued, and when it is stopped.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
-    pub(crate) fn stop_fd(&self) -> BorrowedFd<'_> {
-        self.shared.stop.as_fd()
+    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.shared.inotify.as_fd(), self.shared.stop.as_fd()]
     }
 
     /// The event that was arrived at.
-    fn lend(&self) -> WatchEvent<'_> {
+    pub(crate) fn lend(&self) -> WatchEvent<'_> {
         let whole = |sub, change| WatchEvent {
             event: Event::from_parts(
                 self.record.wd,
