@@ -94,6 +94,8 @@ pub struct Watcher {
     /// Subscribers of other descriptors, so that the lock is seldom needed.
     cache: [Cached; CACHE],
     made: VecDeque<Made>,
+    /// What is being lent, where it is not for one of `subs`.
+    apart: Option<Made>,
     /// Followed names whose way has changed.
     restless: Vec<Watch>,
     /// Events were lost, so anything may have happened to followed names.
@@ -118,12 +120,21 @@ struct Record {
     wd: Wd,
     mask: EventMask,
     cookie: u32,
-    /// Where the name and its NUL are in the buffer.
-    name_and_nul: Range<usize>,
+    /// Where in the buffer the name and its NUL begin, and end.
+    name: usize,
+    end: usize,
     /// Where in the stream it begins.
     offset: u64,
     /// The watch has ended, so who gets it is no longer in the table.
     last: bool,
+}
+
+impl Record {
+    #[inline]
+    fn event<'a>(&self, buffer: &'a [u8]) -> Event<'a> {
+        let name_and_nul = buffer.get(self.name..self.end).unwrap_or_default();
+        Event::from_parts(self.wd, self.mask, self.cookie, name_and_nul)
+    }
 }
 
 /// An event that the kernel did not give.
@@ -134,16 +145,23 @@ struct Made {
     change: Option<Change>,
 }
 
+impl Made {
+    fn event(&self) -> Event<'_> {
+        Event::from_parts(self.sub.wd, self.mask, 0, &[])
+    }
+}
+
 /// What is being lent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Now {
     /// The record, to this one of `subs`.
     Sub(usize),
     /// The record, to nobody in particular.
     All,
-    /// The record, to one who is not in `subs`.
-    Name(Arc<Sub>),
-    Made(Made),
+    /// The record, as a change of the followed name that `apart` is about.
+    Name,
+    /// Not the record, but `apart`.
+    Made,
 }
 
 impl Watcher {
@@ -181,7 +199,8 @@ impl Watcher {
                 wd: Wd::NONE,
                 mask: EventMask::empty(),
                 cookie: 0,
-                name_and_nul: 0..0,
+                name: 0,
+                end: 0,
                 offset: 0,
                 last: false,
             },
@@ -190,6 +209,7 @@ impl Watcher {
             subs_of: (Wd::NONE, 0),
             cache: std::array::from_fn(|_| empty()),
             made: VecDeque::new(),
+            apart: None,
             restless: Vec::new(),
             overflowed: false,
             failed: None,
@@ -438,26 +458,23 @@ impl Watcher {
 
     /// The event that was arrived at.
     pub(crate) fn lend(&self) -> WatchEvent<'_> {
-        let whole = |sub, change| WatchEvent {
-            event: Event::from_parts(
-                self.record.wd,
-                self.record.mask,
-                self.record.cookie,
-                self.buffer.get(self.record.name_and_nul.clone()).unwrap_or_default(),
-            ),
-            sub,
-            change,
-        };
-        match &self.now {
-            Now::Sub(index) => whole(self.subs.get(*index), None),
-            Now::All => whole(None, None),
-            Now::Name(sub) => whole(Some(sub), Some(Change::Changed)),
-            Now::Made(Made { sub, mask, change }) => WatchEvent {
-                event: Event::from_parts(sub.wd, *mask, 0, &[]),
-                sub: Some(sub),
-                change: *change,
+        let apart = self.apart.as_ref();
+        match self.now {
+            Now::Sub(index) => self.whole(self.subs.get(index), None),
+            Now::All => self.whole(None, None),
+            Now::Name => self.whole(apart.map(|apart| &apart.sub), Some(Change::Changed)),
+            Now::Made => WatchEvent {
+                event: apart.map_or(self.record.event(&[]), Made::event),
+                sub: apart.map(|apart| &apart.sub),
+                change: apart.and_then(|apart| apart.change),
             },
         }
+    }
+
+    /// The record at hand, as an event of a subscriber.
+    #[inline]
+    fn whole<'a>(&'a self, sub: Option<&'a Arc<Sub>>, change: Option<Change>) -> WatchEvent<'a> {
+        WatchEvent { event: self.record.event(&self.buffer), sub, change }
     }
 
     /// Goes on to the next event to be given, and waits for it. `false` if there was none in time.
@@ -549,19 +566,28 @@ impl Watcher {
     /// Goes on to the next event in the buffer; `false` if there is none.
     #[inline]
     fn step(&mut self) -> Result<bool, WatchError> {
+        if self.apart.is_some() {
+            self.apart = None;
+        }
         loop {
             while let Some(sub) = self.subs.get(self.next_sub) {
                 let index = self.next_sub;
                 self.next_sub = index.saturating_add(1);
-                if sub.mask.intersects(self.record.mask) && self.record.offset >= sub.since {
-                    if let Some(now) = self.shown_to(index) {
-                        self.now = now;
-                        return Ok(true);
-                    }
+                if sub.mask.intersects(self.record.mask)
+                    && self.record.offset >= sub.since
+                    // The first of a record was looked up just now.
+                    && ((index == 0 && sub.plain) || self.is_given_to(index))
+                {
+                    self.now = Now::Sub(index);
+                    return Ok(true);
+                }
+                if self.apart.is_some() {
+                    return Ok(true);
                 }
             }
-            if let Some(made) = self.made.pop_front() {
-                self.now = Now::Made(made);
+            if !self.made.is_empty() {
+                self.apart = self.made.pop_front();
+                self.now = Now::Made;
                 return Ok(true);
             }
             if self.ahead.is_empty() {
@@ -592,12 +618,13 @@ impl Watcher {
             }
         };
         let size = bytes.len().saturating_sub(rest.len());
-        let name = self.ahead.start.saturating_add(crate::decode::HEADER);
+        let name = self.ahead.start.wrapping_add(crate::decode::HEADER);
         self.record = Record {
             wd: event.wd(),
             mask: event.mask(),
             cookie: event.cookie(),
-            name_and_nul: name..name.saturating_add(event.name_and_nul().len()),
+            name,
+            end: name.wrapping_add(event.name_and_nul().len()),
             offset,
             last: false,
         };
@@ -622,52 +649,56 @@ impl Watcher {
         Arc::clone(&cached.subs)
     }
 
-    /// What is to be given to a subscriber whose mask the record meets, if anything.
-    fn shown_to(&mut self, index: usize) -> Option<Now> {
-        let sub = self.subs.get(index)?;
+    /// Whether a subscriber whose mask the record meets is to be given it. What is behind a followed
+    /// name is put apart.
+    fn is_given_to(&mut self, index: usize) -> bool {
+        let Some(sub) = self.subs.get(index) else { return false };
         let current = self.shared.version.load(Ordering::Acquire) == self.subs_of.1;
         if !current && !self.record.last && self.shared.table().get(sub.watch).is_err() {
-            return None;
+            return false;
         }
         let life = self.record.mask.intersects(LIFE);
         match &sub.role {
             Role::File => {}
             Role::Step { follower, entry } => {
-                let name = self.buffer.get(self.record.name_and_nul.clone())?.split_last();
-                if name.is_none_or(|(_, name)| name == entry.as_encoded_bytes()) {
+                let name = self.record.event(&self.buffer).name();
+                if name.is_none_or(|name| name == entry.as_encoded_bytes()) {
                     self.restless.push(*follower);
                 }
-                return None;
+                return false;
             }
             Role::Target { follower } if life => {
                 self.restless.push(*follower);
-                return None;
+                return false;
             }
             Role::Target { follower } => {
-                let table = self.shared.table();
-                let user = Arc::clone(table.get(*follower).ok()?);
-                drop(table);
-                return self.meets(&user).then_some(Now::Name(user));
+                let user = self.shared.table().get(*follower).map(Arc::clone);
+                if let Some(sub) = user.ok().filter(|user| self.meets(user)) {
+                    self.apart = Some(Made { sub, mask: self.record.mask, change: None });
+                    self.now = Now::Name;
+                }
+                return false;
             }
-            Role::Name => return None,
+            Role::Name => return false,
         }
-        if !life && !self.meets(sub) {
-            return None;
+        if life {
+            return true;
         }
-        if sub.asked.contains(WatchMask::ONESHOT) && !life {
+        if !self.meets(sub) {
+            return false;
+        }
+        if sub.asked.contains(WatchMask::ONESHOT) {
             let sub = Arc::clone(sub);
             let _ = self.shared.change(|table, inotify| table.remove(inotify, sub.watch));
             self.made.push_back(Made { sub, mask: EventMask::IGNORED, change: None });
         }
-        Some(Now::Sub(index))
+        true
     }
 
     /// Whether the record meets a subscriber's own condition.
     fn meets(&self, sub: &Sub) -> bool {
-        let name = self.buffer.get(self.record.name_and_nul.clone()).unwrap_or_default();
-        let Record { wd, mask, cookie, .. } = self.record;
         let filter = sub.filter.as_ref();
-        filter.is_none_or(|filter| filter(&Event::from_parts(wd, mask, cookie, name)))
+        filter.is_none_or(|filter| filter(&self.record.event(&self.buffer)))
     }
 
     /// Sees to the table where the record tells of the end of a watch, or of a loss. Whether it is

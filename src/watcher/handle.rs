@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::WatchError;
-use super::table::{self, Draft, Filter, LIFE, Role, Sub, Table, Watch, WatchInfo};
+use super::table::{self, Draft, Filter, Role, Sub, Table, Watch, WatchInfo};
 use crate::event::Event;
 use crate::flags::WatchMask;
 use crate::inotify::{Error, Inotify};
@@ -180,7 +180,6 @@ impl Watches {
                 }
             }
             sub.asked = mask;
-            sub.mask = mask.events() | LIFE;
             table.replace(sub)?;
             table.ask_of_target(inotify, watch, mask)
         })
@@ -195,8 +194,7 @@ impl Watches {
     pub fn set_path(&self, watch: Watch, path: impl AsRef<Path>) -> Result<(), WatchError> {
         self.shared.change(|table, _| {
             let sub = Sub::clone(table.get(watch)?);
-            let path = path.as_ref().to_owned();
-            table.replace(Sub { prefix: table::prefix(&path), path, ..sub })
+            table.replace(Sub { path: path.as_ref().to_owned(), ..sub })
         })
     }
 

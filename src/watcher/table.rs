@@ -69,6 +69,20 @@ pub(super) struct Sub {
     pub since: u64,
     pub filter: Option<Filter>,
     pub role: Role,
+    /// Whether it is given all that meets its mask.
+    pub plain: bool,
+}
+
+impl Sub {
+    /// Sets what follows from the rest.
+    fn settled(mut self) -> Arc<Self> {
+        self.mask = self.asked.events() | LIFE;
+        self.prefix = prefix(&self.path);
+        self.plain = self.role == Role::File
+            && self.filter.is_none()
+            && !self.asked.contains(WatchMask::ONESHOT);
+        Arc::new(self)
+    }
 }
 
 impl fmt::Debug for Sub {
@@ -192,18 +206,20 @@ impl Table {
             }
         };
         let watch = self.vacant_slot();
-        let sub = Arc::new(Sub {
+        let sub = Sub {
             watch,
             wd,
             asked: draft.asked,
-            mask: draft.asked.events() | LIFE,
+            mask: EventMask::empty(),
             path: draft.path.to_owned(),
-            prefix: prefix(draft.path),
+            prefix: OsString::new(),
             alias: draft.alias,
             since,
             filter: draft.filter,
             role: draft.role,
-        });
+            plain: false,
+        };
+        let sub = sub.settled();
         if let Some(alias) = &sub.alias {
             self.aliases.insert(alias.clone(), watch);
         }
@@ -250,7 +266,7 @@ impl Table {
     /// Puts another subscriber in the place of one.
     pub fn replace(&mut self, sub: Sub) -> Result<(), WatchError> {
         self.get(sub.watch)?;
-        let sub = Arc::new(sub);
+        let sub = sub.settled();
         if let Some(entry) = self.wds.get_mut(&sub.wd) {
             let same = |old: &Arc<Sub>| if old.watch == sub.watch { &sub } else { old }.clone();
             entry.subs = entry.subs.iter().map(same).collect();
@@ -360,7 +376,7 @@ fn kernel_watches(inotify: &Inotify) -> Option<std::collections::HashSet<Wd>> {
     Some(wds.filter_map(|wd| i32::from_str_radix(wd, 16).ok()).map(Wd::from_raw).collect())
 }
 
-pub(super) fn prefix(path: &Path) -> OsString {
+fn prefix(path: &Path) -> OsString {
     let mut prefix = path.as_os_str().to_owned();
     if !prefix.as_bytes().ends_with(b"/") {
         prefix.push("/");
