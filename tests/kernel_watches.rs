@@ -1,0 +1,543 @@
+//! Adding and removing watches on the real kernel: masks, descriptors, paths, and what is no inotify
+//! instance. Checked on Linux 6.18.
+
+#![cfg(all(target_os = "linux", not(miri)))]
+#![deny(unsafe_code)]
+
+mod support;
+
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use quickcheck::QuickCheck;
+use support::{as_plain_user, c, ev, instance, is_root, is_silent, scratch, text, told};
+use support::{watch, watching};
+use tinotify::{Error, Errno, EventMask as E, InitFlags, Inotify, MaskError, WatchMask as W, Wd};
+
+const fn add_error(errno: Errno) -> Result<Wd, Error> {
+    Err(Error::AddWatch(errno))
+}
+
+const fn rm_error(errno: Errno) -> Result<(), Error> {
+    Err(Error::RmWatch(errno))
+}
+
+#[test]
+fn a_second_add_replaces_the_mask() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    assert_eq!(watch(&inotify, &dir, W::DELETE), wd);
+
+    File::create(dir.path().join("file")).unwrap();
+    fs::remove_file(dir.path().join("file")).unwrap();
+
+    assert_eq!(told(&inotify), [ev(wd, E::DELETE).name("file")]);
+}
+
+#[test]
+fn mask_add_adds_to_the_mask() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    assert_eq!(watch(&inotify, &dir, W::DELETE | W::MASK_ADD), wd);
+
+    File::create(dir.path().join("file")).unwrap();
+    fs::remove_file(dir.path().join("file")).unwrap();
+
+    let expected = [ev(wd, E::CREATE).name("file"), ev(wd, E::DELETE).name("file")];
+    assert_eq!(told(&inotify), expected);
+}
+
+#[test]
+fn mask_create_refuses_an_inode_that_is_watched_by_whatever_path() {
+    let dir = scratch();
+    let path = dir.path().join("file");
+    fs::write(&path, "").unwrap();
+    fs::hard_link(&path, dir.path().join("link")).unwrap();
+    let inotify = instance();
+
+    let wd = inotify.add_watch(&c(&path), W::MODIFY | W::MASK_CREATE).unwrap();
+    for name in ["file", "link"] {
+        let again = inotify.add_watch(&c(dir.path().join(name)), W::ATTRIB | W::MASK_CREATE);
+        assert_eq!(again, add_error(Errno::EEXIST));
+        assert!(text(again.unwrap_err()).contains("MASK_CREATE"));
+    }
+
+    // The first mask still holds.
+    fs::write(&path, "text").unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(told(&inotify), [ev(wd, E::MODIFY)]);
+}
+
+#[test]
+fn mask_add_with_mask_create_is_refused_before_the_kernel_is_asked() {
+    let inotify = instance();
+    for mask in [W::all(), W::ALL_EVENTS | W::MASK_ADD | W::MASK_CREATE] {
+        let refused = inotify.add_watch(c"/", mask);
+        assert_eq!(refused, Err(Error::Mask(MaskError::AddAndCreate)));
+        assert_eq!(refused.unwrap_err().errno(), None);
+    }
+}
+
+#[test]
+fn each_single_bit_of_a_mask_is_watched_or_refused_by_type() {
+    let dir = scratch();
+    for bit in (0..32).map(|shift| 1_u32 << shift) {
+        let inotify = instance();
+        let added = inotify.add_watch(&c(&dir), W::from_bits_retain(bit));
+        if W::ALL_EVENTS.bits() & bit != 0 {
+            assert!(added.is_ok(), "{bit:#x}: {added:?}");
+        } else if W::all().bits() & bit != 0 {
+            assert_eq!(added, Err(Error::Mask(MaskError::NoEvents)), "{bit:#x}");
+        } else {
+            assert_eq!(added, Err(Error::Mask(MaskError::Unknown(bit))), "{bit:#x}");
+        }
+    }
+    assert_eq!(instance().add_watch(c"/", W::empty()), Err(Error::Mask(MaskError::NoEvents)));
+}
+
+#[test]
+fn any_mask_gets_a_typed_answer() {
+    fn any_mask(bits: u32, tamed: bool) -> bool {
+        let dir = scratch();
+        let path = dir.path().join("file");
+        fs::write(&path, "").unwrap();
+        // Random bits nearly always hold unknown ones; half of the masks go without them.
+        let bits = if tamed { bits & W::all().bits() } else { bits };
+        let mask = W::from_bits_retain(bits);
+        let inotify = instance();
+        let on_dir = inotify.add_watch(&c(&dir), mask);
+        let on_file = inotify.add_watch(&c(&path), mask);
+        let again = inotify.add_watch(&c(&dir), mask);
+        let Ok(good) = mask.check() else {
+            let refused = Err(Error::Mask(mask.check().unwrap_err()));
+            return on_dir == refused && on_file == refused && again == refused;
+        };
+        let file_expected = if good.contains(W::ONLYDIR) {
+            on_file == add_error(Errno::ENOTDIR)
+        } else {
+            on_file.is_ok()
+        };
+        let again_expected =
+            if good.contains(W::MASK_CREATE) { add_error(Errno::EEXIST) } else { on_dir };
+        // With ONESHOT and OPEN, say, nothing happened that could have ended the watch.
+        on_dir.is_ok() && file_expected && again == again_expected
+    }
+    QuickCheck::new().tests(300).quickcheck(any_mask as fn(u32, bool) -> bool);
+}
+
+#[test]
+fn onlydir_takes_a_directory_and_refuses_a_file() {
+    let dir = scratch();
+    let path = dir.path().join("file");
+    fs::write(&path, "").unwrap();
+    symlink(".", dir.path().join("link")).unwrap();
+    let (inotify, wd) = watching(&dir, W::CREATE | W::ONLYDIR);
+
+    assert_eq!(inotify.add_watch(&c(&path), W::MODIFY | W::ONLYDIR), add_error(Errno::ENOTDIR));
+    // A symlink counts as what it leads to, unless it is not followed.
+    let link = c(dir.path().join("link"));
+    assert_eq!(inotify.add_watch(&link, W::CREATE | W::ONLYDIR), Ok(wd));
+    let not_followed = inotify.add_watch(&link, W::CREATE | W::ONLYDIR | W::DONT_FOLLOW);
+    assert_eq!(not_followed, add_error(Errno::ENOTDIR));
+}
+
+#[test]
+fn a_watch_descriptor_is_not_given_again_at_once() {
+    let dir = scratch();
+    let (inotify, first) = watching(&dir, W::CREATE);
+    let mut last = first;
+    for _ in 0..100 {
+        inotify.rm_watch(last).unwrap();
+        let next = watch(&inotify, &dir, W::CREATE);
+        assert!(next > last, "{next} after {last}");
+        last = next;
+    }
+}
+
+#[test]
+fn watch_descriptors_that_were_never_given_are_refused_and_harm_nothing() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    for raw in [0, -1, -2, i32::MIN, i32::MAX, wd.as_raw() + 1, wd.as_raw() + 1000] {
+        let refused = inotify.rm_watch(Wd::from_raw(raw));
+        assert_eq!(refused, rm_error(Errno::EINVAL), "wd {raw}");
+        assert!(text(refused.unwrap_err()).contains("gone already"));
+    }
+    File::create(dir.path().join("file")).unwrap();
+    assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("file")]);
+}
+
+#[test]
+fn a_watch_can_be_removed_once() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    assert_eq!(inotify.rm_watch(wd), Ok(()));
+    assert_eq!(inotify.rm_watch(wd), rm_error(Errno::EINVAL));
+    assert_eq!(told(&inotify), [ev(wd, E::IGNORED)]);
+}
+
+#[test]
+fn the_watch_of_another_instance_is_refused_and_stays() {
+    let dir = scratch();
+    let (other, _) = watching("/", W::DELETE_SELF);
+    let theirs = watch(&other, &dir, W::CREATE);
+    let (inotify, ours) = watching(&dir, W::CREATE);
+    // Numbers begin anew in each instance: 1 here, and 1 and 2 there.
+    assert!(theirs > ours);
+
+    assert_eq!(inotify.rm_watch(theirs), rm_error(Errno::EINVAL));
+
+    File::create(dir.path().join("file")).unwrap();
+    assert_eq!(told(&other), [ev(theirs, E::CREATE).name("file")]);
+    assert_eq!(told(&inotify), [ev(ours, E::CREATE).name("file")]);
+}
+
+#[test]
+fn the_empty_path_is_no_file() {
+    let refused = instance().add_watch(c"", W::CREATE);
+    assert_eq!(refused, add_error(Errno::ENOENT));
+    assert!(text(refused.unwrap_err()).contains("parent directory"));
+}
+
+#[test]
+fn a_path_of_4095_bytes_is_watched_and_one_of_4096_is_too_long() {
+    let dir = scratch();
+    let base = c(&dir).into_bytes();
+    let padded = |len: usize| {
+        let mut path = base.clone();
+        while path.len() < len {
+            path.push(if path.ends_with(b"/") { b'.' } else { b'/' });
+        }
+        CString::new(path).unwrap()
+    };
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    assert_eq!(inotify.add_watch(&padded(4095), W::CREATE), Ok(wd));
+    assert_eq!(inotify.add_watch(&padded(4096), W::CREATE), add_error(Errno::ENAMETOOLONG));
+    let megabyte = inotify.add_watch(&padded(1 << 20), W::CREATE);
+    assert_eq!(megabyte, add_error(Errno::ENAMETOOLONG));
+}
+
+#[test]
+fn a_component_of_256_bytes_is_too_long() {
+    let dir = scratch();
+    let inotify = instance();
+    let of = |len: usize| c(dir.path().join("n".repeat(len)));
+    assert_eq!(inotify.add_watch(&of(255), W::CREATE), add_error(Errno::ENOENT));
+    assert_eq!(inotify.add_watch(&of(256), W::CREATE), add_error(Errno::ENAMETOOLONG));
+}
+
+#[test]
+fn paths_with_newlines_control_bytes_and_no_utf8_are_watched() {
+    let dir = scratch();
+    let inotify = instance();
+    for name in [&b"new\nline"[..], b"\x1b[2J\x07\x01", b"\xff\xfe", b" ", b"-e", b"\\n"] {
+        let path = dir.path().join(OsStr::from_bytes(name));
+        fs::create_dir(&path).unwrap();
+        let wd = watch(&inotify, &path, W::CREATE);
+        File::create(path.join(OsStr::from_bytes(name))).unwrap();
+        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name(name)]);
+    }
+}
+
+#[test]
+fn nothing_raw_is_printed_of_a_name_with_control_bytes() {
+    let dir = scratch();
+    let (inotify, _) = watching(&dir, W::CREATE);
+    File::create(dir.path().join(OsStr::from_bytes(b"a\x1b[2J\n\xff"))).unwrap();
+
+    let mut buffer = [0; 64];
+    let event = inotify.read(&mut buffer).unwrap().next().unwrap().unwrap();
+    for printed in [format!("{event}"), format!("{event:?}")] {
+        assert!(printed.contains(r#""a\u{1b}[2J\n\xff""#), "{printed}");
+        assert!(printed.chars().all(|c| !c.is_control()), "{printed}");
+    }
+}
+
+#[test]
+fn symlinks_that_lead_to_each_other_are_a_loop() {
+    let dir = scratch();
+    symlink("b", dir.path().join("a")).unwrap();
+    symlink("a", dir.path().join("b")).unwrap();
+    let inotify = instance();
+    let path = c(dir.path().join("a"));
+    assert_eq!(inotify.add_watch(&path, W::CREATE), add_error(Errno::ELOOP));
+    assert!(inotify.add_watch(&path, W::ATTRIB | W::DONT_FOLLOW).is_ok());
+}
+
+#[test]
+fn a_path_through_a_file_is_no_directory() {
+    let dir = scratch();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let inotify = instance();
+    for name in ["file/below", "file/"] {
+        let refused = inotify.add_watch(&c(dir.path().join(name)), W::CREATE);
+        assert_eq!(refused, add_error(Errno::ENOTDIR), "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_may_not_be_watched() {
+    let dir = scratch();
+    let (file, sub) = (dir.path().join("file"), dir.path().join("sub"));
+    fs::write(&file, "").unwrap();
+    fs::create_dir(&sub).unwrap();
+    fs::write(sub.join("below"), "").unwrap();
+    // Writing alone is not enough; nor is a file that is fine behind a directory that is not.
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o222)).unwrap();
+    fs::set_permissions(&sub, PermissionsExt::from_mode(0o600)).unwrap();
+    let inotify = instance();
+
+    as_plain_user(|| {
+        let mut locked = vec![file.clone(), sub.join("below")];
+        // As root made it, who could not look into it either.
+        if is_root_made(&sub) {
+            locked.push(sub.clone());
+        }
+        for path in locked {
+            let refused = inotify.add_watch(&c(&path), W::ATTRIB);
+            assert_eq!(refused, add_error(Errno::EACCES), "{path:?}");
+            assert!(text(refused.unwrap_err()).contains("permission"));
+        }
+    });
+    if is_root() {
+        assert!(inotify.add_watch(&c(&file), W::ATTRIB).is_ok());
+    }
+    fs::set_permissions(&sub, PermissionsExt::from_mode(0o700)).unwrap();
+
+    fn is_root_made(path: &std::path::Path) -> bool {
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(path).unwrap()) == 0
+    }
+}
+
+#[test]
+fn unknown_flags_of_an_instance_are_refused() {
+    let refused = Inotify::init(InitFlags::from_bits_retain(1));
+    assert_eq!(refused.unwrap_err(), Error::Init(Errno::EINVAL));
+}
+
+#[test]
+fn a_number_that_is_no_open_descriptor_is_ebadf_for_each_call() {
+    // No process has that many: fs.nr_open is at most 2^30 or so. Never made an `OwnedFd`, which
+    // would stop the program when it finds nothing to close.
+    #[allow(unsafe_code)]
+    let closed = || {
+        // SAFETY: nothing is open by that number, nor can be: all that happens is EBADF, and closing
+        // it closes nothing of anybody's.
+        Inotify::from(unsafe { tinotify::Fd::from_raw(i32::MAX - 1) })
+    };
+    let inotify = closed();
+    let mut buffer = [0; 512];
+    let mut ring = tinotify::EventRing::<17>::new();
+
+    assert_eq!(inotify.add_watch(c"/", W::CREATE), add_error(Errno::EBADF));
+    assert_eq!(inotify.rm_watch(Wd::from_raw(1)), rm_error(Errno::EBADF));
+    let read = inotify.read(&mut buffer).map(Iterator::count);
+    assert_eq!(read, Err(Error::Read { errno: Errno::EBADF, room: 512 }));
+    let filled = inotify.fill(&mut ring);
+    let expected = Error::Read { errno: Errno::EBADF, room: 272 };
+    assert_eq!(filled, Err(tinotify::FillError::Read(expected)));
+    for timeout in [Some(std::time::Duration::ZERO), None] {
+        assert_eq!(inotify.poll(timeout), Err(Error::Poll(Errno::EBADF)));
+    }
+    assert_eq!(inotify.queued_bytes(), Err(Error::QueuedBytes(Errno::EBADF)));
+    assert_eq!(inotify.close(), Err(Error::Close(Errno::EBADF)));
+    // A drop says nothing.
+    drop(closed());
+}
+
+#[cfg(feature = "std")]
+mod descriptors {
+    use std::io::Write as _;
+    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+    use std::time::Duration;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fs::{MemfdFlags, OFlags};
+    use rustix::io::FdFlags;
+    use rustix::pipe::{PipeFlags, pipe_with};
+    use tinotify::{DecodeErrorKind, Event, EventRing, Fd, FillError};
+
+    use super::*;
+
+    /// What each call says of a descriptor that is no inotify instance.
+    struct Answers {
+        read: Result<usize, Errno>,
+        queued_bytes: Result<usize, Errno>,
+        poll: bool,
+    }
+
+    fn check(what: &str, fd: OwnedFd, answers: Answers) {
+        let inotify = Inotify::from(fd);
+        let mut buffer = [0; 512];
+        let mut ring = EventRing::<32>::new();
+
+        let added = inotify.add_watch(c"/", W::CREATE);
+        assert_eq!(added, add_error(Errno::EINVAL), "{what}");
+        assert!(text(added.unwrap_err()).contains("an inotify instance?"));
+        assert_eq!(inotify.rm_watch(Wd::from_raw(1)), rm_error(Errno::EINVAL), "{what}");
+        let queued = inotify.queued_bytes();
+        assert_eq!(queued, answers.queued_bytes.map_err(Error::QueuedBytes), "{what}");
+        assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(answers.poll), "{what}");
+        let read = inotify.read(&mut buffer).map(|events| events.remainder().len());
+        let expected = answers.read.map_err(|errno| Error::Read { errno, room: 512 });
+        assert_eq!(read, expected, "{what}");
+        let filled = inotify.fill(&mut ring);
+        let expected = expected
+            .map_err(|error| FillError::Read(Error::Read { errno: error.errno().unwrap(), room: 512 }));
+        assert_eq!(filled, expected, "{what}");
+        assert!(ring.is_empty(), "{what}");
+        assert_eq!(inotify.close(), Ok(()), "{what}");
+    }
+
+    #[test]
+    fn what_is_no_inotify_instance_is_told_by_typed_errors() {
+        let memfd = rustix::fs::memfd_create("memfd", MemfdFlags::CLOEXEC).unwrap();
+        let answers = Answers { read: Ok(0), queued_bytes: Ok(0), poll: true };
+        check("memfd", memfd, answers);
+
+        let null = File::open("/dev/null").unwrap().into();
+        check("null", null, Answers { read: Ok(0), queued_bytes: Err(Errno::ENOTTY), poll: true });
+
+        let (pipe, end) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+        check("pipe", pipe, Answers { read: Err(Errno::EAGAIN), queued_bytes: Ok(0), poll: false });
+        drop(end);
+
+        let (_pipe, end) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+        check("end", end, Answers { read: Err(Errno::EBADF), queued_bytes: Ok(0), poll: false });
+
+        let epoll = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC);
+        let answers =
+            Answers { read: Err(Errno::EINVAL), queued_bytes: Err(Errno::ENOTTY), poll: false };
+        check("epoll", epoll.unwrap(), answers);
+    }
+
+    #[test]
+    fn bytes_of_a_pipe_are_events_or_typed_errors() {
+        let (pipe, end) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+        let (inotify, mut end) = (Inotify::from(pipe), File::from(end));
+        let mut buffer = [0; 64];
+        let event = Event::new(Wd::from_raw(7), E::CREATE, 0, Some(c"replayed"));
+        let len = event.encode(&mut buffer).unwrap();
+        end.write_all(&buffer[..len]).unwrap();
+        end.write_all(b"no event").unwrap();
+
+        let mut events = inotify.read(&mut buffer).unwrap();
+        assert_eq!(events.next(), Some(Ok(event)));
+        let error = events.next().unwrap().unwrap_err();
+        assert_eq!((error.offset(), error.kind()), (32, DecodeErrorKind::HeaderCut { have: 8 }));
+        assert_eq!(events.remainder(), b"no event");
+
+        end.write_all(&[0xFF; 32]).unwrap();
+        let mut ring = EventRing::<17>::new();
+        assert_eq!(inotify.fill(&mut ring), Ok(32));
+        let fault = ring.pop().unwrap().unwrap_err();
+        assert_eq!(fault.kind(), DecodeErrorKind::BadLen { len: u32::MAX });
+        assert_eq!(inotify.fill(&mut ring), Err(FillError::Stopped(fault)));
+    }
+
+    #[test]
+    fn a_directory_is_no_instance() {
+        let inotify = Inotify::from(OwnedFd::from(File::open("/").unwrap()));
+        let mut buffer = [0; 272];
+        let error = inotify.read(&mut buffer).map(Iterator::count).unwrap_err();
+        assert_eq!(error.errno().unwrap().name(), Some("EISDIR"));
+        assert_eq!(inotify.add_watch(c"/", W::CREATE), add_error(Errno::EINVAL));
+    }
+
+    #[test]
+    fn an_instance_is_close_on_exec_always_and_non_blocking_when_asked() {
+        for (flags, expected) in [
+            (InitFlags::empty(), OFlags::empty()),
+            (InitFlags::CLOEXEC, OFlags::empty()),
+            (InitFlags::NONBLOCK, OFlags::NONBLOCK),
+        ] {
+            let inotify = Inotify::init(flags).unwrap();
+            assert_eq!(rustix::io::fcntl_getfd(&inotify).unwrap(), FdFlags::CLOEXEC);
+            let flags = rustix::fs::fcntl_getfl(&inotify).unwrap();
+            assert_eq!(flags & OFlags::NONBLOCK, expected);
+        }
+    }
+
+    #[test]
+    fn conversions_keep_the_descriptor_its_watches_and_its_events() {
+        let dir = scratch();
+        let (inotify, wd) = watching(&dir, W::CREATE);
+        File::create(dir.path().join("file")).unwrap();
+        let raw = inotify.as_raw();
+        assert_eq!(inotify.as_raw_fd(), raw);
+        assert_eq!(inotify.as_fd().as_raw_fd(), raw);
+
+        let owned = OwnedFd::from(inotify);
+        assert_eq!(owned.as_raw_fd(), raw);
+        let fd = Fd::from(owned);
+        assert_eq!((fd.as_raw(), fd.as_raw_fd(), fd.as_fd().as_raw_fd()), (raw, raw, raw));
+        let fd = Fd::from(Inotify::from(fd));
+        let inotify = Inotify::from(OwnedFd::from(fd));
+
+        assert_eq!(inotify.as_raw(), raw);
+        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("file")]);
+        assert_eq!(inotify.rm_watch(wd), Ok(()));
+    }
+
+    #[test]
+    fn a_duplicate_shares_the_queue_and_outlives_the_first() {
+        let dir = scratch();
+        let (inotify, wd) = watching(&dir, W::CREATE);
+        let second = Inotify::from(inotify.as_fd().try_clone_to_owned().unwrap());
+        assert_eq!(inotify.close(), Ok(()));
+
+        File::create(dir.path().join("file")).unwrap();
+        assert_eq!(told(&second), [ev(wd, E::CREATE).name("file")]);
+    }
+
+    #[test]
+    fn it_can_be_polled_by_others_through_as_fd() {
+        let dir = scratch();
+        let (inotify, _) = watching(&dir, W::CREATE);
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ready = |inotify: &Inotify| {
+            let mut fds = [PollFd::new(inotify, PollFlags::IN)];
+            poll(&mut fds, Some(&now)).unwrap() == 1
+        };
+        assert!(!ready(&inotify));
+        File::create(dir.path().join("file")).unwrap();
+        assert!(ready(&inotify));
+        assert_eq!(inotify.poll(None), Ok(true));
+    }
+
+    #[test]
+    fn drop_and_close_close_the_descriptor() {
+        // A pipe tells on its other end, whatever number others get meanwhile.
+        for close in [drop, |inotify: Inotify| assert_eq!(inotify.close(), Ok(()))] {
+            let (pipe, end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+            let (inotify, mut end) = (Inotify::from(pipe), File::from(end));
+            end.write_all(b"x").unwrap();
+            close(inotify);
+            let error = end.write_all(b"x").unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        }
+    }
+
+    #[test]
+    fn an_error_becomes_an_io_error_of_its_kind_with_the_message_inside() {
+        let dir = scratch();
+        let inotify = instance();
+        let missing = inotify.add_watch(&c(dir.path().join("none")), W::CREATE).unwrap_err();
+        let error = std::io::Error::from(missing);
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        assert_eq!(error.to_string(), missing.to_string());
+        assert_eq!(error.downcast::<Error>().unwrap(), missing);
+
+        let nothing = inotify.read(&mut [0; 272]).map(Iterator::count).unwrap_err();
+        assert_eq!(std::io::Error::from(nothing).kind(), std::io::ErrorKind::WouldBlock);
+        let mask = inotify.add_watch(c"/", W::all()).unwrap_err();
+        assert_eq!(std::io::Error::from(mask).kind(), std::io::ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
+fn a_new_instance_is_silent() {
+    assert!(is_silent(&instance()));
+}
