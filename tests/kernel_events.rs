@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use rustix::fs::{CWD, RenameFlags};
 use support::{as_plain_user, ev, in_namespace, instance, is_silent, scratch, skipped, told};
 use support::{watch, watching};
-use tinotify::{Error, Errno, EventKind, EventMask as E, WatchMask as W, Wd};
+use tinotify::{Errno, Error, EventKind, EventMask as E, WatchMask as W, Wd};
 
 #[test]
 fn a_file_that_is_made_and_written_tells_create_open_modify_close() {
@@ -383,12 +383,8 @@ fn with_dont_follow_a_symlink_itself_is_watched() {
     fs::remove_file(&link).unwrap();
     fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
 
-    let expected = [
-        ev(own, E::ATTRIB),
-        ev(own, E::DELETE_SELF),
-        ev(own, E::IGNORED),
-        ev(target, E::ATTRIB),
-    ];
+    let expected =
+        [ev(own, E::ATTRIB), ev(own, E::DELETE_SELF), ev(own, E::IGNORED), ev(target, E::ATTRIB)];
     assert_eq!(told(&inotify), expected);
 }
 
