@@ -1,0 +1,135 @@
+//! The limits of the real kernel, reached for real, and what is left behind: nothing. Each test runs
+//! in a process of its own, for it counts or limits what a whole process has. Checked on Linux 6.18.
+
+#![cfg(all(target_os = "linux", not(miri)))]
+#![deny(unsafe_code)]
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use support::{c, in_child, in_namespace, instance, scratch, skipped, text};
+use tinotify::{Errno, Error, EventRing, InitFlags, Inotify, WatchMask as W, Wd};
+
+/// Sets one of the limits of this user namespace. (Those in `fs.inotify` are of the first namespace,
+/// that is of the whole machine, and stay as they are; these count alike, and give the same errors.)
+fn limit(test: &str, name: &str, value: usize) -> bool {
+    let written = fs::write(format!("/proc/sys/user/{name}"), value.to_string());
+    if let Err(error) = &written {
+        skipped(test, format_args!("user.{name} can't be set: {error}"));
+    }
+    written.is_ok()
+}
+
+#[test]
+fn the_limit_of_watches_is_enospc_and_names_the_sysctl() {
+    const NAME: &str = "the_limit_of_watches_is_enospc_and_names_the_sysctl";
+    if !in_namespace(NAME) || !limit(NAME, "max_inotify_watches", 3) {
+        return;
+    }
+    let dir = scratch();
+    let add = |inotify: &Inotify, number: usize| {
+        let path = dir.path().join(number.to_string());
+        fs::write(&path, "").unwrap();
+        inotify.add_watch(&c(path), W::MODIFY)
+    };
+    let (first, second) = (instance(), instance());
+    let wds: Vec<Wd> = (0..2).map(|number| add(&first, number).unwrap()).collect();
+    // The limit is the user's, and not the instance's.
+    add(&second, 0).unwrap();
+
+    for inotify in [&first, &second] {
+        let refused = add(inotify, 2);
+        assert_eq!(refused, Err(Error::AddWatch(Errno::ENOSPC)));
+        let text = text(refused.unwrap_err());
+        assert!(text.contains("fs.inotify.max_user_watches"), "{text}");
+        assert!(text.contains("no disk is full"), "{text}");
+    }
+    // What is watched already is no new watch; and one that goes makes room for another.
+    assert_eq!(add(&first, 0), Ok(wds[0]));
+    first.rm_watch(wds[0]).unwrap();
+    assert!(add(&second, 2).is_ok());
+    assert_eq!(add(&second, 3), Err(Error::AddWatch(Errno::ENOSPC)));
+    // So does a whole instance.
+    drop(first);
+    assert!(add(&second, 3).is_ok());
+}
+
+#[test]
+fn the_limit_of_instances_is_emfile_and_names_the_sysctl() {
+    const NAME: &str = "the_limit_of_instances_is_emfile_and_names_the_sysctl";
+    if !in_namespace(NAME) || !limit(NAME, "max_inotify_instances", 3) {
+        return;
+    }
+    let mut instances: Vec<_> = (0..3).map(|_| instance()).collect();
+    for _ in 0..2 {
+        let error = Inotify::init(InitFlags::NONBLOCK).unwrap_err();
+        assert_eq!(error, Error::Init(Errno::EMFILE));
+        let text = text(error);
+        assert!(text.contains("fs.inotify.max_user_instances"), "{text}");
+    }
+    // Closing one makes room for one, whichever way.
+    instances.pop().unwrap().close().unwrap();
+    instances.push(instance());
+    drop(instances.pop());
+    instances.push(instance());
+    assert_eq!(Inotify::init(InitFlags::NONBLOCK).unwrap_err(), Error::Init(Errno::EMFILE));
+}
+
+#[test]
+fn the_limit_of_open_files_is_emfile_and_named_too() {
+    const NAME: &str = "the_limit_of_open_files_is_emfile_and_named_too";
+    if !in_child(NAME, &[]) {
+        return;
+    }
+    let first = instance();
+    let limit = getrlimit(Resource::Nofile);
+    let lowered = u64::try_from(first.as_raw()).unwrap() + 1;
+    let lowered = rustix::process::Rlimit { current: Some(lowered), ..limit };
+    setrlimit(Resource::Nofile, lowered).unwrap();
+    let refused = Inotify::init(InitFlags::NONBLOCK);
+    setrlimit(Resource::Nofile, limit).unwrap();
+
+    let error = refused.unwrap_err();
+    assert_eq!(error, Error::Init(Errno::EMFILE));
+    assert!(text(error).contains("ulimit -n"));
+}
+
+/// The number of open descriptors, and the one that counts them.
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn a_thousand_cycles_leave_no_descriptor_open() {
+    const NAME: &str = "a_thousand_cycles_leave_no_descriptor_open";
+    if !in_child(NAME, &[]) {
+        return;
+    }
+    let dir = scratch();
+    let (path, missing) = (c(&dir), c(dir.path().join("missing")));
+    let held = instance();
+    let before = descriptors();
+    for round in 0..1000 {
+        let inotify = Inotify::init(InitFlags::NONBLOCK).unwrap();
+        let wd = inotify.add_watch(&path, W::ALL_EVENTS).unwrap();
+        fs::write(dir.path().join("file"), "text").unwrap();
+        assert!(inotify.add_watch(&missing, W::CREATE).is_err());
+        assert!(inotify.add_watch(&path, W::all()).is_err());
+        assert!(inotify.read(&mut [0; 16]).is_err());
+        assert!(inotify.fill(&mut EventRing::<17>::new()).is_ok());
+        assert!(Inotify::init(InitFlags::from_bits_retain(1)).is_err());
+        assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
+        match round % 4 {
+            0 => drop(inotify),
+            1 => inotify.close().unwrap(),
+            2 => inotify.rm_watch(wd).unwrap(),
+            _ => drop(tinotify::Fd::from(inotify)),
+        }
+    }
+    assert_eq!(descriptors(), before);
+    drop(held);
+    assert_eq!(descriptors(), before - 1);
+}

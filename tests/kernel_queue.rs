@@ -1,0 +1,502 @@
+//! Reading and waiting on the real kernel: buffers, rings, the fence, overflow, signals and threads.
+//! Checked on Linux 6.18.
+
+#![cfg(all(target_os = "linux", not(miri)))]
+#![deny(unsafe_code)]
+
+mod support;
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::mpsc;
+use std::sync::{Barrier, Once};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use quickcheck::QuickCheck;
+use support::{DEADLINE, Seen, c, decoded, drain, ev, instance, is_silent, raw_bytes, scratch};
+use support::{skipped, text, told, watch, watching};
+use tinotify::{Errno, Error, EventMask as E, EventRing, FillError, InitFlags, Inotify};
+use tinotify::{RECORD_SIZE, WatchMask as W, Wd};
+
+fn blocking(path: impl AsRef<Path>, mask: W) -> (Inotify, Wd) {
+    let inotify = Inotify::init(InitFlags::empty()).unwrap();
+    let wd = watch(&inotify, path, mask);
+    (inotify, wd)
+}
+
+fn create(dir: impl AsRef<Path>, name: &str) {
+    File::create(dir.as_ref().join(name)).unwrap();
+}
+
+#[test]
+fn an_empty_queue_would_block() {
+    let inotify = instance();
+    let mut buffer = [0; RECORD_SIZE];
+    let error = inotify.read(&mut buffer).map(Iterator::count).unwrap_err();
+    assert_eq!(error, Error::Read { errno: Errno::EAGAIN, room: RECORD_SIZE });
+    assert!(error.is_would_block() && !error.is_interrupted());
+    let mut ring = EventRing::<17>::new();
+    assert_eq!(inotify.fill(&mut ring), Err(FillError::Read(error)));
+    assert!(is_silent(&inotify));
+}
+
+#[test]
+fn a_buffer_that_is_too_small_is_told_and_the_event_stays_queued() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    create(&dir, "name");
+
+    for room in [0, 1, 15, 16, 31] {
+        let mut buffer = vec![0; room];
+        let error = inotify.read(&mut buffer).map(Iterator::count).unwrap_err();
+        assert_eq!(error, Error::Read { errno: Errno::EINVAL, room });
+        assert!(text(error).contains("272 bytes"));
+        assert_eq!(inotify.queued_bytes(), Ok(32), "nothing is lost");
+    }
+    let mut buffer = [0; 32];
+    let bytes = inotify.read(&mut buffer).unwrap().remainder();
+    assert_eq!(decoded(bytes), [ev(wd, E::CREATE).name("name")]);
+}
+
+#[test]
+fn a_read_gives_whole_events_only_as_many_as_fit() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    let long = "n".repeat(255);
+    for name in ["a", "b", &long, "c"] {
+        create(&dir, name);
+    }
+    // Room for the first two (32 each), and for nearly all of the third (272).
+    let mut buffer = [0; 64 + 271];
+    let bytes = inotify.read(&mut buffer).unwrap().remainder();
+    assert_eq!(decoded(bytes), [ev(wd, E::CREATE).name("a"), ev(wd, E::CREATE).name("b")]);
+    assert_eq!(told(&inotify), [ev(wd, E::CREATE).name(&long), ev(wd, E::CREATE).name("c")]);
+}
+
+#[test]
+fn a_buffer_may_begin_at_any_address() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    let mut buffer = [0; RECORD_SIZE + 8];
+    for start in 0..8 {
+        create(&dir, &start.to_string());
+        let bytes = inotify.read(&mut buffer[start..]).unwrap().remainder();
+        assert_eq!(decoded(bytes), [ev(wd, E::CREATE).name(start.to_string())]);
+    }
+}
+
+#[test]
+fn queued_bytes_is_the_sum_of_the_records_and_grows_with_each() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    assert_eq!(inotify.queued_bytes(), Ok(0));
+    let mut expected = Vec::new();
+    for len in 1..=255 {
+        let name = "n".repeat(len);
+        create(&dir, &name);
+        expected.push(ev(wd, E::CREATE).name(name));
+        let sum: usize = expected.iter().map(Seen::record_size).sum();
+        assert_eq!(inotify.queued_bytes(), Ok(sum));
+    }
+    assert_eq!(told(&inotify), expected);
+    assert_eq!(inotify.queued_bytes(), Ok(0));
+}
+
+#[test]
+fn who_reads_the_queued_bytes_has_seen_all_that_other_threads_did_before() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    for round in 0..50 {
+        let name = round.to_string();
+        thread::scope(|scope| scope.spawn(|| create(&dir, &name)).join().unwrap());
+        // Neither a wait nor a second look: the fence alone.
+        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name(&name)]);
+    }
+}
+
+#[test]
+fn overflow_is_one_record_behind_all_that_fitted() {
+    const NAME: &str = "overflow_is_one_record_behind_all_that_fitted";
+    // Of the whole machine, so it is not lowered here: other instances may live on it.
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events");
+    let limit: usize = match limit.as_deref().map(|limit| limit.trim().parse()) {
+        Ok(Ok(limit @ 0..=1_000_000)) => limit,
+        limit => return skipped(NAME, format_args!("the queue's limit is {limit:?}")),
+    };
+    let dir = scratch();
+    let path = dir.path().join("file");
+    fs::write(&path, "").unwrap();
+    let (inotify, wd) = watching(&dir, W::OPEN | W::CLOSE_NOWRITE | W::DELETE);
+    let pinned = watch(&inotify, &path, W::DELETE_SELF);
+
+    for _ in 0..limit / 2 + 10 {
+        drop(File::open(&path).unwrap());
+    }
+    // The end of a watch is lost as all else: no IGNORED comes for it.
+    inotify.rm_watch(pinned).unwrap();
+    fs::remove_file(&path).unwrap();
+
+    let seen = drain(&inotify);
+    assert_eq!(seen.len(), limit + 1);
+    let (overflow, before) = seen.split_last().unwrap();
+    assert_eq!(*overflow, ev(Wd::NONE, E::Q_OVERFLOW));
+    assert_eq!(overflow.wd.as_raw(), -1);
+    for (at, event) in before.iter().enumerate() {
+        let expected = if at % 2 == 0 { E::OPEN } else { E::CLOSE_NOWRITE };
+        assert_eq!(*event, ev(wd, expected).name("file"), "event {at} of {limit}");
+    }
+    // And it goes on.
+    assert!(is_silent(&inotify));
+    drop(File::open(dir.path()).unwrap());
+    assert_eq!(told(&inotify), [ev(wd, E::OPEN | E::ISDIR), ev(wd, E::CLOSE_NOWRITE | E::ISDIR)]);
+    assert_eq!(inotify.rm_watch(pinned), Err(Error::RmWatch(Errno::EINVAL)));
+}
+
+#[test]
+fn poll_with_no_time_looks_and_returns() {
+    let dir = scratch();
+    let (inotify, _) = watching(&dir, W::CREATE);
+    assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
+    create(&dir, "file");
+    assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(true));
+    // Until it is read.
+    assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(true));
+    drain(&inotify);
+    assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
+}
+
+#[test]
+fn poll_waits_for_the_whole_timeout_where_nothing_comes() {
+    let inotify = instance();
+    for timeout in [Duration::from_nanos(1), Duration::from_millis(30)] {
+        let start = Instant::now();
+        assert_eq!(inotify.poll(Some(timeout)), Ok(false));
+        assert!(start.elapsed() >= timeout);
+    }
+}
+
+#[test]
+fn poll_returns_at_once_where_something_is_queued_whatever_the_timeout() {
+    let dir = scratch();
+    let (inotify, _) = watching(&dir, W::CREATE);
+    create(&dir, "file");
+    for timeout in [None, Some(Duration::MAX), Some(Duration::from_secs(u64::MAX))] {
+        assert_eq!(inotify.poll(timeout), Ok(true));
+    }
+}
+
+#[test]
+fn poll_wakes_for_what_another_thread_does() {
+    for timeout in [None, Some(Duration::MAX), Some(DEADLINE)] {
+        let dir = scratch();
+        let (inotify, wd) = watching(&dir, W::CREATE);
+        let about_to = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                about_to.wait();
+                create(&dir, "file");
+            });
+            assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
+            about_to.wait();
+            assert_eq!(inotify.poll(timeout), Ok(true));
+        });
+        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("file")]);
+    }
+}
+
+#[test]
+fn a_blocking_read_waits_for_an_event() {
+    let dir = scratch();
+    let (inotify, wd) = blocking(&dir, W::CREATE);
+    let about_to = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            about_to.wait();
+            create(&dir, "file");
+        });
+        let mut buffer = [0; RECORD_SIZE];
+        about_to.wait();
+        let bytes = inotify.read(&mut buffer).unwrap().remainder();
+        assert_eq!(decoded(bytes), [ev(wd, E::CREATE).name("file")]);
+    });
+}
+
+#[test]
+fn a_blocking_fill_waits_for_an_event() {
+    let dir = scratch();
+    let (inotify, wd) = blocking(&dir, W::CREATE);
+    let about_to = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            about_to.wait();
+            create(&dir, "file");
+        });
+        let mut ring = EventRing::<17>::new();
+        about_to.wait();
+        assert_eq!(inotify.fill(&mut ring), Ok(32));
+        let event = Seen::from(ring.pop().unwrap().unwrap());
+        assert_eq!(event, ev(wd, E::CREATE).name("file"));
+    });
+}
+
+/// Runs `wait` in a thread of its own, and sends that thread signals until it is done.
+fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
+    use std::os::unix::thread::JoinHandleExt;
+    static HANDLER: Once = Once::new();
+    extern "C" fn nothing(_: nix::libc::c_int) {}
+    HANDLER.call_once(|| {
+        // Without SA_RESTART, for the kernel would go on with the read by itself.
+        let action =
+            SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+        // SAFETY: the handler does nothing at all, and nobody else here has one for this signal.
+        #[allow(unsafe_code)]
+        unsafe {
+            sigaction(Signal::SIGUSR1, &action).unwrap();
+        }
+    });
+    let (send, done) = mpsc::channel();
+    let waiter = thread::spawn(move || {
+        let answer = wait();
+        send.send(()).unwrap();
+        answer
+    });
+    let start = Instant::now();
+    // A signal that comes before the call has begun interrupts nothing: send another.
+    while done.recv_timeout(Duration::from_millis(1)).is_err() {
+        assert!(start.elapsed() < DEADLINE, "no signal interrupts it");
+        // The thread is not joined, so that its handle is good, even if it has ended.
+        nix::sys::pthread::pthread_kill(waiter.as_pthread_t(), Signal::SIGUSR1).unwrap();
+    }
+    waiter.join().unwrap()
+}
+
+#[test]
+fn a_signal_interrupts_a_blocking_read_and_loses_nothing() {
+    let dir = scratch();
+    let (inotify, wd) = blocking(&dir, W::CREATE);
+    let (inotify, error) = interrupted(move || {
+        let error = inotify.read(&mut [0; RECORD_SIZE]).map(Iterator::count).unwrap_err();
+        (inotify, error)
+    });
+    assert_eq!(error, Error::Read { errno: Errno::EINTR, room: RECORD_SIZE });
+    assert!(error.is_interrupted() && !error.is_would_block());
+
+    create(&dir, "after");
+    assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("after")]);
+}
+
+#[test]
+fn a_signal_interrupts_a_blocking_fill_and_the_ring_is_as_it_was() {
+    let (inotify, _) = blocking("/", W::DELETE_SELF);
+    let (error, ring) = interrupted(move || {
+        let mut ring = EventRing::<17>::new();
+        (inotify.fill(&mut ring).unwrap_err(), ring)
+    });
+    assert!(matches!(error, FillError::Read(error) if error.is_interrupted()), "{error:?}");
+    assert!(ring.is_empty());
+    assert_eq!((ring.free(), ring.fault()), (ring.capacity(), None));
+}
+
+#[test]
+fn a_signal_interrupts_poll_whatever_the_timeout() {
+    for timeout in [None, Some(Duration::MAX), Some(DEADLINE * 2)] {
+        let inotify = instance();
+        let answer = interrupted(move || inotify.poll(timeout));
+        assert_eq!(answer, Err(Error::Poll(Errno::EINTR)));
+        assert!(answer.unwrap_err().is_interrupted());
+    }
+}
+
+#[test]
+fn watches_come_and_go_while_another_thread_reads() {
+    const WATCHES: usize = 50;
+    let dir = scratch();
+    let inotify = Inotify::init(InitFlags::empty()).unwrap();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut buffer = [0; 2 * RECORD_SIZE];
+            let (mut seen, mut ended) = (Vec::new(), 0);
+            while ended < WATCHES {
+                for event in decoded(inotify.read(&mut buffer).unwrap().remainder()) {
+                    ended += usize::from(event.mask == E::IGNORED);
+                    seen.push(event);
+                }
+            }
+            seen
+        });
+        let mut expected = Vec::new();
+        for number in 0..WATCHES {
+            let path = dir.path().join(number.to_string());
+            fs::create_dir(&path).unwrap();
+            let wd = watch(&inotify, &path, W::CREATE);
+            create(&path, "file");
+            inotify.rm_watch(wd).unwrap();
+            expected.extend([ev(wd, E::CREATE).name("file"), ev(wd, E::IGNORED)]);
+        }
+        assert_eq!(reader.join().unwrap(), expected);
+    });
+}
+
+#[test]
+fn events_taken_by_two_readers_come_once_each() {
+    const FILES: usize = 500;
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    for number in 0..FILES {
+        create(&dir, &number.to_string());
+    }
+    let read_all = || {
+        let mut seen = Vec::new();
+        let mut buffer = [0; 64];
+        while let Ok(events) = inotify.read(&mut buffer) {
+            seen.extend(decoded(events.remainder()));
+        }
+        seen
+    };
+    let mut seen = thread::scope(|scope| {
+        let other = scope.spawn(read_all);
+        let mut seen = read_all();
+        seen.extend(other.join().unwrap());
+        seen
+    });
+    let number = |event: &Seen| {
+        let name = event.name.as_deref().unwrap();
+        std::str::from_utf8(name).unwrap().parse::<usize>().unwrap()
+    };
+    seen.sort_by_key(number);
+    let expected: Vec<_> =
+        (0..FILES).map(|number| ev(wd, E::CREATE).name(number.to_string())).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_ring_is_refilled_while_it_holds_events_and_says_when_it_is_full() {
+    let dir = scratch();
+    let (inotify, wd) = watching(&dir, W::CREATE);
+    let long = "n".repeat(255);
+    for name in ["a", "b", &long, "c"] {
+        create(&dir, name);
+    }
+    // 17 cells: the long one needs them all.
+    let mut ring = EventRing::<17>::new();
+    assert_eq!(inotify.fill(&mut ring), Ok(64));
+    assert_eq!((ring.len(), ring.free()), (2, 272 - 64));
+    let pop = |ring: &mut EventRing<17>, name: &str| {
+        assert_eq!(Seen::from(ring.pop().unwrap().unwrap()), ev(wd, E::CREATE).name(name));
+    };
+    for name in ["a", "b"] {
+        assert_eq!(inotify.fill(&mut ring), Err(FillError::Full));
+        assert_eq!(inotify.queued_bytes(), Ok(272 + 32), "what does not fit stays queued");
+        pop(&mut ring, name);
+    }
+    assert_eq!(inotify.fill(&mut ring), Ok(272));
+    assert_eq!((ring.len(), ring.free()), (1, 0));
+    assert_eq!(inotify.fill(&mut ring), Err(FillError::Full));
+    pop(&mut ring, &long);
+    assert_eq!(inotify.fill(&mut ring), Ok(32));
+    create(&dir, "d");
+    assert_eq!(inotify.fill(&mut ring), Ok(32));
+    assert_eq!(ring.len(), 2);
+    pop(&mut ring, "c");
+    pop(&mut ring, "d");
+    assert!(ring.is_empty() && is_silent(&inotify));
+}
+
+#[test]
+fn a_full_ring_is_full_even_where_nothing_is_queued() {
+    let dir = scratch();
+    let (inotify, _) = watching(&dir, W::CREATE);
+    create(&dir, &"n".repeat(255));
+    let mut ring = EventRing::<17>::new();
+    assert_eq!(inotify.fill(&mut ring), Ok(272));
+    assert_eq!(inotify.fill(&mut ring), Err(FillError::Full));
+}
+
+/// Changes in `dir`: what they are does not matter much, as long as two instances see the same.
+fn change(dir: &Path, changes: &[(u8, u8)]) {
+    // Names of all sizes of records, a few of each size to rename and delete.
+    let path = |number: u8| dir.join(format!("{number:03}").repeat(1 + usize::from(number % 85)));
+    for &(what, number) in changes {
+        let (this, other) = (path(number), path(what));
+        // Each of these fails where the file is not there, which is fine.
+        match what % 6 {
+            0 => drop(fs::create_dir(&this)),
+            1 => drop(fs::rename(&other, &this)),
+            2 => drop(fs::remove_file(&this)),
+            3 => drop(fs::read(&this)),
+            _ => drop(fs::write(&this, "text")),
+        }
+    }
+}
+
+/// Empties the queue through a ring, which is refilled whenever `pops` says so and when it is empty.
+fn through_a_ring<const N: usize>(inotify: &Inotify, pops: &[u8]) -> Vec<Seen> {
+    let mut ring = EventRing::<N>::new();
+    let mut seen = Vec::new();
+    let mut pops = pops.iter().cycle();
+    loop {
+        let held = ring.len();
+        match inotify.fill(&mut ring) {
+            Ok(taken) => assert!(taken > 0 && ring.len() > held),
+            Err(FillError::Full) => assert!(held > 0, "an empty ring takes any event"),
+            Err(FillError::Read(error)) if error.is_would_block() && ring.is_empty() => {
+                return seen;
+            }
+            Err(FillError::Read(error)) if error.is_would_block() => {}
+            Err(error) => panic!("{error}"),
+        }
+        for _ in 0..=pops.next().map_or(0, |pops| pops % 4) {
+            seen.extend(ring.pop().map(|event| Seen::from(event.unwrap())));
+        }
+    }
+}
+
+#[test]
+fn a_ring_of_any_size_gives_what_plain_reads_give() {
+    fn same(changes: Vec<(u8, u8)>, pops: Vec<u8>) {
+        let dir = scratch();
+        let instances = [(); 5].map(|()| watching(&dir, W::ALL_EVENTS).0);
+        change(dir.path(), &changes);
+
+        let expected = drain(&instances[0]);
+        assert_eq!(through_a_ring::<17>(&instances[1], &pops), expected);
+        assert_eq!(through_a_ring::<18>(&instances[2], &pops), expected);
+        assert_eq!(through_a_ring::<64>(&instances[3], &pops), expected);
+        assert_eq!(through_a_ring::<1024>(&instances[4], &pops), expected);
+    }
+    QuickCheck::new().tests(60).quickcheck(same as fn(Vec<(u8, u8)>, Vec<u8>));
+}
+
+#[test]
+fn a_buffer_of_any_size_gives_the_same_bytes() {
+    fn same(changes: Vec<(u8, u8)>, sizes: Vec<u16>) {
+        let dir = scratch();
+        let [all, pieces] = [(); 2].map(|()| watching(&dir, W::ALL_EVENTS).0);
+        change(dir.path(), &changes);
+
+        let expected = raw_bytes(&all);
+        decoded(&expected);
+        let mut sizes = sizes.iter().cycle();
+        let mut bytes = Vec::new();
+        loop {
+            let size = RECORD_SIZE + usize::from(sizes.next().map_or(0, |size| size % 600));
+            match pieces.read(&mut vec![0xFF; size]) {
+                Ok(events) => bytes.extend_from_slice(events.remainder()),
+                Err(error) if error.is_would_block() => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(bytes, expected);
+    }
+    QuickCheck::new().tests(60).quickcheck(same as fn(Vec<(u8, u8)>, Vec<u16>));
+}
+
+#[test]
+fn an_instance_can_be_shared_and_sent() {
+    fn is_both<T: Send + Sync>(_: &T) {}
+    let inotify = instance();
+    is_both(&inotify);
+    assert!(inotify.add_watch(&c("/"), W::DELETE_SELF).is_ok());
+}
