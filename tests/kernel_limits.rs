@@ -6,8 +6,8 @@
 
 mod support;
 
-use std::fs;
-use std::time::Duration;
+use std::ffi::CStr;
+use std::{fs, thread};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use support::{c, in_child, in_namespace, instance, scratch, skipped, text};
@@ -102,6 +102,24 @@ fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// An instance from its making to its end, with what can go wrong between.
+fn live_and_die(path: &CStr, missing: &CStr, end: usize) {
+    let inotify = Inotify::init(InitFlags::NONBLOCK).unwrap();
+    let wd = inotify.add_watch(path, W::ALL_EVENTS).unwrap();
+    drop(fs::File::open(path.to_str().unwrap()).unwrap());
+    assert!(inotify.add_watch(missing, W::CREATE).is_err());
+    assert!(inotify.add_watch(path, W::all()).is_err());
+    assert!(inotify.read(&mut [0; 15]).is_err());
+    assert!(inotify.fill(&mut EventRing::<17>::new()).is_ok());
+    assert!(Inotify::init(InitFlags::from_bits_retain(1)).is_err());
+    match end % 4 {
+        0 => drop(inotify),
+        1 => inotify.close().unwrap(),
+        2 => inotify.rm_watch(wd).unwrap(),
+        _ => drop(tinotify::Fd::from(inotify)),
+    }
+}
+
 #[test]
 fn a_thousand_cycles_leave_no_descriptor_open() {
     const NAME: &str = "a_thousand_cycles_leave_no_descriptor_open";
@@ -112,23 +130,15 @@ fn a_thousand_cycles_leave_no_descriptor_open() {
     let (path, missing) = (c(&dir), c(dir.path().join("missing")));
     let held = instance();
     let before = descriptors();
-    for round in 0..1000 {
-        let inotify = Inotify::init(InitFlags::NONBLOCK).unwrap();
-        let wd = inotify.add_watch(&path, W::ALL_EVENTS).unwrap();
-        fs::write(dir.path().join("file"), "text").unwrap();
-        assert!(inotify.add_watch(&missing, W::CREATE).is_err());
-        assert!(inotify.add_watch(&path, W::all()).is_err());
-        assert!(inotify.read(&mut [0; 16]).is_err());
-        assert!(inotify.fill(&mut EventRing::<17>::new()).is_ok());
-        assert!(Inotify::init(InitFlags::from_bits_retain(1)).is_err());
-        assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
-        match round % 4 {
-            0 => drop(inotify),
-            1 => inotify.close().unwrap(),
-            2 => inotify.rm_watch(wd).unwrap(),
-            _ => drop(tinotify::Fd::from(inotify)),
+    // The kernel takes some 10 ms to end an instance that watches, so that ten of them end at a time.
+    thread::scope(|scope| {
+        for round in 0..10 {
+            let (path, missing) = (&path, &missing);
+            scope.spawn(move || {
+                (0..100).for_each(|cycle| live_and_die(path, missing, round + cycle))
+            });
         }
-    }
+    });
     assert_eq!(descriptors(), before);
     drop(held);
     assert_eq!(descriptors(), before - 1);

@@ -13,6 +13,7 @@ use std::sync::{Barrier, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::pthread::{Pthread, pthread_kill};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use quickcheck::QuickCheck;
 use support::{DEADLINE, Seen, c, decoded, drain, ev, instance, is_silent, raw_bytes, scratch};
@@ -267,7 +268,10 @@ fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> 
     while done.recv_timeout(Duration::from_millis(1)).is_err() {
         assert!(start.elapsed() < DEADLINE, "no signal interrupts it");
         // The thread is not joined, so that its handle is good, even if it has ended.
-        nix::sys::pthread::pthread_kill(waiter.as_pthread_t(), Signal::SIGUSR1).unwrap();
+        // A number to the standard library, and with musl a pointer to nix.
+        #[allow(clippy::unnecessary_cast)]
+        let waiter = waiter.as_pthread_t() as Pthread;
+        pthread_kill(waiter, Signal::SIGUSR1).unwrap();
     }
     waiter.join().unwrap()
 }
