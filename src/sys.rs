@@ -223,9 +223,14 @@ impl Fd {
     pub(crate) fn signal(&self) -> Result<(), Errno> {
         let one = 1_u64;
         let address = (&raw const one) as usize;
-        // SAFETY: the kernel reads the eight bytes of `one`.
-        unsafe { syscall3(Sysno::write, self.arg(), address, size_of::<u64>()) }?;
-        Ok(())
+        loop {
+            // SAFETY: the kernel reads the eight bytes of `one`.
+            match unsafe { syscall3(Sysno::write, self.arg(), address, size_of::<u64>()) } {
+                Ok(_) => return Ok(()),
+                Err(syscalls::Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 
     /// `F_SETFD` of fcntl(2): whether execve(2) closes the descriptor.

@@ -1,0 +1,251 @@
+//! Every system call of the watcher fails once, with every error that its manual page names: each is
+//! told with the path and what helps, or rightly passed over; nothing leaks or hangs, and the watcher
+//! goes on.
+//!
+//! Needs strace, and says SKIPPED where it is missing or may not trace. It runs this program again, as
+//! a single thread that goes through a scenario; a first run tells which calls are the watcher's.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use tinotify::{WatchError, WatchMask, Watcher};
+
+const SCENARIO: &str = "TINOTIFY_FAULTS";
+
+fn main() -> ExitCode {
+    if std::env::var_os(SCENARIO).is_some() {
+        scenario();
+        return ExitCode::SUCCESS;
+    }
+    let works = Command::new("strace").args(["-e", "trace=none", "true"]).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: fault injection: strace is missing, or may not trace here");
+        println!("0 passed, 0 failed, 1 skipped");
+        return ExitCode::SUCCESS;
+    }
+    let failed = inject_all();
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Uses the watcher in each way once. A step that fails is told, and tried again.
+fn scenario() {
+    let open = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    {
+        let dir = tempfile::Builder::new().prefix("faults").tempdir().unwrap();
+        let path = dir.path();
+        let mut watcher = step("new", Watcher::new);
+        let mask = WatchMask::CREATE | WatchMask::CLOSE_WRITE;
+        let watch = step("watch", || watcher.watch(path, mask));
+        let again = step("watch again", || watcher.watch(path, mask));
+        step("follow", || watcher.watch_name(path.join("name"), mask));
+        fs::write(path.join("name"), "text").unwrap();
+
+        let mut events = 0;
+        while events < 5 {
+            let timeout = Duration::from_secs(5);
+            let event =
+                step("read", || Ok(watcher.next_timeout(timeout)?.map(|event| event.to_buf())));
+            // Twice created and closed, and the name has appeared.
+            assert!(event.is_some(), "an event was lost after {events}");
+            events += 1;
+        }
+        let nothing = step("wait", || {
+            Ok(watcher.next_timeout(Duration::from_millis(1))?.map(|event| event.to_buf()))
+        });
+        assert!(nothing.is_none(), "{nothing:?}");
+
+        if let Err(error) = watcher.unwatch(again) {
+            println!("unwatch: {error}");
+        }
+        assert_eq!(watcher.watches().list().len(), 2);
+        fs::create_dir(path.join("dir")).unwrap();
+        let event = step("read on", || Ok(watcher.next()?.to_buf()));
+        assert_eq!(event.watch(), Some(watch));
+        watcher.stopper().stop();
+        assert!(watcher.next().is_err());
+    }
+    assert_eq!(open(), before, "descriptors leaked");
+    println!("done");
+}
+
+fn step<T>(name: &str, mut step: impl FnMut() -> Result<T, WatchError>) -> T {
+    match step() {
+        Ok(value) => value,
+        Err(error) => {
+            println!("{name}: {error}");
+            step().unwrap_or_else(|error| panic!("{name}, the second time: {error}"))
+        }
+    }
+}
+
+/// What an injected error should lead to.
+#[derive(Clone, Copy)]
+enum Expect {
+    /// The user does not hear of it.
+    Nothing,
+    /// The user is told, in a line that holds these words and the error's name.
+    Told(&'static [&'static str]),
+    /// Either, as the call serves one purpose or another.
+    Either,
+}
+
+use Expect::{Either, Nothing, Told};
+
+/// The errors of the manual pages (inotify_init1(2), eventfd(2), inotify_add_watch(2),
+/// inotify_rm_watch(2), read(2), poll(2), ioctl(2), write(2), close(2)), and those of kernels without
+/// the call and of seccomp filters.
+const FAULTS: &[(&str, &[(&str, Expect)])] = &[
+    (
+        "inotify_init1",
+        &[
+            ("EINVAL", Told(&["new: "])),
+            ("EMFILE", Told(&["new: ", "fs.inotify.max_user_instances", "ulimit -n"])),
+            ("ENFILE", Told(&["new: ", "fs.file-max"])),
+            ("ENOMEM", Told(&["new: "])),
+            ("ENOSYS", Told(&["new: ", "no inotify"])),
+            ("EPERM", Told(&["new: ", "seccomp"])),
+        ],
+    ),
+    (
+        "eventfd2",
+        &[
+            ("EMFILE", Told(&["new: ", "ulimit -n"])),
+            ("ENFILE", Told(&["new: ", "fs.file-max"])),
+            ("ENODEV", Told(&["new: "])),
+            ("ENOMEM", Told(&["new: "])),
+        ],
+    ),
+    (
+        "inotify_add_watch",
+        &[
+            // A directory on the way to a name may be passed unwatched, or be gone.
+            ("EACCES", Either),
+            ("ENOENT", Either),
+            ("ENOTDIR", Either),
+            ("ELOOP", Either),
+            ("ENAMETOOLONG", Either),
+            // A watch that is only a fence may fail unheard.
+            ("EBADF", Either),
+            ("EEXIST", Either),
+            ("EFAULT", Either),
+            ("EINVAL", Either),
+            ("ENOMEM", Either),
+            ("ENOSPC", Either),
+        ],
+    ),
+    ("inotify_rm_watch", &[("EINVAL", Nothing), ("EBADF", Either)]),
+    (
+        "read",
+        &[
+            ("EINTR", Nothing),
+            ("EAGAIN", Nothing),
+            ("EBADF", Told(&["cannot read events"])),
+            ("EFAULT", Told(&["cannot read events"])),
+            ("EINVAL", Told(&["cannot read events", "inotify instance?"])),
+            ("EIO", Told(&["cannot read events"])),
+        ],
+    ),
+    (
+        "ppoll",
+        &[
+            ("EINTR", Nothing),
+            ("EFAULT", Told(&["cannot wait for events"])),
+            ("EINVAL", Told(&["cannot wait for events"])),
+            ("ENOMEM", Told(&["cannot wait for events"])),
+        ],
+    ),
+    ("ioctl", &[("EBADF", Nothing), ("EFAULT", Nothing), ("EINVAL", Nothing), ("ENOTTY", Nothing)]),
+    ("write", &[("EAGAIN", Nothing), ("EBADF", Nothing), ("EINTR", Nothing), ("EIO", Nothing)]),
+    ("close", &[("EBADF", Nothing), ("EINTR", Nothing), ("EIO", Nothing)]),
+];
+
+/// Runs the scenario under strace. Its log, its output, and whether it ended well.
+fn run(args: &[&str]) -> (String, String, bool) {
+    let mut log = tempfile::NamedTempFile::new().unwrap();
+    let mut child = Command::new("strace")
+        .args(["-qq", "-y", "-o"])
+        .arg(log.path())
+        .args(args)
+        .arg(std::env::current_exe().unwrap())
+        .env(SCENARIO, "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status.success(),
+            // Only so that a hang is not for ever; what is waited for is the process.
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+            None => {
+                child.kill().unwrap();
+                break false;
+            }
+        }
+    };
+    let output = child.wait_with_output().unwrap();
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (text, said.concat(), status)
+}
+
+/// The places of the watcher's own calls among all calls of that name, counted from 1.
+fn own_calls(call: &str) -> Vec<usize> {
+    let (log, said, well) = run(&["-e", &format!("trace={call}")]);
+    assert!(well, "without faults: {said}");
+    let calls = log.lines().filter(|line| line.starts_with(&format!("{call}(")));
+    let own = |line: &str| {
+        call.starts_with("inotify_")
+            || call == "eventfd2"
+            || line.contains("anon_inode:inotify")
+            || line.contains("inotify]")
+            || line.contains("eventfd]")
+    };
+    calls.zip(1..).filter(|(line, _)| own(line)).map(|(_, place)| place).collect()
+}
+
+fn inject_all() -> usize {
+    let (mut passed, mut failed) = (0, 0);
+    for (call, errors) in FAULTS {
+        let places = own_calls(call);
+        assert!(!places.is_empty(), "the scenario never calls {call}");
+        for (place, (error, expect)) in
+            places.iter().flat_map(|p| errors.iter().map(move |e| (p, e)))
+        {
+            let inject = format!("inject={call}:error={error}:when={place}");
+            let (log, said, well) = run(&["-e", &format!("trace={call}"), "-e", &inject]);
+            let told = said.lines().find(|line| line.contains(error));
+            let fits = match expect {
+                Nothing => told.is_none(),
+                Told(words) => {
+                    told.is_some_and(|line| words.iter().all(|word| line.contains(word)))
+                }
+                Either => told.is_none_or(|line| names_the_path(call, line)),
+            };
+            let injected = log.contains("(INJECTED)");
+            if well && said.ends_with("done\n") && fits && injected {
+                passed += 1;
+            } else {
+                failed += 1;
+                println!("FAILED: {call} number {place} with {error}: {said}");
+            }
+        }
+        println!("{call}: {} of its calls, {} errors each", places.len(), errors.len());
+    }
+    println!("{passed} passed, {failed} failed");
+    failed
+}
+
+/// Whether a line about a path names one, and for the limit of watches also what helps.
+fn names_the_path(call: &str, line: &str) -> bool {
+    let root = line.split(": ").nth(1).is_some_and(|path| Path::new(path).has_root());
+    let limit = !line.contains("ENOSPC") || line.contains("fs.inotify.max_user_watches");
+    call != "inotify_add_watch" || (root && limit)
+}
