@@ -163,7 +163,7 @@ impl<const N: usize> EventRing<N> {
             return wrapped.as_flattened_mut().get_mut(start..).unwrap_or_default();
         }
         if unwrapped.saturating_sub(filled) < want.min(self.free()) {
-            self.cells.make_contiguous();
+            self.unwrap_cells();
         }
         let (unwrapped, _) = self.cells.as_mut_slices();
         unwrapped.as_flattened_mut().get_mut(filled..).unwrap_or_default()
@@ -249,6 +249,17 @@ impl<const N: usize> EventRing<N> {
         while self.cells.push_back([0; HEADER]).is_ok() {}
     }
 
+    /// Brings all cells into one piece.
+    fn unwrap_cells(&mut self) {
+        self.cells.make_contiguous();
+        // heapless 0.9.3 leaves the end of a full deque one past its memory, where the next push
+        // would write (rust-embedded/heapless#676). Taking the last cell out and putting it back
+        // mends that.
+        if let Some(cell) = self.cells.pop_back() {
+            let _ = self.cells.push_back(cell);
+        }
+    }
+
     /// Brings the first record into one piece, where the ring wraps within it.
     #[inline]
     fn straighten(&mut self) {
@@ -256,7 +267,7 @@ impl<const N: usize> EventRing<N> {
         if self.popped < unwrapped && unwrapped < self.filled {
             if let Some(Ok(size)) = self.record_at(self.popped) {
                 if unwrapped < self.popped.saturating_add(size) {
-                    self.cells.make_contiguous();
+                    self.unwrap_cells();
                 }
             }
         }
