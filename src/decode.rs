@@ -257,9 +257,10 @@ impl core::error::Error for DecodeError {}
 /// The length of the name's field that a header tells.
 #[inline]
 pub(crate) fn name_field_len(header: &[u8; HEADER]) -> Result<usize, DecodeErrorKind> {
-    let [.., a, b, c, d] = *header;
-    let len = u32::from_ne_bytes([a, b, c, d]);
-    if len % 16 == 0 && len <= const { (MAX_RECORD_SIZE - HEADER) as u32 } {
+    // A header has these bytes. In one piece they are one load; one by one, they were three.
+    let len = header.last_chunk().map_or(0, |len| u32::from_ne_bytes(*len));
+    // Turned so that the bits below 16 are the highest ones: one comparison for both rules.
+    if len.rotate_right(4) <= const { (MAX_RECORD_SIZE - HEADER) as u32 / 16 } {
         Ok(len as usize)
     } else {
         Err(DecodeErrorKind::BadLen { len })
@@ -286,7 +287,7 @@ pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErro
     let name_and_nul = match field.last_chunk::<16>() {
         None => field,
         Some(last) => {
-            let nuls = (u128::from_le_bytes(*last).leading_zeros() / 8) as usize;
+            let nuls = (u128::from_be_bytes(*last).trailing_zeros() / 8) as usize;
             if nuls == 0 {
                 return Err(DecodeErrorKind::MissingNul);
             }
