@@ -170,7 +170,26 @@ impl<'a> Iterator for StrictEvents<'a> {
 impl FusedIterator for StrictEvents<'_> {}
 
 fn is_file_name(name: &[u8]) -> bool {
-    !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, 0 | b'/'))
+    !matches!(name, b"" | b"." | b"..") && !has_nul_or_slash(name)
+}
+
+fn has_nul_or_slash(bytes: &[u8]) -> bool {
+    const LOW: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    const SLASHES: u64 = u64::from_ne_bytes([b'/'; 8]);
+    // Not 0 just where one of the 8 bytes is 0: a clear high bit comes out set only where the
+    // subtraction borrows from it, for which its byte, or one below, must be 0.
+    let zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
+    let found = |bytes: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*bytes);
+        zero(word) | zero(word ^ SLASHES)
+    };
+    let Some(last) = bytes.last_chunk() else {
+        return bytes.iter().any(|byte| matches!(byte, 0 | b'/'));
+    };
+    // All bytes, also behind a bad one, for there hardly ever is one. The last 8 may overlap others.
+    let chunks = bytes.chunks_exact(8).filter_map(<[u8]>::first_chunk);
+    chunks.fold(found(last), |all, chunk| all | found(chunk)) != 0
 }
 
 /// Where and why bytes are no event.
@@ -257,9 +276,10 @@ impl core::error::Error for DecodeError {}
 /// The length of the name's field that a header tells.
 #[inline]
 pub(crate) fn name_field_len(header: &[u8; HEADER]) -> Result<usize, DecodeErrorKind> {
-    let [.., a, b, c, d] = *header;
-    let len = u32::from_ne_bytes([a, b, c, d]);
-    if len % 16 == 0 && len <= const { (MAX_RECORD_SIZE - HEADER) as u32 } {
+    // A header has these bytes. In one piece they are one load; one by one, they were three.
+    let len = header.last_chunk().map_or(0, |len| u32::from_ne_bytes(*len));
+    // Turned so that the bits below 16 are the highest ones: one comparison for both rules.
+    if len.rotate_right(4) <= const { (MAX_RECORD_SIZE - HEADER) as u32 / 16 } {
         Ok(len as usize)
     } else {
         Err(DecodeErrorKind::BadLen { len })
@@ -286,7 +306,7 @@ pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErro
     let name_and_nul = match field.last_chunk::<16>() {
         None => field,
         Some(last) => {
-            let nuls = (u128::from_le_bytes(*last).leading_zeros() / 8) as usize;
+            let nuls = (u128::from_be_bytes(*last).trailing_zeros() / 8) as usize;
             if nuls == 0 {
                 return Err(DecodeErrorKind::MissingNul);
             }
@@ -294,4 +314,29 @@ pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErro
         }
     };
     Ok((Event::from_parts(wd, mask, cookie, name_and_nul), rest))
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_or_a_slash_is_found_wherever_it_is_and_nothing_else() {
+        for len in 0..40 {
+            for fill in 0..=255 {
+                let mut bytes = [fill; 40];
+                let bad = matches!(fill, 0 | b'/') && len > 0;
+                assert_eq!(has_nul_or_slash(&bytes[..len]), bad, "{len} times {fill}");
+                for at in 0..len {
+                    for byte in [0, 1, b'.', b'/', b'0', 0x7f, 0x80, 0xaf, 0xff] {
+                        bytes[at] = byte;
+                        let bad = bytes[..len].iter().any(|byte| matches!(byte, 0 | b'/'));
+                        assert_eq!(has_nul_or_slash(&bytes[..len]), bad, "{:?}", &bytes[..len]);
+                    }
+                    bytes[at] = fill;
+                }
+            }
+        }
+    }
 }
