@@ -84,7 +84,8 @@ impl Inotify {
     /// Removes a watch: inotify_rm_watch(2).
     ///
     /// Its events that are queued still come, and [`EventMask::IGNORED`](crate::EventMask::IGNORED)
-    /// is the last of them: forget the descriptor then. Does not block.
+    /// is the last of them: forget the descriptor then. An overflow can swallow that one too. Does
+    /// not block.
     ///
     /// # Errors
     ///
@@ -185,7 +186,7 @@ impl Inotify {
     ///
     /// # Errors
     ///
-    /// `ENOTTY` where the descriptor is no inotify instance, mostly.
+    /// `ENOTTY`, or `EINVAL`, where the descriptor is no inotify instance, mostly.
     #[doc(alias = "FIONREAD")]
     pub fn queued_bytes(&self) -> Result<usize, Error> {
         self.fd.queued_bytes().map_err(Error::QueuedBytes)
@@ -324,8 +325,8 @@ impl Error {
         Some(match *self {
             Self::Init(Errno::EMFILE) => {
                 "too many inotify instances of this user: close some, or raise the sysctl \
-                 fs.inotify.max_user_instances; or too many open files of this process: raise its \
-                 limit (ulimit -n)"
+                 fs.inotify.max_user_instances (in a user namespace: user.max_inotify_instances); \
+                 or too many open files of this process: raise its limit (ulimit -n)"
             }
             Self::Init(Errno::ENFILE) => {
                 "too many open files of the whole system: raise the sysctl fs.file-max"
@@ -336,7 +337,8 @@ impl Error {
             Self::Init(Errno::EPERM) => "a seccomp filter forbids it: allow inotify_init1",
             Self::AddWatch(Errno::ENOSPC) => {
                 "no disk is full: this user's limit of inotify watches is reached; remove watches, \
-                 or raise the sysctl fs.inotify.max_user_watches"
+                 or raise the sysctl fs.inotify.max_user_watches (in a user namespace: \
+                 user.max_inotify_watches)"
             }
             Self::AddWatch(Errno::EACCES) => {
                 "watching needs permission to read the file, and to search each directory on the way"
@@ -358,9 +360,8 @@ impl Error {
                 "the buffer is too small for the next event, which stays queued: 272 bytes are \
                  enough for names of 255 bytes, 4112 for the longer ones of some file systems"
             }
-            Self::QueuedBytes(Errno::ENOTTY) | Self::Read { errno: Errno::EINVAL, .. } => {
-                "is the descriptor an inotify instance?"
-            }
+            Self::QueuedBytes(Errno::ENOTTY | Errno::EINVAL)
+            | Self::Read { errno: Errno::EINVAL, .. } => "is the descriptor an inotify instance?",
             _ => return None,
         })
     }

@@ -98,6 +98,8 @@ pub struct Watcher {
     apart: Option<Made>,
     /// Followed names whose way has changed.
     restless: Vec<Watch>,
+    /// Those that could not be followed, to be tried again when something comes.
+    stuck: Vec<Watch>,
     /// Events were lost, so anything may have happened to followed names.
     overflowed: bool,
     /// An error that is to be told by the next call.
@@ -211,6 +213,7 @@ impl Watcher {
             made: VecDeque::new(),
             apart: None,
             restless: Vec::new(),
+            stuck: Vec::new(),
             overflowed: false,
             failed: None,
             now: Now::All,
@@ -285,7 +288,7 @@ impl Watcher {
     ///
     /// [`WatchError::Ended`] when stopped, or when it is time by the builder's settings;
     /// [`WatchError::Inotify`] where a system call fails; [`WatchError::Path`] where a followed name
-    /// can't be followed further (the limit of watches, say): it is tried again at its next change.
+    /// can't be followed further (the limit of watches, say): it is tried again with the next events.
     /// Reading can go on after any of them.
     #[allow(clippy::should_implement_trait)] // It lends, as an iterator can't.
     pub fn next(&mut self) -> Result<WatchEvent<'_>, WatchError> {
@@ -551,6 +554,7 @@ impl Watcher {
                     self.base = table.consumed;
                     table.consumed = table.consumed.saturating_add(len as u64);
                     self.ahead = 0..len;
+                    self.restless.append(&mut self.stuck);
                     return Ok(len > 0);
                 }
                 Err(Errno::EAGAIN) => return Ok(false),
@@ -751,7 +755,7 @@ impl Watcher {
         let overflowed = std::mem::take(&mut self.overflowed);
         self.restless.sort_unstable();
         self.restless.dedup();
-        let (restless, made) = (&mut self.restless, &mut self.made);
+        let (restless, stuck, made) = (&mut self.restless, &mut self.stuck, &mut self.made);
         self.shared.change(|table, inotify| {
             for watch in restless.drain(..) {
                 match table.refresh(inotify, watch) {
@@ -761,7 +765,10 @@ impl Watcher {
                         table.changes.push((watch, Change::Changed));
                     }
                     Ok(None) => {}
-                    Err(error) => result = Err(error),
+                    Err(error) => {
+                        stuck.push(watch);
+                        result = Err(error);
+                    }
                 }
             }
             for (watch, change) in std::mem::take(&mut table.changes) {

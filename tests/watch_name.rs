@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -244,7 +244,7 @@ fn the_mask_of_a_name_can_be_changed() {
     name.watcher.watches().set_mask(watch, WatchMask::ATTRIB).unwrap();
     fs::write(name.at("file"), "2").unwrap();
     assert_eq!(name.told(), []);
-    let permissions = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o600));
+    let permissions = fs::Permissions::from_mode(0o600);
     fs::set_permissions(name.at("file"), permissions).unwrap();
     assert_eq!(name.told(), [Changed]);
 }

@@ -104,14 +104,29 @@ impl Table {
             Some(end) => self.arrive(inotify, watch, &end, asked, &mut target),
             None => Ok(None),
         });
-        // The new ones are there, so what both need was never unwatched.
-        for watch in old {
-            let _ = self.remove(inotify, watch);
-        }
+        let found = match walked {
+            Ok(found) => {
+                // The new ones are there, so what both need was never unwatched.
+                for watch in old {
+                    let _ = self.remove(inotify, watch);
+                }
+                found
+            }
+            Err(error) => {
+                // Half a way would not lead on, and the old one may tell of the next change.
+                for watch in steps.into_iter().chain(target) {
+                    let _ = self.remove(inotify, watch);
+                }
+                if let Some(follower) = self.followers.get_mut(&watch) {
+                    follower.steps = old;
+                }
+                return Err(error);
+            }
+        };
         let Some(follower) = self.followers.get_mut(&watch) else { return Ok(None) };
         follower.steps = steps;
         follower.target = target;
-        follower.found = walked?;
+        follower.found = found;
         Ok(match (before, follower.found) {
             (None, Some(_)) => Some(Change::Appeared),
             (Some(_), None) => Some(Change::Vanished),
