@@ -188,7 +188,7 @@ impl<R: Runtime> AsyncWatcher<R> {
     /// As for [`Watcher::next`], and [`WatchError::Runtime`].
     pub async fn next(&mut self) -> Result<WatchEvent<'_>, WatchError> {
         poll_fn(|cx| self.poll_arrive(cx)).await?;
-        Ok(self.watcher.lend())
+        Ok(self.watcher.reader.lend())
     }
 
     /// Waits for the next event, and takes with it all that the same read(2) gave. Allocates. Safe to
@@ -199,7 +199,7 @@ impl<R: Runtime> AsyncWatcher<R> {
     /// As for [`next`](Self::next).
     pub async fn batch(&mut self) -> Result<Vec<WatchEventBuf>, WatchError> {
         poll_fn(|cx| self.poll_arrive(cx)).await?;
-        Ok(self.watcher.rest_of_batch())
+        Ok(self.watcher.reader.rest_of_batch())
     }
 
     fn poll_arrive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WatchError>> {
@@ -208,7 +208,7 @@ impl<R: Runtime> AsyncWatcher<R> {
             if self.watcher.is_stopped() {
                 return Poll::Ready(Err(WatchError::Ended(End::Stopped)));
             }
-            if self.watcher.arrive(Until::Empty)? {
+            if self.watcher.reader.arrive(Until::Empty)? {
                 return Poll::Ready(Ok(()));
             }
             if self.stop.poll_readable(cx).map_err(waits)?.is_ready() {
@@ -229,7 +229,7 @@ impl<R: Runtime + Unpin> Stream for AsyncWatcher<R> {
             return Poll::Ready(None);
         }
         Poll::Ready(match ready!(this.poll_arrive(cx)) {
-            Ok(()) => Some(Ok(this.watcher.lend().to_buf())),
+            Ok(()) => Some(Ok(this.watcher.reader.lend().to_buf())),
             Err(WatchError::Ended(End::Stopped | End::NoWatches)) => {
                 this.ended = true;
                 None

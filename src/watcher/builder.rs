@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Watcher;
 use super::error::WatchError;
 use super::handle::Shared;
+use super::reader::Reader;
 use super::table::Table;
 use crate::event::MAX_RECORD_SIZE;
 use crate::flags::{InitFlags, WatchMask};
@@ -172,7 +173,7 @@ impl WatcherBuilder {
             // What is never let go is never closed.
             std::mem::forget(Arc::clone(&shared));
         }
-        let watcher = Watcher::from_parts(shared, self.settings, self.buffer_size);
+        let watcher = Watcher { reader: Reader::new(shared, self.settings, self.buffer_size) };
         for path in &self.paths {
             watcher.watch(path, self.mask)?;
         }

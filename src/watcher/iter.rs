@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::Watcher;
 use super::error::{End, WatchError};
 use super::event::WatchEventBuf;
-use super::{Until, Watcher};
+use super::reader::Until;
 use crate::flags::WatchMask;
 
 /// See [`Watcher::iter`].
@@ -98,6 +99,6 @@ pub fn wait_for(
 ) -> Result<Option<WatchEventBuf>, WatchError> {
     let mut watcher = Watcher::new()?;
     watcher.watch(path, mask)?;
-    let arrived = watcher.arrive(timeout.map_or(Until::Event, Until::after))?;
-    Ok(arrived.then(|| watcher.lend().to_buf()))
+    let arrived = watcher.reader.arrive(timeout.map_or(Until::Event, Until::after))?;
+    Ok(arrived.then(|| watcher.reader.lend().to_buf()))
 }

@@ -1,0 +1,524 @@
+//! Reads events, finds out whom each is for, and sees to what follows from it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::builder::Settings;
+use super::error::{End, WatchError};
+use super::event::{Change, WatchEvent, WatchEventBuf};
+use super::handle::Shared;
+use super::table::{LIFE, Role, Sub, Subs, Watch};
+use crate::decode::{DecodeError, split_event};
+use crate::event::{Event, Wd};
+use crate::flags::{EventMask, WatchMask};
+use crate::inotify::Error;
+use crate::sys::{self, Errno};
+
+/// The one who reads for a watcher: at one event at a time, which it lends.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(super) shared: Arc<Shared>,
+    settings: Settings,
+    buffer: Box<[u8]>,
+    /// What of the buffer is still to be decoded.
+    ahead: Range<usize>,
+    /// Where in the stream the buffer begins.
+    base: u64,
+    record: Record,
+    /// Who is to be given the record at hand.
+    subs: Subs,
+    next_sub: usize,
+    /// The descriptor and the version that `subs` is of.
+    subs_of: (Wd, u64),
+    /// Subscribers of other descriptors, so that the lock is seldom needed.
+    cache: [Cached; CACHE],
+    made: VecDeque<Made>,
+    /// What is being lent, where it is not for one of `subs`.
+    apart: Option<Made>,
+    /// Followed names whose way has changed.
+    restless: Vec<Watch>,
+    /// Those that could not be followed, to be tried again when something comes.
+    stuck: Vec<Watch>,
+    /// Events were lost, so anything may have happened to followed names.
+    overflowed: bool,
+    /// An error that is to be told by the next call.
+    failed: Option<WatchError>,
+    now: Now,
+}
+
+/// A power of two.
+const CACHE: usize = 64;
+
+#[derive(Clone, Debug)]
+struct Cached {
+    of: (Wd, u64),
+    subs: Subs,
+}
+
+/// The record at hand, as numbers, so that nothing borrows the buffer.
+#[derive(Clone, Debug)]
+struct Record {
+    wd: Wd,
+    mask: EventMask,
+    cookie: u32,
+    /// Where in the buffer the name and its NUL begin, and end.
+    name: usize,
+    end: usize,
+    /// Where in the stream it begins.
+    offset: u64,
+    /// The watch has ended, so who gets it is no longer in the table.
+    last: bool,
+}
+
+impl Record {
+    #[inline]
+    fn event<'a>(&self, buffer: &'a [u8]) -> Event<'a> {
+        let name_and_nul = buffer.get(self.name..self.end).unwrap_or_default();
+        Event::from_parts(self.wd, self.mask, self.cookie, name_and_nul)
+    }
+}
+
+/// An event that the kernel did not give.
+#[derive(Clone, Debug)]
+struct Made {
+    sub: Arc<Sub>,
+    mask: EventMask,
+    change: Option<Change>,
+}
+
+impl Made {
+    fn event(&self) -> Event<'_> {
+        Event::from_parts(self.sub.wd, self.mask, 0, &[])
+    }
+}
+
+/// What is being lent.
+#[derive(Clone, Copy, Debug)]
+enum Now {
+    /// The record, to this one of `subs`.
+    Sub(usize),
+    /// The record, to nobody in particular.
+    All,
+    /// The record, as a change of the followed name that `apart` is about.
+    Name,
+    /// Not the record, but `apart`.
+    Made,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, settings: Settings, buffer_size: usize) -> Self {
+        let empty = || Cached { of: (Wd::NONE, 0), subs: Subs::default() };
+        Self {
+            shared,
+            settings,
+            buffer: vec![0; buffer_size].into_boxed_slice(),
+            ahead: 0..0,
+            base: 0,
+            record: Record {
+                wd: Wd::NONE,
+                mask: EventMask::empty(),
+                cookie: 0,
+                name: 0,
+                end: 0,
+                offset: 0,
+                last: false,
+            },
+            subs: Subs::default(),
+            next_sub: 0,
+            subs_of: (Wd::NONE, 0),
+            cache: std::array::from_fn(|_| empty()),
+            made: VecDeque::new(),
+            apart: None,
+            restless: Vec::new(),
+            stuck: Vec::new(),
+            overflowed: false,
+            failed: None,
+            now: Now::All,
+        }
+    }
+
+    /// Whether a stopper has stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.shared.stopped.load(Ordering::Acquire)
+    }
+
+    /// Whether events wait in the buffer, for whomever.
+    pub(super) fn has_buffered(&self) -> bool {
+        !self.ahead.is_empty() || !self.made.is_empty() || self.next_sub < self.subs.len()
+    }
+
+    /// The event that was arrived at.
+    pub(crate) fn lend(&self) -> WatchEvent<'_> {
+        let apart = self.apart.as_ref();
+        match self.now {
+            Now::Sub(index) => self.whole(self.subs.get(index), None),
+            Now::All => self.whole(None, None),
+            Now::Name => self.whole(apart.map(|apart| &apart.sub), Some(Change::Changed)),
+            Now::Made => WatchEvent {
+                event: apart.map_or(self.record.event(&[]), Made::event),
+                sub: apart.map(|apart| &apart.sub),
+                change: apart.and_then(|apart| apart.change),
+            },
+        }
+    }
+
+    /// The record at hand, as an event of a subscriber.
+    #[inline]
+    fn whole<'a>(&'a self, sub: Option<&'a Arc<Sub>>, change: Option<Change>) -> WatchEvent<'a> {
+        WatchEvent { event: self.record.event(&self.buffer), sub, change }
+    }
+
+    /// The event that was arrived at, and those behind it in the buffer.
+    pub(crate) fn rest_of_batch(&mut self) -> Vec<WatchEventBuf> {
+        let mut batch = vec![self.lend().to_buf()];
+        loop {
+            match self.step() {
+                Ok(true) => batch.push(self.lend().to_buf()),
+                Ok(false) => return batch,
+                Err(error) => {
+                    self.failed = Some(error);
+                    return batch;
+                }
+            }
+        }
+    }
+
+    /// Goes on to the next event to be given, and waits for it. `false` if there was none in time.
+    #[inline]
+    pub(crate) fn arrive(&mut self, until: Until) -> Result<bool, WatchError> {
+        if until != Until::Empty && self.is_stopped() {
+            return Err(WatchError::Ended(End::Stopped));
+        }
+        Ok(self.step()? || self.arrive_later(until)?)
+    }
+
+    /// The same, once there is nothing more in the buffer.
+    fn arrive_later(&mut self, until: Until) -> Result<bool, WatchError> {
+        let mut over = false;
+        loop {
+            while self.read()? {
+                if self.step()? {
+                    return Ok(true);
+                }
+                // Events that are for nobody must not make it later.
+                if over || until.is_over() {
+                    return Ok(false);
+                }
+                if until != Until::Empty && self.is_stopped() {
+                    return Err(WatchError::Ended(End::Stopped));
+                }
+            }
+            if self.settings.end_without_watches && self.shared.table().users().next().is_none() {
+                return Err(WatchError::Ended(End::NoWatches));
+            }
+            if over || until == Until::Empty {
+                return Ok(false);
+            }
+            over = !self.wait(until)?;
+            if self.is_stopped() {
+                return Err(WatchError::Ended(End::Stopped));
+            }
+        }
+    }
+
+    /// Waits until something is queued or the watcher is stopped; `false` if the time is over first.
+    fn wait(&self, until: Until) -> Result<bool, WatchError> {
+        loop {
+            let left = until.left();
+            match sys::poll([self.shared.inotify.fd(), &self.shared.stop], left) {
+                Ok([false, false]) => return Ok(false),
+                Ok([true, false]) if !self.settings.read_delay.is_zero() => {
+                    let delay = left.unwrap_or(Duration::MAX).min(self.settings.read_delay);
+                    match sys::poll([&self.shared.stop], Some(delay)) {
+                        Ok(_) | Err(Errno::EINTR) => return Ok(true),
+                        Err(errno) => return Err(Error::Poll(errno).into()),
+                    }
+                }
+                Ok(_) => return Ok(true),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::Poll(errno).into()),
+            }
+        }
+    }
+
+    /// Fills the empty buffer; `false` if nothing is queued.
+    fn read(&mut self) -> Result<bool, WatchError> {
+        // Under the lock, so that whoever adds a watch knows how far the stream was read.
+        let mut table = self.shared.table();
+        let inotify = &self.shared.inotify;
+        loop {
+            if self.settings.blocking
+                && !inotify.fd().poll(Some(Duration::ZERO)).map_err(Error::Poll)?
+            {
+                return Ok(false);
+            }
+            match inotify.fd().read(&mut self.buffer) {
+                Ok(len) => {
+                    self.base = table.consumed;
+                    table.consumed = table.consumed.saturating_add(len as u64);
+                    self.ahead = 0..len;
+                    self.restless.append(&mut self.stuck);
+                    return Ok(len > 0);
+                }
+                Err(Errno::EAGAIN) => return Ok(false),
+                Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    let room = self.buffer.len();
+                    return Err(Error::Read { errno, room }.into());
+                }
+            }
+        }
+    }
+
+    /// Goes on to the next event in the buffer; `false` if there is none.
+    #[inline]
+    fn step(&mut self) -> Result<bool, WatchError> {
+        if self.apart.is_some() {
+            self.apart = None;
+        }
+        loop {
+            while let Some(sub) = self.subs.get(self.next_sub) {
+                let index = self.next_sub;
+                self.next_sub = index.saturating_add(1);
+                if sub.mask.intersects(self.record.mask)
+                    && self.record.offset >= sub.since
+                    // The first of a record was looked up just now.
+                    && ((index == 0 && sub.plain) || self.is_given_to(index))
+                {
+                    self.now = Now::Sub(index);
+                    return Ok(true);
+                }
+                if self.apart.is_some() {
+                    return Ok(true);
+                }
+            }
+            if !self.made.is_empty() {
+                self.apart = self.made.pop_front();
+                self.now = Now::Made;
+                return Ok(true);
+            }
+            if self.ahead.is_empty() {
+                if self.restless.is_empty() && self.failed.is_none() {
+                    return Ok(false);
+                }
+                self.look_after_names()?;
+                continue;
+            }
+            self.take_record()?;
+            let life = LIFE.union(EventMask::Q_OVERFLOW);
+            if self.record.mask.intersects(life) && self.turn_of_life()? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Takes the next record out of the buffer.
+    #[inline]
+    fn take_record(&mut self) -> Result<(), WatchError> {
+        let bytes = self.buffer.get(self.ahead.clone()).unwrap_or_default();
+        let offset = self.base.saturating_add(self.ahead.start as u64);
+        let (event, rest) = match split_event(bytes) {
+            Ok(split) => split,
+            Err(kind) => {
+                self.ahead = 0..0;
+                return Err(DecodeError { offset: offset as usize, kind }.into());
+            }
+        };
+        let size = bytes.len().saturating_sub(rest.len());
+        let name = self.ahead.start.wrapping_add(crate::decode::HEADER);
+        self.record = Record {
+            wd: event.wd(),
+            mask: event.mask(),
+            cookie: event.cookie(),
+            name,
+            end: name.wrapping_add(event.name_and_nul().len()),
+            offset,
+            last: false,
+        };
+        self.ahead.start = self.ahead.start.saturating_add(size);
+
+        let of = (self.record.wd, self.shared.version.load(Ordering::Acquire));
+        if self.subs_of != of {
+            self.subs = self.look_up(of);
+            self.subs_of = of;
+        }
+        self.next_sub = 0;
+        Ok(())
+    }
+
+    /// The subscribers of a descriptor, at that version of the table.
+    fn look_up(&mut self, of: (Wd, u64)) -> Subs {
+        let slot = of.0.as_raw() as usize % CACHE;
+        let Some(cached) = self.cache.get_mut(slot) else { return Subs::default() };
+        if cached.of != of {
+            *cached = Cached { of, subs: self.shared.table().subs(of.0) };
+        }
+        Arc::clone(&cached.subs)
+    }
+
+    /// Whether a subscriber whose mask the record meets is to be given it. What is behind a followed
+    /// name is put apart.
+    fn is_given_to(&mut self, index: usize) -> bool {
+        let Some(sub) = self.subs.get(index) else { return false };
+        let current = self.shared.version.load(Ordering::Acquire) == self.subs_of.1;
+        if !current && !self.record.last && self.shared.table().get(sub.watch).is_err() {
+            return false;
+        }
+        let life = self.record.mask.intersects(LIFE);
+        match &sub.role {
+            Role::File => {}
+            Role::Step { follower, entry } => {
+                let name = self.record.event(&self.buffer).name();
+                if name.is_none_or(|name| name == entry.as_encoded_bytes()) {
+                    self.restless.push(*follower);
+                }
+                return false;
+            }
+            Role::Target { follower } if life => {
+                self.restless.push(*follower);
+                return false;
+            }
+            Role::Target { follower } => {
+                let user = self.shared.table().get(*follower).map(Arc::clone);
+                if let Some(sub) = user.ok().filter(|user| self.meets(user)) {
+                    self.apart = Some(Made { sub, mask: self.record.mask, change: None });
+                    self.now = Now::Name;
+                }
+                return false;
+            }
+            Role::Name => return false,
+        }
+        if life {
+            return true;
+        }
+        if !self.meets(sub) {
+            return false;
+        }
+        if sub.asked.contains(WatchMask::ONESHOT) {
+            let sub = Arc::clone(sub);
+            let _ = self.shared.change(|table, inotify| table.remove(inotify, sub.watch));
+            self.made.push_back(Made { sub, mask: EventMask::IGNORED, change: None });
+        }
+        true
+    }
+
+    /// Whether the record meets a subscriber's own condition.
+    fn meets(&self, sub: &Sub) -> bool {
+        let filter = sub.filter.as_ref();
+        filter.is_none_or(|filter| filter(&self.record.event(&self.buffer)))
+    }
+
+    /// Sees to the table where the record tells of the end of a watch, or of a loss. Whether it is
+    /// to be given now, to all.
+    fn turn_of_life(&mut self) -> Result<bool, WatchError> {
+        let mask = self.record.mask;
+        if mask.contains(EventMask::Q_OVERFLOW) {
+            self.overflowed = true;
+            let lost = self.shared.change(|table, inotify| {
+                self.restless.extend(table.followers.keys());
+                table.lost(inotify)
+            });
+            let ended = |sub| Made { sub, mask: EventMask::IGNORED, change: None };
+            let users = lost.into_iter().filter(|sub| sub.role == Role::File);
+            self.made.extend(users.map(ended));
+            self.next_sub = self.subs.len();
+            if self.settings.end_at_overflow {
+                return Err(WatchError::Ended(End::Overflow));
+            }
+            self.now = Now::All;
+            return Ok(true);
+        }
+        if mask.contains(EventMask::IGNORED) {
+            let wd = self.record.wd;
+            match self.shared.change(|table, _| table.ignored(wd)) {
+                Some(subs) => {
+                    self.subs = subs;
+                    self.subs_of = (Wd::NONE, 0);
+                    self.next_sub = 0;
+                    self.record.last = true;
+                }
+                None => self.next_sub = self.subs.len(),
+            }
+        }
+        if mask.contains(EventMask::UNMOUNT)
+            && self.settings.end_at_unmount
+            && !self.subs.is_empty()
+        {
+            return Err(WatchError::Ended(End::Unmounted));
+        }
+        Ok(false)
+    }
+
+    /// Walks the way to each name again that had a change on it.
+    fn look_after_names(&mut self) -> Result<(), WatchError> {
+        let mut result = match self.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        };
+        let overflowed = std::mem::take(&mut self.overflowed);
+        self.restless.sort_unstable();
+        self.restless.dedup();
+        let (restless, stuck, made) = (&mut self.restless, &mut self.stuck, &mut self.made);
+        self.shared.change(|table, inotify| {
+            for watch in restless.drain(..) {
+                match table.refresh(inotify, watch) {
+                    Ok(Some(change)) => table.changes.push((watch, change)),
+                    // Nobody knows, so look.
+                    Ok(None) if overflowed && table.is_found(watch) => {
+                        table.changes.push((watch, Change::Changed));
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        stuck.push(watch);
+                        result = Err(error);
+                    }
+                }
+            }
+            for (watch, change) in std::mem::take(&mut table.changes) {
+                let mask = match change {
+                    Change::Appeared => EventMask::CREATE,
+                    Change::Vanished => EventMask::DELETE,
+                    Change::Changed => EventMask::MODIFY,
+                    Change::Replaced => EventMask::MOVED_TO,
+                };
+                if let Ok(sub) = table.get(watch) {
+                    made.push_back(Made { sub: Arc::clone(sub), mask, change: Some(change) });
+                }
+            }
+        });
+        result
+    }
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Until there is an event.
+    Event,
+    /// Not at all.
+    Empty,
+    /// Until there is an event, or it is so late.
+    Time(Instant),
+}
+
+impl Until {
+    /// A time too far away for the clock is never.
+    pub(super) fn after(timeout: Duration) -> Self {
+        Instant::now().checked_add(timeout).map_or(Self::Event, Self::Time)
+    }
+
+    fn left(self) -> Option<Duration> {
+        match self {
+            Self::Event => None,
+            Self::Empty => Some(Duration::ZERO),
+            Self::Time(time) => Some(time.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    fn is_over(self) -> bool {
+        matches!(self, Self::Time(time) if time <= Instant::now())
+    }
+}
