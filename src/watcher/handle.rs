@@ -116,6 +116,8 @@ impl Watches {
     /// what the last event told is what is there: read the file then, and nothing is missed. Changes
     /// that follow each other faster than they are read may be told as one.
     ///
+    /// Links are followed whatever the mask says of them, and `ONESHOT` changes nothing here.
+    ///
     /// Each directory on the way is watched too, out of sight. A directory that may not be read
     /// (`EACCES`) is passed unwatched, and a change of its entry is not seen.
     ///

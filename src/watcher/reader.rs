@@ -250,10 +250,13 @@ impl Reader {
         let mut table = self.shared.table();
         let inotify = &self.shared.inotify;
         loop {
-            if self.settings.blocking
-                && !inotify.fd().poll(Some(Duration::ZERO)).map_err(Error::Poll)?
-            {
-                return Ok(false);
+            if self.settings.blocking {
+                match inotify.fd().poll(Some(Duration::ZERO)) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(false),
+                    Err(Errno::EINTR) => continue,
+                    Err(errno) => return Err(Error::Poll(errno).into()),
+                }
             }
             match inotify.fd().read(&mut self.buffer) {
                 Ok(len) => {
@@ -295,8 +298,12 @@ impl Reader {
                     return Ok(true);
                 }
             }
-            if !self.made.is_empty() {
-                self.apart = self.made.pop_front();
+            if let Some(made) = self.made.pop_front() {
+                // Nobody hears of a name that was unwatched meanwhile.
+                if made.change.is_some() && self.shared.table().get(made.sub.watch).is_err() {
+                    continue;
+                }
+                self.apart = Some(made);
                 self.now = Now::Made;
                 return Ok(true);
             }
