@@ -175,7 +175,9 @@ impl<const N: usize> EventRing<N> {
     /// were before: zeros, or what older events left.
     pub fn commit(&mut self, len: usize) {
         if self.fault.is_none() && self.cells.is_full() {
-            self.filled = self.filled.saturating_add(len).min(self.capacity());
+            let unwrapped = self.unwrapped();
+            let end = if self.filled < unwrapped { unwrapped } else { self.capacity() };
+            self.filled = self.filled.saturating_add(len).min(end);
         }
     }
 
@@ -265,10 +267,14 @@ impl<const N: usize> EventRing<N> {
     fn straighten(&mut self) {
         let unwrapped = self.unwrapped();
         if self.popped < unwrapped && unwrapped < self.filled {
-            if let Some(Ok(size)) = self.record_at(self.popped) {
-                if unwrapped < self.popped.saturating_add(size) {
-                    self.unwrap_cells();
-                }
+            let wraps = match self.record_at(self.popped) {
+                Some(Ok(size)) => unwrapped < self.popped.saturating_add(size),
+                // Seen at the record's end, which may lie behind the wrap.
+                Some(Err(DecodeErrorKind::MissingNul)) => true,
+                _ => false,
+            };
+            if wraps {
+                self.unwrap_cells();
             }
         }
     }
