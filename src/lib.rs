@@ -6,9 +6,29 @@
 //! | 1 | [`ring`], [`moves`] | nothing | keep events; join the halves of renames |
 //! | 2 | `sys` | Linux | the raw system calls, and [`Errno`]; all the `unsafe` there is |
 //! | 3 | [`inotify`] | Linux | the owner of one inotify descriptor |
+//! | 5 | `watcher` | `std` | paths, aliases, filters, timeouts, stopping, followed names |
+//! | 6 | `stream` | `tokio`, `async-io` | the same as futures and streams |
 //!
 //! Each floor uses those below it only. Without the default feature `std`, floors 0 and 1 build for
-//! any target, and floors 2 and 3 for Linux without a libc.
+//! any target, and floors 2 and 3 for Linux without a libc. Floor 4, trees, is not built yet.
+//!
+//! Most programs want a `Watcher`:
+//!
+//! ```
+//! # #[cfg(all(feature = "std", target_os = "linux", not(miri)))] {
+//! use std::time::Duration;
+//! use tinotify::{WatchMask, Watcher};
+//!
+//! let mut watcher = Watcher::new()?;
+//! watcher.watch("/tmp", WatchMask::CREATE | WatchMask::DELETE)?;
+//! while let Some(event) = watcher.next_timeout(Duration::from_millis(10))? {
+//!     println!("{event}");
+//! }
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! And those without a standard library, an [`Inotify`]:
 //!
 //! ```
 //! # #[cfg(all(target_os = "linux", not(miri)))] {

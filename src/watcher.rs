@@ -86,7 +86,7 @@ impl Watcher {
     ///
     /// # Errors
     ///
-    /// Those of [`Inotify::init`].
+    /// Those of [`Inotify::init`](crate::Inotify::init).
     pub fn new() -> Result<Self, WatchError> {
         Self::builder().build()
     }

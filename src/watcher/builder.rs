@@ -103,7 +103,7 @@ impl WatcherBuilder {
         self
     }
 
-    /// Whether reading ends ([`End::NoWatches`]) when no watch is left; else it waits for ever. Not
+    /// Whether reading ends ([`End::NoWatches`](super::End::NoWatches)) when no watch is left; else it waits for ever. Not
     /// if not set.
     #[must_use]
     pub fn end_without_watches(mut self, end: bool) -> Self {
@@ -111,7 +111,7 @@ impl WatcherBuilder {
         self
     }
 
-    /// Whether reading ends ([`End::Overflow`]) when events were lost; else that is an event. Not if
+    /// Whether reading ends ([`End::Overflow`](super::End::Overflow)) when events were lost; else that is an event. Not if
     /// not set.
     #[must_use]
     pub fn end_at_overflow(mut self, end: bool) -> Self {
@@ -119,7 +119,7 @@ impl WatcherBuilder {
         self
     }
 
-    /// Whether reading ends ([`End::Unmounted`]) when a watched file system was unmounted; else that
+    /// Whether reading ends ([`End::Unmounted`](super::End::Unmounted)) when a watched file system was unmounted; else that
     /// is an event. Not if not set.
     #[must_use]
     pub fn end_at_unmount(mut self, end: bool) -> Self {
@@ -156,7 +156,7 @@ impl WatcherBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`Inotify::init`], and of [`Watches::watch`] for the paths.
+    /// Those of [`Inotify::init`](crate::Inotify::init), and of [`Watches::watch`](super::Watches::watch) for the paths.
     pub fn build(self) -> Result<Watcher, WatchError> {
         /// Numbers the watchers of this process.
         static WATCHERS: AtomicU32 = AtomicU32::new(0);

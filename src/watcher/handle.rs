@@ -87,7 +87,7 @@ impl Watches {
     ///
     /// # Errors
     ///
-    /// [`WatchError::Path`] with the reasons of [`Inotify::add_watch`], and [`WatchError::Nul`].
+    /// [`WatchError::Path`] with the reasons of [`Inotify::add_watch`](crate::Inotify::add_watch), and [`WatchError::Nul`].
     pub fn watch(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<Watch, WatchError> {
         self.watch_with(path, mask, WatchOptions::new())
     }
