@@ -280,8 +280,9 @@ impl fmt::Display for Event<'_> {
 
 /// Bytes of a file name, shown so that no terminal takes them for a command.
 ///
-/// Printable characters stand as they are; control characters, invisible ones, quotes, backslashes
-/// and bytes that are not UTF-8 are escaped as in a Rust string.
+/// Printable characters stand as they are; control characters, those that turn the direction of text,
+/// most invisible ones, quotes, backslashes and bytes that are not UTF-8 are escaped as in a Rust
+/// string.
 ///
 /// ```
 /// use tinotify::Escaped;
