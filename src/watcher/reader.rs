@@ -147,7 +147,11 @@ impl Reader {
 
     /// Whether events wait in the buffer, for whomever.
     pub(super) fn has_buffered(&self) -> bool {
-        !self.ahead.is_empty() || !self.made.is_empty() || self.next_sub < self.subs.len()
+        !self.ahead.is_empty()
+            || !self.made.is_empty()
+            || self.next_sub < self.subs.len()
+            || !self.restless.is_empty()
+            || self.failed.is_some()
     }
 
     /// The event that was arrived at.
@@ -198,8 +202,11 @@ impl Reader {
     /// The same, once there is nothing more in the buffer.
     fn arrive_later(&mut self, until: Until) -> Result<bool, WatchError> {
         let mut over = false;
+        // With a delay, what is queued already waits for more of its like.
+        let at_once = until == Until::Empty || self.settings.read_delay.is_zero();
+        let mut now = at_once;
         loop {
-            while self.read()? {
+            while now && self.read()? {
                 if self.step()? {
                     return Ok(true);
                 }
@@ -210,6 +217,7 @@ impl Reader {
                 if until != Until::Empty && self.is_stopped() {
                     return Err(WatchError::Ended(End::Stopped));
                 }
+                now = at_once;
             }
             if self.settings.end_without_watches && self.shared.table().users().next().is_none() {
                 return Err(WatchError::Ended(End::NoWatches));
@@ -218,6 +226,7 @@ impl Reader {
                 return Ok(false);
             }
             over = !self.wait(until)?;
+            now = true;
             if self.is_stopped() {
                 return Err(WatchError::Ended(End::Stopped));
             }
@@ -227,16 +236,18 @@ impl Reader {
     /// Waits until something is queued or the watcher is stopped; `false` if the time is over first.
     fn wait(&self, until: Until) -> Result<bool, WatchError> {
         loop {
-            let left = until.left();
-            match sys::poll([self.shared.inotify.fd(), &self.shared.stop], left) {
+            match sys::poll([self.shared.inotify.fd(), &self.shared.stop], until.left()) {
                 Ok([false, false]) => return Ok(false),
-                Ok([true, false]) if !self.settings.read_delay.is_zero() => {
-                    let delay = left.unwrap_or(Duration::MAX).min(self.settings.read_delay);
-                    match sys::poll([&self.shared.stop], Some(delay)) {
-                        Ok(_) | Err(Errno::EINTR) => return Ok(true),
-                        Err(errno) => return Err(Error::Poll(errno).into()),
-                    }
-                }
+                Ok([true, false]) if !self.settings.read_delay.is_zero() => break,
+                Ok(_) => return Ok(true),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::Poll(errno).into()),
+            }
+        }
+        let merged = Until::after(self.settings.read_delay);
+        loop {
+            let left = [merged.left(), until.left()].into_iter().flatten().min();
+            match sys::poll([&self.shared.stop], left) {
                 Ok(_) => return Ok(true),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(Error::Poll(errno).into()),
@@ -287,7 +298,8 @@ impl Reader {
                 let index = self.next_sub;
                 self.next_sub = index.saturating_add(1);
                 if sub.mask.intersects(self.record.mask)
-                    && self.record.offset >= sub.since
+                    // Whoever is in the table when the watch ends is told, however late it joined.
+                    && (self.record.offset >= sub.since || self.record.last)
                     // The first of a record was looked up just now.
                     && ((index == 0 && sub.plain) || self.is_given_to(index))
                 {
@@ -454,6 +466,8 @@ impl Reader {
             && self.settings.end_at_unmount
             && !self.subs.is_empty()
         {
+            // Told by this, so not as an event too.
+            self.next_sub = self.subs.len();
             return Err(WatchError::Ended(End::Unmounted));
         }
         Ok(false)
