@@ -1,0 +1,31 @@
+//! A watch with an alias, which its events carry, as with Python's aionotify.
+
+use std::fs;
+
+use futures_lite::StreamExt;
+use tinotify::{TokioWatcher, WatchMask, WatchOptions, Watcher};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = tempfile::tempdir()?;
+
+    // Up to here no runtime is needed: watches may be given before the reading starts.
+    let watcher = Watcher::builder().end_without_watches(true).build()?;
+    watcher.watch_with(dir.path(), WatchMask::MODIFY, WatchOptions::new().alias("logs"))?;
+
+    let mut watcher = TokioWatcher::tokio(watcher)?;
+    fs::write(dir.path().join("service.log"), "started\n")?;
+
+    while let Some(event) = watcher.try_next().await? {
+        println!(
+            "Event(flags={}, cookie={}, name={:?}, alias={:?})",
+            event.mask(),
+            event.cookie(),
+            event.name().unwrap_or_default(),
+            event.alias().unwrap_or_default(),
+        );
+        // One is enough. Nothing is watched any more, which ends the loop.
+        watcher.get_ref().unwatch_alias("logs")?;
+    }
+    Ok(())
+}
