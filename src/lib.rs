@@ -103,6 +103,10 @@ pub use watcher::{
     Watcher, WatcherBuilder, Watches, wait_for,
 };
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../docs/coming-from.md")]
+struct ComingFrom;
