@@ -1,29 +1,21 @@
 //! Events and idle times from one loop, and all that the kernel says about each event, as with
 //! Python's inotify (PyInotify).
 
-use std::collections::HashMap;
 use std::fs::{self, File, FileTimes};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use tinotify::{Escaped, WatchEventBuf, WatchMask, Watcher, Wd};
+use tinotify::{Escaped, Event, WatchMask, Watcher};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let mut watcher = Watcher::builder().path(dir.path()).mask(WatchMask::ALL_EVENTS).build()?;
 
-    // Events tell their watch; the kernel's number of it is for those who want to log it.
-    let watches = watcher.watches();
-    let wds: HashMap<_, _> = watches.list().iter().map(|info| (info.watch, info.wd)).collect();
-
     let mut work = [touch, rm, mkdir, rmdir].into_iter();
     for event in watcher.ticks(Duration::from_millis(10)) {
         match event? {
-            Some(event) => {
-                let wd = event.watch().and_then(|watch| *wds.get(&watch)?).unwrap_or(Wd::NONE);
-                log(wd, &event);
-            }
+            Some(event) => log(event.event()),
             // Nothing has come for a while: time for other work.
             None => match work.next() {
                 Some(work) => work(dir.path())?,
@@ -33,23 +25,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // Not needed here, for watches end with their watcher.
+    let watches = watcher.watches();
     for watch in watches.with_path(dir.path()) {
         watches.unwatch(watch)?;
     }
     Ok(())
 }
 
-fn log(wd: Wd, event: &WatchEventBuf) {
+fn log(event: Event<'_>) {
     let mask = event.mask();
     let names: Vec<_> = mask.iter_names().map(|(name, _)| name).collect();
-    let name = event.name().unwrap_or_default().as_encoded_bytes();
-    // The kernel pads a name and its NUL to a multiple of 16.
-    let len = if name.is_empty() { 0 } else { (name.len() + 1).next_multiple_of(16) };
     println!(
-        "WD=({wd}) MASK=({}) COOKIE=({}) LEN=({len}) MASK->NAMES={names:?} FILENAME=[{}]",
+        "WD=({}) MASK=({}) COOKIE=({}) LEN=({}) MASK->NAMES={names:?} FILENAME=[{}]",
+        event.wd(),
         mask.bits(),
         event.cookie(),
-        Escaped(name),
+        // All but the header.
+        event.encoded_len() - 16,
+        Escaped(event.name().unwrap_or_default()),
     );
 }
 

@@ -91,6 +91,8 @@ pub use ring::{EventRing, ExtendError};
 
 #[cfg(target_os = "linux")]
 pub use inotify::{Error, FillError, Inotify};
+#[cfg(all(any(feature = "tokio", feature = "async-io"), target_os = "linux"))]
+pub use stream::AsyncWatcher;
 #[cfg(all(feature = "async-io", target_os = "linux"))]
 pub use stream::{AsyncIoWatcher, wait_for_async_io};
 #[cfg(all(feature = "tokio", target_os = "linux"))]
@@ -107,6 +109,6 @@ pub use watcher::{
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-#[cfg(all(doctest, feature = "std"))]
+#[cfg(all(doctest, feature = "tokio", feature = "glob"))]
 #[doc = include_str!("../docs/coming-from.md")]
 struct ComingFrom;

@@ -175,6 +175,12 @@ impl<R: Runtime> AsyncWatcher<R> {
         &self.watcher
     }
 
+    /// The watcher, to read without waiting ([`Watcher::try_next`], [`Watcher::drain`]).
+    #[must_use]
+    pub const fn get_mut(&mut self) -> &mut Watcher {
+        &mut self.watcher
+    }
+
     /// The watcher, no longer in a runtime. What it has buffered it keeps.
     #[must_use]
     pub fn into_inner(self) -> Watcher {
@@ -253,30 +259,34 @@ impl<R> fmt::Debug for AsyncWatcher<R> {
 
 /// Waits in tokio for the first event on a path, and cleans up: one call. Put a timeout around it.
 ///
+/// It watches from the call on, not from the first poll, and so it has to be called in a runtime.
+///
 /// # Errors
 ///
 /// As for [`wait_for`](crate::wait_for), and [`WatchError::Runtime`].
 #[cfg(feature = "tokio")]
-pub async fn wait_for_tokio(
-    path: impl AsRef<Path>,
+pub fn wait_for_tokio<P: AsRef<Path>>(
+    path: P,
     mask: WatchMask,
-) -> Result<WatchEventBuf, WatchError> {
-    let mut watcher = TokioWatcher::tokio(Watcher::new()?)?;
-    watcher.get_ref().watch(path, mask)?;
-    Ok(watcher.next().await?.to_buf())
+) -> impl Future<Output = Result<WatchEventBuf, WatchError>> {
+    let watcher = Watcher::builder().path(path.as_ref()).mask(mask).build();
+    let watcher = watcher.and_then(TokioWatcher::tokio);
+    async move { Ok(watcher?.next().await?.to_buf()) }
 }
 
 /// Waits in async-io for the first event on a path, and cleans up: one call. Race it with a timer.
+///
+/// It watches from the call on, not from the first poll.
 ///
 /// # Errors
 ///
 /// As for [`wait_for`](crate::wait_for), and [`WatchError::Runtime`].
 #[cfg(feature = "async-io")]
-pub async fn wait_for_async_io(
-    path: impl AsRef<Path>,
+pub fn wait_for_async_io<P: AsRef<Path>>(
+    path: P,
     mask: WatchMask,
-) -> Result<WatchEventBuf, WatchError> {
-    let mut watcher = AsyncIoWatcher::async_io(Watcher::new()?)?;
-    watcher.get_ref().watch(path, mask)?;
-    Ok(watcher.next().await?.to_buf())
+) -> impl Future<Output = Result<WatchEventBuf, WatchError>> {
+    let watcher = Watcher::builder().path(path.as_ref()).mask(mask).build();
+    let watcher = watcher.and_then(AsyncIoWatcher::async_io);
+    async move { Ok(watcher?.next().await?.to_buf()) }
 }

@@ -53,6 +53,12 @@ impl<'a> WatchEvent<'a> {
         Some(&self.sub?.path)
     }
 
+    /// The event as the kernel gave it: with its descriptor, and for [`Moves`](crate::Moves).
+    #[must_use]
+    pub const fn event(&self) -> Event<'a> {
+        self.event
+    }
+
     /// What happened, all bits as they came.
     #[must_use]
     pub const fn mask(&self) -> EventMask {
@@ -202,6 +208,7 @@ macro_rules! as_borrowed {
 
 as_borrowed! {
     watch: Option<Watch>,
+    event: Event<'_>,
     alias: Option<&OsStr>,
     watched_path: Option<&Path>,
     mask: EventMask,

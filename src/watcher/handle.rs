@@ -219,14 +219,16 @@ impl Watches {
     /// All active watches. Allocates the list.
     #[must_use]
     pub fn list(&self) -> Vec<WatchInfo> {
-        let info = |sub: &Arc<Sub>| WatchInfo {
-            watch: sub.watch,
-            path: sub.path.clone(),
-            alias: sub.alias.clone(),
-            mask: sub.asked,
-            wd: (sub.role == Role::File).then_some(sub.wd),
-        };
-        self.shared.table().users().map(info).collect()
+        self.shared.table().users().map(|sub| sub.info()).collect()
+    }
+
+    /// What there is to know of one watch.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError::NoSuchWatch`].
+    pub fn info(&self, watch: Watch) -> Result<WatchInfo, WatchError> {
+        Ok(self.shared.table().get(watch)?.info())
     }
 
     /// Whether no watch is active.

@@ -83,6 +83,16 @@ impl Sub {
             && !self.asked.contains(WatchMask::ONESHOT);
         Arc::new(self)
     }
+
+    pub fn info(&self) -> WatchInfo {
+        WatchInfo {
+            watch: self.watch,
+            path: self.path.clone(),
+            alias: self.alias.clone(),
+            mask: self.asked,
+            wd: (self.role == Role::File).then_some(self.wd),
+        }
+    }
 }
 
 impl fmt::Debug for Sub {
