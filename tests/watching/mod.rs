@@ -145,11 +145,11 @@ pub fn until(mut what: impl FnMut() -> bool) {
     }
 }
 
-/// Waits until a thread of this process sleeps in the kernel.
+/// Waits until a thread of this process sleeps in the kernel, or has ended.
 pub fn until_asleep(thread: Pid) {
     let path = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero());
     until(|| {
-        let stat = fs::read_to_string(&path).unwrap();
+        let Ok(stat) = fs::read_to_string(&path) else { return true };
         stat.rsplit(") ").next().unwrap().starts_with('S')
     });
 }
