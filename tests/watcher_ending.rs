@@ -26,11 +26,13 @@ const ATTRIB: WatchMask = WatchMask::ATTRIB;
 const FAR: Duration = Duration::from_secs(600);
 const MUCH: Duration = Duration::from_secs(20);
 
-/// How a waiting call ended, in the words of the error; nothing where it ended without one.
+/// The error with which a waiting call ended; nothing where it ended without one.
 type Ended = Option<WatchError>;
 
+type Wait = fn(&mut Watcher) -> Ended;
+
 /// Each way of waiting.
-const WAYS: [(&str, fn(&mut Watcher) -> Ended); 9] = [
+const WAYS: [(&str, Wait); 9] = [
     ("next", |w| w.next().err()),
     ("next_timeout", |w| w.next_timeout(FAR).err()),
     ("next_timeout, no end", |w| w.next_timeout(Duration::MAX).err()),

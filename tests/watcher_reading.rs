@@ -29,8 +29,11 @@ fn watching_dir(place: &Place) -> Watcher {
     watcher
 }
 
+/// Waits, and says what came.
+type Wait = fn(&mut Watcher) -> Option<EventKind>;
+
 /// Each way of waiting, with all the time it needs.
-const WAYS: [(&str, fn(&mut Watcher) -> Option<EventKind>); 9] = [
+const WAYS: [(&str, Wait); 9] = [
     ("next", |w| Some(w.next().unwrap().kind())),
     ("next_timeout", |w| Some(w.next_timeout(FAR).unwrap()?.kind())),
     ("next_timeout, no end", |w| Some(w.next_timeout(Duration::MAX).unwrap()?.kind())),
