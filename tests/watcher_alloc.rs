@@ -1,0 +1,195 @@
+//! In steady state an event costs no allocation: counted by the allocator itself.
+
+mod watching;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tinotify::{WatchMask, WatchOptions, Watcher};
+use watching::{Place, touch};
+
+thread_local! {
+    /// What this thread has allocated. Needs no allocation itself, and no destructor.
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    COUNT.with(|count| count.set(count.get() + 1));
+}
+
+/// The system's allocator, counting what each thread asks for.
+struct Counting;
+
+#[allow(unsafe_code)]
+// SAFETY: each call goes to the system's allocator as it came, which keeps the contract; counting
+// touches a constant-initialised thread-local without destructor, which neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise, passed on: `block` came from `System`.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, passed on: `block` came from `System`.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The number of allocations that this thread makes meanwhile.
+fn allocations(run: impl FnOnce()) -> u64 {
+    let before = COUNT.get();
+    run();
+    COUNT.get() - before
+}
+
+#[test]
+fn the_allocator_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(100)))), 1);
+    assert_eq!(allocations(|| {}), 0);
+}
+
+/// Events of long and short names, for one watch, for many, for none.
+struct Scene {
+    place: Place,
+    dirs: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    watcher: Watcher,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let place = Place::new();
+        let mut watcher = Watcher::new().unwrap();
+        // More descriptors than any cache of theirs is likely to hold.
+        let dirs: Vec<PathBuf> = (0..300).map(|i| place.dir(format!("dir {i}"))).collect();
+        let mut files = Vec::new();
+        for (i, dir) in dirs.iter().enumerate() {
+            let mask = WatchMask::ATTRIB;
+            watcher.watch(dir, mask).unwrap();
+            if i % 3 == 0 {
+                let options = WatchOptions::new().alias(i.to_string()).filter(|e| !e.is_dir());
+                watcher.watch_with(dir, mask, options).unwrap();
+                watcher.watch_with(dir, mask, WatchOptions::new().filter(|_| false)).unwrap();
+            }
+            for len in [1, 15, 16, 255] {
+                let file = dir.join("n".repeat(len));
+                fs::write(&file, "").unwrap();
+                files.push(file);
+            }
+        }
+        watcher.drain().for_each(drop);
+        Self { place, dirs, files, watcher }
+    }
+
+    /// Some thousand events.
+    fn act(&self) {
+        for file in &self.files {
+            touch(file);
+        }
+        for dir in &self.dirs {
+            touch(dir);
+        }
+    }
+
+    /// 1,200 for the files, 300 for the directories, and a hundred with two watches that are given
+    /// what is of files.
+    const EVENTS: u64 = 1200 + 300 + 400;
+}
+
+#[test]
+fn next_and_path_into_allocate_nothing() {
+    let mut scene = Scene::new();
+    let mut path = PathBuf::with_capacity(4096);
+    for round in 0..3 {
+        scene.act();
+        let allocated = allocations(|| {
+            for _ in 0..Scene::EVENTS {
+                scene.watcher.next().unwrap().path_into(&mut path);
+            }
+        });
+        assert_eq!(allocated, 0, "round {round}");
+        assert!(scene.watcher.try_next().unwrap().is_none());
+        assert!(path.starts_with(scene.place.path()));
+    }
+}
+
+#[test]
+fn path_into_allocates_nothing_more_once_the_path_was_long_enough() {
+    let mut scene = Scene::new();
+    let mut path = PathBuf::new();
+    let all = |scene: &mut Scene, path: &mut PathBuf| {
+        scene.act();
+        allocations(|| {
+            for _ in 0..Scene::EVENTS {
+                scene.watcher.next().unwrap().path_into(path);
+            }
+        })
+    };
+    let first = all(&mut scene, &mut path);
+    assert!((1..20).contains(&first), "{first}");
+    assert_eq!(all(&mut scene, &mut path), 0);
+}
+
+#[test]
+fn no_way_of_lending_allocates() {
+    let mut scene = Scene::new();
+    scene.act();
+    let far = Duration::from_secs(600);
+    let mut asked = 0_u64;
+    let allocated = allocations(|| {
+        loop {
+            let event = match asked % 4 {
+                0 => scene.watcher.try_next().unwrap(),
+                1 => scene.watcher.next_timeout(Duration::ZERO).unwrap(),
+                2 => scene.watcher.next_deadline(Instant::now()).unwrap(),
+                _ => scene.watcher.next_timeout(far).unwrap(),
+            };
+            let Some(event) = event else { break };
+            std::hint::black_box((event.kind(), event.alias(), event.name(), event.cookie()));
+            asked += 1;
+            if asked == Scene::EVENTS {
+                break;
+            }
+        }
+    });
+    assert_eq!((allocated, asked), (0, Scene::EVENTS));
+    // Nor finding nothing, nor waiting for it.
+    let allocated = allocations(|| {
+        assert!(scene.watcher.try_next().unwrap().is_none());
+        assert!(scene.watcher.next_timeout(Duration::from_millis(5)).unwrap().is_none());
+        assert!(scene.watcher.drain().next().is_none());
+        assert!(scene.watcher.batch_timeout(Duration::ZERO).unwrap().is_empty());
+    });
+    assert_eq!(allocated, 0);
+}
+
+#[test]
+fn events_that_are_for_nobody_allocate_nothing() {
+    let mut scene = Scene::new();
+    for info in scene.watcher.watches().list() {
+        scene.watcher.watches().set_mask(info.watch, WatchMask::MODIFY).unwrap();
+    }
+    scene.act();
+    let mut allocated = 0;
+    allocated += allocations(|| assert!(scene.watcher.try_next().unwrap().is_none()));
+    assert_eq!(allocated, 0);
+}

@@ -1,0 +1,169 @@
+//! What the tests of the watcher share: looking at the kernel's side, and waiting without guessing.
+
+#![allow(dead_code)] // Each test binary uses some of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::thread::Pid;
+use tempfile::TempDir;
+use tinotify::{EventKind, Watch, WatchEventBuf, Watcher};
+
+/// So long a test may take before it counts as hanging.
+pub const LONG: Duration = Duration::from_secs(120);
+
+/// A directory of a test's own.
+pub struct Place(TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn at(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// An empty file.
+    pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.at(name);
+        fs::write(&path, "").unwrap();
+        path
+    }
+
+    pub fn dir(&self, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.at(name);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+}
+
+/// One `ATTRIB`, and nothing else.
+pub fn touch(path: impl AsRef<Path>) {
+    let permissions = fs::metadata(path.as_ref()).unwrap().permissions();
+    fs::set_permissions(path, permissions).unwrap();
+}
+
+/// All events that are there now.
+pub fn drained(watcher: &mut Watcher) -> Vec<WatchEventBuf> {
+    watcher.drain().map(Result::unwrap).collect()
+}
+
+/// The kinds of the events of one watch, in their order.
+pub fn kinds(events: &[WatchEventBuf], watch: Watch) -> Vec<EventKind> {
+    events.iter().filter(|e| e.watch() == Some(watch)).map(WatchEventBuf::kind).collect()
+}
+
+/// The names in the events of one watch, in their order.
+pub fn names(events: &[WatchEventBuf], watch: Watch) -> Vec<String> {
+    let events = events.iter().filter(|e| e.watch() == Some(watch));
+    events.map(|e| e.name().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+/// The bytes that wait in the kernel's queue.
+pub fn unread(watcher: impl AsFd) -> u64 {
+    rustix::io::ioctl_fionread(watcher).unwrap()
+}
+
+/// A watch as the kernel tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelWatch {
+    pub ino: u64,
+    pub mask: u32,
+}
+
+/// What the kernel watches for a watcher, by descriptor.
+pub fn kernel_watches(watcher: &impl AsRawFd) -> BTreeMap<i32, KernelWatch> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", watcher.as_raw_fd())).unwrap();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("inotify "));
+    lines
+        .map(|line| {
+            let field = |name: &str| {
+                let field = line.split(' ').find_map(|field| field.strip_prefix(name));
+                u64::from_str_radix(field.unwrap(), 16).unwrap()
+            };
+            let watch = KernelWatch { ino: field("ino:"), mask: field("mask:") as u32 };
+            (field("wd:") as i32, watch)
+        })
+        .collect()
+}
+
+/// Makes the queue of a watcher overflow, by `ATTRIB` events of two files in a directory that it
+/// watches. `false` and a loud word where that would take too many.
+pub fn overflow(noise: &Path) -> bool {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: u32 = limit.trim().parse().unwrap();
+    if limit > 500_000 {
+        eprintln!("SKIPPED: overflow: fs.inotify.max_queued_events is {limit}");
+        return false;
+    }
+    let (a, b) = (noise.join("a"), noise.join("b"));
+    for path in [&a, &b] {
+        if !path.exists() {
+            fs::write(path, "").unwrap();
+        }
+    }
+    for i in 0..=limit {
+        // Not the same twice, or they would merge.
+        touch(if i % 2 == 0 { &a } else { &b });
+    }
+    true
+}
+
+/// Ends the process, so that a test that hangs fails instead. Off when dropped.
+pub struct Watchdog(#[allow(dead_code)] Sender<()>);
+
+impl Watchdog {
+    pub fn new() -> Self {
+        let (alive, dead) = mpsc::channel::<()>();
+        let test = thread::current().name().unwrap_or("a test").to_owned();
+        thread::spawn(move || {
+            if dead.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("{test} hangs");
+                std::process::abort();
+            }
+        });
+        Self(alive)
+    }
+}
+
+/// Waits until something holds that no event tells of.
+pub fn until(mut what: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !what() {
+        assert!(Instant::now() < deadline, "it never came true");
+        thread::yield_now();
+    }
+}
+
+/// Waits until a thread of this process sleeps in the kernel, or has ended.
+pub fn until_asleep(thread: Pid) {
+    let path = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero());
+    until(|| {
+        let Ok(stat) = fs::read_to_string(&path) else { return true };
+        stat.rsplit(") ").next().unwrap().starts_with('S')
+    });
+}
+
+/// Runs something with a watcher in another thread, and waits until it sleeps there.
+pub fn asleep<T: Send + 'static>(
+    mut watcher: Watcher,
+    wait: impl FnOnce(&mut Watcher) -> T + Send + 'static,
+) -> thread::JoinHandle<(T, Watcher)> {
+    let (tell, told) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        tell.send(rustix::thread::gettid()).unwrap();
+        (wait(&mut watcher), watcher)
+    });
+    until_asleep(told.recv().unwrap());
+    reader
+}
