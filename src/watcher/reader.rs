@@ -294,14 +294,17 @@ impl Reader {
             self.apart = None;
         }
         loop {
-            while let Some(sub) = self.subs.get(self.next_sub) {
+            while self.next_sub < self.subs.len() {
+                if self.next_sub > 0 {
+                    self.catch_up();
+                }
+                let Some(sub) = self.subs.get(self.next_sub) else { break };
                 let index = self.next_sub;
                 self.next_sub = index.saturating_add(1);
                 if sub.mask.intersects(self.record.mask)
                     // Whoever is in the table when the watch ends is told, however late it joined.
                     && (self.record.offset >= sub.since || self.record.last)
-                    // The first of a record was looked up just now.
-                    && ((index == 0 && sub.plain) || self.is_given_to(index))
+                    && (sub.plain || self.is_given_to(index))
                 {
                     self.now = Now::Sub(index);
                     return Ok(true);
@@ -378,14 +381,24 @@ impl Reader {
         Arc::clone(&cached.subs)
     }
 
+    /// Sees to it that those who are still to be given the record are as they are now: others were
+    /// given it before, and what they did may have changed or ended these.
+    fn catch_up(&mut self) {
+        let version = self.shared.version.load(Ordering::Acquire);
+        if version == self.subs_of.1 || self.record.last {
+            return;
+        }
+        let table = self.shared.table();
+        let rest = self.subs.iter().skip(self.next_sub);
+        self.subs = rest.filter_map(|sub| table.get(sub.watch).ok().cloned()).collect();
+        self.subs_of = (Wd::NONE, version);
+        self.next_sub = 0;
+    }
+
     /// Whether a subscriber whose mask the record meets is to be given it. What is behind a followed
     /// name is put apart.
     fn is_given_to(&mut self, index: usize) -> bool {
         let Some(sub) = self.subs.get(index) else { return false };
-        let current = self.shared.version.load(Ordering::Acquire) == self.subs_of.1;
-        if !current && !self.record.last && self.shared.table().get(sub.watch).is_err() {
-            return false;
-        }
         let life = self.record.mask.intersects(LIFE);
         match &sub.role {
             Role::File => {}
