@@ -121,29 +121,29 @@ bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct EventMask: u32 {
         /// A file was read (`IN_ACCESS`).
-        const ACCESS = 0x1;
+        const ACCESS = WatchMask::ACCESS.bits();
         /// A file was written or truncated (`IN_MODIFY`).
-        const MODIFY = 0x2;
+        const MODIFY = WatchMask::MODIFY.bits();
         /// Metadata changed (`IN_ATTRIB`).
-        const ATTRIB = 0x4;
+        const ATTRIB = WatchMask::ATTRIB.bits();
         /// A file that was open for writing was closed (`IN_CLOSE_WRITE`).
-        const CLOSE_WRITE = 0x8;
+        const CLOSE_WRITE = WatchMask::CLOSE_WRITE.bits();
         /// A file or directory that was not open for writing was closed (`IN_CLOSE_NOWRITE`).
-        const CLOSE_NOWRITE = 0x10;
+        const CLOSE_NOWRITE = WatchMask::CLOSE_NOWRITE.bits();
         /// A file or directory was opened (`IN_OPEN`).
-        const OPEN = 0x20;
+        const OPEN = WatchMask::OPEN.bits();
         /// The old name of a rename; its cookie joins it to `MOVED_TO` (`IN_MOVED_FROM`).
-        const MOVED_FROM = 0x40;
+        const MOVED_FROM = WatchMask::MOVED_FROM.bits();
         /// The new name of a rename; its cookie joins it to `MOVED_FROM` (`IN_MOVED_TO`).
-        const MOVED_TO = 0x80;
+        const MOVED_TO = WatchMask::MOVED_TO.bits();
         /// A name was made in the watched directory (`IN_CREATE`).
-        const CREATE = 0x100;
+        const CREATE = WatchMask::CREATE.bits();
         /// A name was removed from the watched directory (`IN_DELETE`).
-        const DELETE = 0x200;
+        const DELETE = WatchMask::DELETE.bits();
         /// The watched inode is gone (`IN_DELETE_SELF`).
-        const DELETE_SELF = 0x400;
+        const DELETE_SELF = WatchMask::DELETE_SELF.bits();
         /// The watched file or directory itself was moved (`IN_MOVE_SELF`).
-        const MOVE_SELF = 0x800;
+        const MOVE_SELF = WatchMask::MOVE_SELF.bits();
 
         /// The file system of the watched inode was unmounted; `IGNORED` follows (`IN_UNMOUNT`).
         const UNMOUNT = 0x2000;
@@ -156,11 +156,11 @@ bitflags! {
         const ISDIR = 0x4000_0000;
 
         /// Either way of closing (`IN_CLOSE`).
-        const CLOSE = Self::CLOSE_WRITE.bits() | Self::CLOSE_NOWRITE.bits();
+        const CLOSE = WatchMask::CLOSE.bits();
         /// Either half of a rename (`IN_MOVE`).
-        const MOVE = Self::MOVED_FROM.bits() | Self::MOVED_TO.bits();
+        const MOVE = WatchMask::MOVE.bits();
         /// Each of the twelve events that a watch can ask for (`IN_ALL_EVENTS`).
-        const ALL_EVENTS = 0xFFF;
+        const ALL_EVENTS = WatchMask::ALL_EVENTS.bits();
     }
 }
 
