@@ -180,7 +180,8 @@ impl Inotify {
         self.fd.poll(timeout).map_err(Error::Poll)
     }
 
-    /// The number of bytes that are queued: `FIONREAD` of ioctl(2). Does not block.
+    /// The number of bytes that are queued: `FIONREAD` of ioctl(2). Does not block, but the kernel
+    /// walks the whole queue to count.
     ///
     /// A fence: whoever reads that many bytes has seen all that happened before this call.
     ///

@@ -224,6 +224,19 @@ fn a_name_may_be_watched_beside_the_same_file() {
 }
 
 #[test]
+fn a_strict_watch_minds_other_watches_but_not_the_way_to_a_name() {
+    let mut name = Followed::new("dir/file", |dir| fs::create_dir(dir.join("dir")).unwrap());
+    let strict = WatchMask::CREATE | WatchMask::MASK_CREATE;
+    let watch = name.watcher.watch(name.at("dir"), strict).unwrap();
+    let error = name.watcher.watch(name.at("dir"), strict).unwrap_err();
+    assert_eq!(error.errno(), Some(tinotify::Errno::EEXIST), "{error}");
+
+    fs::write(name.at("dir/file"), "1").unwrap();
+    assert_eq!(name.watcher.next().unwrap().watch(), Some(watch));
+    assert_eq!(name.told(), [Appeared]);
+}
+
+#[test]
 fn two_names_of_one_directory_are_told_apart_by_their_aliases() {
     let dir = tempfile::tempdir().unwrap();
     let mut watcher = Watcher::new().unwrap();

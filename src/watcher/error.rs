@@ -9,6 +9,7 @@ use super::table::Watch;
 use crate::decode::DecodeError;
 use crate::event::Escaped;
 use crate::inotify::Error;
+use crate::sys::Errno;
 
 /// Why reading came to its end, or a watch could not be had. Printed, it says what helps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,17 @@ pub enum End {
     Overflow,
     /// A file system was unmounted, and the watcher was built to end then.
     Unmounted,
+}
+
+impl WatchError {
+    /// What the kernel said; `None` if it was not asked.
+    #[must_use]
+    pub const fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Path { error, .. } | Self::Inotify(error) => error.errno(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for WatchError {

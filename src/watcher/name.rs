@@ -178,7 +178,7 @@ impl Table {
             match self.add(inotify, draft) {
                 Ok(sub) => steps.push(sub.watch),
                 // Not to be read, but perhaps to be passed.
-                Err(error) if errno(&error) == Some(Errno::EACCES) => {}
+                Err(error) if error.errno() == Some(Errno::EACCES) => {}
                 Err(error) if is_missing(&error) => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -217,7 +217,7 @@ impl Table {
                 *target = Some(sub.watch);
                 Ok(Some(Identity::Watched(sub.wd)))
             }
-            Err(error) if errno(&error) == Some(Errno::EACCES) => {
+            Err(error) if error.errno() == Some(Errno::EACCES) => {
                 let metadata = fs::symlink_metadata(path).ok();
                 Ok(metadata.map(|file| Identity::Seen { dev: file.dev(), ino: file.ino() }))
             }
@@ -236,17 +236,10 @@ fn push_components(ahead: &mut Vec<OsString>, path: &Path) {
     }));
 }
 
-fn errno(error: &WatchError) -> Option<Errno> {
-    match error {
-        WatchError::Path { error, .. } => error.errno(),
-        _ => None,
-    }
-}
-
 /// Whether the path was gone when it should be watched.
 fn is_missing(error: &WatchError) -> bool {
     matches!(
-        errno(error),
+        error.errno(),
         Some(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG)
     )
 }

@@ -210,7 +210,18 @@ impl Table {
                 (Wd::NONE, 0)
             }
             _ => {
-                let wd = kernel_watch(inotify, draft.path, draft.asked)?;
+                let wd = match kernel_watch(inotify, draft.path, draft.asked) {
+                    Err(error) if error.errno() == Some(Errno::EEXIST) => {
+                        // Perhaps only a step on the way to a followed name, which no user watches.
+                        let asked = draft.asked.difference(WatchMask::MASK_CREATE);
+                        let wd = kernel_watch(inotify, draft.path, asked)?;
+                        if self.subs(wd).iter().any(|sub| sub.role == Role::File) {
+                            return Err(error);
+                        }
+                        wd
+                    }
+                    wd => wd?,
+                };
                 let known = self.wds.contains_key(&wd) && draft.role == Role::File;
                 (wd, if known { self.fence(inotify) } else { 0 })
             }
