@@ -312,11 +312,11 @@ fn every_watch_of_an_inode_is_told_of_its_end() {
 fn a_watch_that_joins_while_its_file_is_deleted_is_told_of_the_end() {
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
-    let turn = Arc::new(AtomicU32::new(0));
+    let (turn, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let path = place.at("file");
     const TURNS: u32 = 1000;
     let deleter = std::thread::spawn({
-        let (turn, path) = (Arc::clone(&turn), path.clone());
+        let (turn, done, path) = (Arc::clone(&turn), Arc::clone(&done), path.clone());
         move || {
             for this in 1..=TURNS {
                 while turn.load(Ordering::Acquire) < this {
@@ -327,6 +327,7 @@ fn a_watch_that_joins_while_its_file_is_deleted_is_told_of_the_end() {
                     std::hint::spin_loop();
                 }
                 fs::remove_file(&path).unwrap();
+                done.store(this, Ordering::Release);
             }
         }
     });
@@ -336,7 +337,8 @@ fn a_watch_that_joins_while_its_file_is_deleted_is_told_of_the_end() {
         let first = watcher.watch(&path, WatchMask::DELETE_SELF).unwrap();
         turn.store(this, Ordering::Release);
         let second = watcher.watch(&path, WatchMask::DELETE_SELF);
-        watching::until(|| !path.exists() && kernel_watches(&watcher).is_empty());
+        // Not when /proc shows it no more: that is a moment before the kernel queues IGNORED.
+        watching::until(|| done.load(Ordering::Acquire) == this);
         let events = drained(&mut watcher);
         let end = [EventKind::DeleteSelf, EventKind::Ignored];
         assert_eq!(kinds(&events, first), end);
