@@ -36,8 +36,8 @@ pub(crate) struct Reader {
     /// Subscribers of other descriptors, so that the lock is seldom needed.
     cache: [Cached; CACHE],
     made: VecDeque<Made>,
-    /// What is being lent, where it is not for one of `subs`.
-    apart: Option<Made>,
+    /// Who is given the record, where that is none of `subs`.
+    apart: Option<Arc<Sub>>,
     /// Followed names whose way has changed.
     restless: Vec<Watch>,
     /// Those that could not be followed, to be tried again when something comes.
@@ -58,7 +58,7 @@ struct Cached {
     subs: Subs,
 }
 
-/// The record at hand, as numbers, so that nothing borrows the buffer.
+/// The record at hand, or what was made in its place, as numbers, so that nothing borrows the buffer.
 #[derive(Clone, Debug)]
 struct Record {
     wd: Wd,
@@ -89,23 +89,15 @@ struct Made {
     change: Option<Change>,
 }
 
-impl Made {
-    fn event(&self) -> Event<'_> {
-        Event::from_parts(self.sub.wd, self.mask, 0, &[])
-    }
-}
-
-/// What is being lent.
+/// To whom the record is lent.
 #[derive(Clone, Copy, Debug)]
 enum Now {
-    /// The record, to this one of `subs`.
+    /// To this one of `subs`.
     Sub(usize),
-    /// The record, to nobody in particular.
+    /// To nobody in particular.
     All,
-    /// The record, as a change of the followed name that `apart` is about.
-    Name,
-    /// Not the record, but `apart`.
-    Made,
+    /// To the one who is `apart`, as that change.
+    Apart(Option<Change>),
 }
 
 impl Reader {
@@ -155,23 +147,13 @@ impl Reader {
     }
 
     /// The event that was arrived at.
-    pub(crate) fn lend(&self) -> WatchEvent<'_> {
-        let apart = self.apart.as_ref();
-        match self.now {
-            Now::Sub(index) => self.whole(self.subs.get(index), None),
-            Now::All => self.whole(None, None),
-            Now::Name => self.whole(apart.map(|apart| &apart.sub), Some(Change::Changed)),
-            Now::Made => WatchEvent {
-                event: apart.map_or(self.record.event(&[]), Made::event),
-                sub: apart.map(|apart| &apart.sub),
-                change: apart.and_then(|apart| apart.change),
-            },
-        }
-    }
-
-    /// The record at hand, as an event of a subscriber.
     #[inline]
-    fn whole<'a>(&'a self, sub: Option<&'a Arc<Sub>>, change: Option<Change>) -> WatchEvent<'a> {
+    pub(crate) fn lend(&self) -> WatchEvent<'_> {
+        let (sub, change) = match self.now {
+            Now::Sub(index) => (self.subs.get(index), None),
+            Now::All => (None, None),
+            Now::Apart(change) => (self.apart.as_ref(), change),
+        };
         WatchEvent { event: self.record.event(&self.buffer), sub, change }
     }
 
@@ -318,8 +300,16 @@ impl Reader {
                 if made.change.is_some() && self.shared.table().get(made.sub.watch).is_err() {
                     continue;
                 }
-                self.apart = Some(made);
-                self.now = Now::Made;
+                self.record = Record {
+                    wd: made.sub.wd,
+                    mask: made.mask,
+                    cookie: 0,
+                    name: 0,
+                    end: 0,
+                    ..self.record
+                };
+                self.now = Now::Apart(made.change);
+                self.apart = Some(made.sub);
                 return Ok(true);
             }
             if self.ahead.is_empty() {
@@ -416,8 +406,8 @@ impl Reader {
             Role::Target { follower } => {
                 let user = self.shared.table().get(*follower).map(Arc::clone);
                 if let Some(sub) = user.ok().filter(|user| self.meets(user)) {
-                    self.apart = Some(Made { sub, mask: self.record.mask, change: None });
-                    self.now = Now::Name;
+                    self.apart = Some(sub);
+                    self.now = Now::Apart(Some(Change::Changed));
                 }
                 return false;
             }
