@@ -11,7 +11,7 @@ use super::error::{End, WatchError};
 use super::event::{Change, WatchEvent, WatchEventBuf};
 use super::handle::Shared;
 use super::table::{LIFE, Role, Sub, Subs, Watch};
-use crate::decode::{DecodeError, split_event};
+use crate::decode::{DecodeError, DecodeErrorKind, split_event};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::inotify::Error;
@@ -49,6 +49,9 @@ pub(crate) struct Reader {
     now: Now,
 }
 
+/// What tells of the end of a watch, or of a loss.
+const TURNS: EventMask = LIFE.union(EventMask::Q_OVERFLOW);
+
 /// A power of two.
 const CACHE: usize = 64;
 
@@ -59,7 +62,7 @@ struct Cached {
 }
 
 /// The record at hand, or what was made in its place, as numbers, so that nothing borrows the buffer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Record {
     wd: Wd,
     mask: EventMask,
@@ -147,7 +150,7 @@ impl Reader {
     }
 
     /// The event that was arrived at.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lend(&self) -> WatchEvent<'_> {
         let (sub, change) = match self.now {
             Now::Sub(index) => (self.subs.get(index), None),
@@ -173,15 +176,34 @@ impl Reader {
     }
 
     /// Goes on to the next event to be given, and waits for it. `false` if there was none in time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn arrive(&mut self, until: Until) -> Result<bool, WatchError> {
         if until != Until::Empty && self.is_stopped() {
             return Err(WatchError::Ended(End::Stopped));
         }
-        Ok(self.step()? || self.arrive_later(until)?)
+        // The way of nearly all events: nothing else is to be done, and the next record is for its
+        // first subscriber.
+        let through = self.next_sub >= self.subs.len() && self.made.is_empty();
+        let taken = through && self.apart.is_none() && !self.ahead.is_empty();
+        if taken {
+            let record = self.take_record()?;
+            if self.is_for_first(&record) {
+                self.next_sub = 1;
+                self.now = Now::Sub(0);
+                return Ok(true);
+            }
+        }
+        self.arrive_by_steps(until, taken)
+    }
+
+    /// The same, whatever is to be done on the way. Whether a record was `taken`, and no more.
+    #[inline(never)]
+    fn arrive_by_steps(&mut self, until: Until, taken: bool) -> Result<bool, WatchError> {
+        Ok((taken && self.is_for_all()?) || self.step()? || self.arrive_later(until)?)
     }
 
     /// The same, once there is nothing more in the buffer.
+    #[inline(never)]
     fn arrive_later(&mut self, until: Until) -> Result<bool, WatchError> {
         let mut over = false;
         // With a delay, what is queued already waits for more of its like.
@@ -270,7 +292,7 @@ impl Reader {
     }
 
     /// Goes on to the next event in the buffer; `false` if there is none.
-    #[inline]
+    #[inline(never)]
     fn step(&mut self) -> Result<bool, WatchError> {
         if self.apart.is_some() {
             self.apart = None;
@@ -295,22 +317,11 @@ impl Reader {
                     return Ok(true);
                 }
             }
-            if let Some(made) = self.made.pop_front() {
-                // Nobody hears of a name that was unwatched meanwhile.
-                if made.change.is_some() && self.shared.table().get(made.sub.watch).is_err() {
-                    continue;
+            if !self.made.is_empty() {
+                if self.take_made() {
+                    return Ok(true);
                 }
-                self.record = Record {
-                    wd: made.sub.wd,
-                    mask: made.mask,
-                    cookie: 0,
-                    name: 0,
-                    end: 0,
-                    ..self.record
-                };
-                self.now = Now::Apart(made.change);
-                self.apart = Some(made.sub);
-                return Ok(true);
+                continue;
             }
             if self.ahead.is_empty() {
                 if self.restless.is_empty() && self.failed.is_none() {
@@ -320,28 +331,57 @@ impl Reader {
                 continue;
             }
             self.take_record()?;
-            let life = LIFE.union(EventMask::Q_OVERFLOW);
-            if self.record.mask.intersects(life) && self.turn_of_life()? {
+            if self.is_for_all()? {
                 return Ok(true);
             }
         }
     }
 
-    /// Takes the next record out of the buffer.
+    /// Whether the record, new at hand, is for the first subscriber, without any ado.
     #[inline]
-    fn take_record(&mut self) -> Result<(), WatchError> {
-        let bytes = self.buffer.get(self.ahead.clone()).unwrap_or_default();
-        let offset = self.base.saturating_add(self.ahead.start as u64);
-        let (event, rest) = match split_event(bytes) {
-            Ok(split) => split,
-            Err(kind) => {
-                self.ahead = 0..0;
-                return Err(DecodeError { offset: offset as usize, kind }.into());
-            }
+    fn is_for_first(&self, record: &Record) -> bool {
+        self.subs.first().is_some_and(|sub| {
+            sub.plain
+                && sub.mask.intersects(record.mask)
+                && !record.mask.intersects(TURNS)
+                && record.offset >= sub.since
+        })
+    }
+
+    /// Whether the record, new at hand, is for all. What it turns is seen to.
+    #[inline]
+    fn is_for_all(&mut self) -> Result<bool, WatchError> {
+        Ok(self.record.mask.intersects(TURNS) && self.turn_of_life()?)
+    }
+
+    /// Puts the next event that was made in the record's place; `false` if it is for nobody.
+    #[cold]
+    fn take_made(&mut self) -> bool {
+        let Some(Made { sub, mask, change }) = self.made.pop_front() else { return false };
+        // Nobody hears of a name that was unwatched meanwhile.
+        if change.is_some() && self.shared.table().get(sub.watch).is_err() {
+            return false;
+        }
+        self.record = Record { wd: sub.wd, mask, cookie: 0, name: 0, end: 0, ..self.record };
+        self.now = Now::Apart(change);
+        self.apart = Some(sub);
+        true
+    }
+
+    /// Takes the next record out of the buffer.
+    #[inline(always)]
+    fn take_record(&mut self) -> Result<Record, WatchError> {
+        let split = match self.buffer.get(self.ahead.clone()) {
+            Some(bytes) => split_event(bytes),
+            None => Err(DecodeErrorKind::HeaderCut { have: 0 }),
         };
-        let size = bytes.len().saturating_sub(rest.len());
+        let (event, rest) = match split {
+            Ok(split) => split,
+            Err(kind) => return Err(self.stumble(kind)),
+        };
+        let offset = self.offset();
         let name = self.ahead.start.wrapping_add(crate::decode::HEADER);
-        self.record = Record {
+        let record = Record {
             wd: event.wd(),
             mask: event.mask(),
             cookie: event.cookie(),
@@ -350,25 +390,42 @@ impl Reader {
             offset,
             last: false,
         };
-        self.ahead.start = self.ahead.start.saturating_add(size);
+        self.record = record;
+        self.ahead.start = self.ahead.end.wrapping_sub(rest.len());
 
-        let of = (self.record.wd, self.shared.version.load(Ordering::Acquire));
+        let of = (record.wd, self.shared.version.load(Ordering::Acquire));
         if self.subs_of != of {
-            self.subs = self.look_up(of);
-            self.subs_of = of;
+            self.look_up(of);
         }
         self.next_sub = 0;
-        Ok(())
+        Ok(record)
     }
 
-    /// The subscribers of a descriptor, at that version of the table.
-    fn look_up(&mut self, of: (Wd, u64)) -> Subs {
+    /// Where in the stream the next record begins.
+    #[inline]
+    const fn offset(&self) -> u64 {
+        // No kernel lives to give 2^64 bytes.
+        self.base.wrapping_add(self.ahead.start as u64)
+    }
+
+    /// Gives up the buffer, which goes on with bytes that are no event.
+    #[cold]
+    fn stumble(&mut self, kind: DecodeErrorKind) -> WatchError {
+        let offset = self.offset() as usize;
+        self.ahead = 0..0;
+        DecodeError { offset, kind }.into()
+    }
+
+    /// Finds the subscribers of a descriptor, at that version of the table.
+    #[inline(never)]
+    fn look_up(&mut self, of: (Wd, u64)) {
         let slot = of.0.as_raw() as usize % CACHE;
-        let Some(cached) = self.cache.get_mut(slot) else { return Subs::default() };
+        let Some(cached) = self.cache.get_mut(slot) else { return };
         if cached.of != of {
             *cached = Cached { of, subs: self.shared.table().subs(of.0) };
         }
-        Arc::clone(&cached.subs)
+        self.subs = Arc::clone(&cached.subs);
+        self.subs_of = of;
     }
 
     /// Sees to it that those who are still to be given the record are as they are now: others were
@@ -387,6 +444,7 @@ impl Reader {
 
     /// Whether a subscriber whose mask the record meets is to be given it. What is behind a followed
     /// name is put apart.
+    #[inline(never)]
     fn is_given_to(&mut self, index: usize) -> bool {
         let Some(sub) = self.subs.get(index) else { return false };
         let life = self.record.mask.intersects(LIFE);
@@ -435,6 +493,7 @@ impl Reader {
 
     /// Sees to the table where the record tells of the end of a watch, or of a loss. Whether it is
     /// to be given now, to all.
+    #[cold]
     fn turn_of_life(&mut self) -> Result<bool, WatchError> {
         let mask = self.record.mask;
         if mask.contains(EventMask::Q_OVERFLOW) {
@@ -477,6 +536,7 @@ impl Reader {
     }
 
     /// Walks the way to each name again that had a change on it.
+    #[cold]
     fn look_after_names(&mut self) -> Result<(), WatchError> {
         let mut result = match self.failed.take() {
             Some(error) => Err(error),
