@@ -1,15 +1,22 @@
 //! What draining a full queue costs: 15,000 events of the kernel, as a multiple of the bare `read(2)`
 //! loop with the same buffer.
 //!
-//! All rivals read the same inotify instance, in turn: before each of them the queue is filled anew,
-//! untimed, by reads of two files in the watched directory. They alternate, so no two neighbours in
-//! the queue are alike, and none is merged.
+//! All rivals read the same inotify instance, that of a `Watcher`, in turn: before each of them the
+//! queue is filled anew, untimed, by reads of two files in the watched directory. They alternate, so
+//! no two neighbours in the queue are alike, and none is merged. `Watcher` gives events by `try_next`,
+//! each with its path (`path_into`), which no other composes.
 //!
 //! ```text
 //! cargo bench --bench drain
 //! ```
 //!
-//! nix has a buffer of its own, of 4 KiB, so it is the same in both rows.
+//! `Watcher` has no buffer below 4,112 bytes; 128 of these events fit there as in 4,096, so that each
+//! read(2) gives the same. nix gives no instance but its own, which has a directory for itself, and a
+//! buffer of its own, of 4 KiB: it is the same in both rows.
+//!
+//! notify reads in a thread of its own while the queue fills, and sends events through a channel. So it
+//! stands apart: the processor's time of the whole process for changes that it watches, until all
+//! events came out of the channel, less that for the same changes where nobody reads the queue.
 //!
 //! # Instructions, for a second opinion without noise
 //!
@@ -28,15 +35,19 @@ use std::fs::File;
 use std::hint::black_box;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use nix::sys::inotify::InitFlags;
+use nix::sys::inotify::{AddWatchFlags, InitFlags};
+use notify::{RecommendedWatcher, RecursiveMode};
 use rustix::fs::inotify::Reader;
 use rustix::io::Errno;
 use rustix::time::ClockId;
 use support::{Mode, Verdicts, alternate, consume, median, uncertainty};
 use tempfile::TempDir;
-use tinotify::{EventRing, FillError, WatchMask};
+use tinotify::{EventRing, FillError, WatchMask, Watcher};
 
 mod support;
 
@@ -55,6 +66,7 @@ enum Rival {
     Read,
     Tinotify,
     Ring,
+    Watcher,
     Rustix,
     InotifyRs,
     Nix,
@@ -62,83 +74,124 @@ enum Rival {
 
 use Rival::{InotifyRs, Nix, Read, Ring, Rustix, Tinotify};
 
-const RIVALS: [(Rival, &str); 6] = [
+const RIVALS: [(Rival, &str); 7] = [
     (Read, "read(2)"),
     (Tinotify, "tinotify"),
     (Ring, "ring"),
+    (Rival::Watcher, "Watcher"),
     (Rustix, "rustix"),
     (InotifyRs, "inotify-rs"),
     (Nix, "nix"),
 ];
 
-/// One inotify instance, in each rival's hands, and what fills its queue.
-struct Bench {
-    fd: OwnedFd,
-    tinotify: tinotify::Inotify,
-    inotify_rs: inotify::Inotify,
-    nix: nix::sys::inotify::Inotify,
+/// A directory with two files, which are changed in turn.
+struct Dir {
+    dir: TempDir,
     files: [File; 2],
-    buffer: Vec<u8>,
-    /// Where the buffer's first whole page begins.
-    aligned: usize,
-    small_ring: Box<EventRing<{ SMALL / 16 }>>,
-    large_ring: Box<EventRing<{ LARGE / 16 }>>,
-    _dir: TempDir,
 }
 
-impl Bench {
+impl Dir {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let files = ["one.txt", "two.txt"].map(|name| {
             let path = dir.path().join(name);
             std::fs::write(&path, "text").unwrap();
-            File::open(path).unwrap()
+            File::options().read(true).write(true).open(path).unwrap()
         });
-
-        // nix takes no descriptor without `unsafe`, but gives its own.
-        let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
-        let nix = nix::sys::inotify::Inotify::init(flags).unwrap();
-        let fd = nix.as_fd().try_clone_to_owned().unwrap();
-        let tinotify = tinotify::Inotify::from(fd.try_clone().unwrap());
-        let path = CString::new(dir.path().as_os_str().as_bytes()).unwrap();
-        tinotify.add_watch(&path, WatchMask::ACCESS).unwrap();
-
-        let buffer = vec![0; LARGE + PAGE];
-        Self {
-            tinotify,
-            inotify_rs: fd.try_clone().unwrap().into(),
-            nix,
-            fd,
-            files,
-            aligned: buffer.as_ptr().align_offset(PAGE),
-            buffer,
-            small_ring: Box::new(EventRing::new()),
-            large_ring: Box::new(EventRing::new()),
-            _dir: dir,
-        }
+        Self { dir, files }
     }
 
-    /// Brings all events into the queue.
-    fn fill(&mut self) {
-        // rustix leaves it empty.
-        self.buffer.resize(LARGE + PAGE, 0);
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn read_in_turn(&self) {
         for _ in 0..EVENTS / 2 {
             for file in &self.files {
                 rustix::io::pread(file, &mut [0; 1], 0).unwrap();
             }
         }
-        let queued = self.tinotify.queued_bytes().unwrap();
-        assert_eq!(queued, EVENTS * RECORD, "is fs.inotify.max_queued_events below {EVENTS}?");
+    }
+
+    fn write_in_turn(&self) {
+        for _ in 0..EVENTS / 2 {
+            for file in &self.files {
+                file.write_all_at(b"t", 0).unwrap();
+            }
+        }
+    }
+}
+
+/// One inotify instance, in each rival's hands, and what fills its queue.
+struct Bench {
+    fd: OwnedFd,
+    watcher: Watcher,
+    tinotify: tinotify::Inotify,
+    inotify_rs: inotify::Inotify,
+    dir: Dir,
+    nix: nix::sys::inotify::Inotify,
+    dir_of_nix: Dir,
+    /// The size of the buffer.
+    room: usize,
+    buffer: Vec<u8>,
+    /// Where the buffer's first whole page begins.
+    aligned: usize,
+    small_ring: Box<EventRing<{ SMALL / 16 }>>,
+    large_ring: Box<EventRing<{ LARGE / 16 }>>,
+}
+
+impl Bench {
+    fn new(room: usize) -> Self {
+        let [dir, dir_of_nix] = [Dir::new(), Dir::new()];
+
+        let watcher = Watcher::builder().buffer_size(room).build().unwrap();
+        watcher.watch(dir.path(), WatchMask::ACCESS).unwrap();
+        let fd = watcher.as_fd().try_clone_to_owned().unwrap();
+
+        // nix takes no descriptor without `unsafe`.
+        let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
+        let nix = nix::sys::inotify::Inotify::init(flags).unwrap();
+        nix.add_watch(dir_of_nix.path(), AddWatchFlags::IN_ACCESS).unwrap();
+
+        let buffer = vec![0; LARGE + PAGE];
+        Self {
+            watcher,
+            tinotify: fd.try_clone().unwrap().into(),
+            inotify_rs: fd.try_clone().unwrap().into(),
+            fd,
+            dir,
+            nix,
+            dir_of_nix,
+            room,
+            aligned: buffer.as_ptr().align_offset(PAGE),
+            buffer,
+            small_ring: Box::new(EventRing::new()),
+            large_ring: Box::new(EventRing::new()),
+        }
+    }
+
+    /// Brings all events into the rival's queue.
+    fn fill(&mut self, rival: Rival) {
+        // rustix leaves it empty.
+        self.buffer.resize(LARGE + PAGE, 0);
+        let (dir, fd) = match rival {
+            Nix => (&self.dir_of_nix, self.nix.as_fd()),
+            _ => (&self.dir, self.fd.as_fd()),
+        };
+        dir.read_in_turn();
+        check_queue(fd);
     }
 
     /// Empties the queue, and gives the number of events that came.
-    fn drain(&mut self, rival: Rival, room: usize) -> usize {
+    fn drain(&mut self, rival: Rival) -> usize {
+        let room = self.room;
         let buffer = &mut self.buffer[self.aligned..][..room];
         match rival {
             Read => read(&self.fd, buffer) / RECORD,
             Tinotify => tinotify(&self.tinotify, buffer),
             Ring if room == SMALL => ring(&self.tinotify, &mut self.small_ring),
             Ring => ring(&self.tinotify, &mut self.large_ring),
+            Rival::Watcher => watcher(&mut self.watcher),
             Rustix => {
                 // It wants memory that need not be initialised, which a vector lends behind its end.
                 self.buffer.clear();
@@ -150,14 +203,21 @@ impl Bench {
         }
     }
 
-    fn sample(&mut self, rival: Rival, room: usize) -> Duration {
-        self.fill();
+    fn sample(&mut self, rival: Rival) -> Duration {
+        self.fill(rival);
         let start = cpu_time();
-        let seen = self.drain(rival, room);
+        let seen = self.drain(rival);
         let time = cpu_time() - start;
         assert_eq!(seen, EVENTS);
         time
     }
+}
+
+/// Sees that all events are queued.
+fn check_queue(fd: impl AsFd) {
+    let queued = rustix::io::ioctl_fionread(fd).unwrap();
+    let expected = (EVENTS * RECORD) as u64;
+    assert_eq!(queued, expected, "is fs.inotify.max_queued_events below {EVENTS}?");
 }
 
 /// The processor's time of this thread, in the kernel too: a drain takes so long that the clock on
@@ -215,6 +275,19 @@ fn ring<const N: usize>(inotify: &tinotify::Inotify, ring: &mut EventRing<N>) ->
 }
 
 #[inline(never)]
+fn watcher(watcher: &mut Watcher) -> usize {
+    let mut path = PathBuf::new();
+    let mut seen = 0;
+    while let Some(event) = watcher.try_next().unwrap() {
+        event.path_into(&mut path);
+        let path = path.as_os_str().as_bytes();
+        consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));
+        seen += 1;
+    }
+    seen
+}
+
+#[inline(never)]
 fn rustix(mut reader: Reader<'_, &OwnedFd>) -> usize {
     let mut seen = 0;
     loop {
@@ -267,11 +340,61 @@ fn nix(inotify: &nix::sys::inotify::Inotify) -> usize {
     }
 }
 
+/// notify, and the same changes without it.
+struct Apart {
+    dir: Dir,
+    events: Receiver<notify::Result<notify::Event>>,
+    _notify: RecommendedWatcher,
+    silent_dir: Dir,
+    silent: tinotify::Inotify,
+    buffer: Vec<u8>,
+}
+
+impl Apart {
+    fn new() -> Self {
+        let [dir, silent_dir] = [Dir::new(), Dir::new()];
+        let (sender, events) = mpsc::channel();
+        let mut notify = notify::recommended_watcher(sender).unwrap();
+        notify::Watcher::watch(&mut notify, dir.path(), RecursiveMode::NonRecursive).unwrap();
+
+        let silent = tinotify::Inotify::init(tinotify::InitFlags::NONBLOCK).unwrap();
+        let path = CString::new(silent_dir.path().as_os_str().as_bytes()).unwrap();
+        silent.add_watch(&path, WatchMask::MODIFY).unwrap();
+        Self { dir, events, _notify: notify, silent_dir, silent, buffer: vec![0; LARGE] }
+    }
+
+    /// The changes, and nobody who reads of them.
+    fn sample_silent(&mut self) -> Duration {
+        let start = cpu_time_of_all();
+        self.silent_dir.write_in_turn();
+        let time = cpu_time_of_all() - start;
+        check_queue(&self.silent);
+        assert_eq!(tinotify(&self.silent, &mut self.buffer), EVENTS);
+        time
+    }
+
+    /// The changes, and all of them out of the channel.
+    fn sample_notify(&mut self) -> Duration {
+        let start = cpu_time_of_all();
+        self.dir.write_in_turn();
+        for _ in 0..EVENTS {
+            let event = self.events.recv().unwrap().unwrap();
+            assert!(event.kind.is_modify(), "{event:?}");
+            consume(event.kind, 0, 0, Some(event.paths[0].as_os_str().as_bytes()));
+        }
+        cpu_time_of_all() - start
+    }
+}
+
+/// The processor's time of all threads of this process.
+fn cpu_time_of_all() -> Duration {
+    rustix::time::clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
 fn main() {
-    let mut bench = Bench::new();
     if let [_, word, rival, room, drains] = &std::env::args().collect::<Vec<_>>()[..] {
         if word == "count" {
-            return count(&mut bench, rival, room.parse().unwrap(), drains.parse().unwrap());
+            return count(rival, room.parse().unwrap(), drains.parse().unwrap());
         }
     }
 
@@ -287,8 +410,9 @@ fn main() {
     }
     println!();
 
+    let mut benches = ROWS.map(|(_, room)| Bench::new(room));
     let times = alternate(ROWS.len(), RIVALS.len(), rounds, |row, rival| {
-        bench.sample(RIVALS[rival].0, ROWS[row].1)
+        benches[row].sample(RIVALS[rival].0)
     });
     let mut verdicts = Verdicts::default();
     for ((label, _), times) in ROWS.into_iter().zip(&times) {
@@ -303,10 +427,15 @@ fn main() {
             let (nanoseconds, value) = (median(&times[index]) / EVENTS as f64, ratio(&all));
             let plus_minus = uncertainty(rounds, ratio);
             print!(" {nanoseconds:8.2} {value:7.3} ±{plus_minus:.3}");
-            if rival == Tinotify {
+            let limit = match rival {
+                Tinotify => Some(1.01),
+                Rival::Watcher => Some(1.05),
+                _ => None,
+            };
+            if let Some(limit) = limit {
                 verdicts.at_most(
                     &format!("{title} / read(2), buffer of {label}"),
-                    1.01,
+                    limit,
                     value,
                     plus_minus,
                 );
@@ -314,16 +443,42 @@ fn main() {
         }
         println!();
     }
+    notify_apart(&mut benches[0], rounds);
     verdicts.tell(&mode);
 }
 
-fn count(bench: &mut Bench, rival: &str, room: usize, drains: usize) {
+/// Beside the bare read loop with the small buffer.
+fn notify_apart(bench: &mut Bench, rounds: usize) {
+    let mut apart = Apart::new();
+    let times = alternate(1, 3, rounds, |_, what| match what {
+        0 => bench.sample(Read),
+        1 => apart.sample_silent(),
+        _ => apart.sample_notify(),
+    });
+    let [read, silent, notify] = &times[0][..] else { unreachable!() };
+    let cost = |round: usize| notify[round] - silent[round];
+    let ratio = |rounds: &[usize]| {
+        median(&rounds.iter().map(|&round| cost(round) / read[round]).collect::<Vec<_>>())
+    };
+    let all: Vec<usize> = (0..rounds).collect();
+    let costs: Vec<f64> = all.iter().map(|&round| cost(round)).collect();
+    println!(
+        "\nnotify, all threads, above the same changes with nobody reading (in its way, see the source): \
+         {:.2} {:.3} ±{:.3}",
+        median(&costs) / EVENTS as f64,
+        ratio(&all),
+        uncertainty(rounds, ratio),
+    );
+}
+
+fn count(rival: &str, room: usize, drains: usize) {
     assert!(room == SMALL || room == LARGE, "the buffer has {SMALL} or {LARGE} bytes");
     let (rival, _) = *RIVALS.iter().find(|(_, title)| *title == rival).expect("a rival's name");
+    let mut bench = Bench::new(room);
     let mut seen = 0;
     for _ in 0..drains {
-        bench.fill();
-        seen += bench.drain(rival, room);
+        bench.fill(rival);
+        seen += bench.drain(rival);
     }
     println!("{seen} events");
 }

@@ -1,4 +1,4 @@
-//! What both benchmarks share: rounds in which the rivals alternate, medians, and verdicts.
+//! What the benchmarks share: rounds in which the rivals alternate, medians, and verdicts.
 //!
 //! A time alone says little about a program on a busy machine; what rivals take in the same moments
 //! does. So each round times every rival once, in an order shuffled anew, and only medians over many

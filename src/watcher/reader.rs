@@ -11,7 +11,7 @@ use super::error::{End, WatchError};
 use super::event::{Change, WatchEvent, WatchEventBuf};
 use super::handle::Shared;
 use super::table::{LIFE, Role, Sub, Subs, Watch};
-use crate::decode::{DecodeError, split_event};
+use crate::decode::{DecodeError, DecodeErrorKind, split_event};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::inotify::Error;
@@ -36,8 +36,8 @@ pub(crate) struct Reader {
     /// Subscribers of other descriptors, so that the lock is seldom needed.
     cache: [Cached; CACHE],
     made: VecDeque<Made>,
-    /// What is being lent, where it is not for one of `subs`.
-    apart: Option<Made>,
+    /// Who is given the record, where that is none of `subs`.
+    apart: Option<Arc<Sub>>,
     /// Followed names whose way has changed.
     restless: Vec<Watch>,
     /// Those that could not be followed, to be tried again when something comes.
@@ -49,6 +49,9 @@ pub(crate) struct Reader {
     now: Now,
 }
 
+/// What tells of the end of a watch, or of a loss.
+const TURNS: EventMask = LIFE.union(EventMask::Q_OVERFLOW);
+
 /// A power of two.
 const CACHE: usize = 64;
 
@@ -58,8 +61,8 @@ struct Cached {
     subs: Subs,
 }
 
-/// The record at hand, as numbers, so that nothing borrows the buffer.
-#[derive(Clone, Debug)]
+/// The record at hand, or what was made in its place, as numbers, so that nothing borrows the buffer.
+#[derive(Clone, Copy, Debug)]
 struct Record {
     wd: Wd,
     mask: EventMask,
@@ -89,23 +92,15 @@ struct Made {
     change: Option<Change>,
 }
 
-impl Made {
-    fn event(&self) -> Event<'_> {
-        Event::from_parts(self.sub.wd, self.mask, 0, &[])
-    }
-}
-
-/// What is being lent.
+/// To whom the record is lent.
 #[derive(Clone, Copy, Debug)]
 enum Now {
-    /// The record, to this one of `subs`.
+    /// To this one of `subs`.
     Sub(usize),
-    /// The record, to nobody in particular.
+    /// To nobody in particular.
     All,
-    /// The record, as a change of the followed name that `apart` is about.
-    Name,
-    /// Not the record, but `apart`.
-    Made,
+    /// To the one who is `apart`, as that change.
+    Apart(Option<Change>),
 }
 
 impl Reader {
@@ -155,23 +150,13 @@ impl Reader {
     }
 
     /// The event that was arrived at.
+    #[inline(always)]
     pub(crate) fn lend(&self) -> WatchEvent<'_> {
-        let apart = self.apart.as_ref();
-        match self.now {
-            Now::Sub(index) => self.whole(self.subs.get(index), None),
-            Now::All => self.whole(None, None),
-            Now::Name => self.whole(apart.map(|apart| &apart.sub), Some(Change::Changed)),
-            Now::Made => WatchEvent {
-                event: apart.map_or(self.record.event(&[]), Made::event),
-                sub: apart.map(|apart| &apart.sub),
-                change: apart.and_then(|apart| apart.change),
-            },
-        }
-    }
-
-    /// The record at hand, as an event of a subscriber.
-    #[inline]
-    fn whole<'a>(&'a self, sub: Option<&'a Arc<Sub>>, change: Option<Change>) -> WatchEvent<'a> {
+        let (sub, change) = match self.now {
+            Now::Sub(index) => (self.subs.get(index), None),
+            Now::All => (None, None),
+            Now::Apart(change) => (self.apart.as_ref(), change),
+        };
         WatchEvent { event: self.record.event(&self.buffer), sub, change }
     }
 
@@ -191,15 +176,34 @@ impl Reader {
     }
 
     /// Goes on to the next event to be given, and waits for it. `false` if there was none in time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn arrive(&mut self, until: Until) -> Result<bool, WatchError> {
         if until != Until::Empty && self.is_stopped() {
             return Err(WatchError::Ended(End::Stopped));
         }
-        Ok(self.step()? || self.arrive_later(until)?)
+        // The way of nearly all events: nothing else is to be done, and the next record is for its
+        // first subscriber.
+        let through = self.next_sub >= self.subs.len() && self.made.is_empty();
+        let taken = through && self.apart.is_none() && !self.ahead.is_empty();
+        if taken {
+            let record = self.take_record()?;
+            if self.is_for_first(&record) {
+                self.next_sub = 1;
+                self.now = Now::Sub(0);
+                return Ok(true);
+            }
+        }
+        self.arrive_by_steps(until, taken)
+    }
+
+    /// The same, whatever is to be done on the way. Whether a record was `taken`, and no more.
+    #[inline(never)]
+    fn arrive_by_steps(&mut self, until: Until, taken: bool) -> Result<bool, WatchError> {
+        Ok((taken && self.is_for_all()?) || self.step()? || self.arrive_later(until)?)
     }
 
     /// The same, once there is nothing more in the buffer.
+    #[inline(never)]
     fn arrive_later(&mut self, until: Until) -> Result<bool, WatchError> {
         let mut over = false;
         // With a delay, what is queued already waits for more of its like.
@@ -288,7 +292,7 @@ impl Reader {
     }
 
     /// Goes on to the next event in the buffer; `false` if there is none.
-    #[inline]
+    #[inline(never)]
     fn step(&mut self) -> Result<bool, WatchError> {
         if self.apart.is_some() {
             self.apart = None;
@@ -313,14 +317,11 @@ impl Reader {
                     return Ok(true);
                 }
             }
-            if let Some(made) = self.made.pop_front() {
-                // Nobody hears of a name that was unwatched meanwhile.
-                if made.change.is_some() && self.shared.table().get(made.sub.watch).is_err() {
-                    continue;
+            if !self.made.is_empty() {
+                if self.take_made() {
+                    return Ok(true);
                 }
-                self.apart = Some(made);
-                self.now = Now::Made;
-                return Ok(true);
+                continue;
             }
             if self.ahead.is_empty() {
                 if self.restless.is_empty() && self.failed.is_none() {
@@ -330,28 +331,57 @@ impl Reader {
                 continue;
             }
             self.take_record()?;
-            let life = LIFE.union(EventMask::Q_OVERFLOW);
-            if self.record.mask.intersects(life) && self.turn_of_life()? {
+            if self.is_for_all()? {
                 return Ok(true);
             }
         }
     }
 
-    /// Takes the next record out of the buffer.
+    /// Whether the record, new at hand, is for the first subscriber, without any ado.
     #[inline]
-    fn take_record(&mut self) -> Result<(), WatchError> {
-        let bytes = self.buffer.get(self.ahead.clone()).unwrap_or_default();
-        let offset = self.base.saturating_add(self.ahead.start as u64);
-        let (event, rest) = match split_event(bytes) {
-            Ok(split) => split,
-            Err(kind) => {
-                self.ahead = 0..0;
-                return Err(DecodeError { offset: offset as usize, kind }.into());
-            }
+    fn is_for_first(&self, record: &Record) -> bool {
+        self.subs.first().is_some_and(|sub| {
+            sub.plain
+                && sub.mask.intersects(record.mask)
+                && !record.mask.intersects(TURNS)
+                && record.offset >= sub.since
+        })
+    }
+
+    /// Whether the record, new at hand, is for all. What it turns is seen to.
+    #[inline]
+    fn is_for_all(&mut self) -> Result<bool, WatchError> {
+        Ok(self.record.mask.intersects(TURNS) && self.turn_of_life()?)
+    }
+
+    /// Puts the next event that was made in the record's place; `false` if it is for nobody.
+    #[cold]
+    fn take_made(&mut self) -> bool {
+        let Some(Made { sub, mask, change }) = self.made.pop_front() else { return false };
+        // Nobody hears of a name that was unwatched meanwhile.
+        if change.is_some() && self.shared.table().get(sub.watch).is_err() {
+            return false;
+        }
+        self.record = Record { wd: sub.wd, mask, cookie: 0, name: 0, end: 0, ..self.record };
+        self.now = Now::Apart(change);
+        self.apart = Some(sub);
+        true
+    }
+
+    /// Takes the next record out of the buffer.
+    #[inline(always)]
+    fn take_record(&mut self) -> Result<Record, WatchError> {
+        let split = match self.buffer.get(self.ahead.clone()) {
+            Some(bytes) => split_event(bytes),
+            None => Err(DecodeErrorKind::HeaderCut { have: 0 }),
         };
-        let size = bytes.len().saturating_sub(rest.len());
+        let (event, rest) = match split {
+            Ok(split) => split,
+            Err(kind) => return Err(self.stumble(kind)),
+        };
+        let offset = self.offset();
         let name = self.ahead.start.wrapping_add(crate::decode::HEADER);
-        self.record = Record {
+        let record = Record {
             wd: event.wd(),
             mask: event.mask(),
             cookie: event.cookie(),
@@ -360,25 +390,42 @@ impl Reader {
             offset,
             last: false,
         };
-        self.ahead.start = self.ahead.start.saturating_add(size);
+        self.record = record;
+        self.ahead.start = self.ahead.end.wrapping_sub(rest.len());
 
-        let of = (self.record.wd, self.shared.version.load(Ordering::Acquire));
+        let of = (record.wd, self.shared.version.load(Ordering::Acquire));
         if self.subs_of != of {
-            self.subs = self.look_up(of);
-            self.subs_of = of;
+            self.look_up(of);
         }
         self.next_sub = 0;
-        Ok(())
+        Ok(record)
     }
 
-    /// The subscribers of a descriptor, at that version of the table.
-    fn look_up(&mut self, of: (Wd, u64)) -> Subs {
+    /// Where in the stream the next record begins.
+    #[inline]
+    const fn offset(&self) -> u64 {
+        // No kernel lives to give 2^64 bytes.
+        self.base.wrapping_add(self.ahead.start as u64)
+    }
+
+    /// Gives up the buffer, which goes on with bytes that are no event.
+    #[cold]
+    fn stumble(&mut self, kind: DecodeErrorKind) -> WatchError {
+        let offset = self.offset() as usize;
+        self.ahead = 0..0;
+        DecodeError { offset, kind }.into()
+    }
+
+    /// Finds the subscribers of a descriptor, at that version of the table.
+    #[inline(never)]
+    fn look_up(&mut self, of: (Wd, u64)) {
         let slot = of.0.as_raw() as usize % CACHE;
-        let Some(cached) = self.cache.get_mut(slot) else { return Subs::default() };
+        let Some(cached) = self.cache.get_mut(slot) else { return };
         if cached.of != of {
             *cached = Cached { of, subs: self.shared.table().subs(of.0) };
         }
-        Arc::clone(&cached.subs)
+        self.subs = Arc::clone(&cached.subs);
+        self.subs_of = of;
     }
 
     /// Sees to it that those who are still to be given the record are as they are now: others were
@@ -397,6 +444,7 @@ impl Reader {
 
     /// Whether a subscriber whose mask the record meets is to be given it. What is behind a followed
     /// name is put apart.
+    #[inline(never)]
     fn is_given_to(&mut self, index: usize) -> bool {
         let Some(sub) = self.subs.get(index) else { return false };
         let life = self.record.mask.intersects(LIFE);
@@ -416,8 +464,8 @@ impl Reader {
             Role::Target { follower } => {
                 let user = self.shared.table().get(*follower).map(Arc::clone);
                 if let Some(sub) = user.ok().filter(|user| self.meets(user)) {
-                    self.apart = Some(Made { sub, mask: self.record.mask, change: None });
-                    self.now = Now::Name;
+                    self.apart = Some(sub);
+                    self.now = Now::Apart(Some(Change::Changed));
                 }
                 return false;
             }
@@ -445,6 +493,7 @@ impl Reader {
 
     /// Sees to the table where the record tells of the end of a watch, or of a loss. Whether it is
     /// to be given now, to all.
+    #[cold]
     fn turn_of_life(&mut self) -> Result<bool, WatchError> {
         let mask = self.record.mask;
         if mask.contains(EventMask::Q_OVERFLOW) {
@@ -487,6 +536,7 @@ impl Reader {
     }
 
     /// Walks the way to each name again that had a change on it.
+    #[cold]
     fn look_after_names(&mut self) -> Result<(), WatchError> {
         let mut result = match self.failed.take() {
             Some(error) => Err(error),
