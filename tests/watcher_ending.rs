@@ -19,7 +19,9 @@ use tinotify::{
     End, Errno, Error, EventKind, EventMask, Stopper, WatchError, WatchMask, WatchOptions, Watcher,
     wait_for,
 };
-use watching::{Place, Watchdog, asleep, drained, kernel_watches, kinds, overflow, touch, unread};
+use watching::{
+    Place, Watchdog, asleep, drained, kernel_watches, kinds, overflow, say, touch, unread,
+};
 
 const CREATE: WatchMask = WatchMask::CREATE;
 const ATTRIB: WatchMask = WatchMask::ATTRIB;
@@ -298,7 +300,7 @@ impl<'a> Mount<'a> {
         match mount("tinotify", at, "tmpfs", MountFlags::empty(), None) {
             Ok(()) => return Some(Self(at)),
             Err(error) if std::env::var_os("TINOTIFY_IN_NAMESPACE").is_some() => {
-                eprintln!("SKIPPED: {test}: not even a user namespace may mount: {error}");
+                say(format_args!("SKIPPED: {test}: not even a user namespace may mount: {error}"));
                 return None;
             }
             Err(_) => {}
@@ -313,13 +315,17 @@ impl<'a> Mount<'a> {
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr);
                 if said.starts_with("unshare: ") {
-                    eprintln!("SKIPPED: {test}: no privilege to mount a tmpfs: {said}");
+                    say(format_args!("SKIPPED: {test}: no privilege to mount a tmpfs: {said}"));
                 } else {
                     assert!(output.status.success(), "in a user namespace: {said}");
-                    eprint!("{said}");
+                    if said.contains("SKIPPED: ") {
+                        say(said);
+                    }
                 }
             }
-            Err(error) => eprintln!("SKIPPED: {test}: no privilege, and no unshare(1): {error}"),
+            Err(error) => {
+                say(format_args!("SKIPPED: {test}: no privilege, and no unshare(1): {error}"))
+            }
         }
         None
     }

@@ -111,26 +111,36 @@ fn a_storm_of_filtered_events_makes_no_deadline_later() {
     let file = place.file("file");
     let other = place.file("other");
     let over = Arc::new(AtomicBool::new(false));
-    let mut watcher = Watcher::new().unwrap();
-    let options = || WatchOptions::new().filter(|_| false);
+    let mut watcher = Watcher::builder().buffer_size(0).build().unwrap();
+    // Slower than the storm, so that the queue is never found empty.
+    let options = WatchOptions::new().filter(|_| {
+        thread::sleep(Duration::from_micros(20));
+        false
+    });
     // The kernel gives them; a filter, a mask and a removed watch refuse them.
-    watcher.watch_with(&file, ATTRIB, options()).unwrap();
+    watcher.watch_with(&file, ATTRIB, options).unwrap();
     watcher.watch(place.path(), CREATE).unwrap();
     let gone = watcher.watch(place.path(), ATTRIB).unwrap();
     watcher.unwatch(gone).unwrap();
+    let queue = rustix::io::dup(&watcher).unwrap();
     let storm = thread::spawn({
         let over = Arc::clone(&over);
         move || {
             let mut made = 0_u64;
             while !over.load(Ordering::Relaxed) {
-                touch(&file);
-                touch(&other);
-                made += 2;
+                // Always some, and never too many.
+                if unread(&queue) < 64 * 1024 {
+                    for _ in 0..100 {
+                        touch(&file);
+                        touch(&other);
+                        made += 2;
+                    }
+                }
             }
             made
         }
     });
-    until(|| unread(&watcher) > 0);
+    until(|| unread(&watcher) > 64 * 1024);
     let time = Duration::from_millis(300);
     for _ in 0..3 {
         let begin = Instant::now();

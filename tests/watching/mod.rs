@@ -3,7 +3,9 @@
 #![allow(dead_code)] // Each test binary uses some of it.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
@@ -16,6 +18,12 @@ use tinotify::{EventKind, Watch, WatchEventBuf, Watcher};
 
 /// So long a test may take before it counts as hanging.
 pub const LONG: Duration = Duration::from_secs(120);
+
+/// Says something on stderr, also where the harness keeps what `eprintln!` says of tests that pass.
+pub fn say(what: impl Display) {
+    let line = format!("{what}\n");
+    io::stderr().write_all(line.as_bytes()).unwrap();
+}
 
 /// A directory of a test's own.
 pub struct Place(TempDir);
@@ -103,7 +111,7 @@ pub fn overflow(noise: &Path) -> bool {
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let limit: u32 = limit.trim().parse().unwrap();
     if limit > 500_000 {
-        eprintln!("SKIPPED: overflow: fs.inotify.max_queued_events is {limit}");
+        say(format_args!("SKIPPED: overflow: fs.inotify.max_queued_events is {limit}"));
         return false;
     }
     let (a, b) = (noise.join("a"), noise.join("b"));
@@ -128,7 +136,7 @@ impl Watchdog {
         let test = thread::current().name().unwrap_or("a test").to_owned();
         thread::spawn(move || {
             if dead.recv_timeout(LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("{test} hangs");
+                say(format_args!("{test} hangs"));
                 std::process::abort();
             }
         });
