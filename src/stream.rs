@@ -4,7 +4,10 @@
 //! runtime's business. What can be done without waiting is done on the watcher itself, by
 //! [`get_ref`](AsyncWatcher::get_ref) and its handles.
 //!
-//! Dropping a future loses nothing: an event is taken out of the watcher only when it is given.
+//! Dropping a future loses nothing: an event is taken out of the watcher only when it is given. A task
+//! that finds events without end lets others have their turn after every 128. A
+//! [`read_delay`](crate::WatcherBuilder::read_delay) is for calls that wait themselves, and changes
+//! nothing here.
 //!
 //! ```
 //! # #[cfg(all(feature = "tokio", not(miri)))]
@@ -69,7 +72,12 @@ pub struct AsyncWatcher<R> {
     events: R,
     stop: R,
     ended: bool,
+    /// The events given since it last waited.
+    unbroken: u32,
 }
+
+/// So many events are given before other tasks have their turn.
+const TURN: u32 = 128;
 
 /// A watcher in tokio. Make it with [`AsyncWatcher::tokio`], in a runtime with I/O enabled.
 #[cfg(feature = "tokio")]
@@ -166,7 +174,7 @@ impl<R: Runtime> AsyncWatcher<R> {
             ))
         };
         let (events, stop) = register().map_err(|error| WatchError::Runtime(error.kind()))?;
-        Ok(Self { watcher, events, stop, ended: false })
+        Ok(Self { watcher, events, stop, ended: false, unbroken: 0 })
     }
 
     /// The watcher: its handles, and what needs no waiting.
@@ -214,9 +222,16 @@ impl<R: Runtime> AsyncWatcher<R> {
             if self.watcher.is_stopped() {
                 return Poll::Ready(Err(WatchError::Ended(End::Stopped)));
             }
+            if self.unbroken >= TURN {
+                self.unbroken = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.watcher.reader.arrive(Until::Empty)? {
+                self.unbroken = self.unbroken.saturating_add(1);
                 return Poll::Ready(Ok(()));
             }
+            self.unbroken = 0;
             if self.stop.poll_readable(cx).map_err(waits)?.is_ready() {
                 continue;
             }

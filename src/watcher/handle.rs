@@ -162,7 +162,10 @@ impl Watches {
         self.shared.change(|table, inotify| table.remove(inotify, watch))
     }
 
-    /// Changes the mask of a watch.
+    /// Changes the mask of a watch, also for events that are queued already.
+    ///
+    /// The kernel goes on to give what was ever asked of the inode, as long as anybody watches it; what
+    /// is not asked any more is left out before it is seen.
     ///
     /// # Errors
     ///

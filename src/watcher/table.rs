@@ -360,12 +360,17 @@ impl Table {
     fn fence(&mut self, inotify: &Inotify) -> u64 {
         for path in [c"/", c"/proc", c"/dev", c"/tmp", c"/usr", c"."] {
             let mask = WatchMask::DELETE_SELF | WatchMask::MASK_CREATE;
-            if let Ok(wd) = inotify.add_watch(path, mask) {
-                let ending = &mut self.wds.entry(wd).or_default().ending;
-                *ending = ending.saturating_add(1);
+            let Ok(wd) = inotify.add_watch(path, mask) else { continue };
+            let entry = self.wds.entry(wd).or_default();
+            if entry.subs.is_empty() {
+                entry.ending = entry.ending.saturating_add(1);
                 let _ = inotify.rm_watch(wd);
                 break;
             }
+            // Kernels before 4.18 don't know `MASK_CREATE`, and this is somebody's: give it back.
+            let asked = entry.subs.iter().fold(mask, |all, sub| all | sub.asked);
+            let asked = asked & WatchMask::ALL_EVENTS | WatchMask::MASK_ADD;
+            let _ = inotify.add_watch(path, asked);
         }
         // Who can't be asked has an empty queue, or is no inotify instance.
         self.consumed.saturating_add(inotify.queued_bytes().unwrap_or(0) as u64)
