@@ -102,7 +102,7 @@ pub use sys::{Errno, Fd};
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use watcher::{
     Change, End, Stopper, Watch, WatchError, WatchEvent, WatchEventBuf, WatchInfo, WatchOptions,
-    Watcher, WatcherBuilder, Watches, wait_for,
+    Watcher, WatcherBuilder, Watches, wait_for, wait_for_batch,
 };
 
 #[cfg(all(doctest, feature = "std"))]

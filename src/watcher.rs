@@ -59,7 +59,7 @@ pub use builder::WatcherBuilder;
 pub use error::{End, WatchError};
 pub use event::{Change, WatchEvent, WatchEventBuf};
 pub use handle::{Stopper, WatchOptions, Watches};
-pub use iter::{Drain, Iter, Ticks, wait_for};
+pub use iter::{Drain, Iter, Ticks, wait_for, wait_for_batch};
 pub(crate) use reader::{Reader, Until};
 pub use table::{Watch, WatchInfo};
 

@@ -16,8 +16,8 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tinotify::{
-    End, Errno, Error, EventKind, EventMask, Stopper, WatchError, WatchMask, WatchOptions, Watcher,
-    wait_for,
+    End, Errno, Error, EventKind, EventMask, Stopper, WatchError, WatchEventBuf, WatchMask,
+    WatchOptions, Watcher, wait_for, wait_for_batch,
 };
 use watching::{
     Place, Watchdog, asleep, drained, kernel_watches, kinds, overflow, say, touch, unread,
@@ -129,7 +129,7 @@ fn handles_go_to_any_thread() {
     goes::<Stopper>();
     goes::<tinotify::Watches>();
     goes::<WatchError>();
-    goes::<tinotify::WatchEventBuf>();
+    goes::<WatchEventBuf>();
     fn moves<T: Send + 'static>() {}
     moves::<Watcher>();
 }
@@ -421,6 +421,25 @@ fn wait_for_gives_the_first_event_that_matches() {
         let event = waiter.join().unwrap().unwrap().unwrap();
         assert_eq!((event.kind(), event.path()), (EventKind::Delete, place.at("a")));
     }
+}
+
+#[test]
+fn wait_for_batch_gives_what_came_together() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let path = place.path().to_owned();
+    let waiter = thread::spawn(move || wait_for_batch(path, WatchMask::DELETE, Some(FAR)));
+    while !waiter.is_finished() {
+        place.file("a");
+        fs::remove_file(place.at("a")).unwrap();
+    }
+    let batch = waiter.join().unwrap().unwrap();
+    assert!(!batch.is_empty());
+    let deleted = |event: &WatchEventBuf| event.path() == place.at("a") && !event.is_ignored();
+    assert!(batch.iter().all(deleted), "{batch:?}");
+
+    let nothing = wait_for_batch(place.path(), CREATE, Some(Duration::ZERO)).unwrap();
+    assert!(nothing.is_empty());
 }
 
 #[test]

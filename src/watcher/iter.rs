@@ -97,8 +97,30 @@ pub fn wait_for(
     mask: WatchMask,
     timeout: Option<Duration>,
 ) -> Result<Option<WatchEventBuf>, WatchError> {
-    let mut watcher = Watcher::new()?;
-    watcher.watch(path, mask)?;
+    let mut watcher = watching(path.as_ref(), mask)?;
     let arrived = watcher.reader.arrive(timeout.map_or(Until::Event, Until::after))?;
     Ok(arrived.then(|| watcher.reader.lend().to_buf()))
+}
+
+/// As [`wait_for`], for all events that are there together with the first. None if nothing has come
+/// before the time was over.
+///
+/// # Errors
+///
+/// As for [`wait_for`].
+pub fn wait_for_batch(
+    path: impl AsRef<Path>,
+    mask: WatchMask,
+    timeout: Option<Duration>,
+) -> Result<Vec<WatchEventBuf>, WatchError> {
+    let mut watcher = watching(path.as_ref(), mask)?;
+    match timeout {
+        Some(timeout) => watcher.batch_timeout(timeout),
+        None => watcher.batch(),
+    }
+}
+
+/// A watcher of one path.
+fn watching(path: &Path, mask: WatchMask) -> Result<Watcher, WatchError> {
+    Watcher::builder().path(path).mask(mask).build()
 }
