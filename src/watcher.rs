@@ -169,8 +169,8 @@ impl Watcher {
     /// Reading can go on after any of them.
     #[allow(clippy::should_implement_trait)] // It lends, as an iterator can't.
     pub fn next(&mut self) -> Result<WatchEvent<'_>, WatchError> {
-        self.reader.arrive(Until::Event)?;
-        Ok(self.reader.lend())
+        // Without a deadline it can't come too late.
+        self.reader.next(Until::Event)?.ok_or(WatchError::Ended(End::Stopped))
     }
 
     /// The next event, if there is one now: in the buffer or in the kernel's queue. `None` only when
@@ -180,7 +180,7 @@ impl Watcher {
     ///
     /// As for [`next`](Self::next).
     pub fn try_next(&mut self) -> Result<Option<WatchEvent<'_>>, WatchError> {
-        Ok(if self.reader.arrive(Until::Empty)? { Some(self.reader.lend()) } else { None })
+        self.reader.next(Until::Empty)
     }
 
     /// Waits for the next event, but not longer than `timeout`: then `None`.
@@ -193,7 +193,7 @@ impl Watcher {
         timeout: Duration,
     ) -> Result<Option<WatchEvent<'_>>, WatchError> {
         let until = Until::after(timeout);
-        Ok(if self.reader.arrive(until)? { Some(self.reader.lend()) } else { None })
+        self.reader.next(until)
     }
 
     /// Waits for the next event, but not beyond `deadline`: then `None`.
@@ -205,7 +205,7 @@ impl Watcher {
         &mut self,
         deadline: Instant,
     ) -> Result<Option<WatchEvent<'_>>, WatchError> {
-        Ok(if self.reader.arrive(Until::Time(deadline))? { Some(self.reader.lend()) } else { None })
+        self.reader.next(Until::Time(deadline))
     }
 
     /// Waits for the next event, and takes with it all that the same read(2) gave. Allocates.

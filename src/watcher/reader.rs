@@ -175,25 +175,53 @@ impl Reader {
         }
     }
 
-    /// Goes on to the next event to be given, and waits for it. `false` if there was none in time.
+    /// The next event to be given; waits for it. `None` if there was none in time.
     #[inline(always)]
+    pub(super) fn next(&mut self, until: Until) -> Result<Option<WatchEvent<'_>>, WatchError> {
+        self.go_on(until)?;
+        let taken = self.take_straight()?;
+        if let Some((record, true)) = taken {
+            // As `lend` would, but of what is at hand.
+            let event = record.event(&self.buffer);
+            return Ok(Some(WatchEvent { event, sub: self.subs.first(), change: None }));
+        }
+        Ok(if self.arrive_by_steps(until, taken.is_some())? { Some(self.lend()) } else { None })
+    }
+
+    /// Goes on to the next event to be given, and waits for it. `false` if there was none in time.
+    #[inline]
     pub(crate) fn arrive(&mut self, until: Until) -> Result<bool, WatchError> {
+        self.go_on(until)?;
+        match self.take_straight()? {
+            Some((_, true)) => Ok(true),
+            taken => self.arrive_by_steps(until, taken.is_some()),
+        }
+    }
+
+    /// Whoever waits ends when stopped.
+    #[inline(always)]
+    fn go_on(&self, until: Until) -> Result<(), WatchError> {
         if until != Until::Empty && self.is_stopped() {
             return Err(WatchError::Ended(End::Stopped));
         }
-        // The way of nearly all events: nothing else is to be done, and the next record is for its
-        // first subscriber.
+        Ok(())
+    }
+
+    /// The way of nearly all events: nothing else is to be done, so takes the next record, and tells
+    /// whether it is given to its first subscriber.
+    #[inline(always)]
+    fn take_straight(&mut self) -> Result<Option<(Record, bool)>, WatchError> {
         let through = self.next_sub >= self.subs.len() && self.made.is_empty();
-        let taken = through && self.apart.is_none() && !self.ahead.is_empty();
-        if taken {
-            let record = self.take_record()?;
-            if self.is_for_first(&record) {
-                self.next_sub = 1;
-                self.now = Now::Sub(0);
-                return Ok(true);
-            }
+        if !through || self.apart.is_some() || self.ahead.is_empty() {
+            return Ok(None);
         }
-        self.arrive_by_steps(until, taken)
+        let record = self.take_record()?;
+        let straight = self.is_for_first(&record);
+        if straight {
+            self.next_sub = 1;
+            self.now = Now::Sub(0);
+        }
+        Ok(Some((record, straight)))
     }
 
     /// The same, whatever is to be done on the way. Whether a record was `taken`, and no more.
