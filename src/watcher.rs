@@ -183,7 +183,8 @@ impl Watcher {
         self.reader.next(Until::Empty)
     }
 
-    /// Waits for the next event, but not longer than `timeout`: then `None`.
+    /// Waits for the next event, but not longer than `timeout`: then `None`. What was queued by then
+    /// is looked through first, so a timeout of zero gives what is there.
     ///
     /// # Errors
     ///

@@ -105,6 +105,26 @@ fn a_timeout_ends_without_an_event_and_not_before_its_time() {
 }
 
 #[test]
+fn a_time_that_is_over_hides_nothing_that_was_queued() {
+    let place = Place::new();
+    let file = place.file("file");
+    let mut watcher = Watcher::builder().buffer_size(0).build().unwrap();
+    watcher.watch_with(&file, ATTRIB, WatchOptions::new().filter(|_| false)).unwrap();
+    watcher.watch(place.path(), CREATE).unwrap();
+    let other = place.file("other");
+    drained(&mut watcher);
+    watcher.watch_with(&other, ATTRIB, WatchOptions::new().filter(|_| false)).unwrap();
+    // Several buffers full of what is for nobody.
+    for _ in 0..1000 {
+        touch(&file);
+        touch(&other);
+    }
+    place.file("new");
+    assert_eq!(watcher.next_timeout(Duration::ZERO).unwrap().unwrap().name().unwrap(), "new");
+    assert!(watcher.next_timeout(Duration::ZERO).unwrap().is_none());
+}
+
+#[test]
 fn a_storm_of_filtered_events_makes_no_deadline_later() {
     let _watchdog = Watchdog::new();
     let place = Place::new();

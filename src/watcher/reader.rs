@@ -237,14 +237,18 @@ impl Reader {
         // With a delay, what is queued already waits for more of its like.
         let at_once = until == Until::Empty || self.settings.read_delay.is_zero();
         let mut now = at_once;
+        let mut fence = None;
         loop {
             while now && self.read()? {
                 if self.step()? {
                     return Ok(true);
                 }
-                // Events that are for nobody must not make it later.
+                // What was in time is given; later events that are for nobody must not make it later.
                 if over || until.is_over() {
-                    return Ok(false);
+                    let fence = *fence.get_or_insert_with(|| self.queue_end());
+                    if self.offset() >= fence {
+                        return Ok(false);
+                    }
                 }
                 if until != Until::Empty && self.is_stopped() {
                     return Err(WatchError::Ended(End::Stopped));
@@ -285,6 +289,12 @@ impl Reader {
                 Err(errno) => return Err(Error::Poll(errno).into()),
             }
         }
+    }
+
+    /// Where in the stream the kernel's queue ends now, the buffer being empty.
+    fn queue_end(&self) -> u64 {
+        let queued = self.shared.inotify.queued_bytes().unwrap_or(0);
+        self.offset().saturating_add(queued as u64)
     }
 
     /// Fills the empty buffer; `false` if nothing is queued.
