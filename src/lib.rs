@@ -77,6 +77,8 @@ pub mod inotify;
 pub mod stream;
 #[cfg(target_os = "linux")]
 mod sys;
+#[cfg(all(feature = "alloc", target_os = "linux"))]
+pub mod tree;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub mod watcher;
 

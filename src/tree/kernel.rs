@@ -1,0 +1,104 @@
+//! What the engine asks of a kernel.
+
+use crate::event::Wd;
+use crate::flags::WatchMask;
+use crate::sys::Errno;
+
+/// The calls that a [`Tree`](super::Tree) is built on: the real kernel's, or those of a simulated one.
+///
+/// All of them look at the world as it is now, which is ahead of what the events told so far. An open
+/// [`Dir`](Self::Dir) is one directory, wherever it is moved, until it is dropped.
+pub trait Kernel {
+    /// An open directory.
+    type Dir;
+
+    /// Opens the directory at a path beneath the root, with `/` between its names; empty for the root
+    /// itself. No symbolic link is followed on the way beneath the root.
+    ///
+    /// # Errors
+    ///
+    /// As of openat2(2); `ENOTDIR` or `ELOOP` where there is no directory.
+    fn open(&mut self, path: &[u8]) -> Result<Self::Dir, Errno>;
+
+    /// Opens a subdirectory; never through a link.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    fn open_child(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno>;
+
+    /// Watches a directory; what it was watched for already stays.
+    ///
+    /// The same directory gives the same descriptor, so this is also how it is told which one was
+    /// opened.
+    ///
+    /// # Errors
+    ///
+    /// As of inotify_add_watch(2); `ESTALE` where something else was watched for a moment, because the
+    /// world moved.
+    fn watch(&mut self, dir: &Self::Dir, mask: WatchMask) -> Result<Wd, Errno>;
+
+    /// Watches a subdirectory; never through a link.
+    ///
+    /// # Errors
+    ///
+    /// As for [`watch`](Self::watch).
+    fn watch_child(&mut self, dir: &Self::Dir, name: &[u8], mask: WatchMask) -> Result<Wd, Errno>;
+
+    /// Ends a watch, if it has not ended by itself.
+    fn unwatch(&mut self, wd: Wd);
+
+    /// What a directory is.
+    ///
+    /// # Errors
+    ///
+    /// As of statx(2).
+    fn stat(&mut self, dir: &Self::Dir) -> Result<Stat, Errno>;
+
+    /// What an entry of a directory is; a link is not followed.
+    ///
+    /// # Errors
+    ///
+    /// As of statx(2).
+    fn stat_child(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Stat, Errno>;
+
+    /// Gives each entry of a directory but `.` and `..`, and whether it is a directory (a link to one
+    /// is not).
+    ///
+    /// As with readdir(3), what is made, renamed or removed meanwhile may be among them or not.
+    ///
+    /// # Errors
+    ///
+    /// As of getdents(2); what was given before the error holds.
+    fn list(&mut self, dir: &mut Self::Dir, each: &mut dyn FnMut(&[u8], bool))
+    -> Result<(), Errno>;
+
+    /// Waits until who is changing names in the directory is through. By then both halves of a rename
+    /// that has begun are in the queue.
+    ///
+    /// The kernel queues both while it holds the locks of both directories, and listing a directory
+    /// takes its lock (`iterate_dir`, `lock_rename`; Linux 6.18).
+    ///
+    /// # Errors
+    ///
+    /// As of getdents(2).
+    fn settle(&mut self, dir: &mut Self::Dir) -> Result<(), Errno>;
+}
+
+/// What is known of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Whether it is a directory that surely has no subdirectories: where the file system counts them
+    /// in its link count.
+    pub is_leaf: bool,
+    /// The device that it is on.
+    pub dev: u64,
+    /// The inode number.
+    pub ino: u64,
+    /// The size, in bytes.
+    pub size: u64,
+    /// The time of the last change of its content: seconds since 1970, and nanoseconds.
+    pub mtime: (i64, u32),
+}
