@@ -64,6 +64,9 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
 pub mod decode;
 pub mod encode;
 pub mod event;

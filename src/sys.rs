@@ -52,6 +52,7 @@ errnos! {
     ENOTDIR: "Not a directory.",
     ENOTTY: "The descriptor is not of a kind that knows the request.",
     EPERM: "Not permitted, often by a seccomp filter.",
+    ESTALE: "What was opened is no longer what is at the path.",
 }
 
 impl Errno {

@@ -1,0 +1,422 @@
+//! What the events do to the tree.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::files::Known;
+use super::kernel::Kernel;
+use super::look::{FAILED, HIDDEN, UNLISTED};
+use super::nodes::{NodeId, ROOT};
+use super::{Stage, Tree, TreeKind};
+use crate::event::Event;
+use crate::flags::EventMask;
+
+/// An old name whose new one has not come yet; or both, where it is not yet sure whose.
+///
+/// The kernel queues `MOVED_FROM`, `MOVED_TO` and the `MOVE_SELF` of a directory while it holds the
+/// locks of both directories, so nothing else that changes their names can come between
+/// (`fsnotify_move` in `vfs_rename`, Linux 6.18).
+#[derive(Debug)]
+pub(super) struct Half {
+    cookie: u32,
+    dir: NodeId,
+    name: Box<[u8]>,
+    is_dir: bool,
+    /// The directory that has that name, as far as is known.
+    node: Option<NodeId>,
+    /// Whether the old name was ever told.
+    told: bool,
+    /// The new name.
+    to: Option<(NodeId, Box<[u8]>)>,
+    /// Whether it is sure that all of it is queued.
+    settled: bool,
+}
+
+/// More than these wait only where other events of a directory do not tell that none comes.
+const HALVES: usize = 64;
+
+/// Changes of names, under the lock of the directory.
+const NAMES: EventMask = EventMask::CREATE
+    .union(EventMask::DELETE)
+    .union(EventMask::MOVED_FROM)
+    .union(EventMask::MOVED_TO);
+
+impl<D> Tree<D> {
+    /// Takes an event, whose record begins at byte `at` of all that was ever read from the queue.
+    ///
+    /// Only after [`next`](Self::next) gave `None`. Events of other watches, and those of a watch that
+    /// has ended, change nothing.
+    pub fn feed<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, event: Event<'_>, at: u64) {
+        self.come_to(at);
+        if matches!(self.stage, Stage::New | Stage::Over) {
+            return;
+        }
+        self.again.append(&mut self.later);
+        if event.is_overflow() {
+            self.tell(TreeKind::Overflow, event.mask(), 0, Vec::new());
+            return self.resync(kernel);
+        }
+        let wd = event.wd();
+        let Some(dir) = self.nodes.by_wd(wd) else { return };
+        let Some(name) = event.name() else { return self.feed_own(kernel, dir, &event) };
+        if !event.mask().intersects(NAMES) {
+            return self.feed_other(kernel, dir, name, &event);
+        }
+        self.hasten(kernel, dir, event.cookie());
+        // That may have ended this very watch.
+        if self.nodes.by_wd(wd) != Some(dir) {
+            return;
+        }
+        let is_dir = event.is_dir();
+        if event.mask().contains(EventMask::CREATE) {
+            self.created(kernel, dir, name, event.mask(), 0);
+        } else if event.mask().contains(EventMask::MOVED_TO) {
+            self.moved_to(kernel, dir, name, &event);
+        } else if event.mask().contains(EventMask::MOVED_FROM) {
+            self.moved_from(kernel, dir, name, &event);
+        } else if is_dir {
+            if let Some(id) = self.nodes.child(dir, name) {
+                self.gone(kernel, id, TreeKind::Told, event.mask());
+            }
+        } else {
+            let at = self.at;
+            let in_doubt = self.files.is_in_doubt(dir, at);
+            let window = self.files.get_mut(dir);
+            let known = window.is_none_or(|window| window.files.remove(name).is_some());
+            if known || !in_doubt {
+                let path = self.path(dir, name);
+                self.tell(TreeKind::Told, event.mask(), 0, path);
+            }
+        }
+    }
+
+    /// What happens to a watched directory itself. But for the root, its parent tells it too.
+    fn feed_own<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, event: &Event<'_>) {
+        let mask = event.mask();
+        if id == ROOT {
+            if mask.contains(EventMask::MOVE_SELF) {
+                self.tell(TreeKind::RootMoved, mask, 0, Vec::new());
+            } else if mask.contains(EventMask::UNMOUNT) {
+                self.tell(TreeKind::RootUnmounted, mask, 0, Vec::new());
+                self.stop(kernel);
+            } else if mask.contains(EventMask::IGNORED) {
+                self.tell(TreeKind::RootRemoved, mask, 0, Vec::new());
+                self.stop(kernel);
+            } else {
+                self.tell(TreeKind::Told, mask, 0, Vec::new());
+            }
+        } else if mask.contains(EventMask::MOVE_SELF) {
+            if let Some(index) = self.halves.iter().position(|half| half.node == Some(id)) {
+                let half = self.halves.remove(index);
+                match half.to {
+                    Some(_) => self.renamed(kernel, half),
+                    None => self.give_up(kernel, half),
+                }
+            }
+        } else if mask.contains(EventMask::UNMOUNT) {
+            let path = self.path(id, &[]);
+            self.tell(TreeKind::Told, mask, 0, path);
+            self.remove_beneath(kernel, id);
+            self.files.forget(id);
+        } else if mask.contains(EventMask::IGNORED) {
+            // Its parent tells if it was removed; if not, what is there now is looked for.
+            self.nodes.set_wd(id, None);
+            self.again.push(id);
+            self.again.append(&mut self.twice);
+        }
+    }
+
+    /// What changes no name.
+    fn feed_other<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeId,
+        name: &[u8],
+        event: &Event<'_>,
+    ) {
+        if event.is_dir() {
+            if event.mask().contains(EventMask::ATTRIB) {
+                // Perhaps it may be read now.
+                let child = self.nodes.child(dir, name);
+                if let Some(id) = child.filter(|&id| self.has(id, FAILED)) {
+                    self.look_again(kernel, id);
+                }
+            }
+        } else if let Some(known) =
+            self.files.get_mut(dir).and_then(|window| window.files.get_mut(name))
+        {
+            known.stat = None;
+        }
+        let path = self.path(dir, name);
+        self.tell(TreeKind::Told, event.mask(), 0, path);
+    }
+
+    /// Something is there that was not, by an event without another half.
+    fn created<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeId,
+        name: &[u8],
+        mask: EventMask,
+        cookie: u32,
+    ) {
+        let in_doubt = self.files.is_in_doubt(dir, self.at);
+        let child = self.nodes.child(dir, name);
+        let window = self.files.get_mut(dir);
+        let file = window.as_ref().is_some_and(|window| window.files.contains_key(name));
+        if in_doubt && (file || child.is_some() && !mask.contains(EventMask::ISDIR)) {
+            return;
+        }
+        if !mask.contains(EventMask::ISDIR) {
+            if let Some(window) = window {
+                window.files.insert(name.into(), Known { stat: None, pass: self.pass });
+            }
+            if let Some(id) = child {
+                self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
+            }
+        } else if let Some(id) = child {
+            // Known already by looking, or another one since.
+            return self.look_again(kernel, id);
+        } else if let Some(window) = window {
+            window.files.remove(name);
+        }
+        let path = self.path(dir, name);
+        self.tell(TreeKind::Told, mask, cookie, path);
+        if mask.contains(EventMask::ISDIR) {
+            let id = self.nodes.add(dir, name);
+            self.see(id);
+            self.look_again(kernel, id);
+        }
+    }
+
+    fn moved_from<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeId,
+        name: &[u8],
+        event: &Event<'_>,
+    ) {
+        let child = self.nodes.child(dir, name);
+        let (node, told) = if event.is_dir() {
+            (child, child.is_some_and(|id| !self.has(id, HIDDEN)))
+        } else {
+            let window = self.files.get_mut(dir);
+            (None, window.map_or(child.is_none(), |window| window.files.remove(name).is_some()))
+        };
+        self.halves.push(Half {
+            cookie: event.cookie(),
+            dir,
+            name: name.into(),
+            is_dir: event.is_dir(),
+            node,
+            told,
+            to: None,
+            settled: false,
+        });
+        if self.halves.len() > HALVES {
+            let oldest = self.halves.remove(0);
+            self.give_up(kernel, oldest);
+        }
+    }
+
+    fn moved_to<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeId,
+        name: &[u8],
+        event: &Event<'_>,
+    ) {
+        let is_half = |half: &Half| {
+            half.cookie == event.cookie() && half.is_dir == event.is_dir() && half.to.is_none()
+        };
+        let Some(index) = self.halves.iter().position(is_half) else {
+            return self.created(kernel, dir, name, event.mask(), event.cookie());
+        };
+        let mut half = self.halves.remove(index);
+        match half.node {
+            Some(id) if !half.told => {
+                self.remove(kernel, id);
+                self.created(kernel, dir, name, event.mask(), event.cookie());
+            }
+            Some(id) => {
+                half.to = Some((dir, name.into()));
+                if self.nodes.wd(id).is_some() {
+                    // Its own event tells whether it is the one.
+                    half.settled = false;
+                    self.halves.push(half);
+                } else {
+                    self.renamed(kernel, half);
+                }
+            }
+            None if half.told => {
+                if let Some(id) = self.nodes.child(dir, name) {
+                    self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
+                }
+                if let Some(window) = self.files.get_mut(dir) {
+                    window.files.insert(name.into(), Known { stat: None, pass: self.pass });
+                }
+                let from = self.path(half.dir, &half.name);
+                let path = self.path(dir, name);
+                self.tell(TreeKind::Renamed { from }, event.mask(), event.cookie(), path);
+            }
+            None => self.created(kernel, dir, name, event.mask(), event.cookie()),
+        }
+    }
+
+    /// A directory has its new place.
+    fn renamed<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, half: Half) {
+        let (Some(id), Some((dir, name))) = (half.node, half.to) else { return };
+        if self.nodes.is_within(dir, id) {
+            // No file system does that: what is known is wrong.
+            return self.resync(kernel);
+        }
+        if let Some(victim) = self.nodes.child(dir, &name).filter(|&victim| victim != id) {
+            if self.nodes.is_within(id, victim) {
+                return self.resync(kernel);
+            }
+            self.remove(kernel, victim);
+        }
+        if let Some(window) = self.files.get_mut(dir) {
+            window.files.remove(&name);
+        }
+        let from = self.path(half.dir, &half.name);
+        self.nodes.relink(id, dir, &name);
+        let path = self.path(dir, &name);
+        let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+        self.tell(TreeKind::Renamed { from }, mask, half.cookie, path);
+        if self.has(id, UNLISTED) || self.nodes.wd(id).is_none() {
+            self.look_again(kernel, id);
+        }
+        self.bar_anew(kernel, id);
+    }
+
+    /// An old name whose new one does not come, or is not that of the directory it was thought to be.
+    fn give_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, half: Half) {
+        let mask = |side: EventMask| {
+            if half.is_dir { side | EventMask::ISDIR } else { side }
+        };
+        // What has its own event to come, and it has not, was not moved; unless it is another one.
+        let stays = half.to.is_some() && half.node.is_some_and(|id| self.is_there(kernel, id));
+        if !stays {
+            if half.told {
+                let path = self.path(half.dir, &half.name);
+                self.tell(TreeKind::Told, mask(EventMask::MOVED_FROM), half.cookie, path);
+            }
+            if let Some(id) = half.node {
+                self.remove(kernel, id);
+            }
+        }
+        if let Some((dir, name)) = half.to {
+            self.created(kernel, dir, &name, mask(EventMask::MOVED_TO), half.cookie);
+        }
+    }
+
+    /// An event changes names in a directory, so halves in it that are older will stay alone.
+    fn hasten<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeId, cookie: u32) {
+        let is_late = |half: &Half| {
+            half.cookie != cookie
+                && (half.dir == dir || half.to.as_ref().is_some_and(|(to, _)| *to == dir))
+        };
+        while let Some(index) = self.halves.iter().position(is_late) {
+            let half = self.halves.remove(index);
+            self.give_up(kernel, half);
+        }
+    }
+
+    /// The queue is empty: makes sure that halves are not alone because somebody is at it right now;
+    /// those for which that is sure will stay alone.
+    pub(super) fn settle<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        let mut sure = true;
+        for index in 0..self.halves.len() {
+            let Some(half) = self.halves.get(index).filter(|half| !half.settled) else { continue };
+            let dir = half.dir;
+            sure = false;
+            if let Ok(mut dir) = self.open(kernel, dir) {
+                // If that fails, nothing better is known.
+                let _ = kernel.settle(&mut dir);
+            }
+            if let Some(half) = self.halves.get_mut(index) {
+                half.settled = true;
+            }
+        }
+        while sure && !self.halves.is_empty() {
+            let half = self.halves.remove(0);
+            self.give_up(kernel, half);
+        }
+    }
+
+    /// Events were lost, so whatever waits for its other half waits in vain.
+    pub(super) fn drop_halves(&mut self) {
+        for half in core::mem::take(&mut self.halves) {
+            // Directories are looked for where they are now.
+            if half.told && half.node.is_none() {
+                let path = self.path(half.dir, &half.name);
+                self.tell(TreeKind::Told, EventMask::MOVED_FROM, half.cookie, path);
+            }
+        }
+    }
+
+    /// Tells that a directory is gone, and forgets it with all beneath.
+    pub(super) fn gone<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        id: NodeId,
+        kind: TreeKind,
+        mask: EventMask,
+    ) {
+        if !self.has(id, HIDDEN) {
+            let path = self.path(id, &[]);
+            self.tell(kind, mask, 0, path);
+        }
+        self.remove(kernel, id);
+    }
+
+    /// Forgets a directory and all beneath it, and ends their watches.
+    pub(super) fn remove<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
+        // Renames that lead into it or out of it have one side left.
+        let within = |id: NodeId| self.nodes.is_within(id, top);
+        let touches = |half: &Half| {
+            within(half.dir)
+                || half.node.is_some_and(within)
+                || half.to.as_ref().is_some_and(|(to, _)| within(*to))
+        };
+        let (touched, others): (Vec<Half>, Vec<Half>) =
+            core::mem::take(&mut self.halves).into_iter().partition(touches);
+        let left = touched.into_iter().filter_map(|mut half| {
+            half.node = half.node.filter(|&id| !within(id));
+            half.to = half.to.filter(|(to, _)| !within(*to));
+            half.told &= !within(half.dir) && half.node.is_some();
+            (half.node.is_some() || half.to.is_some()).then_some(half)
+        });
+        let left: Vec<Half> = left.collect();
+        self.halves = others;
+
+        self.remove_beneath(kernel, top);
+        self.forget(kernel, top);
+        for half in left {
+            self.give_up(kernel, half);
+        }
+    }
+
+    pub(super) fn remove_beneath<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
+        while let Some(mut id) = self.nodes.first_child(top) {
+            while let Some(child) = self.nodes.first_child(id) {
+                id = child;
+            }
+            // Each once, the innermost first, and no list of them.
+            self.forget(kernel, id);
+        }
+    }
+
+    fn forget<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) {
+        if let Some(wd) = self.nodes.wd(id) {
+            kernel.unwatch(wd);
+            self.again.append(&mut self.twice);
+        }
+        self.files.forget(id);
+        for list in [&mut self.again, &mut self.later, &mut self.twice] {
+            list.retain(|&other| other != id);
+        }
+        self.nodes.remove(id);
+    }
+}

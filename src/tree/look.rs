@@ -1,0 +1,565 @@
+//! Looking at what is there: where something new came, where events were lost, and where the world
+//! moved while it was looked at.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::files::Known;
+use super::kernel::Kernel;
+use super::nodes::{NodeId, ROOT};
+use super::{Barred, Stage, Tree, TreeKind};
+use crate::event::Wd;
+use crate::flags::EventMask;
+use crate::sys::Errno;
+
+/// One directory whose listing is being gone through.
+#[derive(Debug)]
+pub(super) struct Frame<D> {
+    id: NodeId,
+    /// Closed where too many are open.
+    dir: Option<D>,
+    /// One entry behind the other: whether it is a directory, its name, and a NUL.
+    entries: Vec<u8>,
+    next: usize,
+    /// Whether files are among them.
+    files: bool,
+    /// Whether the directory is new, and so are they.
+    telling: bool,
+}
+
+/// So many directories are open at once, of a listing in a listing.
+const OPEN: usize = 24;
+
+// What is noted of a node; the bits above are the pass in which it was last seen.
+/// It was said to have no subdirectories, and never listed.
+pub(super) const UNLISTED: u32 = 1;
+/// It is not told of yet.
+pub(super) const HIDDEN: u32 = 2;
+/// It can't be watched, and that is told.
+pub(super) const FAILED: u32 = 4;
+/// It is not to be watched.
+const BARRED: u32 = 8;
+/// It is watched at another place.
+const TWICE: u32 = 16;
+/// What is in it is not told of yet.
+const UNTOLD: u32 = 32;
+const NOTES: u32 = 8;
+
+/// What a look at a name found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// A directory, which is in its place now.
+    Dir,
+    /// No directory, or it is not sure: events will tell.
+    Moved,
+    /// A directory that is known at another place.
+    Elsewhere,
+}
+
+/// Whether an error says that the world has moved.
+fn is_moved(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE)
+}
+
+const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
+const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISDIR);
+
+impl<D> Tree<D> {
+    pub(super) fn has(&self, id: NodeId, note: u32) -> bool {
+        self.nodes.note(id) & note != 0
+    }
+
+    fn set(&mut self, id: NodeId, note: u32, on: bool) {
+        let notes = self.nodes.note(id);
+        self.nodes.set_note(id, if on { notes | note } else { notes & !note });
+    }
+
+    /// Notes that a directory is there in this pass.
+    pub(super) fn see(&mut self, id: NodeId) {
+        let notes = self.nodes.note(id) & ((1 << NOTES) - 1);
+        self.nodes.set_note(id, notes | self.pass << NOTES);
+    }
+
+    fn is_seen(&self, id: NodeId) -> bool {
+        self.nodes.note(id) >> NOTES == self.pass << NOTES >> NOTES
+    }
+
+    /// Whether what is found is told.
+    fn is_telling(&self) -> bool {
+        self.stage != Stage::Setup || self.options.existing
+    }
+
+    /// Opens a watched directory by its path, and makes sure that it is the one.
+    pub(super) fn open<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        id: NodeId,
+    ) -> Result<D, Errno> {
+        let known = self.nodes.wd(id).ok_or(Errno::ESTALE)?;
+        let path = self.path(id, &[]);
+        let dir = kernel.open(&path)?;
+        let wd = kernel.watch(&dir, self.asked)?;
+        if wd == known {
+            return Ok(dir);
+        }
+        self.let_go(kernel, wd);
+        Err(Errno::ESTALE)
+    }
+
+    /// Ends a watch that came about by looking at the wrong thing.
+    fn let_go<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
+        if self.nodes.by_wd(wd).is_none() {
+            kernel.unwatch(wd);
+        }
+    }
+
+    /// Whether a watched directory is in its place now.
+    pub(super) fn is_there<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) -> bool {
+        let Some(parent) = self.nodes.parent(id) else { return false };
+        let Ok(dir) = self.open(kernel, parent) else { return false };
+        let Ok(wd) = kernel.watch_child(&dir, self.nodes.name(id), self.asked) else {
+            return false;
+        };
+        self.let_go(kernel, wd);
+        self.nodes.wd(id) == Some(wd)
+    }
+
+    /// Looks at one directory again, all events of before having come; or for the first time.
+    pub(super) fn look_again<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) {
+        let Some(parent) = self.nodes.parent(id) else { return self.resync(kernel) };
+        if self.has(id, BARRED) {
+            return;
+        }
+        let dir = match self.open(kernel, parent) {
+            Ok(dir) => dir,
+            Err(errno) if is_moved(errno) => return self.later.push(id),
+            Err(errno) => return self.fail(id, errno),
+        };
+        let name: Box<[u8]> = self.nodes.name(id).into();
+        let hidden = self.has(id, HIDDEN);
+        let new = self.nodes.wd(id).is_none();
+        match self.visit(kernel, &dir, parent, &name, new) {
+            Found::Dir => {}
+            Found::Moved if hidden => self.remove(kernel, id),
+            Found::Moved => self.later.push(id),
+            Found::Elsewhere => {}
+        }
+    }
+
+    /// Compares one name in an open directory with what is known of it. `listed`, files are told, so
+    /// what is new is listed in any case.
+    fn visit<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        parent: NodeId,
+        name: &[u8],
+        listed: bool,
+    ) -> Found {
+        let child = self.nodes.child(parent, name);
+        if self.is_barred(parent, name) {
+            self.bar(kernel, parent, name, child);
+            return Found::Dir;
+        }
+        let looked = if listed {
+            self.look_inside(kernel, dir, name)
+        } else {
+            self.look_from_outside(kernel, dir, name)
+        };
+        let (wd, opened, is_leaf) = match looked {
+            Ok(Some(looked)) => looked,
+            Ok(None) => {
+                self.bar(kernel, parent, name, child);
+                return Found::Dir;
+            }
+            Err(errno) if is_moved(errno) => return Found::Moved,
+            Err(errno) => {
+                let id = child.unwrap_or_else(|| self.find(parent, name));
+                self.fail(id, errno);
+                return Found::Dir;
+            }
+        };
+        let (id, new) = match (self.nodes.by_wd(wd), child) {
+            (Some(owner), Some(child)) if owner == child => (child, false),
+            (Some(owner), _)
+                if self.stage == Stage::Resync
+                    && !self.is_seen(owner)
+                    && !self.nodes.is_within(parent, owner) =>
+            {
+                // Renamed while events were lost.
+                if let Some(child) = child {
+                    let inside = self.nodes.is_within(owner, child);
+                    self.gone(kernel, child, TreeKind::Found, DIR_DELETED);
+                    if inside {
+                        return self.visit(kernel, dir, parent, name, listed);
+                    }
+                }
+                self.file_gone(parent, name);
+                let from = self.path(owner, &[]);
+                self.nodes.relink(owner, parent, name);
+                let path = self.path(owner, &[]);
+                let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+                self.tell(TreeKind::Renamed { from }, mask, 0, path);
+                (owner, false)
+            }
+            (Some(_), child) => {
+                self.elsewhere(parent, name, child);
+                return Found::Elsewhere;
+            }
+            (None, child) => {
+                let known = child.filter(|&child| self.nodes.wd(child).is_none());
+                if let (Some(child), None) = (child, known) {
+                    self.gone(kernel, child, TreeKind::Found, DIR_DELETED);
+                }
+                let id = known.unwrap_or_else(|| self.find(parent, name));
+                self.unhide(id);
+                self.nodes.set_wd(id, Some(wd));
+                (id, true)
+            }
+        };
+        let unlisted = self.has(id, UNLISTED);
+        let telling = (new || self.has(id, UNTOLD)) && self.is_telling();
+        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD, false);
+        self.see(id);
+        if !(new || unlisted || self.is_looking()) {
+            return Found::Dir;
+        }
+        if !(listed || telling || !is_leaf || self.nodes.first_child(id).is_some()) {
+            self.set(id, UNLISTED, true);
+            return Found::Dir;
+        }
+        let opened = match opened {
+            Some(opened) => Ok(opened),
+            None => kernel.open_child(dir, name).and_then(|opened| {
+                match kernel.watch(&opened, self.asked)? {
+                    again if again == wd => Ok(opened),
+                    other => {
+                        self.let_go(kernel, other);
+                        Err(Errno::ESTALE)
+                    }
+                }
+            }),
+        };
+        match opened.and_then(|opened| self.list(kernel, id, opened, telling)) {
+            Ok(()) => {}
+            Err(errno) if is_moved(errno) => self.put_off(id, telling),
+            Err(errno) => self.fail(id, errno),
+        }
+        Found::Dir
+    }
+
+    /// A directory is to be listed when more events have come.
+    fn put_off(&mut self, id: NodeId, telling: bool) {
+        self.set(id, UNLISTED, true);
+        if telling {
+            self.set(id, UNTOLD, true);
+            self.files.wait(id);
+        }
+        self.later.push(id);
+    }
+
+    /// Watches a subdirectory and opens it; `None` if it is on another file system.
+    fn look_inside<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        name: &[u8],
+    ) -> Result<Option<(Wd, Option<D>, bool)>, Errno> {
+        let opened = kernel.open_child(dir, name)?;
+        if self.options.same_file_system && kernel.stat(&opened)?.dev != self.device {
+            return Ok(None);
+        }
+        let wd = kernel.watch(&opened, self.asked)?;
+        Ok(Some((wd, Some(opened), false)))
+    }
+
+    /// Watches a subdirectory and asks whether it is a leaf; `None` if it is on another file system.
+    fn look_from_outside<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        name: &[u8],
+    ) -> Result<Option<(Wd, Option<D>, bool)>, Errno> {
+        if self.options.same_file_system && kernel.stat_child(dir, name)?.dev != self.device {
+            return Ok(None);
+        }
+        let wd = kernel.watch_child(dir, name, self.asked)?;
+        let stat = match kernel.stat_child(dir, name) {
+            Ok(stat) if stat.is_dir => stat,
+            other => {
+                self.let_go(kernel, wd);
+                return Err(other.err().unwrap_or(Errno::ENOTDIR));
+            }
+        };
+        Ok(Some((wd, None, stat.is_leaf)))
+    }
+
+    /// Adds a directory that was found, and tells of it.
+    fn find(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
+        self.file_gone(parent, name);
+        let id = self.nodes.add(parent, name);
+        self.see(id);
+        if self.is_telling() {
+            let path = self.path(id, &[]);
+            self.tell(TreeKind::Found, DIR_CREATED, 0, path);
+        }
+        id
+    }
+
+    /// Tells of a directory that was found, if that was put off.
+    fn unhide(&mut self, id: NodeId) {
+        if self.has(id, HIDDEN) {
+            self.set(id, HIDDEN, false);
+            let path = self.path(id, &[]);
+            self.tell(TreeKind::Found, DIR_CREATED, 0, path);
+        }
+    }
+
+    /// A name leads to a directory that is known at another place: it was moved, and events will tell;
+    /// or it is there twice, and none will.
+    fn elsewhere(&mut self, parent: NodeId, name: &[u8], child: Option<NodeId>) {
+        let Some(id) = child else {
+            let id = self.nodes.add(parent, name);
+            self.see(id);
+            self.set(id, HIDDEN, true);
+            return self.again.push(id);
+        };
+        if self.nodes.wd(id).is_some() {
+            return self.later.push(id);
+        }
+        self.see(id);
+        if self.has(id, HIDDEN) {
+            self.unhide(id);
+        }
+        if !self.has(id, TWICE) {
+            self.set(id, TWICE, true);
+            let path = self.path(id, &[]);
+            let kind = TreeKind::Unwatched(Barred::Twice);
+            self.tell(kind, EventMask::ISDIR, 0, path);
+        }
+        self.twice.push(id);
+    }
+
+    /// Notes and tells that a directory can't be watched.
+    fn fail(&mut self, id: NodeId, errno: Errno) {
+        self.see(id);
+        self.unhide(id);
+        if !self.has(id, FAILED) {
+            self.set(id, FAILED, true);
+            let path = self.path(id, &[]);
+            let kind = TreeKind::Unwatched(Barred::Errno(errno));
+            self.tell(kind, EventMask::ISDIR, 0, path);
+        }
+    }
+
+    /// Whether a directory is not to be watched.
+    fn is_barred(&self, parent: NodeId, name: &[u8]) -> bool {
+        self.options.depth.is_some_and(|depth| self.nodes.depth(parent) >= depth)
+            || self.options.prune.as_ref().is_some_and(|prune| prune(&self.path(parent, name)))
+    }
+
+    /// Sees to it that a directory is known and not watched.
+    fn bar<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        parent: NodeId,
+        name: &[u8],
+        child: Option<NodeId>,
+    ) {
+        let id = child.unwrap_or_else(|| self.find(parent, name));
+        self.see(id);
+        self.unhide(id);
+        self.set(id, BARRED, true);
+        self.remove_beneath(kernel, id);
+        self.files.forget(id);
+        if let Some(wd) = self.nodes.wd(id) {
+            self.nodes.set_wd(id, None);
+            kernel.unwatch(wd);
+        }
+    }
+
+    /// After a rename, other directories may be those not to be watched.
+    pub(super) fn bar_anew<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
+        if self.options.depth.is_none() && self.options.prune.is_none() {
+            return;
+        }
+        let mut next = Some(top);
+        while let Some(id) = next {
+            let Some(parent) = self.nodes.parent(id) else { return };
+            let name: Box<[u8]> = self.nodes.name(id).into();
+            if self.is_barred(parent, &name) {
+                self.bar(kernel, parent, &name, Some(id));
+            } else if self.has(id, BARRED) && !self.options.same_file_system {
+                self.set(id, BARRED, false);
+                self.look_again(kernel, id);
+            }
+            next = self.nodes.after(top, id);
+        }
+    }
+
+    /// Lists an open directory that is watched, to be gone through step by step. What is `new` has its
+    /// files told.
+    pub(super) fn list<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        id: NodeId,
+        mut dir: D,
+        new: bool,
+    ) -> Result<(), Errno> {
+        let files =
+            new || self.options.snapshot || self.stage == Stage::Setup && self.options.existing;
+        if files {
+            self.files.open(id);
+        }
+        let mut entries = Vec::new();
+        let listed = kernel.list(&mut dir, &mut |name, is_dir| {
+            if is_dir || files {
+                entries.push(u8::from(is_dir));
+                entries.extend_from_slice(name);
+                entries.push(0);
+            }
+        });
+        if !entries.is_empty() || files {
+            self.frames.push(Frame { id, dir: Some(dir), entries, next: 0, files, telling: new });
+        }
+        listed
+    }
+
+    /// Goes one entry further in the innermost listing.
+    pub(super) fn step<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        let Some(mut frame) = self.frames.pop() else { return };
+        let rest = frame.entries.get(frame.next..).unwrap_or_default();
+        let Some((&is_dir, rest)) = rest.split_first() else {
+            return self.end_listing(&frame);
+        };
+        let name: Box<[u8]> = rest.split(|&byte| byte == 0).next().unwrap_or_default().into();
+        frame.next = frame.next.saturating_add(name.len()).saturating_add(2);
+        let dir = match frame.dir.take() {
+            Some(dir) => dir,
+            None => match self.open(kernel, frame.id) {
+                Ok(dir) => dir,
+                Err(errno) if is_moved(errno) => return self.put_off(frame.id, frame.telling),
+                Err(errno) => return self.fail(frame.id, errno),
+            },
+        };
+        let outer = self.frames.len();
+        if is_dir != 0 {
+            self.visit(kernel, &dir, frame.id, &name, frame.files);
+        } else {
+            self.file(kernel, &dir, frame.id, &name);
+        }
+        frame.dir = Some(dir);
+        // What the visit went into comes first.
+        self.frames.insert(outer.min(self.frames.len()), frame);
+        if let Some(frame) =
+            self.frames.len().checked_sub(OPEN).and_then(|i| self.frames.get_mut(i))
+        {
+            frame.dir = None;
+        }
+    }
+
+    /// Compares a file that is there with what is known of it.
+    fn file<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: &D, parent: NodeId, name: &[u8]) {
+        let stat = if self.options.snapshot {
+            match kernel.stat_child(dir, name) {
+                Ok(stat) if !stat.is_dir => Some(stat),
+                // Gone again, and events will tell.
+                _ => return,
+            }
+        } else {
+            None
+        };
+        if self.stage == Stage::Resync {
+            if let Some(child) = self.nodes.child(parent, name) {
+                self.gone(kernel, child, TreeKind::Found, DIR_DELETED);
+            }
+        }
+        let pass = self.pass;
+        let Some(window) = self.files.get_mut(parent) else { return };
+        let mask = match window.files.get_mut(name) {
+            Some(known) => {
+                known.pass = pass;
+                let before = core::mem::replace(&mut known.stat, stat);
+                (before.is_none() || before != stat).then_some(EventMask::MODIFY)
+            }
+            None => {
+                window.files.insert(name.into(), Known { stat, pass });
+                Some(EventMask::CREATE)
+            }
+        };
+        if let Some(mask) = mask.filter(|_| self.is_telling()) {
+            let path = self.path(parent, name);
+            self.tell(TreeKind::Found, mask, 0, path);
+        }
+    }
+
+    /// Tells that a file is gone, if one is known.
+    fn file_gone(&mut self, parent: NodeId, name: &[u8]) {
+        let window = self.files.get_mut(parent);
+        if window.is_some_and(|window| window.files.remove(name).is_some()) {
+            let path = self.path(parent, name);
+            self.tell(TreeKind::Found, EventMask::DELETE, 0, path);
+        }
+    }
+
+    /// All entries were seen, so files that were not are gone.
+    fn end_listing(&mut self, frame: &Frame<D>) {
+        if !frame.files || self.stage != Stage::Resync {
+            return;
+        }
+        let pass = self.pass;
+        let Some(window) = self.files.get_mut(frame.id) else { return };
+        let files = core::mem::take(&mut window.files);
+        let (seen, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            files.into_iter().partition(|(_, known)| known.pass == pass);
+        window.files = seen;
+        for name in gone.keys() {
+            let path = self.path(frame.id, name);
+            self.tell(TreeKind::Found, EventMask::DELETE, 0, path);
+        }
+    }
+
+    /// Looks at all of the tree again.
+    pub(super) fn resync<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        self.pass = self.pass.wrapping_add(1);
+        self.stage = Stage::Resync;
+        self.frames.clear();
+        self.drop_halves();
+        self.again.clear();
+        self.later.clear();
+        self.twice.clear();
+        self.files.forget_all();
+        self.see(ROOT);
+        let opened = self.open(kernel, ROOT);
+        match opened.and_then(|dir| self.list(kernel, ROOT, dir, false)) {
+            Ok(()) => {}
+            Err(errno) if is_moved(errno) => {
+                self.tell(TreeKind::RootRemoved, EventMask::IGNORED, 0, Vec::new());
+                self.stop(kernel);
+            }
+            Err(errno) => {
+                // Nothing is known to be gone.
+                self.stage = Stage::Steady;
+                self.fail(ROOT, errno);
+                self.later.push(ROOT);
+            }
+        }
+    }
+
+    /// What was not seen is gone.
+    pub(super) fn end_resync<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        let mut next = Some(ROOT);
+        while let Some(id) = next {
+            if self.is_seen(id) {
+                next = self.nodes.after(ROOT, id);
+            } else {
+                next = self.nodes.past(ROOT, id);
+                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
+            }
+        }
+        self.stage = Stage::Steady;
+        self.set(ROOT, FAILED, false);
+        self.tell(TreeKind::Resynced, EventMask::empty(), 0, Vec::new());
+    }
+}
