@@ -104,9 +104,11 @@ pub use stream::{AsyncIoWatcher, wait_for_async_io};
 pub use stream::{TokioWatcher, wait_for_tokio};
 #[cfg(target_os = "linux")]
 pub use sys::{Errno, Fd};
+#[cfg(all(feature = "alloc", target_os = "linux"))]
+pub use tree::Barred;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use watcher::{
-    Change, End, Stopper, Watch, WatchError, WatchEvent, WatchEventBuf, WatchInfo, WatchOptions,
+    AtLimit, Change, End, Stopper, TreeChange, TreeOptions, Watch, WatchError, WatchEvent, WatchEventBuf, WatchInfo, WatchOptions,
     Watcher, WatcherBuilder, Watches, wait_for, wait_for_batch,
 };
 

@@ -217,12 +217,15 @@ enum Stage {
 const NEEDED: WatchMask =
     WatchMask::CREATE.union(WatchMask::DELETE).union(WatchMask::MOVE).union(WatchMask::MOVE_SELF);
 
+/// Of the options, what is the kernel's business.
+const PASSED: WatchMask = WatchMask::ALL_EVENTS.union(WatchMask::EXCL_UNLINK);
+
 impl<D> Tree<D> {
     /// A tree that is not begun yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self {
-            asked: options.mask.union(NEEDED),
+            asked: options.mask.intersection(PASSED).union(NEEDED),
             nodes: Nodes::new(options.seed),
             files: Files::new(options.snapshot),
             options,
@@ -294,6 +297,11 @@ impl<D> Tree<D> {
             self.look_again(kernel, id);
         }
         worked && (!self.frames.is_empty() || !self.out.is_empty() || !self.again.is_empty())
+    }
+
+    /// Tells other events from now on; those that were not asked for at the beginning do not come.
+    pub fn tell_of(&mut self, mask: WatchMask) {
+        self.options.mask = mask;
     }
 
     /// Whether something was looked at since the last [`fence`](Self::fence).

@@ -47,6 +47,7 @@ mod iter;
 mod name;
 mod reader;
 mod table;
+mod tree;
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
@@ -57,11 +58,12 @@ use std::time::{Duration, Instant};
 
 pub use builder::WatcherBuilder;
 pub use error::{End, WatchError};
-pub use event::{Change, WatchEvent, WatchEventBuf};
+pub use event::{Change, TreeChange, WatchEvent, WatchEventBuf};
 pub use handle::{Stopper, WatchOptions, Watches};
 pub use iter::{Drain, Iter, Ticks, wait_for, wait_for_batch};
 pub(crate) use reader::{Reader, Until};
 pub use table::{Watch, WatchInfo};
+pub use tree::{AtLimit, TreeOptions};
 
 use crate::flags::WatchMask;
 
@@ -139,6 +141,43 @@ impl Watcher {
     /// As there.
     pub fn watch_name(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<Watch, WatchError> {
         self.watches().watch_name(path, mask)
+    }
+
+    /// As [`Watches::watch_tree`].
+    ///
+    /// ```
+    /// # #[cfg(not(miri))] {
+    /// use tinotify::{TreeChange, TreeOptions, WatchMask, Watcher};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let mut watcher = Watcher::new()?;
+    /// watcher.watch_tree(path, WatchMask::CREATE | WatchMask::MOVE, TreeOptions::new())?;
+    /// # std::fs::create_dir_all(path.join("a/b"))?;
+    /// # std::fs::rename(path.join("a"), path.join("z"))?;
+    ///
+    /// while let Some(event) = watcher.try_next()? {
+    ///     match event.tree() {
+    ///         Some(TreeChange::Renamed { from }) => {
+    ///             println!("{} is now {}", from.display(), event.path().display());
+    ///         }
+    ///         _ => println!("{event}"),
+    ///     }
+    /// }
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn watch_tree(
+        &self,
+        path: impl AsRef<Path>,
+        mask: WatchMask,
+        options: TreeOptions,
+    ) -> Result<Watch, WatchError> {
+        self.watches().watch_tree(path, mask, options)
     }
 
     /// As [`Watches::unwatch`].

@@ -32,6 +32,8 @@ pub enum WatchError {
     NoSuchWatch(Watch),
     /// The path now leads to another file than the one that is watched.
     Moved(PathBuf),
+    /// The mask of a tree can lose events, but not gain any.
+    Wider(PathBuf),
     /// A glob pattern that makes no sense, and why.
     #[cfg(feature = "glob")]
     Glob(String),
@@ -93,6 +95,11 @@ impl fmt::Display for WatchError {
                 f,
                 "{}: the path now leads to another file than the watched one; unwatch, then watch \
                  again",
+                shown(path.as_os_str())
+            ),
+            Self::Wider(path) => write!(
+                f,
+                "{}: the mask of a tree can only lose events; unwatch it, then watch it with more",
                 shown(path.as_os_str())
             ),
             #[cfg(feature = "glob")]

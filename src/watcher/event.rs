@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::table::{Sub, Watch};
+use super::table::{Role, Sub, Watch};
 use crate::event::{Escaped, Event, EventKind, Wd};
 use crate::flags::EventMask;
+use crate::tree::{Barred, TreeKind};
 
 /// What happened to a name that is followed ([`Watches::watch_name`](super::Watches::watch_name)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,34 @@ pub enum Change {
     Vanished,
 }
 
+/// How something that happened in a tree is known, and what a mask can't say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TreeChange<'a> {
+    /// The kernel told it so. `MOVED_TO` came from outside of what is watched, and may have replaced a
+    /// file; `MOVED_FROM` went outside, with all beneath it.
+    Told,
+    /// It was found by looking, and no event tells it: `CREATE`, it is there and was not told before;
+    /// `DELETE`, it is gone, with all beneath it; `MODIFY`, it may have changed.
+    Found,
+    /// It was renamed within the tree, with all beneath it. What was at the new path is replaced.
+    Renamed {
+        /// The old path.
+        from: &'a Path,
+    },
+    /// The directory can't be watched, and nothing is told of what happens in it.
+    Unwatched(Barred),
+    /// Events were lost, and all that was found to have changed meanwhile is told by now.
+    Resynced,
+    /// The root has another path now. Its events go on, with the old one; give the new one by
+    /// [`Watches::set_path`](super::Watches::set_path), or new directories are not found.
+    RootMoved,
+    /// The root is not there any more. The watch ends with the next event.
+    RootRemoved,
+    /// The root's file system was unmounted. The watch ends with the next event.
+    RootUnmounted,
+}
+
 /// One event, borrowed from its watcher until the next one is asked for.
 ///
 /// Nothing is copied or allocated to give it; keep it beyond that as a [`WatchEventBuf`].
@@ -31,7 +60,17 @@ pub enum Change {
 pub struct WatchEvent<'a> {
     pub(super) event: Event<'a>,
     pub(super) sub: Option<&'a Arc<Sub>>,
-    pub(super) change: Option<Change>,
+    /// `None` for what the kernel told so.
+    pub(super) extra: Option<&'a Extra>,
+}
+
+/// What an event says beyond what the kernel says.
+#[derive(Clone, Debug)]
+pub(super) enum Extra {
+    /// Of a name that is followed.
+    Name(Change),
+    /// Of a tree; and the old path of what was renamed.
+    Tree(TreeKind, PathBuf),
 }
 
 impl<'a> WatchEvent<'a> {
@@ -50,7 +89,8 @@ impl<'a> WatchEvent<'a> {
     /// The path of the watch, as it was given.
     #[must_use]
     pub fn watched_path(&self) -> Option<&'a Path> {
-        Some(&self.sub?.path)
+        let sub = self.sub?;
+        Some(&sub.root.as_ref().unwrap_or(sub).path)
     }
 
     /// The event as the kernel gave it: with its descriptor, and for [`Moves`](crate::Moves).
@@ -74,7 +114,32 @@ impl<'a> WatchEvent<'a> {
     /// What happened to the name that the watch follows; `None` for other watches.
     #[must_use]
     pub const fn change(&self) -> Option<Change> {
-        self.change
+        match self.extra {
+            Some(Extra::Name(change)) => Some(*change),
+            _ => None,
+        }
+    }
+
+    /// How what happened in a tree ([`Watches::watch_tree`](super::Watches::watch_tree)) is known;
+    /// `None` for other watches.
+    #[must_use]
+    pub fn tree(&self) -> Option<TreeChange<'a>> {
+        if self.sub?.role != Role::Tree {
+            return None;
+        }
+        Some(match self.extra {
+            Some(Extra::Tree(kind, from)) => match kind {
+                TreeKind::Found => TreeChange::Found,
+                TreeKind::Renamed { .. } => TreeChange::Renamed { from },
+                TreeKind::Unwatched(why) => TreeChange::Unwatched(*why),
+                TreeKind::Resynced => TreeChange::Resynced,
+                TreeKind::RootMoved => TreeChange::RootMoved,
+                TreeKind::RootRemoved => TreeChange::RootRemoved,
+                TreeKind::RootUnmounted => TreeChange::RootUnmounted,
+                TreeKind::Told | TreeKind::Overflow => TreeChange::Told,
+            },
+            _ => TreeChange::Told,
+        })
     }
 
     /// The number that joins the two halves of a rename, else 0.
@@ -141,7 +206,7 @@ impl<'a> WatchEvent<'a> {
             mask: self.mask(),
             cookie: self.cookie(),
             name_and_nul: self.event.name_and_nul().into(),
-            change: self.change,
+            extra: self.extra.cloned().map(Box::new),
         }
     }
 }
@@ -149,8 +214,15 @@ impl<'a> WatchEvent<'a> {
 /// One line such as `CREATE,ISDIR "/tmp/new"`: safe to print on a terminal.
 impl fmt::Display for WatchEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(change) = self.change {
+        if let Some(change) = self.change() {
             write!(f, "{change:?}: ")?;
+        }
+        match self.tree() {
+            None | Some(TreeChange::Told) => {}
+            Some(TreeChange::Renamed { from }) => {
+                write!(f, "Renamed from \"{}\": ", Escaped(from.as_os_str().as_bytes()))?;
+            }
+            Some(change) => write!(f, "{change:?}: ")?,
         }
         write!(f, "{}", self.mask())?;
         if self.cookie() != 0 {
@@ -177,7 +249,7 @@ pub struct WatchEventBuf {
     mask: EventMask,
     cookie: u32,
     name_and_nul: Box<[u8]>,
-    change: Option<Change>,
+    extra: Option<Box<Extra>>,
 }
 
 impl WatchEventBuf {
@@ -187,7 +259,7 @@ impl WatchEventBuf {
         WatchEvent {
             event: Event::from_parts(self.wd, self.mask, self.cookie, &self.name_and_nul),
             sub: self.sub.as_ref(),
-            change: self.change,
+            extra: self.extra.as_deref(),
         }
     }
 }
@@ -214,6 +286,7 @@ as_borrowed! {
     mask: EventMask,
     kind: EventKind,
     change: Option<Change>,
+    tree: Option<TreeChange<'_>>,
     cookie: u32,
     name: Option<&OsStr>,
     is_dir: bool,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::WatchError;
+use super::tree::TreeOptions;
 use super::table::{self, Draft, Filter, Role, Sub, Table, Watch, WatchInfo};
 use crate::event::Event;
 use crate::flags::WatchMask;
@@ -151,6 +152,41 @@ impl Watches {
         })
     }
 
+    /// Watches a directory and all directories beneath it, now and later.
+    ///
+    /// Events tell paths that are true when they are told, also after a directory was renamed;
+    /// [`WatchEvent::tree`](super::WatchEvent::tree) says how each is known. Directories that appear
+    /// are watched and listed, and what is in them is told, each once, parents first. Where events
+    /// were lost, all is looked at again, and what changed is told, and then
+    /// [`TreeChange::Resynced`](super::TreeChange::Resynced). Links to directories are not followed;
+    /// a link may lead to the root, unless the mask says
+    /// [`DONT_FOLLOW`](WatchMask::DONT_FOLLOW). Ask for [`CREATE`](WatchMask::CREATE) and
+    /// [`DELETE`](WatchMask::DELETE) to be told what is found by looking, and for
+    /// [`MOVE`](WatchMask::MOVE) for renames; they are followed in any case.
+    ///
+    /// What happens to a directory itself is told once, as its parent tells it. What a mount covers
+    /// or uncovers makes no event, and is not seen. A directory that a bind mount shows twice is
+    /// watched where it was found first.
+    ///
+    /// Set-up takes a thread of its own, if one is to be had, and blocks until all is watched: about
+    /// 4 µs for each directory. Each takes about 50 bytes and its name; the kernel takes about 1 KiB
+    /// for each watch.
+    ///
+    /// # Errors
+    ///
+    /// As for [`watch_with`](Self::watch_with), for the root; and for others
+    /// [`Errno::ENOSPC`](crate::Errno::ENOSPC), as [`TreeOptions`] say. That a directory beneath can't
+    /// be watched for another reason is told as an event.
+    pub fn watch_tree(
+        &self,
+        path: impl AsRef<Path>,
+        mask: WatchMask,
+        options: TreeOptions,
+    ) -> Result<Watch, WatchError> {
+        self.shared
+            .change(|table, inotify| table.watch_tree(inotify, path.as_ref(), mask, options))
+    }
+
     /// Ends a watch. Never waits; no event of it is given once this has returned, not even one that
     /// was queued, nor `IGNORED`.
     ///
@@ -170,11 +206,15 @@ impl Watches {
     /// # Errors
     ///
     /// As for [`watch`](Self::watch) and [`unwatch`](Self::unwatch); [`WatchError::Moved`] where the
-    /// path has come to lead to another file: the watch stays as it was.
+    /// path has come to lead to another file: the watch stays as it was. [`WatchError::Wider`] for a
+    /// tree, whose mask can only lose events.
     pub fn set_mask(&self, watch: Watch, mask: WatchMask) -> Result<(), WatchError> {
         self.shared.change(|table, inotify| {
             let mut sub = Sub::clone(table.get(watch)?);
             mask.check().map_err(|error| table::at(&sub.path, Error::Mask(error)))?;
+            if sub.role == Role::Tree && !sub.asked.contains(mask) {
+                return Err(WatchError::Wider(sub.path));
+            }
             if sub.role == Role::File {
                 // The others of this inode, this one too, keep what they have.
                 let asked = mask.difference(WatchMask::MASK_CREATE);
@@ -295,7 +335,7 @@ impl WatchOptions {
         Ok(self.filter(move |event| event.name_os().is_some_and(|name| matcher.is_match(name))))
     }
 
-    fn draft(self, path: &Path, asked: WatchMask, role: Role) -> Draft<'_> {
+    pub(super) fn draft(self, path: &Path, asked: WatchMask, role: Role) -> Draft<'_> {
         Draft { path, asked, alias: self.alias, filter: self.filter, role }
     }
 }

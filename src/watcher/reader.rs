@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use super::builder::Settings;
 use super::error::{End, WatchError};
-use super::event::{Change, WatchEvent, WatchEventBuf};
+use super::event::{Change, Extra, WatchEvent, WatchEventBuf};
 use super::handle::Shared;
-use super::table::{LIFE, Role, Sub, Subs, Watch};
+use super::tree::TreeTold;
+use super::table::{LIFE, Role, Sub, Subs, TURNS, Watch};
 use crate::decode::{DecodeError, DecodeErrorKind, split_event};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::inotify::Error;
 use crate::sys::{self, Errno};
+use crate::tree::TreeKind;
 
 /// The one who reads for a watcher: at one event at a time, which it lends.
 #[derive(Debug)]
@@ -38,6 +40,12 @@ pub(crate) struct Reader {
     made: VecDeque<Made>,
     /// Who is given the record, where that is none of `subs`.
     apart: Option<Arc<Sub>>,
+    /// What it says beyond the kernel.
+    extra: Option<Extra>,
+    /// The name in what was made, and a NUL.
+    name: Vec<u8>,
+    /// Trees that may have something to tell.
+    busy: Vec<Watch>,
     /// Followed names whose way has changed.
     restless: Vec<Watch>,
     /// Those that could not be followed, to be tried again when something comes.
@@ -48,9 +56,6 @@ pub(crate) struct Reader {
     failed: Option<WatchError>,
     now: Now,
 }
-
-/// What tells of the end of a watch, or of a loss.
-const TURNS: EventMask = LIFE.union(EventMask::Q_OVERFLOW);
 
 /// A power of two.
 const CACHE: usize = 64;
@@ -74,6 +79,8 @@ struct Record {
     offset: u64,
     /// The watch has ended, so who gets it is no longer in the table.
     last: bool,
+    /// Its name is not in the buffer.
+    made: bool,
 }
 
 impl Record {
@@ -89,7 +96,19 @@ impl Record {
 struct Made {
     sub: Arc<Sub>,
     mask: EventMask,
-    change: Option<Change>,
+    cookie: u32,
+    name: Vec<u8>,
+    extra: Option<Extra>,
+    /// The watch ends with it.
+    ends: bool,
+}
+
+impl Made {
+    /// The last event of a watch.
+    const fn ignored(sub: Arc<Sub>) -> Self {
+        let mask = EventMask::IGNORED;
+        Self { sub, mask, cookie: 0, name: Vec::new(), extra: None, ends: false }
+    }
 }
 
 /// To whom the record is lent.
@@ -99,8 +118,8 @@ enum Now {
     Sub(usize),
     /// To nobody in particular.
     All,
-    /// To the one who is `apart`, as that change.
-    Apart(Option<Change>),
+    /// To the one who is `apart`, with what is `extra`.
+    Apart,
 }
 
 impl Reader {
@@ -120,6 +139,7 @@ impl Reader {
                 end: 0,
                 offset: 0,
                 last: false,
+                made: false,
             },
             subs: Subs::default(),
             next_sub: 0,
@@ -127,6 +147,9 @@ impl Reader {
             cache: std::array::from_fn(|_| empty()),
             made: VecDeque::new(),
             apart: None,
+            extra: None,
+            name: Vec::new(),
+            busy: Vec::new(),
             restless: Vec::new(),
             stuck: Vec::new(),
             overflowed: false,
@@ -146,18 +169,25 @@ impl Reader {
             || !self.made.is_empty()
             || self.next_sub < self.subs.len()
             || !self.restless.is_empty()
+            || !self.busy.is_empty()
             || self.failed.is_some()
     }
 
     /// The event that was arrived at.
     #[inline(always)]
     pub(crate) fn lend(&self) -> WatchEvent<'_> {
-        let (sub, change) = match self.now {
+        let (sub, extra) = match self.now {
             Now::Sub(index) => (self.subs.get(index), None),
             Now::All => (None, None),
-            Now::Apart(change) => (self.apart.as_ref(), change),
+            Now::Apart => (self.apart.as_ref(), self.extra.as_ref()),
         };
-        WatchEvent { event: self.record.event(&self.buffer), sub, change }
+        WatchEvent { event: self.event(), sub, extra }
+    }
+
+    /// The record at hand, as an event.
+    #[inline]
+    fn event(&self) -> Event<'_> {
+        self.record.event(if self.record.made { &self.name } else { &self.buffer })
     }
 
     /// The event that was arrived at, and those behind it in the buffer.
@@ -183,7 +213,7 @@ impl Reader {
         if let Some((record, true)) = taken {
             // As `lend` would, but of what is at hand.
             let event = record.event(&self.buffer);
-            return Ok(Some(WatchEvent { event, sub: self.subs.first(), change: None }));
+            return Ok(Some(WatchEvent { event, sub: self.subs.first(), extra: None }));
         }
         Ok(if self.arrive_by_steps(until, taken.is_some())? { Some(self.lend()) } else { None })
     }
@@ -212,7 +242,7 @@ impl Reader {
     #[inline(always)]
     fn take_straight(&mut self) -> Result<Option<(Record, bool)>, WatchError> {
         let through = self.next_sub >= self.subs.len() && self.made.is_empty();
-        if !through || self.apart.is_some() || self.ahead.is_empty() {
+        if !through || !self.busy.is_empty() || self.apart.is_some() || self.ahead.is_empty() {
             return Ok(None);
         }
         let record = self.take_record()?;
@@ -239,7 +269,7 @@ impl Reader {
         let mut now = at_once;
         let mut fence = None;
         loop {
-            while now && self.read()? {
+            while now && (self.read()? || self.trees_caught_up()) {
                 if self.step()? {
                     return Ok(true);
                 }
@@ -302,6 +332,7 @@ impl Reader {
         // Under the lock, so that whoever adds a watch knows how far the stream was read.
         let mut table = self.shared.table();
         let inotify = &self.shared.inotify;
+        table.fence_trees(inotify);
         loop {
             if self.settings.blocking {
                 match inotify.fd().poll(Some(Duration::ZERO)) {
@@ -329,11 +360,23 @@ impl Reader {
         }
     }
 
+    /// With nothing queued, trees can finish what they left open. Whether they did, and may have left
+    /// more.
+    fn trees_caught_up(&mut self) -> bool {
+        if self.shared.table().trees.is_empty() {
+            return false;
+        }
+        let busy = &mut self.busy;
+        self.shared.change(|table, inotify| table.trees_caught_up(inotify, busy));
+        !self.busy.is_empty()
+    }
+
     /// Goes on to the next event in the buffer; `false` if there is none.
     #[inline(never)]
     fn step(&mut self) -> Result<bool, WatchError> {
         if self.apart.is_some() {
             self.apart = None;
+            self.extra = None;
         }
         loop {
             while self.next_sub < self.subs.len() {
@@ -346,7 +389,8 @@ impl Reader {
                 if sub.mask.intersects(self.record.mask)
                     // Whoever is in the table when the watch ends is told, however late it joined.
                     && (self.record.offset >= sub.since || self.record.last)
-                    && (sub.plain || self.is_given_to(index))
+                    && (sub.plain && !self.record.mask.intersects(sub.turns.difference(TURNS))
+                        || self.is_given_to(index))
                 {
                     self.now = Now::Sub(index);
                     return Ok(true);
@@ -359,6 +403,10 @@ impl Reader {
                 if self.take_made() {
                     return Ok(true);
                 }
+                continue;
+            }
+            if let Some(&tree) = self.busy.last() {
+                self.tell_tree(tree);
                 continue;
             }
             if self.ahead.is_empty() {
@@ -381,7 +429,7 @@ impl Reader {
         self.subs.first().is_some_and(|sub| {
             sub.plain
                 && sub.mask.intersects(record.mask)
-                && !record.mask.intersects(TURNS)
+                && !record.mask.intersects(sub.turns)
                 && record.offset >= sub.since
         })
     }
@@ -395,15 +443,54 @@ impl Reader {
     /// Puts the next event that was made in the record's place; `false` if it is for nobody.
     #[cold]
     fn take_made(&mut self) -> bool {
-        let Some(Made { sub, mask, change }) = self.made.pop_front() else { return false };
-        // Nobody hears of a name that was unwatched meanwhile.
-        if change.is_some() && self.shared.table().get(sub.watch).is_err() {
+        let Some(made) = self.made.pop_front() else { return false };
+        let Made { sub, mask, cookie, name, extra, ends } = made;
+        // Nobody hears of a name or a tree that was unwatched meanwhile.
+        if (extra.is_some() || ends) && self.shared.table().get(sub.watch).is_err() {
             return false;
         }
-        self.record = Record { wd: sub.wd, mask, cookie: 0, name: 0, end: 0, ..self.record };
-        self.now = Now::Apart(change);
+        if ends {
+            // The kernel has dropped what there was.
+            let _ = self.shared.change(|table, inotify| table.remove(inotify, sub.watch));
+        }
+        let end = name.len();
+        self.name = name;
+        self.record = Record { wd: sub.wd, mask, cookie, name: 0, end, made: true, ..self.record };
+        // The condition is on what happened, not on how the tree fares.
+        let told = matches!(
+            extra,
+            Some(Extra::Tree(TreeKind::Told | TreeKind::Found | TreeKind::Renamed { .. }, _))
+        );
+        if told && !self.meets(&sub) {
+            return false;
+        }
+        self.now = Now::Apart;
+        self.extra = extra;
         self.apart = Some(sub);
         true
+    }
+
+    /// Makes an event of what a tree tells next, if there is something.
+    #[cold]
+    fn tell_tree(&mut self, tree: Watch) {
+        let told = self.shared.change(|table, inotify| table.tree_next(inotify, tree));
+        let Some(TreeTold { sub, mask, cookie, name, extra, last }) = told else {
+            self.busy.pop();
+            return;
+        };
+        let ended = last.then(|| sub.root.as_ref().unwrap_or(&sub).clone());
+        self.made.push_back(Made { sub, mask, cookie, name, extra: Some(extra), ends: false });
+        self.made.extend(ended.map(|sub| Made { ends: true, ..Made::ignored(sub) }));
+    }
+
+    /// Has a tree take the record at hand.
+    #[cold]
+    fn feed_tree(&mut self, tree: Watch) {
+        let (record, buffer) = (&self.record, &self.buffer);
+        let event = record.event(buffer);
+        self.shared
+            .change(|table, inotify| table.feed_tree(inotify, tree, event, record.offset));
+        self.busy.push(tree);
     }
 
     /// Takes the next record out of the buffer.
@@ -427,6 +514,7 @@ impl Reader {
             end: name.wrapping_add(event.name_and_nul().len()),
             offset,
             last: false,
+            made: false,
         };
         self.record = record;
         self.ahead.start = self.ahead.end.wrapping_sub(rest.len());
@@ -460,7 +548,7 @@ impl Reader {
         let slot = of.0.as_raw() as usize % CACHE;
         let Some(cached) = self.cache.get_mut(slot) else { return };
         if cached.of != of {
-            *cached = Cached { of, subs: self.shared.table().subs(of.0) };
+            *cached = Cached { of, subs: self.shared.table().subs_and_trees(of.0) };
         }
         self.subs = Arc::clone(&cached.subs);
         self.subs_of = of;
@@ -475,7 +563,11 @@ impl Reader {
         }
         let table = self.shared.table();
         let rest = self.subs.iter().skip(self.next_sub);
-        self.subs = rest.filter_map(|sub| table.get(sub.watch).ok().cloned()).collect();
+        let still = |sub: &Arc<Sub>| {
+            let now = table.get(sub.watch).ok()?;
+            Some(if sub.root.is_some() { sub } else { now }.clone())
+        };
+        self.subs = rest.filter_map(still).collect();
         self.subs_of = (Wd::NONE, version);
         self.next_sub = 0;
     }
@@ -488,6 +580,16 @@ impl Reader {
         let life = self.record.mask.intersects(LIFE);
         match &sub.role {
             Role::File => {}
+            // A plain one whose filter is to be asked.
+            Role::Tree
+                if sub.mask != EventMask::all() && !self.record.mask.intersects(sub.turns) =>
+            {
+                return self.meets(sub);
+            }
+            Role::Tree => {
+                self.feed_tree(sub.watch);
+                return false;
+            }
             Role::Step { follower, entry } => {
                 let name = self.record.event(&self.buffer).name();
                 if name.is_none_or(|name| name == entry.as_encoded_bytes()) {
@@ -503,7 +605,8 @@ impl Reader {
                 let user = self.shared.table().get(*follower).map(Arc::clone);
                 if let Some(sub) = user.ok().filter(|user| self.meets(user)) {
                     self.apart = Some(sub);
-                    self.now = Now::Apart(Some(Change::Changed));
+                    self.extra = Some(Extra::Name(Change::Changed));
+                    self.now = Now::Apart;
                 }
                 return false;
             }
@@ -518,7 +621,7 @@ impl Reader {
         if sub.asked.contains(WatchMask::ONESHOT) {
             let sub = Arc::clone(sub);
             let _ = self.shared.change(|table, inotify| table.remove(inotify, sub.watch));
-            self.made.push_back(Made { sub, mask: EventMask::IGNORED, change: None });
+            self.made.push_back(Made::ignored(sub));
         }
         true
     }
@@ -526,7 +629,7 @@ impl Reader {
     /// Whether the record meets a subscriber's own condition.
     fn meets(&self, sub: &Sub) -> bool {
         let filter = sub.filter.as_ref();
-        filter.is_none_or(|filter| filter(&self.record.event(&self.buffer)))
+        filter.is_none_or(|filter| filter(&self.event()))
     }
 
     /// Sees to the table where the record tells of the end of a watch, or of a loss. Whether it is
@@ -540,9 +643,11 @@ impl Reader {
                 self.restless.extend(table.followers.keys());
                 table.lost(inotify)
             });
-            let ended = |sub| Made { sub, mask: EventMask::IGNORED, change: None };
             let users = lost.into_iter().filter(|sub| sub.role == Role::File);
-            self.made.extend(users.map(ended));
+            self.made.extend(users.map(Made::ignored));
+            let trees: Vec<Watch> =
+                self.shared.table().trees.iter().map(|tree| tree.sub.watch).collect();
+            trees.into_iter().for_each(|tree| self.feed_tree(tree));
             self.next_sub = self.subs.len();
             if self.settings.end_at_overflow {
                 return Err(WatchError::Ended(End::Overflow));
@@ -552,6 +657,8 @@ impl Reader {
         }
         if mask.contains(EventMask::IGNORED) {
             let wd = self.record.wd;
+            let trees: Vec<Watch> = self.shared.table().trees_of(wd).collect();
+            trees.into_iter().for_each(|tree| self.feed_tree(tree));
             match self.shared.change(|table, _| table.ignored(wd)) {
                 Some(subs) => {
                     self.subs = subs;
@@ -607,7 +714,10 @@ impl Reader {
                     Change::Replaced => EventMask::MOVED_TO,
                 };
                 if let Ok(sub) = table.get(watch) {
-                    made.push_back(Made { sub: Arc::clone(sub), mask, change: Some(change) });
+                    let extra = Some(Extra::Name(change));
+                    let sub = Arc::clone(sub);
+                    let (cookie, name) = (0, Vec::new());
+                    made.push_back(Made { sub, mask, cookie, name, extra, ends: false });
                 }
             }
         });

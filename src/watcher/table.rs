@@ -17,6 +17,7 @@ use std::sync::Arc;
 use super::error::WatchError;
 use super::event::Change;
 use super::name::Followers;
+use super::tree::WatchedTree;
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::inotify::{Error, Inotify};
@@ -39,6 +40,9 @@ pub(super) type Filter = Arc<dyn Fn(&Event<'_>) -> bool + Send + Sync>;
 /// The events that come unasked.
 pub(super) const LIFE: EventMask = EventMask::UNMOUNT.union(EventMask::IGNORED);
 
+/// What tells of the end of a watch, or of a loss.
+pub(super) const TURNS: EventMask = LIFE.union(EventMask::Q_OVERFLOW);
+
 /// What a subscriber is there for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -50,6 +54,8 @@ pub(super) enum Role {
     Step { follower: Watch, entry: OsString },
     /// The file that a followed name leads to.
     Target { follower: Watch },
+    /// A tree, or a directory in it: then `root` is the tree.
+    Tree,
 }
 
 /// One subscriber. Never changed: replaced, so that events keep what was true for them.
@@ -69,8 +75,12 @@ pub(super) struct Sub {
     pub since: u64,
     pub filter: Option<Filter>,
     pub role: Role,
-    /// Whether it is given all that meets its mask.
+    /// Whether it is given all that meets its mask, but for `turns`.
     pub plain: bool,
+    /// What has to go another way than straight to the user.
+    pub turns: EventMask,
+    /// The tree that this is a directory of.
+    pub root: Option<Arc<Self>>,
 }
 
 impl Sub {
@@ -81,6 +91,7 @@ impl Sub {
         self.plain = self.role == Role::File
             && self.filter.is_none()
             && !self.asked.contains(WatchMask::ONESHOT);
+        self.turns = TURNS;
         Arc::new(self)
     }
 
@@ -138,8 +149,8 @@ struct Slot {
 
 /// What is known of a descriptor.
 #[derive(Debug, Default)]
-struct Entry {
-    subs: Subs,
+pub(super) struct Entry {
+    pub subs: Subs,
     /// How many `IGNORED` of our own removals are still to come.
     ending: u32,
 }
@@ -149,9 +160,10 @@ pub(super) struct Table {
     watcher: u32,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    wds: HashMap<Wd, Entry>,
+    pub wds: HashMap<Wd, Entry>,
     aliases: HashMap<OsString, Watch>,
     pub followers: Followers,
+    pub trees: Vec<WatchedTree>,
     /// What became of followed names while nobody read.
     pub changes: Vec<(Watch, Change)>,
     /// The bytes that were ever read from the kernel.
@@ -167,6 +179,7 @@ impl Table {
             wds: HashMap::new(),
             aliases: HashMap::new(),
             followers: Followers::default(),
+            trees: Vec::new(),
             changes: Vec::new(),
             consumed: 0,
         }
@@ -175,6 +188,16 @@ impl Table {
     /// The subscribers of a descriptor.
     pub fn subs(&self, wd: Wd) -> Subs {
         self.wds.get(&wd).map(|entry| Arc::clone(&entry.subs)).unwrap_or_default()
+    }
+
+    /// The subscribers of a descriptor, those that see it as a directory of a tree too.
+    pub fn subs_and_trees(&self, wd: Wd) -> Subs {
+        let subs = self.subs(wd);
+        if self.trees.is_empty() {
+            return subs;
+        }
+        let dirs = self.trees.iter().filter_map(|tree| tree.dir(wd));
+        subs.iter().cloned().chain(dirs).collect()
     }
 
     /// The subscriber behind a watch.
@@ -194,7 +217,7 @@ impl Table {
     /// The subscribers that users know of.
     pub fn users(&self) -> impl Iterator<Item = &Arc<Sub>> {
         let subs = self.slots.iter().filter_map(|slot| slot.sub.as_ref());
-        subs.filter(|sub| matches!(sub.role, Role::File | Role::Name))
+        subs.filter(|sub| matches!(sub.role, Role::File | Role::Name | Role::Tree))
     }
 
     /// Adds a subscriber, and has the kernel watch its path.
@@ -205,7 +228,7 @@ impl Table {
             }
         }
         let (wd, since) = match draft.role {
-            Role::Name => {
+            Role::Name | Role::Tree => {
                 draft.asked.check().map_err(|error| at(draft.path, Error::Mask(error)))?;
                 (Wd::NONE, 0)
             }
@@ -222,7 +245,7 @@ impl Table {
                     }
                     wd => wd?,
                 };
-                let known = self.wds.contains_key(&wd) && draft.role == Role::File;
+                let known = self.is_watched(wd) && draft.role == Role::File;
                 (wd, if known { self.fence(inotify) } else { 0 })
             }
         };
@@ -239,6 +262,8 @@ impl Table {
             filter: draft.filter,
             role: draft.role,
             plain: false,
+            turns: TURNS,
+            root: None,
         };
         let sub = sub.settled();
         if let Some(alias) = &sub.alias {
@@ -263,10 +288,16 @@ impl Table {
                 let _ = self.remove(inotify, watch);
             }
         }
+        self.end_tree(inotify, watch);
         self.vacate(watch);
+        let in_tree = self.trees.iter().any(|tree| tree.contains(wd));
         let Some(entry) = self.wds.get_mut(&wd) else { return Ok(()) };
         entry.subs = entry.subs.iter().filter(|sub| sub.watch != watch).cloned().collect();
-        if entry.subs.is_empty() {
+        if entry.subs.is_empty() && in_tree {
+            if entry.ending == 0 {
+                self.wds.remove(&wd);
+            }
+        } else if entry.subs.is_empty() {
             entry.ending = entry.ending.saturating_add(1);
             match inotify.rm_watch(wd) {
                 // The kernel was faster: its own IGNORED is on the way, and counts as ours.
@@ -277,9 +308,14 @@ impl Table {
         Ok(())
     }
 
+    /// Whether somebody needs a descriptor.
+    pub fn is_watched(&self, wd: Wd) -> bool {
+        self.wds.contains_key(&wd) || self.trees.iter().any(|tree| tree.contains(wd))
+    }
+
     /// Has the kernel forget a descriptor that nobody subscribed to.
     pub fn release(&mut self, inotify: &Inotify, wd: Wd) {
-        if !self.wds.contains_key(&wd) && inotify.rm_watch(wd).is_ok() {
+        if !self.is_watched(wd) && inotify.rm_watch(wd).is_ok() {
             self.wds.insert(wd, Entry { subs: Subs::default(), ending: 1 });
         }
     }
@@ -288,6 +324,9 @@ impl Table {
     pub fn replace(&mut self, sub: Sub) -> Result<(), WatchError> {
         self.get(sub.watch)?;
         let sub = sub.settled();
+        if let Some(tree) = self.trees.iter_mut().find(|tree| tree.sub.watch == sub.watch) {
+            tree.replace(&sub)?;
+        }
         if let Some(entry) = self.wds.get_mut(&sub.wd) {
             let same = |old: &Arc<Sub>| if old.watch == sub.watch { &sub } else { old }.clone();
             entry.subs = entry.subs.iter().map(same).collect();
@@ -316,6 +355,9 @@ impl Table {
     ///
     /// Where there is no /proc to tell, none.
     pub fn lost(&mut self, inotify: &Inotify) -> Vec<Arc<Sub>> {
+        if self.wds.is_empty() {
+            return Vec::new();
+        }
         let Some(alive) = kernel_watches(inotify) else { return Vec::new() };
         let all: Vec<Wd> = self.wds.keys().copied().collect();
         let gone = all.into_iter().filter(|wd| !alive.contains(wd));
@@ -402,7 +444,7 @@ fn kernel_watches(inotify: &Inotify) -> Option<std::collections::HashSet<Wd>> {
     Some(wds.filter_map(|wd| i32::from_str_radix(wd, 16).ok()).map(Wd::from_raw).collect())
 }
 
-fn prefix(path: &Path) -> OsString {
+pub(super) fn prefix(path: &Path) -> OsString {
     let mut prefix = path.as_os_str().to_owned();
     if !prefix.as_bytes().ends_with(b"/") {
         prefix.push("/");

@@ -1,0 +1,413 @@
+//! Trees: what drives the engine, with the kernel that this program runs on.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, OsStr};
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::WatchError;
+use super::event::Extra;
+use super::handle::WatchOptions;
+use super::table::{LIFE, Role, Sub, TURNS, Table, Watch, at};
+use crate::event::{Event, Wd};
+use crate::flags::{EventMask, WatchMask};
+use crate::inotify::{Error, Inotify};
+use crate::sys::Errno;
+use crate::tree::linux::{Dir, Linux, State};
+use crate::tree::{Barred, Options, Tree, TreeEvent, TreeKind};
+
+/// What a tree can have beside its path and mask.
+///
+/// ```
+/// use std::path::Path;
+/// use tinotify::{AtLimit, TreeOptions, WatchOptions};
+///
+/// let options = TreeOptions::new()
+///     .prune(|path: &Path| path.ends_with(".git") || path.ends_with("target"))
+///     .depth(20)
+///     .at_limit(AtLimit::Partial)
+///     .watch(WatchOptions::new().alias("sources"));
+/// # let _ = options;
+/// ```
+#[derive(Default)]
+pub struct TreeOptions {
+    depth: Option<u32>,
+    prune: Option<Prune>,
+    same_file_system: bool,
+    snapshot: bool,
+    existing: bool,
+    at_limit: AtLimit,
+    watch: WatchOptions,
+}
+
+type Prune = Box<dyn Fn(&Path) -> bool + Send + Sync>;
+
+/// What is done where the limit of watches is reached while a tree is set up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AtLimit {
+    /// The tree can't be had: the error names the limit, and nothing stays watched.
+    #[default]
+    Fail,
+    /// The tree is watched as far as it goes, and [`TreeChange::Unwatched`](super::TreeChange::Unwatched) tells where it ends.
+    Partial,
+}
+
+impl TreeOptions {
+    /// All beneath the root, and nothing special.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Watches directories only so many steps beneath the root; 0 is the root alone. What is deeper is
+    /// told as far as it lies in a watched directory.
+    #[must_use]
+    pub fn depth(mut self, steps: u32) -> Self {
+        self.depth = Some(steps);
+        self
+    }
+
+    /// Leaves directories unwatched for which the condition holds, and all beneath them. It is given
+    /// the path beneath the root, and must not call the watcher; of several, any will do.
+    #[must_use]
+    pub fn prune(mut self, prune: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
+        self.prune = Some(match self.prune.take() {
+            Some(first) => Box::new(move |path: &Path| first(path) || prune(path)),
+            None => Box::new(prune),
+        });
+        self
+    }
+
+    /// Leaves directories unwatched whose name, or path beneath the root, matches a pattern such as
+    /// `.git` or `**/build-*`: that of the `globset` crate.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError::Glob`] where the pattern makes no sense.
+    #[cfg(feature = "glob")]
+    pub fn prune_glob(self, pattern: &str) -> Result<Self, WatchError> {
+        let glob = globset::Glob::new(pattern);
+        let matcher = glob.map_err(|error| WatchError::Glob(error.to_string()))?.compile_matcher();
+        Ok(self.prune(move |path| {
+            matcher.is_match(path) || path.file_name().is_some_and(|name| matcher.is_match(name))
+        }))
+    }
+
+    /// Leaves directories unwatched that are on other file systems than the root, and all beneath
+    /// them. Not if not set.
+    #[must_use]
+    pub fn same_file_system(mut self, same: bool) -> Self {
+        self.same_file_system = same;
+        self
+    }
+
+    /// Keeps the names of files too, so that after lost events it is told which files were created,
+    /// removed, or may have changed (their inode, size or time differ, or something was told of them
+    /// since they were last looked at). Takes memory for each name, and time to look at each file.
+    /// Not if not set.
+    #[must_use]
+    pub fn snapshot(mut self, keep: bool) -> Self {
+        self.snapshot = keep;
+        self
+    }
+
+    /// Tells all that is there at the beginning as [`TreeChange::Found`](super::TreeChange::Found),
+    /// parents first. Not if not set.
+    #[must_use]
+    pub fn existing(mut self, tell: bool) -> Self {
+        self.existing = tell;
+        self
+    }
+
+    /// What is done where the limit of watches is reached; [`AtLimit::Fail`] if not set. Later, when
+    /// there is nobody to fail, it is always told.
+    #[must_use]
+    pub fn at_limit(mut self, at_limit: AtLimit) -> Self {
+        self.at_limit = at_limit;
+        self
+    }
+
+    /// An alias or a filter, as for other watches. The filter sees what happened in the tree, but
+    /// decides nothing of how it is kept track of.
+    #[must_use]
+    pub fn watch(mut self, options: WatchOptions) -> Self {
+        self.watch = options;
+        self
+    }
+}
+
+impl fmt::Debug for TreeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TreeOptions")
+            .field("depth", &self.depth)
+            .field("prune", &self.prune.is_some())
+            .field("same_file_system", &self.same_file_system)
+            .field("snapshot", &self.snapshot)
+            .field("existing", &self.existing)
+            .field("at_limit", &self.at_limit)
+            .field("watch", &self.watch)
+            .finish()
+    }
+}
+
+/// A tree, and what it needs beside the engine.
+pub(super) struct WatchedTree {
+    /// The watch that the user has.
+    pub sub: Arc<Sub>,
+    tree: Tree<Dir>,
+    state: State,
+    /// The root's path, absolute, as the kernel wants it.
+    root: CString,
+    /// What the set-up told.
+    early: VecDeque<TreeEvent>,
+    /// Where in the stream its events begin.
+    since: u64,
+}
+
+impl fmt::Debug for WatchedTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchedTree").field("sub", &self.sub).finish_non_exhaustive()
+    }
+}
+
+/// What a tree has to tell, as an event is made of it.
+pub(super) struct TreeTold {
+    /// The directory that it happened in.
+    pub sub: Arc<Sub>,
+    pub mask: EventMask,
+    pub cookie: u32,
+    /// With a NUL; empty for the root itself.
+    pub name: Vec<u8>,
+    pub extra: Extra,
+    /// Whether the tree has come to its end.
+    pub last: bool,
+}
+
+impl WatchedTree {
+    pub fn contains(&self, wd: Wd) -> bool {
+        self.tree.contains(wd)
+    }
+
+    /// Takes over what was changed of its watch.
+    pub fn replace(&mut self, sub: &Arc<Sub>) -> Result<(), WatchError> {
+        if sub.path != self.sub.path {
+            self.root = c_root(&sub.path)?;
+        }
+        self.sub = Arc::clone(sub);
+        self.tree.tell_of(sub.asked);
+        Ok(())
+    }
+
+    /// The directory of a descriptor, as a subscriber.
+    pub fn dir(&self, wd: Wd) -> Option<Arc<Sub>> {
+        let mut path = Vec::new();
+        if !self.tree.path_of(wd, &mut path) {
+            return None;
+        }
+        let plain = self.tree.is_plain(wd);
+        let sub = self.beneath(OsStr::from_bytes(&path));
+        let mask = if plain { sub.asked.events() | TREE_TURNS } else { EventMask::all() };
+        let plain = plain && sub.filter.is_none();
+        Some(Arc::new(Sub { wd, mask, plain, turns: TREE_TURNS | TURNS, since: self.since, ..sub }))
+    }
+
+    /// A subscriber at a path beneath the root.
+    fn beneath(&self, path: &OsStr) -> Sub {
+        let root = Arc::clone(&self.sub);
+        let full = if path.is_empty() { root.path.clone() } else { root.path.join(path) };
+        let prefix = super::table::prefix(&full);
+        Sub { path: full, prefix, root: Some(root), ..Sub::clone(&self.sub) }
+    }
+
+    fn told(&self, event: TreeEvent) -> TreeTold {
+        let TreeEvent { kind, mask, cookie, path } = event;
+        let (dir, name) = match path.iter().rposition(|&byte| byte == b'/') {
+            Some(slash) => (path.get(..slash), path.get(slash.saturating_add(1)..)),
+            None => (Some(&[][..]), Some(&path[..])),
+        };
+        let mut name = name.unwrap_or_default().to_vec();
+        if !name.is_empty() {
+            name.push(0);
+        }
+        let from = match &kind {
+            TreeKind::Renamed { from } => self.sub.path.join(OsStr::from_bytes(from)),
+            _ => PathBuf::new(),
+        };
+        let last = matches!(kind, TreeKind::RootRemoved | TreeKind::RootUnmounted);
+        let sub = Arc::new(self.beneath(OsStr::from_bytes(dir.unwrap_or_default())));
+        TreeTold { sub, mask, cookie, name, extra: Extra::Tree(kind, from), last }
+    }
+}
+
+/// What the engine has to see: all about directories, and renames.
+const TREE_TURNS: EventMask = EventMask::ISDIR
+    .union(EventMask::MOVED_FROM)
+    .union(EventMask::MOVED_TO)
+    .union(EventMask::MOVE_SELF)
+    .union(EventMask::DELETE_SELF)
+    .union(LIFE);
+
+/// The root's path, for a process that may change its working directory.
+fn c_root(path: &Path) -> Result<CString, WatchError> {
+    let fail = |errno: i32| at(path, Error::AddWatch(Errno::from_raw(errno)));
+    let absolute = std::path::absolute(path)
+        .map_err(|error| fail(error.raw_os_error().unwrap_or(Errno::ENOENT.as_raw())))?;
+    CString::new(absolute.into_os_string().into_vec()).map_err(|_| WatchError::Nul(path.to_owned()))
+}
+
+impl Table {
+    /// Watches a tree, all of it.
+    pub fn watch_tree(
+        &mut self,
+        inotify: &Inotify,
+        path: &Path,
+        mask: WatchMask,
+        options: TreeOptions,
+    ) -> Result<Watch, WatchError> {
+        let root = c_root(path)?;
+        let TreeOptions { depth, prune, same_file_system, snapshot, existing, at_limit, watch } =
+            options;
+        if mask.contains(WatchMask::DONT_FOLLOW) && path.is_symlink() {
+            return Err(at(path, Error::AddWatch(Errno::ENOTDIR)));
+        }
+        let sub = self.add(inotify, watch.draft(path, mask, Role::Tree))?;
+        let options = Options {
+            depth,
+            same_file_system,
+            snapshot,
+            existing,
+            prune: prune.map(|prune| -> Box<dyn Fn(&[u8]) -> bool + Send + Sync> {
+                Box::new(move |path| prune(Path::new(OsStr::from_bytes(path))))
+            }),
+            seed: RandomState::new().hash_one(()),
+            ..Options::new(mask)
+        };
+        let since = self.consumed.saturating_add(inotify.queued_bytes().unwrap_or(0) as u64);
+        let watch = sub.watch;
+        self.trees.push(WatchedTree {
+            sub,
+            tree: Tree::new(options),
+            state: State::default(),
+            root,
+            early: VecDeque::new(),
+            since,
+        });
+        let index = self.trees.len().saturating_sub(1);
+        let set_up = self.with_tree(inotify, index, |tree, kernel| {
+            kernel.on_own_thread(|kernel| {
+                tree.start(kernel)?;
+                let mut early = VecDeque::new();
+                while let Some(event) = tree.next(kernel) {
+                    let full = TreeKind::Unwatched(Barred::Errno(Errno::ENOSPC));
+                    if event.kind == full && at_limit == AtLimit::Fail {
+                        return Ok((early, Some(event.path)));
+                    }
+                    early.push_back(event);
+                }
+                Ok((early, None))
+            })
+        });
+        let fail = match set_up {
+            Some(Ok((early, None))) => {
+                if let Some(tree) = self.trees.get_mut(index) {
+                    tree.early = early;
+                }
+                return Ok(watch);
+            }
+            Some(Ok((_, Some(full)))) => {
+                at(&path.join(OsStr::from_bytes(&full)), Error::AddWatch(Errno::ENOSPC))
+            }
+            Some(Err(errno)) => at(path, Error::AddWatch(errno)),
+            None => WatchError::NoSuchWatch(watch),
+        };
+        self.remove(inotify, watch)?;
+        Err(fail)
+    }
+
+    /// Has a tree do something with the kernel, which keeps what others need watched.
+    fn with_tree<R>(
+        &mut self,
+        inotify: &Inotify,
+        index: usize,
+        work: impl FnOnce(&mut Tree<Dir>, &mut Linux<'_>) -> R,
+    ) -> Option<R> {
+        let (before, rest) = self.trees.split_at_mut_checked(index)?;
+        let (tree, after) = rest.split_first_mut()?;
+        let (wds, before, after) = (&self.wds, &*before, &*after);
+        let shared = |wd: Wd| {
+            wds.get(&wd).is_some_and(|entry| !entry.subs.is_empty())
+                || before.iter().chain(after).any(|tree| tree.contains(wd))
+        };
+        let mut kernel = Linux::new(inotify, &tree.root, &shared, &mut tree.state);
+        Some(work(&mut tree.tree, &mut kernel))
+    }
+
+    fn tree_of(&self, watch: Watch) -> Option<usize> {
+        self.trees.iter().position(|tree| tree.sub.watch == watch)
+    }
+
+    /// Has a tree take an event of one of its directories, or of a loss.
+    pub fn feed_tree(&mut self, inotify: &Inotify, watch: Watch, event: Event<'_>, offset: u64) {
+        if let Some(index) = self.tree_of(watch) {
+            self.with_tree(inotify, index, |tree, kernel| tree.feed(kernel, event, offset));
+        }
+    }
+
+    /// What a tree tells next; looks at no more of it than that takes.
+    pub fn tree_next(&mut self, inotify: &Inotify, watch: Watch) -> Option<TreeTold> {
+        let index = self.tree_of(watch)?;
+        let early = self.trees.get_mut(index)?.early.pop_front();
+        let event = match early {
+            Some(event) => event,
+            None => loop {
+                let event = self.with_tree(inotify, index, |tree, kernel| tree.next(kernel))??;
+                // That is told to all at once.
+                if event.kind != TreeKind::Overflow {
+                    break event;
+                }
+            },
+        };
+        Some(self.trees.get(index)?.told(event))
+    }
+
+    /// Before a read: what the trees looked at was looked at before what is queued later than now.
+    pub fn fence_trees(&mut self, inotify: &Inotify) {
+        if self.trees.iter().any(|tree| tree.tree.wants_fence()) {
+            let queued = inotify.queued_bytes().unwrap_or(0) as u64;
+            let end = self.consumed.saturating_add(queued);
+            self.trees.iter_mut().for_each(|tree| tree.tree.fence(end));
+        }
+    }
+
+    /// The queue is empty: the trees that have something to do then.
+    pub fn trees_caught_up(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
+        let consumed = self.consumed;
+        for index in 0..self.trees.len() {
+            let worked =
+                self.with_tree(inotify, index, |tree, kernel| tree.caught_up(kernel, consumed));
+            let tree = self.trees.get(index);
+            busy.extend(
+                tree.filter(|tree| worked == Some(true) || !tree.early.is_empty())
+                    .map(|tree| tree.sub.watch),
+            );
+        }
+    }
+
+    /// The trees that a descriptor is of.
+    pub fn trees_of(&self, wd: Wd) -> impl Iterator<Item = Watch> {
+        let trees = self.trees.iter().filter(move |tree| tree.contains(wd));
+        trees.map(|tree| tree.sub.watch)
+    }
+
+    /// Ends a tree, if the watch is one.
+    pub fn end_tree(&mut self, inotify: &Inotify, watch: Watch) {
+        if let Some(index) = self.tree_of(watch) {
+            self.with_tree(inotify, index, |tree, kernel| tree.stop(kernel));
+            self.trees.remove(index);
+        }
+    }
+}
