@@ -66,6 +66,9 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
+// What tests share names the crate as others do.
+#[cfg(all(test, feature = "std"))]
+extern crate self as tinotify;
 
 pub mod decode;
 pub mod encode;
@@ -108,8 +111,9 @@ pub use sys::{Errno, Fd};
 pub use tree::Barred;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use watcher::{
-    AtLimit, Change, End, Stopper, TreeChange, TreeOptions, Watch, WatchError, WatchEvent, WatchEventBuf, WatchInfo, WatchOptions,
-    Watcher, WatcherBuilder, Watches, wait_for, wait_for_batch,
+    AtLimit, Change, End, Stopper, TreeChange, TreeOptions, Watch, WatchError, WatchEvent,
+    WatchEventBuf, WatchInfo, WatchOptions, Watcher, WatcherBuilder, Watches, wait_for,
+    wait_for_batch,
 };
 
 #[cfg(all(doctest, feature = "std"))]

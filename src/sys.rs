@@ -40,6 +40,7 @@ errnos! {
     EFAULT: "An address outside of the process.",
     EINTR: "A signal handler ran first.",
     EINVAL: "An argument that makes no sense to the call.",
+    EIO: "Reading or writing failed, or gave what makes no sense.",
     ELOOP: "Too many symbolic links on the way.",
     EMFILE: "A limit of this user or process is reached.",
     ENAMETOOLONG: "A path or a name that is too long.",
@@ -52,7 +53,7 @@ errnos! {
     ENOTDIR: "Not a directory.",
     ENOTTY: "The descriptor is not of a kind that knows the request.",
     EPERM: "Not permitted, often by a seccomp filter.",
-    ESTALE: "What was opened is no longer what is at the path.",
+    ESTALE: "What was looked for is not there any more; something else may be.",
 }
 
 impl Errno {
@@ -355,6 +356,253 @@ fn ppoll_time32(polls: &mut [PollFd], timeout: Option<Duration>) -> Result<usize
     // SAFETY: as in `ppoll`, with the layout of time that the older call has.
     Ok(unsafe { syscall5(Sysno::ppoll, fds, len, time, 0, 0) }?)
 }
+
+/// What trees need to look at directories: paths beneath descriptors, listing, identity.
+///
+/// A path is resolved beneath `dir`, or beneath the working directory where that is `None`.
+#[cfg(feature = "alloc")]
+mod directories {
+    use core::ffi::{CStr, c_int};
+    use core::mem::MaybeUninit;
+
+    use syscalls::{Sysno, syscall1, syscall3, syscall4, syscall5};
+
+    use super::{Errno, Fd};
+    use crate::flags::InitFlags;
+
+    // How a directory is opened: arch/*/include/uapi/asm/fcntl.h.
+    const O_DIRECTORY: u32 = if NUMBERED_AS_ARM { 0x4000 } else { 0x1_0000 };
+    const O_NOFOLLOW: u32 = if NUMBERED_AS_ARM { 0x8000 } else { 0x2_0000 };
+    const O_PATH: u32 = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+        0x100_0000
+    } else {
+        0x20_0000
+    };
+    // The same bit, says include/linux/inotify.h.
+    const O_CLOEXEC: u32 = InitFlags::CLOEXEC.bits();
+
+    const NUMBERED_AS_ARM: bool = cfg!(any(
+        target_arch = "aarch64",
+        target_arch = "arm",
+        target_arch = "m68k",
+        target_arch = "powerpc",
+        target_arch = "powerpc64"
+    ));
+
+    // The same on each architecture: include/uapi/linux/{fcntl,openat2,stat,sched}.h.
+    const AT_FDCWD: usize = -100_isize as usize;
+    const AT_SYMLINK_NOFOLLOW: usize = 0x100;
+    const AT_NO_AUTOMOUNT: usize = 0x800;
+    const AT_EMPTY_PATH: usize = 0x1000;
+    const RESOLVE_NO_MAGICLINKS: u64 = 0x2;
+    const RESOLVE_NO_SYMLINKS: u64 = 0x4;
+    const RESOLVE_BENEATH: u64 = 0x8;
+    const STATX_BASIC_STATS: usize = 0x7FF;
+    #[cfg(feature = "std")]
+    const CLONE_FS: usize = 0x200;
+
+    const S_IFMT: u16 = 0o17_0000;
+    const S_IFDIR: u16 = 0o4_0000;
+
+    fn at(dir: Option<&Fd>) -> usize {
+        dir.map_or(AT_FDCWD, Fd::arg)
+    }
+
+    /// `struct open_how` of openat2(2).
+    #[repr(C)]
+    struct OpenHow {
+        flags: u64,
+        mode: u64,
+        resolve: u64,
+    }
+
+    /// `struct statx_timestamp`.
+    #[repr(C)]
+    struct StatxTime {
+        sec: i64,
+        nsec: u32,
+        spare: i32,
+    }
+
+    /// `struct statx` of statx(2).
+    #[repr(C)]
+    struct Statx {
+        mask: u32,
+        blksize: u32,
+        attributes: u64,
+        nlink: u32,
+        uid: u32,
+        gid: u32,
+        mode: u16,
+        spare0: u16,
+        ino: u64,
+        size: u64,
+        blocks: u64,
+        attributes_mask: u64,
+        atime: StatxTime,
+        btime: StatxTime,
+        ctime: StatxTime,
+        mtime: StatxTime,
+        rdev_major: u32,
+        rdev_minor: u32,
+        dev_major: u32,
+        dev_minor: u32,
+        spare: [u64; 14],
+    }
+
+    const _: () = assert!(size_of::<Statx>() == 256);
+
+    /// What [`Fd::stat`] tells.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Status {
+        pub(crate) is_dir: bool,
+        /// Zero where the file system does not say.
+        pub(crate) nlink: u32,
+        pub(crate) dev: u64,
+        pub(crate) ino: u64,
+        pub(crate) size: u64,
+        /// Seconds since 1970, and nanoseconds.
+        pub(crate) mtime: (i64, u32),
+    }
+
+    /// Room for what [`Fd::entries`] gives, aligned as the kernel's records are.
+    #[repr(C, align(8))]
+    pub(crate) struct EntryBuffer<const N: usize>(pub(crate) [u8; N]);
+
+    /// What [`Fd::stat`] is to do where the last name is a symbolic link.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Links {
+        Follow,
+        Keep,
+    }
+
+    impl Fd {
+        /// openat(2) with `O_PATH`: a directory, to look beneath. Makes no event, and needs no
+        /// permission to read.
+        pub(crate) fn open_dir(
+            dir: Option<&Self>,
+            path: &CStr,
+            links: Links,
+        ) -> Result<Self, Errno> {
+            let last = if links == Links::Keep { O_NOFOLLOW } else { 0 };
+            Self::openat(dir, path, O_PATH | last)
+        }
+
+        /// openat(2) of a directory, to list it.
+        pub(crate) fn open_list(dir: Option<&Self>, path: &CStr) -> Result<Self, Errno> {
+            Self::openat(dir, path, 0)
+        }
+
+        fn openat(dir: Option<&Self>, path: &CStr, flags: u32) -> Result<Self, Errno> {
+            let flags = (flags | O_DIRECTORY | O_CLOEXEC) as usize;
+            // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
+            let fd = unsafe { syscall3(Sysno::openat, at(dir), path.as_ptr() as usize, flags) }?;
+            // A new descriptor, which nobody else owns.
+            Ok(Self(fd as c_int))
+        }
+
+        /// openat2(2) with `O_PATH`: a directory beneath this one, no link being followed. Linux 5.6.
+        pub(crate) fn open_beneath(&self, path: &CStr) -> Result<Self, Errno> {
+            let how = OpenHow {
+                flags: u64::from(O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC),
+                mode: 0,
+                resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+            };
+            let (path, how) = (path.as_ptr() as usize, (&raw const how) as usize);
+            // SAFETY: the kernel reads `path` up to its NUL, and as many bytes of `how` as it has.
+            let fd =
+                unsafe { syscall4(Sysno::openat2, self.arg(), path, how, size_of::<OpenHow>()) }?;
+            Ok(Self(fd as c_int))
+        }
+
+        /// getdents64(2): as many records as fit; none at the end.
+        pub(crate) fn entries<'b, const N: usize>(
+            &self,
+            buffer: &'b mut EntryBuffer<N>,
+        ) -> Result<&'b [u8], Errno> {
+            let address = buffer.0.as_mut_ptr() as usize;
+            // SAFETY: the kernel writes at most `N` bytes from `address` on, which `buffer` lends for
+            // writing; any bytes are valid there.
+            let len = unsafe { syscall3(Sysno::getdents64, self.arg(), address, N) }?;
+            Ok(buffer.0.get(..len).unwrap_or_default())
+        }
+
+        /// statx(2), Linux 4.11; the empty path is `dir` itself.
+        pub(crate) fn stat(dir: Option<&Self>, path: &CStr, links: Links) -> Result<Status, Errno> {
+            let empty = if path.is_empty() { AT_EMPTY_PATH } else { 0 };
+            let last = if links == Links::Keep { AT_SYMLINK_NOFOLLOW } else { 0 };
+            let flags = AT_NO_AUTOMOUNT | empty | last;
+            let mut status = MaybeUninit::<Statx>::uninit();
+            let (path, to) = (path.as_ptr() as usize, status.as_mut_ptr() as usize);
+            // SAFETY: the kernel reads `path` up to its NUL, and writes one `struct statx`, of 256
+            // bytes for ever, at `to`, which is of that size.
+            unsafe { syscall5(Sysno::statx, at(dir), path, flags, STATX_BASIC_STATS, to) }?;
+            // SAFETY: the call succeeded, so the kernel wrote all of it (cp_statx in fs/stat.c copies
+            // a cleared one); any bytes are valid integers.
+            let status = unsafe { status.assume_init_ref() };
+            const STATX_NLINK: u32 = 0x4;
+            Ok(Status {
+                is_dir: status.mode & S_IFMT == S_IFDIR,
+                nlink: if status.mask & STATX_NLINK != 0 { status.nlink } else { 0 },
+                dev: u64::from(status.dev_major) << 32 | u64::from(status.dev_minor),
+                ino: status.ino,
+                size: status.size,
+                mtime: (status.mtime.sec, status.mtime.nsec),
+            })
+        }
+
+        /// fstatfs(2): the magic number of the file system (include/uapi/linux/magic.h).
+        pub(crate) fn file_system(&self) -> Result<u32, Errno> {
+            // More than any architecture writes; aligned as its longest field.
+            let mut status = [0_u64; 32];
+            let to = status.as_mut_ptr() as usize;
+            #[cfg(target_pointer_width = "64")]
+            // SAFETY: the kernel writes one `struct statfs` (120 bytes) at `to`, where 256 are.
+            unsafe { syscalls::syscall2(Sysno::fstatfs, self.arg(), to) }?;
+            #[cfg(target_pointer_width = "32")]
+            // SAFETY: the kernel writes `STATFS64` bytes at `to`, where 256 are, or refuses.
+            unsafe { syscall3(Sysno::fstatfs64, self.arg(), STATFS64, to) }?;
+            // The first field: 32 bits, or 64 of which the higher say nothing.
+            let [first, ..] = status;
+            let halves = [first as u32, (first >> 32) as u32];
+            let [low, high] = halves;
+            let is_long = cfg!(target_pointer_width = "64") && !cfg!(target_arch = "s390x");
+            Ok(if cfg!(target_endian = "little") || is_long { low } else { high })
+        }
+
+        /// fchdir(2): the working directory of all that share it with this thread.
+        pub(crate) fn change_dir(&self) -> Result<(), Errno> {
+            // SAFETY: takes a number, and touches no memory of ours.
+            unsafe { syscall1(Sysno::fchdir, self.arg()) }?;
+            Ok(())
+        }
+    }
+
+    /// The size of `struct statfs64`, which the kernel wants to be told.
+    #[cfg(target_pointer_width = "32")]
+    const STATFS64: usize = if cfg!(target_arch = "x86") {
+        84
+    } else if cfg!(target_arch = "mips") {
+        96
+    } else {
+        // arm packs it into 84, and takes this for the same.
+        88
+    };
+
+    /// `CLONE_FS` of unshare(2): from now on this thread has a working directory (and a root and a
+    /// umask) of its own.
+    #[cfg(feature = "std")]
+    pub(crate) fn unshare_working_dir() -> Result<(), Errno> {
+        // SAFETY: takes a number, and touches no memory of ours.
+        unsafe { syscall1(Sysno::unshare, CLONE_FS) }?;
+        Ok(())
+    }
+}
+
+#[cfg(feature = "std")]
+pub(crate) use directories::unshare_working_dir;
+#[cfg(feature = "alloc")]
+pub(crate) use directories::{EntryBuffer, Links, Status};
 
 #[cfg(feature = "std")]
 mod owned {

@@ -30,6 +30,7 @@
 mod feed;
 mod files;
 mod kernel;
+pub(crate) mod linux;
 mod look;
 mod nodes;
 
@@ -49,7 +50,7 @@ use look::Frame;
 use nodes::{NodeId, Nodes, ROOT};
 
 /// A condition on the path of a directory beneath the root.
-type Prune = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+pub type Prune = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// What a [`Tree`] watches and how.
 pub struct Options {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::WatchError;
-use super::tree::TreeOptions;
 use super::table::{self, Draft, Filter, Role, Sub, Table, Watch, WatchInfo};
+use super::tree::TreeOptions;
 use crate::event::Event;
 use crate::flags::WatchMask;
 use crate::inotify::{Error, Inotify};
@@ -183,8 +183,7 @@ impl Watches {
         mask: WatchMask,
         options: TreeOptions,
     ) -> Result<Watch, WatchError> {
-        self.shared
-            .change(|table, inotify| table.watch_tree(inotify, path.as_ref(), mask, options))
+        self.shared.change(|table, inotify| table.watch_tree(inotify, path.as_ref(), mask, options))
     }
 
     /// Ends a watch. Never waits; no event of it is given once this has returned, not even one that

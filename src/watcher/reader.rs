@@ -10,8 +10,8 @@ use super::builder::Settings;
 use super::error::{End, WatchError};
 use super::event::{Change, Extra, WatchEvent, WatchEventBuf};
 use super::handle::Shared;
-use super::tree::TreeTold;
 use super::table::{LIFE, Role, Sub, Subs, TURNS, Watch};
+use super::tree::TreeTold;
 use crate::decode::{DecodeError, DecodeErrorKind, split_event};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
@@ -488,8 +488,7 @@ impl Reader {
     fn feed_tree(&mut self, tree: Watch) {
         let (record, buffer) = (&self.record, &self.buffer);
         let event = record.event(buffer);
-        self.shared
-            .change(|table, inotify| table.feed_tree(inotify, tree, event, record.offset));
+        self.shared.change(|table, inotify| table.feed_tree(inotify, tree, event, record.offset));
         self.busy.push(tree);
     }
 

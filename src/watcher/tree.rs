@@ -280,7 +280,7 @@ impl Table {
             same_file_system,
             snapshot,
             existing,
-            prune: prune.map(|prune| -> Box<dyn Fn(&[u8]) -> bool + Send + Sync> {
+            prune: prune.map(|prune| -> crate::tree::Prune {
                 Box::new(move |path| prune(Path::new(OsStr::from_bytes(path))))
             }),
             seed: RandomState::new().hash_one(()),

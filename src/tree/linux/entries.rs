@@ -1,0 +1,165 @@
+//! The records of getdents64(2), for any bytes at all.
+
+use core::iter::FusedIterator;
+
+/// Where the name begins in `struct linux_dirent64`: behind `d_ino` and `d_off` (8 bytes each),
+/// `d_reclen` (2) and `d_type` (1).
+const NAME: usize = 19;
+const RECLEN: usize = 16;
+const TYPE: usize = 18;
+
+const DT_UNKNOWN: u8 = 0;
+const DT_DIR: u8 = 4;
+
+/// An entry of a directory, `.` and `..` too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry<'a> {
+    pub(super) name: &'a [u8],
+    /// Whether it is a directory; `None` where the file system does not say.
+    pub(super) is_dir: Option<bool>,
+}
+
+/// Bytes that are no record, or a name that no directory has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// The entries in a buffer, and an error where the bytes are none. Ends after that.
+#[derive(Clone, Debug)]
+pub(super) struct Entries<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Entries<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<Entry<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.bytes.is_empty() {
+            return None;
+        }
+        let split = split(self.bytes);
+        self.bytes = split.map_or(&[], |(_, rest)| rest);
+        Some(split.map(|(entry, _)| entry).ok_or(Malformed))
+    }
+}
+
+impl FusedIterator for Entries<'_> {}
+
+fn split(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
+    let len = bytes.get(RECLEN..)?.first_chunk()?;
+    let (record, rest) = bytes.split_at_checked(usize::from(u16::from_ne_bytes(*len)))?;
+    let kind = *record.get(TYPE)?;
+    let padded = record.get(NAME..)?;
+    let name = padded.get(..padded.iter().position(|&byte| byte == 0)?)?;
+    // Such names come from a damaged disk or a hostile server; the kernel refuses them itself since
+    // Linux 5.4 (verify_dirent_name).
+    if name.is_empty() || name.contains(&b'/') {
+        return None;
+    }
+    let is_dir = (kind != DT_UNKNOWN).then_some(kind == DT_DIR);
+    Some((Entry { name, is_dir }, rest))
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::{Entries, Malformed, NAME};
+
+    /// What is to be written as a record.
+    type Made = (Vec<u8>, u8, u64);
+
+    fn record((name, kind, ino): &Made) -> Vec<u8> {
+        let len = (NAME + name.len() + 1).next_multiple_of(8);
+        let mut bytes = Vec::new();
+        bytes.extend(ino.to_ne_bytes());
+        bytes.extend((!ino).to_ne_bytes());
+        bytes.extend(u16::try_from(len).unwrap().to_ne_bytes());
+        bytes.push(*kind);
+        bytes.extend(name);
+        bytes.resize(len, 0);
+        bytes
+    }
+
+    fn named(mut made: Vec<Made>) -> Vec<Made> {
+        for (name, ..) in &mut made {
+            name.retain(|&byte| byte != 0 && byte != b'/');
+            name.push(b'x');
+        }
+        made
+    }
+
+    quickcheck::quickcheck! {
+        fn records_come_back_as_they_were(made: Vec<Made>) -> bool {
+            let made = named(made);
+            let bytes: Vec<u8> = made.iter().flat_map(record).collect();
+            let seen: Vec<_> = Entries::new(&bytes).map(|entry| {
+                let entry = entry.unwrap();
+                (entry.name.to_vec(), entry.is_dir)
+            }).collect();
+            let want: Vec<_> = made.into_iter().map(|(name, kind, _)| {
+                (name, match kind { 0 => None, 4 => Some(true), _ => Some(false) })
+            }).collect();
+            seen == want
+        }
+
+        fn any_bytes_give_names_and_then_at_most_one_error(bytes: Vec<u8>) -> bool {
+            ends_well(&bytes)
+        }
+
+        fn damaged_records_give_names_and_then_at_most_one_error(
+            made: Vec<Made>, damage: Vec<(usize, u8)>, cut: usize
+        ) -> bool {
+            let mut bytes: Vec<u8> = named(made).iter().flat_map(record).collect();
+            let len = bytes.len().max(1);
+            for (at, value) in damage {
+                if let Some(byte) = bytes.get_mut(at % len) {
+                    *byte = value;
+                }
+            }
+            bytes.truncate(len - cut % len);
+            ends_well(&bytes)
+        }
+    }
+
+    fn ends_well(bytes: &[u8]) -> bool {
+        let all: Vec<_> = Entries::new(bytes).collect();
+        let well = all.iter().all(|entry| match entry {
+            Ok(entry) => {
+                !entry.name.is_empty() && !entry.name.contains(&b'/') && !entry.name.contains(&0)
+            }
+            Err(Malformed) => true,
+        });
+        let errors = all.iter().rev().skip(1).filter(|entry| entry.is_err()).count();
+        well && errors == 0 && all.len() <= bytes.len() / NAME + 1
+    }
+
+    #[test]
+    fn a_record_that_is_longer_or_shorter_than_itself_is_refused() {
+        // The NUL of this name is the last of 24 bytes.
+        let whole = record(&(b"name".to_vec(), 4, 1));
+        assert_eq!(Entries::new(&whole).filter(Result::is_ok).count(), 1);
+        for len in [0_u16, 1, 16, 18, 19, 20, 23, 25, u16::MAX] {
+            let mut bytes = whole.clone();
+            bytes[16..18].copy_from_slice(&len.to_ne_bytes());
+            assert!(Entries::new(&bytes).eq([Err(Malformed)]), "{len}");
+        }
+        for len in 1..whole.len() {
+            assert!(Entries::new(&whole[..len]).eq([Err(Malformed)]), "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_directory_has_are_refused() {
+        for name in [&b""[..], b"/", b"../outside", b"a/b"] {
+            let bytes = record(&(name.to_vec(), 8, 1));
+            assert_eq!(Entries::new(&bytes).next(), Some(Err(Malformed)), "{name:?}");
+        }
+    }
+}
