@@ -305,6 +305,12 @@ impl<D> Tree<D> {
         self.options.mask = mask;
     }
 
+    /// Whether [`caught_up`](Self::caught_up) would do nothing.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.halves.is_empty() && self.again.is_empty() && self.files.rest()
+    }
+
     /// Whether something was looked at since the last [`fence`](Self::fence).
     #[must_use]
     pub fn wants_fence(&self) -> bool {

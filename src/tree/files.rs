@@ -85,6 +85,11 @@ impl Files {
         }
     }
 
+    /// Whether no listing has an end to come.
+    pub fn rest(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     pub fn wants_fence(&self) -> bool {
         !self.open.is_empty()
     }

@@ -327,12 +327,17 @@ impl Reader {
         self.offset().saturating_add(queued as u64)
     }
 
-    /// Fills the empty buffer; `false` if nothing is queued.
+    /// Fills the empty buffer, or has trees tell what they have to; `false` if nothing is queued.
     fn read(&mut self) -> Result<bool, WatchError> {
         // Under the lock, so that whoever adds a watch knows how far the stream was read.
         let mut table = self.shared.table();
         let inotify = &self.shared.inotify;
         table.fence_trees(inotify);
+        // What was there when a tree was set up comes before what happened since.
+        table.trees_with_news(&mut self.busy);
+        if !self.busy.is_empty() {
+            return Ok(true);
+        }
         loop {
             if self.settings.blocking {
                 match inotify.fd().poll(Some(Duration::ZERO)) {
@@ -363,7 +368,7 @@ impl Reader {
     /// With nothing queued, trees can finish what they left open. Whether they did, and may have left
     /// more.
     fn trees_caught_up(&mut self) -> bool {
-        if self.shared.table().trees.is_empty() {
+        if self.shared.table().trees_rest() {
             return false;
         }
         let busy = &mut self.busy;
@@ -389,7 +394,7 @@ impl Reader {
                 if sub.mask.intersects(self.record.mask)
                     // Whoever is in the table when the watch ends is told, however late it joined.
                     && (self.record.offset >= sub.since || self.record.last)
-                    && (sub.plain && !self.record.mask.intersects(sub.turns.difference(TURNS))
+                    && (sub.plain && !self.record.mask.intersects(sub.engine)
                         || self.is_given_to(index))
                 {
                     self.now = Now::Sub(index);
@@ -579,12 +584,7 @@ impl Reader {
         let life = self.record.mask.intersects(LIFE);
         match &sub.role {
             Role::File => {}
-            // A plain one whose filter is to be asked.
-            Role::Tree
-                if sub.mask != EventMask::all() && !self.record.mask.intersects(sub.turns) =>
-            {
-                return self.meets(sub);
-            }
+            Role::Tree if !self.record.mask.intersects(sub.engine) => return self.meets(sub),
             Role::Tree => {
                 self.feed_tree(sub.watch);
                 return false;

@@ -75,9 +75,11 @@ pub(super) struct Sub {
     pub since: u64,
     pub filter: Option<Filter>,
     pub role: Role,
-    /// Whether it is given all that meets its mask, but for `turns`.
+    /// Whether it is given all that meets its mask, but for what is the engine's.
     pub plain: bool,
-    /// What has to go another way than straight to the user.
+    /// What the engine of a tree has to see first.
+    pub engine: EventMask,
+    /// The same, and what turns the table.
     pub turns: EventMask,
     /// The tree that this is a directory of.
     pub root: Option<Arc<Self>>,
@@ -91,7 +93,7 @@ impl Sub {
         self.plain = self.role == Role::File
             && self.filter.is_none()
             && !self.asked.contains(WatchMask::ONESHOT);
-        self.turns = TURNS;
+        self.turns = self.engine | TURNS;
         Arc::new(self)
     }
 
@@ -262,6 +264,7 @@ impl Table {
             filter: draft.filter,
             role: draft.role,
             plain: false,
+            engine: EventMask::empty(),
             turns: TURNS,
             root: None,
         };

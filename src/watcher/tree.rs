@@ -208,11 +208,14 @@ impl WatchedTree {
         if !self.tree.path_of(wd, &mut path) {
             return None;
         }
-        let plain = self.tree.is_plain(wd);
         let sub = self.beneath(OsStr::from_bytes(&path));
-        let mask = if plain { sub.asked.events() | TREE_TURNS } else { EventMask::all() };
-        let plain = plain && sub.filter.is_none();
-        Some(Arc::new(Sub { wd, mask, plain, turns: TREE_TURNS | TURNS, since: self.since, ..sub }))
+        let (mask, engine) = if self.tree.is_plain(wd) {
+            (sub.asked.events() | ENGINE, ENGINE)
+        } else {
+            (EventMask::all(), EventMask::all())
+        };
+        let (plain, turns) = (sub.filter.is_none(), engine | TURNS);
+        Some(Arc::new(Sub { wd, mask, plain, engine, turns, since: self.since, ..sub }))
     }
 
     /// A subscriber at a path beneath the root.
@@ -244,7 +247,7 @@ impl WatchedTree {
 }
 
 /// What the engine has to see: all about directories, and renames.
-const TREE_TURNS: EventMask = EventMask::ISDIR
+const ENGINE: EventMask = EventMask::ISDIR
     .union(EventMask::MOVED_FROM)
     .union(EventMask::MOVED_TO)
     .union(EventMask::MOVE_SELF)
@@ -383,17 +386,26 @@ impl Table {
         }
     }
 
+    /// Whether nothing is to be done when the queue is empty.
+    pub fn trees_rest(&self) -> bool {
+        self.trees.iter().all(|tree| tree.tree.rests())
+    }
+
+    /// The trees whose set-up has told what is not yet given.
+    pub fn trees_with_news(&self, news: &mut Vec<Watch>) {
+        let trees = self.trees.iter().filter(|tree| !tree.early.is_empty());
+        news.extend(trees.map(|tree| tree.sub.watch));
+    }
+
     /// The queue is empty: the trees that have something to do then.
     pub fn trees_caught_up(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
         let consumed = self.consumed;
         for index in 0..self.trees.len() {
             let worked =
                 self.with_tree(inotify, index, |tree, kernel| tree.caught_up(kernel, consumed));
-            let tree = self.trees.get(index);
-            busy.extend(
-                tree.filter(|tree| worked == Some(true) || !tree.early.is_empty())
-                    .map(|tree| tree.sub.watch),
-            );
+            if worked == Some(true) {
+                busy.extend(self.trees.get(index).map(|tree| tree.sub.watch));
+            }
         }
     }
 
