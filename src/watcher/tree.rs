@@ -262,6 +262,15 @@ fn c_root(path: &Path) -> Result<CString, WatchError> {
     CString::new(absolute.into_os_string().into_vec()).map_err(|_| WatchError::Nul(path.to_owned()))
 }
 
+/// So many events are made in one thread.
+const MUCH: usize = 1024;
+
+/// What a tree has to tell, up to so many events; an overflow is told to all at once.
+fn news(tree: &mut Tree<Dir>, kernel: &mut Linux<'_>, limit: usize) -> VecDeque<TreeEvent> {
+    let next = std::iter::from_fn(|| tree.next(kernel));
+    next.filter(|event| event.kind != TreeKind::Overflow).take(limit).collect()
+}
+
 impl Table {
     /// Watches a tree, all of it.
     pub fn watch_tree(
@@ -360,21 +369,23 @@ impl Table {
         }
     }
 
-    /// What a tree tells next; looks at no more of it than that takes.
+    /// What a tree tells next; looks at no more of it than that takes, or at some more where all of it
+    /// is looked at.
     pub fn tree_next(&mut self, inotify: &Inotify, watch: Watch) -> Option<TreeTold> {
         let index = self.tree_of(watch)?;
-        let early = self.trees.get_mut(index)?.early.pop_front();
-        let event = match early {
-            Some(event) => event,
-            None => loop {
-                let event = self.with_tree(inotify, index, |tree, kernel| tree.next(kernel))??;
-                // That is told to all at once.
-                if event.kind != TreeKind::Overflow {
-                    break event;
+        if self.trees.get(index)?.early.is_empty() {
+            let news = self.with_tree(inotify, index, |tree, kernel| {
+                if tree.is_looking() {
+                    kernel.on_own_thread(|kernel| news(tree, kernel, MUCH))
+                } else {
+                    news(tree, kernel, 1)
                 }
-            },
-        };
-        Some(self.trees.get(index)?.told(event))
+            });
+            self.trees.get_mut(index)?.early = news?;
+        }
+        let tree = self.trees.get_mut(index)?;
+        let event = tree.early.pop_front()?;
+        Some(tree.told(event))
     }
 
     /// Before a read: what the trees looked at was looked at before what is queued later than now.
