@@ -361,6 +361,7 @@ fn ppoll_time32(polls: &mut [PollFd], timeout: Option<Duration>) -> Result<usize
 ///
 /// A path is resolved beneath `dir`, or beneath the working directory where that is `None`.
 #[cfg(feature = "alloc")]
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
 mod directories {
     use core::ffi::{CStr, c_int};
     use core::mem::MaybeUninit;

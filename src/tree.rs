@@ -30,6 +30,7 @@
 mod feed;
 mod files;
 mod kernel;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher drives it"))]
 pub(crate) mod linux;
 mod look;
 mod nodes;
