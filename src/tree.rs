@@ -8,7 +8,8 @@
 //!
 //! 1. [`next`](Tree::next), until it gives `None`;
 //! 2. [`feed`](Tree::feed) it the next event that was read, if there is one, and go to 1;
-//! 3. [`fence`](Tree::fence) it, before each read, if it [`wants_fence`](Tree::wants_fence);
+//! 3. [`fence`](Tree::fence) it, before each read, if it [`wants_fence`](Tree::wants_fence), and go
+//!    to 1 if that is true;
 //! 4. read; and if nothing was queued, [`caught_up`](Tree::caught_up): if that is true, go to 1 and
 //!    read again, else wait.
 //!
@@ -24,6 +25,9 @@
 //! - What was found by looking is told at once, and remembered until all events of before the look
 //!   have come, so that those which tell it again are dropped.
 //! - Which directory a rename moved is told by its own `MOVE_SELF`, not by its name.
+//!
+//! While the record of an overflow is queued, more can be lost behind it without another one. So
+//! what was queued when that record had been read is of no use, and all is looked at after it.
 
 #![forbid(unsafe_code)]
 
@@ -197,6 +201,8 @@ pub struct Tree<D> {
     /// Counts the times that the whole tree was looked at.
     pass: u32,
     stage: Stage,
+    /// Where in the stream those events end among which some were lost.
+    lost: Option<u64>,
     /// How many bytes of the stream have come.
     at: u64,
 }
@@ -240,6 +246,7 @@ impl<D> Tree<D> {
             twice: Vec::new(),
             pass: 1,
             stage: Stage::New,
+            lost: None,
             at: 0,
         }
     }
@@ -289,6 +296,10 @@ impl<D> Tree<D> {
         if self.stage == Stage::Over {
             return false;
         }
+        if self.lost.is_some_and(|end| end <= at) {
+            self.resync(kernel);
+            return true;
+        }
         if !self.halves.is_empty() {
             self.settle(kernel);
             return true;
@@ -309,18 +320,27 @@ impl<D> Tree<D> {
     /// Whether [`caught_up`](Self::caught_up) would do nothing.
     #[must_use]
     pub fn rests(&self) -> bool {
-        self.halves.is_empty() && self.again.is_empty() && self.files.rest()
+        self.halves.is_empty() && self.again.is_empty() && self.files.rest() && self.lost.is_none()
     }
 
-    /// Whether something was looked at since the last [`fence`](Self::fence).
+    /// Whether the next read is to be told of by [`fence`](Self::fence).
     #[must_use]
     pub fn wants_fence(&self) -> bool {
-        self.files.wants_fence()
+        self.files.wants_fence() || self.lost.is_some()
     }
 
-    /// Says where in the stream of bytes the queue ends now: what was read, and what is queued.
-    pub fn fence(&mut self, end: u64) {
+    /// The queue is about to be read: `at` bytes were read since its beginning, all of them fed, and it
+    /// ends at `end` now. Whether there is something to do first.
+    pub fn fence<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, at: u64, end: u64) -> bool {
         self.files.fence(end);
+        if self.lost == Some(u64::MAX) {
+            self.lost = Some(end);
+        }
+        let found = self.lost.is_some_and(|end| end <= at);
+        if found {
+            self.resync(kernel);
+        }
+        found
     }
 
     /// All of the stream before `at` has come.
@@ -345,6 +365,7 @@ impl<D> Tree<D> {
         self.again.clear();
         self.later.clear();
         self.twice.clear();
+        self.lost = None;
         self.stage = Stage::Over;
     }
 
@@ -382,7 +403,7 @@ impl<D> Tree<D> {
     /// directories, can be told as they come, by [`path_of`](Self::path_of), without being fed.
     #[must_use]
     pub fn is_plain(&self, wd: Wd) -> bool {
-        self.nodes.by_wd(wd).is_none_or(|id| !self.files.has(id))
+        self.lost.is_none() && self.nodes.by_wd(wd).is_none_or(|id| !self.files.has(id))
     }
 
     /// Whether the descriptor is the root's.

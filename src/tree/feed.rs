@@ -54,11 +54,16 @@ impl<D> Tree<D> {
         self.again.append(&mut self.later);
         if event.is_overflow() {
             self.tell(TreeKind::Overflow, event.mask(), 0, Vec::new());
-            return self.resync(kernel);
+            self.drop_halves();
+            self.lost = Some(u64::MAX);
+            return;
         }
         let wd = event.wd();
         let Some(dir) = self.nodes.by_wd(wd) else { return };
         let Some(name) = event.name() else { return self.feed_own(kernel, dir, &event) };
+        if self.lost.is_some() {
+            return;
+        }
         if !event.mask().intersects(NAMES) {
             return self.feed_other(kernel, dir, name, &event);
         }

@@ -524,6 +524,7 @@ impl<D> Tree<D> {
     pub(super) fn resync<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         self.pass = self.pass.wrapping_add(1);
         self.stage = Stage::Resync;
+        self.lost = None;
         self.frames.clear();
         self.drop_halves();
         self.again.clear();

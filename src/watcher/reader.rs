@@ -332,7 +332,7 @@ impl Reader {
         // Under the lock, so that whoever adds a watch knows how far the stream was read.
         let mut table = self.shared.table();
         let inotify = &self.shared.inotify;
-        table.fence_trees(inotify);
+        table.fence_trees(inotify, &mut self.busy);
         // What was there when a tree was set up comes before what happened since.
         table.trees_with_news(&mut self.busy);
         if !self.busy.is_empty() {

@@ -389,11 +389,19 @@ impl Table {
     }
 
     /// Before a read: what the trees looked at was looked at before what is queued later than now.
-    pub fn fence_trees(&mut self, inotify: &Inotify) {
-        if self.trees.iter().any(|tree| tree.tree.wants_fence()) {
-            let queued = inotify.queued_bytes().unwrap_or(0) as u64;
-            let end = self.consumed.saturating_add(queued);
-            self.trees.iter_mut().for_each(|tree| tree.tree.fence(end));
+    /// Gives those that have something to do first.
+    pub fn fence_trees(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
+        if !self.trees.iter().any(|tree| tree.tree.wants_fence()) {
+            return;
+        }
+        let at = self.consumed;
+        let end = at.saturating_add(inotify.queued_bytes().unwrap_or(0) as u64);
+        for index in 0..self.trees.len() {
+            if self.with_tree(inotify, index, |tree, kernel| tree.fence(kernel, at, end))
+                == Some(true)
+            {
+                busy.extend(self.trees.get(index).map(|tree| tree.sub.watch));
+            }
         }
     }
 
