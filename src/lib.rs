@@ -6,11 +6,12 @@
 //! | 1 | [`ring`], [`moves`] | nothing | keep events; join the halves of renames |
 //! | 2 | `sys` | Linux | the raw system calls, and [`Errno`]; all the `unsafe` there is |
 //! | 3 | [`inotify`] | Linux | the owner of one inotify descriptor |
-//! | 5 | `watcher` | `std` | paths, aliases, filters, timeouts, stopping, followed names |
+//! | 4 | `tree` | Linux, `alloc` | the engine of trees, over any kernel |
+//! | 5 | `watcher` | `std` | paths, aliases, filters, timeouts, stopping, followed names, trees |
 //! | 6 | `stream` | `tokio`, `async-io` | the same as futures and streams |
 //!
 //! Each floor uses those below it only. Without the default feature `std`, floors 0 and 1 build for
-//! any target, and floors 2 and 3 for Linux without a libc. Floor 4, trees, is not built yet.
+//! any target, and floors 2 and 3 for Linux without a libc.
 //!
 //! Most programs want a `Watcher`:
 //!
