@@ -1,0 +1,75 @@
+//! Where each decision of a schedule comes from: a seed, the bytes of a fuzzer, or a list that is
+//! being shrunk.
+
+/// A stream of decisions. The dullest is always 0, and all that follow the end of a list are 0.
+pub struct Choices {
+    source: Source,
+    /// What was decided so far, if that is kept.
+    kept: Option<Vec<u32>>,
+}
+
+enum Source {
+    Seed(u64),
+    List { list: Vec<u32>, at: usize },
+}
+
+impl Choices {
+    pub fn seeded(seed: u64) -> Self {
+        // Seeds that are neighbours shall have nothing in common.
+        let source = Source::Seed(seed.wrapping_mul(0xA076_1D64_78BD_642F) ^ 0xE703_7ED1_A0B4_28DB);
+        Self { source, kept: None }
+    }
+
+    pub fn list(list: Vec<u32>) -> Self {
+        Self { source: Source::List { list, at: 0 }, kept: None }
+    }
+
+    pub fn bytes(bytes: &[u8]) -> Self {
+        Self::list(bytes.iter().map(|byte| u32::from(*byte)).collect())
+    }
+
+    /// Keeps what is decided from here on.
+    pub fn keeping(self) -> Self {
+        Self { kept: Some(Vec::new()), ..self }
+    }
+
+    pub fn kept(self) -> Vec<u32> {
+        self.kept.unwrap_or_default()
+    }
+
+    /// One of the numbers below `end`.
+    pub fn below(&mut self, end: u32) -> u32 {
+        let choice = match &mut self.source {
+            Source::Seed(state) => {
+                // splitmix64
+                *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+                let mut word = *state;
+                word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+                let word = (word ^ (word >> 31)) >> 32;
+                ((word * u64::from(end)) >> 32) as u32
+            }
+            Source::List { list, at } => {
+                let choice = list.get(*at).copied().unwrap_or(0);
+                *at += 1;
+                choice % end
+            }
+        };
+        if let Some(kept) = &mut self.kept {
+            kept.push(choice);
+        }
+        choice
+    }
+
+    /// True in `part` of `whole` cases; the dull answer is no.
+    pub fn chance(&mut self, part: u32, whole: u32) -> bool {
+        part > 0 && self.below(whole) >= whole - part.min(whole)
+    }
+
+    pub fn pick<T: Copy>(&mut self, among: &[T]) -> Option<T> {
+        match among.len() {
+            0 => None,
+            len => Some(among[self.below(len as u32) as usize]),
+        }
+    }
+}

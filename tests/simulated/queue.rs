@@ -1,0 +1,96 @@
+//! The queue of one inotify instance, with its limit, its merging and its one record of overflow
+//! (fsnotify_insert_event and inotify_merge, Linux 6.18).
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use tinotify::{Event, EventMask, Wd};
+
+use super::names::{Name, bytes, c_name};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    pub wd: i32,
+    pub mask: EventMask,
+    pub cookie: u32,
+    /// 0: none.
+    pub name: Name,
+}
+
+impl Record {
+    pub fn event(&self) -> Event<'static> {
+        let name = (self.name != 0).then(|| c_name(self.name));
+        Event::new(Wd::from_raw(self.wd), self.mask, self.cookie, name)
+    }
+
+    /// The size of the record in the stream: a header of 16, and the name padded to cells of 16.
+    pub fn size(&self) -> u64 {
+        match self.name {
+            0 => 16,
+            name => 16 + (bytes(name).len() as u64 / 16 + 1) * 16,
+        }
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.event(), f)
+    }
+}
+
+pub struct Queue {
+    records: VecDeque<Record>,
+    limit: usize,
+    /// Whether the record of an overflow is among them.
+    overflown: bool,
+    /// Events that were lost, ever.
+    pub lost: u64,
+}
+
+impl Queue {
+    pub fn new(limit: usize) -> Self {
+        Self { records: VecDeque::new(), limit, overflown: false, lost: 0 }
+    }
+
+    pub fn push(&mut self, record: Record) {
+        // The limit comes before merging, and one overflow is told at a time.
+        if self.records.len() >= self.limit {
+            self.lost += 1;
+            if !self.overflown {
+                self.overflown = true;
+                let mask = EventMask::Q_OVERFLOW;
+                self.records.push_back(Record { wd: -1, mask, cookie: 0, name: 0 });
+            }
+            return;
+        }
+        // Cookies are not compared, and an end of a watch takes in no other.
+        let same = |last: &Record| {
+            (last.wd, last.mask, last.name) == (record.wd, record.mask, record.name)
+                && !last.mask.contains(EventMask::IGNORED)
+        };
+        if !self.records.back().is_some_and(same) {
+            self.records.push_back(record);
+        }
+    }
+
+    /// One record, if there is one of at most `room` bytes.
+    pub fn pop(&mut self, room: u64) -> Option<Record> {
+        if self.records.front()?.size() > room {
+            return None;
+        }
+        let record = self.records.pop_front()?;
+        if record.mask.contains(EventMask::Q_OVERFLOW) {
+            self.overflown = false;
+        }
+        Some(record)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// `FIONREAD`.
+    pub fn bytes(&self) -> u64 {
+        self.records.iter().map(Record::size).sum()
+    }
+}

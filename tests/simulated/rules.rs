@@ -1,0 +1,163 @@
+//! What can happen in a world, and what the tree is asked for.
+
+use std::env;
+use std::sync::OnceLock;
+
+use tinotify::WatchMask;
+
+use super::choices::Choices;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    // The world.
+    /// How many names are in use.
+    pub names: u8,
+    pub queue_limit: usize,
+    pub watch_limit: u32,
+    /// The largest watch descriptor; then they begin again.
+    pub last_wd: i32,
+    /// Descriptors may come again before it was told that their watch has ended. The kernel does so
+    /// when it has handed out 2^31 others meanwhile.
+    pub reuse_untold_wds: bool,
+    pub reuse_inodes: bool,
+    /// Directories count their subdirectories in their links.
+    pub counts_links: bool,
+    pub mounts: bool,
+    pub binds: bool,
+    pub unreadable: bool,
+    /// Permissions mean nothing.
+    pub superuser: bool,
+    pub held: bool,
+    pub exchanges: bool,
+    pub root_moves: bool,
+    pub root_dies: bool,
+    /// In how many of 16 cases the reader comes between the events of a rename.
+    pub split_renames: u32,
+    /// Also between the rename and its first event.
+    pub late_renames: bool,
+    /// In how many of 64 calls the world changes first.
+    pub heat: u32,
+    /// In how many of 256 calls the kernel fails for no reason.
+    pub faults: u32,
+    /// Watching by path: another inode may be there.
+    pub no_proc: bool,
+
+    // The tree.
+    pub depth: Option<u32>,
+    pub prune: bool,
+    pub same_fs: bool,
+    pub snapshot: bool,
+    pub existing: bool,
+    pub mask: WatchMask,
+}
+
+/// Whether `TINOTIFY_WITHOUT`, a list of words, has this one: to see what else goes wrong.
+fn is_left_out(what: &str) -> bool {
+    static WITHOUT: OnceLock<String> = OnceLock::new();
+    let without = WITHOUT.get_or_init(|| env::var("TINOTIFY_WITHOUT").unwrap_or_default());
+    without.split(',').any(|word| word == what)
+}
+
+/// Whether `TINOTIFY_WITH` has this word: what a kernel does, but none in this world's lifetime.
+fn is_asked_for(what: &str) -> bool {
+    static WITH: OnceLock<String> = OnceLock::new();
+    let with = WITH.get_or_init(|| env::var("TINOTIFY_WITH").unwrap_or_default());
+    with.split(',').any(|word| word == what)
+}
+
+/// All events that tell of names, and more that the mirror can bear.
+pub const NAMES: WatchMask = WatchMask::CREATE.union(WatchMask::DELETE).union(WatchMask::MOVE);
+
+impl Rules {
+    /// Nothing special.
+    pub fn plain() -> Self {
+        Self {
+            names: 4,
+            queue_limit: 16_384,
+            watch_limit: u32::MAX,
+            last_wd: i32::MAX,
+            reuse_untold_wds: false,
+            reuse_inodes: false,
+            counts_links: true,
+            mounts: false,
+            binds: false,
+            unreadable: false,
+            superuser: false,
+            held: false,
+            exchanges: false,
+            root_moves: false,
+            root_dies: false,
+            split_renames: 0,
+            late_renames: false,
+            heat: 0,
+            faults: 0,
+            no_proc: false,
+            depth: None,
+            prune: false,
+            same_fs: false,
+            snapshot: false,
+            existing: true,
+            mask: NAMES,
+        }
+    }
+
+    /// Some of all, so that most worlds have few specialities.
+    pub fn chosen(choices: &mut Choices) -> Self {
+        let mut rules = Self::plain();
+        rules.names = 2 + choices.below(6) as u8;
+        rules.heat = [0, 4, 16, 32][choices.below(4) as usize];
+        rules.split_renames = [0, 4, 12][choices.below(3) as usize];
+        rules.late_renames = choices.chance(1, 4);
+        rules.counts_links = !choices.chance(1, 2);
+        rules.reuse_inodes = choices.chance(1, 2);
+        rules.held = choices.chance(1, 4);
+        if choices.chance(1, 3) {
+            rules.queue_limit = 2 + choices.below(14) as usize;
+        }
+        if choices.chance(1, 4) {
+            rules.last_wd = 12 + choices.below(20) as i32;
+            rules.reuse_untold_wds = choices.chance(1, 2) && is_asked_for("reuse_untold_wds");
+        }
+        rules.exchanges = choices.chance(1, 4);
+        rules.mounts = choices.chance(1, 8);
+        rules.binds = choices.chance(1, 8);
+        rules.unreadable = choices.chance(1, 8);
+        rules.no_proc = choices.chance(1, 8);
+        rules.root_moves = choices.chance(1, 16);
+        rules.root_dies = choices.chance(1, 16);
+        if choices.chance(1, 8) {
+            rules.watch_limit = 1 + choices.below(10);
+        }
+        if choices.chance(1, 8) {
+            rules.faults = 1 + choices.below(12);
+        }
+        if choices.chance(1, 8) {
+            rules.depth = Some(choices.below(4));
+        }
+        rules.prune = choices.chance(1, 8);
+        rules.same_fs = choices.chance(1, 4);
+        rules.exchanges &= !is_left_out("exchanges");
+        rules.faults *= u32::from(!is_left_out("faults"));
+        rules.snapshot = choices.chance(1, 3);
+        rules.existing = rules.snapshot || !choices.chance(1, 3);
+        if choices.chance(1, 2) {
+            rules.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
+        }
+        if choices.chance(1, 4) {
+            rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
+        }
+        rules
+    }
+
+    /// What is not plain.
+    pub fn differences(&self) -> String {
+        let (this, plain) = (format!("{self:?}"), format!("{:?}", Self::plain()));
+        let different: Vec<&str> = this
+            .split(", ")
+            .zip(plain.split(", "))
+            .filter(|(a, b)| a != b)
+            .map(|(a, _)| a)
+            .collect();
+        different.join(", ")
+    }
+}
