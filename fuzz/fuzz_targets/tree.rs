@@ -1,0 +1,16 @@
+//! The bytes decide what happens to a simulated world, and when; the tree must keep track of it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/simulated/mod.rs"]
+mod simulated;
+
+use simulated::choices::Choices;
+use simulated::schedule;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let (Err(why), ..) = schedule::run(Choices::bytes(bytes), false) {
+        panic!("{why}\n{}", schedule::explain(Choices::bytes(bytes)));
+    }
+});

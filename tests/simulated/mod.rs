@@ -1,0 +1,18 @@
+//! A simulated kernel, and the proof of the tree engine that is driven over it.
+//!
+//! [`World`] is a file system with an inotify instance: directories, links, mounts, permissions,
+//! watches and a queue with a limit. It implements the engine's `Kernel`, and changes itself before
+//! any call of it. Every decision comes from [`Choices`], so a schedule is one number, or the bytes
+//! of a fuzzer, and can be shrunk.
+
+// Each binary uses some of this.
+#![allow(dead_code)]
+
+pub mod choices;
+pub mod kernel;
+pub mod mirror;
+pub mod names;
+pub mod queue;
+pub mod rules;
+pub mod schedule;
+pub mod world;
