@@ -205,6 +205,8 @@ pub struct Tree<D> {
     lost: Option<u64>,
     /// How many bytes of the stream have come.
     at: u64,
+    /// Whether all events of before now have come.
+    at_end: bool,
 }
 
 /// What the listings are for.
@@ -248,6 +250,7 @@ impl<D> Tree<D> {
             stage: Stage::New,
             lost: None,
             at: 0,
+            at_end: false,
         }
     }
 
@@ -301,14 +304,16 @@ impl<D> Tree<D> {
             return true;
         }
         if !self.halves.is_empty() {
-            self.settle(kernel);
+            self.settle_halves(kernel);
             return true;
         }
         let again = core::mem::take(&mut self.again);
         let worked = !again.is_empty();
+        self.at_end = true;
         for id in again {
             self.look_again(kernel, id);
         }
+        self.at_end = false;
         worked && (!self.frames.is_empty() || !self.out.is_empty() || !self.again.is_empty())
     }
 

@@ -41,6 +41,10 @@ const NAMES: EventMask = EventMask::CREATE
     .union(EventMask::MOVED_FROM)
     .union(EventMask::MOVED_TO);
 
+fn with_kind(mask: EventMask, is_dir: bool) -> EventMask {
+    if is_dir { mask | EventMask::ISDIR } else { mask }
+}
+
 impl<D> Tree<D> {
     /// Takes an event, whose record begins at byte `at` of all that was ever read from the queue.
     ///
@@ -115,7 +119,7 @@ impl<D> Tree<D> {
                 let half = self.halves.remove(index);
                 match half.to {
                     Some(_) => self.renamed(kernel, half),
-                    None => self.give_up(kernel, half),
+                    None => self.moved_out(kernel, &half),
                 }
             }
         } else if mask.contains(EventMask::UNMOUNT) {
@@ -275,6 +279,13 @@ impl<D> Tree<D> {
             // No file system does that: what is known is wrong.
             return self.resync(kernel);
         }
+        // What went out of it before did so by its old path.
+        while let Some(index) =
+            self.halves.iter().position(|half| self.nodes.is_within(half.dir, id))
+        {
+            let half = self.halves.remove(index);
+            self.give_up(kernel, half);
+        }
         if let Some(victim) = self.nodes.child(dir, &name).filter(|&victim| victim != id) {
             if self.nodes.is_within(id, victim) {
                 return self.resync(kernel);
@@ -296,23 +307,28 @@ impl<D> Tree<D> {
     }
 
     /// An old name whose new one does not come, or is not that of the directory it was thought to be.
-    fn give_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, half: Half) {
-        let mask = |side: EventMask| {
-            if half.is_dir { side | EventMask::ISDIR } else { side }
-        };
-        // What has its own event to come, and it has not, was not moved; unless it is another one.
-        let stays = half.to.is_some() && half.node.is_some_and(|id| self.is_there(kernel, id));
+    pub(super) fn give_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut half: Half) {
+        let to = half.to.take();
+        let (is_dir, cookie) = (half.is_dir, half.cookie);
+        // A watched directory that was moved tells so itself. It was another one of that name.
+        let stays = half.node.is_some_and(|id| self.is_there(kernel, id));
         if !stays {
-            if half.told {
-                let path = self.path(half.dir, &half.name);
-                self.tell(TreeKind::Told, mask(EventMask::MOVED_FROM), half.cookie, path);
-            }
-            if let Some(id) = half.node {
-                self.remove(kernel, id);
-            }
+            self.moved_out(kernel, &half);
         }
-        if let Some((dir, name)) = half.to {
-            self.created(kernel, dir, &name, mask(EventMask::MOVED_TO), half.cookie);
+        if let Some((dir, name)) = to {
+            self.created(kernel, dir, &name, with_kind(EventMask::MOVED_TO, is_dir), cookie);
+        }
+    }
+
+    /// Something was moved to where nothing is watched.
+    fn moved_out<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, half: &Half) {
+        if half.told {
+            let path = self.path(half.dir, &half.name);
+            let mask = with_kind(EventMask::MOVED_FROM, half.is_dir);
+            self.tell(TreeKind::Told, mask, half.cookie, path);
+        }
+        if let Some(id) = half.node {
+            self.remove(kernel, id);
         }
     }
 
@@ -330,16 +346,13 @@ impl<D> Tree<D> {
 
     /// The queue is empty: makes sure that halves are not alone because somebody is at it right now;
     /// those for which that is sure will stay alone.
-    pub(super) fn settle<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+    pub(super) fn settle_halves<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         let mut sure = true;
         for index in 0..self.halves.len() {
             let Some(half) = self.halves.get(index).filter(|half| !half.settled) else { continue };
             let dir = half.dir;
             sure = false;
-            if let Ok(mut dir) = self.open(kernel, dir) {
-                // If that fails, nothing better is known.
-                let _ = kernel.settle(&mut dir);
-            }
+            self.settle(kernel, dir);
             if let Some(half) = self.halves.get_mut(index) {
                 half.settled = true;
             }
@@ -347,6 +360,14 @@ impl<D> Tree<D> {
         while sure && !self.halves.is_empty() {
             let half = self.halves.remove(0);
             self.give_up(kernel, half);
+        }
+    }
+
+    /// Sees to it that all is queued of what was done to the names in a directory.
+    pub(super) fn settle<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeId) {
+        if let Ok(mut dir) = self.open(kernel, dir) {
+            // If that fails, nothing better is known.
+            let _ = kernel.settle(&mut dir);
         }
     }
 
@@ -378,29 +399,35 @@ impl<D> Tree<D> {
 
     /// Forgets a directory and all beneath it, and ends their watches.
     pub(super) fn remove<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
-        // Renames that lead into it or out of it have one side left.
-        let within = |id: NodeId| self.nodes.is_within(id, top);
-        let touches = |half: &Half| {
-            within(half.dir)
-                || half.node.is_some_and(within)
-                || half.to.as_ref().is_some_and(|(to, _)| within(*to))
-        };
-        let (touched, others): (Vec<Half>, Vec<Half>) =
-            core::mem::take(&mut self.halves).into_iter().partition(touches);
-        let left = touched.into_iter().filter_map(|mut half| {
-            half.node = half.node.filter(|&id| !within(id));
-            half.to = half.to.filter(|(to, _)| !within(*to));
-            half.told &= !within(half.dir) && half.node.is_some();
-            (half.node.is_some() || half.to.is_some()).then_some(half)
-        });
-        let left: Vec<Half> = left.collect();
-        self.halves = others;
-
+        let left = self.cut_halves(top);
+        self.halves.retain(|half| half.node != Some(top));
         self.remove_beneath(kernel, top);
         self.forget(kernel, top);
         for half in left {
             self.give_up(kernel, half);
         }
+    }
+
+    /// What is left of the renames that lead into a directory or out of it, which is no longer told of.
+    pub(super) fn cut_halves(&mut self, top: NodeId) -> Vec<Half> {
+        let within = |id: NodeId| self.nodes.is_within(id, top);
+        let to_within = |half: &Half| half.to.as_ref().is_some_and(|(to, _)| within(*to));
+        let halves = core::mem::take(&mut self.halves).into_iter();
+        let (touched, others): (Vec<Half>, Vec<Half>) =
+            halves.partition(|half| within(half.dir) || to_within(half));
+        let left = touched.into_iter().filter_map(|mut half| {
+            if to_within(&half) {
+                half.to = None;
+            }
+            if within(half.dir) {
+                half.node = None;
+                half.told = false;
+            }
+            (half.node.is_some() || half.to.is_some()).then_some(half)
+        });
+        let left = left.collect();
+        self.halves = others;
+        left
     }
 
     pub(super) fn remove_beneath<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {

@@ -44,6 +44,8 @@ const BARRED: u32 = 8;
 const TWICE: u32 = 16;
 /// What is in it is not told of yet.
 const UNTOLD: u32 = 32;
+/// It is sure that the events of its moves are queued.
+const SETTLED: u32 = 64;
 const NOTES: u32 = 8;
 
 /// What a look at a name found.
@@ -204,7 +206,7 @@ impl<D> Tree<D> {
                 (owner, false)
             }
             (Some(_), child) => {
-                self.elsewhere(parent, name, child);
+                self.elsewhere(kernel, parent, name, child);
                 return Found::Elsewhere;
             }
             (None, child) => {
@@ -220,7 +222,7 @@ impl<D> Tree<D> {
         };
         let unlisted = self.has(id, UNLISTED);
         let telling = (new || self.has(id, UNTOLD)) && self.is_telling();
-        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD, false);
+        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD | SETTLED, false);
         self.see(id);
         if !(new || unlisted || self.is_looking()) {
             return Found::Dir;
@@ -318,7 +320,13 @@ impl<D> Tree<D> {
 
     /// A name leads to a directory that is known at another place: it was moved, and events will tell;
     /// or it is there twice, and none will.
-    fn elsewhere(&mut self, parent: NodeId, name: &[u8], child: Option<NodeId>) {
+    fn elsewhere<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        parent: NodeId,
+        name: &[u8],
+        child: Option<NodeId>,
+    ) {
         let Some(id) = child else {
             let id = self.nodes.add(parent, name);
             self.see(id);
@@ -329,9 +337,14 @@ impl<D> Tree<D> {
             return self.later.push(id);
         }
         self.see(id);
-        if self.has(id, HIDDEN) {
-            self.unhide(id);
+        if !self.at_end || !self.has(id, SETTLED) {
+            if self.at_end {
+                self.settle(kernel, parent);
+                self.set(id, SETTLED, true);
+            }
+            return self.again.push(id);
         }
+        self.unhide(id);
         if !self.has(id, TWICE) {
             self.set(id, TWICE, true);
             let path = self.path(id, &[]);
@@ -371,11 +384,15 @@ impl<D> Tree<D> {
         self.see(id);
         self.unhide(id);
         self.set(id, BARRED, true);
+        let left = self.cut_halves(id);
         self.remove_beneath(kernel, id);
         self.files.forget(id);
         if let Some(wd) = self.nodes.wd(id) {
             self.nodes.set_wd(id, None);
             kernel.unwatch(wd);
+        }
+        for half in left {
+            self.give_up(kernel, half);
         }
     }
 
@@ -390,7 +407,7 @@ impl<D> Tree<D> {
             let name: Box<[u8]> = self.nodes.name(id).into();
             if self.is_barred(parent, &name) {
                 self.bar(kernel, parent, &name, Some(id));
-            } else if self.has(id, BARRED) && !self.options.same_file_system {
+            } else if self.has(id, BARRED) {
                 self.set(id, BARRED, false);
                 self.look_again(kernel, id);
             }
@@ -407,8 +424,8 @@ impl<D> Tree<D> {
         mut dir: D,
         new: bool,
     ) -> Result<(), Errno> {
-        let files =
-            new || self.options.snapshot || self.stage == Stage::Setup && self.options.existing;
+        let new = new || self.stage == Stage::Setup && self.options.existing;
+        let files = new || self.options.snapshot;
         if files {
             self.files.open(id);
         }
@@ -445,7 +462,15 @@ impl<D> Tree<D> {
         };
         let outer = self.frames.len();
         if is_dir != 0 {
-            self.visit(kernel, &dir, frame.id, &name, frame.files);
+            if self.visit(kernel, &dir, frame.id, &name, frame.files) == Found::Moved {
+                // The name is gone; or the path to it, and then the name may still be there.
+                match self.open(kernel, frame.id) {
+                    Ok(dir) => {
+                        self.visit(kernel, &dir, frame.id, &name, frame.files);
+                    }
+                    Err(_) => return self.put_off(frame.id, frame.telling),
+                }
+            }
         } else {
             self.file(kernel, &dir, frame.id, &name);
         }
@@ -464,6 +489,7 @@ impl<D> Tree<D> {
         let stat = if self.options.snapshot {
             match kernel.stat_child(dir, name) {
                 Ok(stat) if !stat.is_dir => Some(stat),
+                Err(errno) if !is_moved(errno) => None,
                 // Gone again, and events will tell.
                 _ => return,
             }
@@ -533,8 +559,9 @@ impl<D> Tree<D> {
         self.files.forget_all();
         self.see(ROOT);
         let opened = self.open(kernel, ROOT);
-        match opened.and_then(|dir| self.list(kernel, ROOT, dir, false)) {
-            Ok(()) => {}
+        let untold = self.has(ROOT, UNTOLD);
+        match opened.and_then(|dir| self.list(kernel, ROOT, dir, untold)) {
+            Ok(()) => self.set(ROOT, UNTOLD | UNLISTED, false),
             Err(errno) if is_moved(errno) => {
                 self.tell(TreeKind::RootRemoved, EventMask::IGNORED, 0, Vec::new());
                 self.stop(kernel);
