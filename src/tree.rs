@@ -49,7 +49,7 @@ use crate::flags::{EventMask, WatchMask};
 use crate::sys::Errno;
 pub use kernel::{Kernel, Stat};
 
-use feed::Half;
+use feed::{Half, Held};
 use files::Files;
 use look::Frame;
 use nodes::{NodeId, Nodes, ROOT};
@@ -190,6 +190,8 @@ pub struct Tree<D> {
     out: VecDeque<TreeEvent>,
     /// The listings that are being gone through; the innermost last.
     frames: Vec<Frame<D>>,
+    /// The event that comes when the listings are through.
+    held: Option<Held>,
     /// Old names that wait for what becomes of them.
     halves: Vec<Half>,
     /// Directories to be looked at again when all events of before have come.
@@ -242,6 +244,7 @@ impl<D> Tree<D> {
             device: 0,
             out: VecDeque::new(),
             frames: Vec::new(),
+            held: None,
             halves: Vec::new(),
             again: Vec::new(),
             later: Vec::new(),
@@ -280,14 +283,16 @@ impl<D> Tree<D> {
             if self.stage == Stage::Over {
                 return None;
             }
-            if self.frames.is_empty() {
+            if !self.frames.is_empty() {
+                self.step(kernel);
+            } else if let Some(held) = self.held.take() {
+                self.feed_held(kernel, &held);
+            } else {
                 match self.stage {
                     Stage::Setup => self.stage = Stage::Steady,
                     Stage::Resync => self.end_resync(kernel),
                     _ => return None,
                 }
-            } else {
-                self.step(kernel);
             }
         }
     }
@@ -301,13 +306,15 @@ impl<D> Tree<D> {
         }
         if self.lost.is_some_and(|end| end <= at) {
             self.resync(kernel);
-            return true;
+            return self.lost.is_none() || !self.out.is_empty();
         }
         if !self.halves.is_empty() {
             self.settle_halves(kernel);
             return true;
         }
-        let again = core::mem::take(&mut self.again);
+        let mut again = core::mem::take(&mut self.again);
+        again.sort_unstable();
+        again.dedup();
         let worked = !again.is_empty();
         self.at_end = true;
         for id in again {
@@ -341,11 +348,11 @@ impl<D> Tree<D> {
         if self.lost == Some(u64::MAX) {
             self.lost = Some(end);
         }
-        let found = self.lost.is_some_and(|end| end <= at);
-        if found {
-            self.resync(kernel);
+        if self.lost.is_none_or(|end| end > at) {
+            return false;
         }
-        found
+        self.resync(kernel);
+        self.lost.is_none()
     }
 
     /// All of the stream before `at` has come.
@@ -366,6 +373,7 @@ impl<D> Tree<D> {
         self.nodes = Nodes::new(self.options.seed);
         self.files = Files::new(false);
         self.frames = Vec::new();
+        self.held = None;
         self.halves.clear();
         self.again.clear();
         self.later.clear();

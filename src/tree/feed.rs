@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use super::files::Known;
 use super::kernel::Kernel;
-use super::look::{FAILED, HIDDEN, UNLISTED};
+use super::look::{FAILED, Found, HIDDEN, UNLISTED};
 use super::nodes::{NodeId, ROOT};
 use super::{Stage, Tree, TreeKind};
-use crate::event::Event;
+use crate::event::{Event, Wd};
 use crate::flags::EventMask;
 
 /// An old name whose new one has not come yet; or both, where it is not yet sure whose.
@@ -30,6 +30,15 @@ pub(super) struct Half {
     to: Option<(NodeId, Box<[u8]>)>,
     /// Whether it is sure that all of it is queued.
     settled: bool,
+}
+
+/// An event that comes when what was found before it is told.
+#[derive(Debug)]
+pub(super) struct Held {
+    wd: Wd,
+    mask: EventMask,
+    cookie: u32,
+    name: Box<[u8]>,
 }
 
 /// More than these wait only where other events of a directory do not tell that none comes.
@@ -72,17 +81,46 @@ impl<D> Tree<D> {
             return self.feed_other(kernel, dir, name, &event);
         }
         self.hasten(kernel, dir, event.cookie());
-        // That may have ended this very watch.
-        if self.nodes.by_wd(wd) != Some(dir) {
+        if self.frames.is_empty() {
+            self.feed_name(kernel, dir, name, &event);
+        } else {
+            // What that found comes first.
+            self.held = Some(Held {
+                wd,
+                mask: event.mask(),
+                cookie: event.cookie(),
+                name: event.name_and_nul().into(),
+            });
+        }
+    }
+
+    /// Takes the event that had to wait.
+    pub(super) fn feed_held<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, held: &Held) {
+        let event = Event::from_parts(held.wd, held.mask, held.cookie, &held.name);
+        if let (Some(dir), Some(name)) = (self.nodes.by_wd(held.wd), event.name()) {
+            self.feed_name(kernel, dir, name, &event);
+        }
+    }
+
+    /// Takes an event that changes a name in a watched directory.
+    fn feed_name<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeId,
+        name: &[u8],
+        event: &Event<'_>,
+    ) {
+        // What was settled just now may have ended this very watch.
+        if self.nodes.by_wd(event.wd()) != Some(dir) {
             return;
         }
         let is_dir = event.is_dir();
         if event.mask().contains(EventMask::CREATE) {
             self.created(kernel, dir, name, event.mask(), 0);
         } else if event.mask().contains(EventMask::MOVED_TO) {
-            self.moved_to(kernel, dir, name, &event);
+            self.moved_to(kernel, dir, name, event);
         } else if event.mask().contains(EventMask::MOVED_FROM) {
-            self.moved_from(kernel, dir, name, &event);
+            self.moved_from(kernel, dir, name, event);
         } else if is_dir {
             if let Some(id) = self.nodes.child(dir, name) {
                 self.gone(kernel, id, TreeKind::Told, event.mask());
@@ -92,7 +130,8 @@ impl<D> Tree<D> {
             let in_doubt = self.files.is_in_doubt(dir, at);
             let window = self.files.get_mut(dir);
             let known = window.is_none_or(|window| window.files.remove(name).is_some());
-            if known || !in_doubt {
+            let later = self.nodes.child(dir, name).is_some();
+            if !later && (known || !in_doubt) {
                 let path = self.path(dir, name);
                 self.tell(TreeKind::Told, event.mask(), 0, path);
             }
@@ -125,8 +164,7 @@ impl<D> Tree<D> {
         } else if mask.contains(EventMask::UNMOUNT) {
             let path = self.path(id, &[]);
             self.tell(TreeKind::Told, mask, 0, path);
-            self.remove_beneath(kernel, id);
-            self.files.forget(id);
+            self.clear(kernel, id);
         } else if mask.contains(EventMask::IGNORED) {
             // Its parent tells if it was removed; if not, what is there now is looked for.
             self.nodes.set_wd(id, None);
@@ -185,7 +223,11 @@ impl<D> Tree<D> {
             }
         } else if let Some(id) = child {
             // Known already by looking, or another one since.
-            return self.look_again(kernel, id);
+            let replaced = mask.contains(EventMask::MOVED_TO) && self.nodes.wd(id).is_some();
+            if self.look_again(kernel, id) != Found::Moved || !replaced {
+                return;
+            }
+            self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
         } else if let Some(window) = window {
             window.files.remove(name);
         }
@@ -300,14 +342,16 @@ impl<D> Tree<D> {
         let path = self.path(dir, &name);
         let mask = EventMask::MOVED_TO | EventMask::ISDIR;
         self.tell(TreeKind::Renamed { from }, mask, half.cookie, path);
-        if self.has(id, UNLISTED) || self.nodes.wd(id).is_none() {
+        if self.nodes.wd(id).is_none() {
             self.look_again(kernel, id);
+        } else if self.has(id, UNLISTED) {
+            self.again.push(id);
         }
         self.bar_anew(kernel, id);
     }
 
     /// An old name whose new one does not come, or is not that of the directory it was thought to be.
-    pub(super) fn give_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut half: Half) {
+    fn give_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut half: Half) {
         let to = half.to.take();
         let (is_dir, cookie) = (half.is_dir, half.cookie);
         // A watched directory that was moved tells so itself. It was another one of that name.
@@ -399,8 +443,8 @@ impl<D> Tree<D> {
 
     /// Forgets a directory and all beneath it, and ends their watches.
     pub(super) fn remove<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
-        let left = self.cut_halves(top);
         self.halves.retain(|half| half.node != Some(top));
+        let left = self.cut_halves(top);
         self.remove_beneath(kernel, top);
         self.forget(kernel, top);
         for half in left {
@@ -408,8 +452,18 @@ impl<D> Tree<D> {
         }
     }
 
+    /// Forgets what is in a directory, and ends the watches of all beneath.
+    pub(super) fn clear<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
+        let left = self.cut_halves(top);
+        self.remove_beneath(kernel, top);
+        self.files.forget(top);
+        for half in left {
+            self.give_up(kernel, half);
+        }
+    }
+
     /// What is left of the renames that lead into a directory or out of it, which is no longer told of.
-    pub(super) fn cut_halves(&mut self, top: NodeId) -> Vec<Half> {
+    fn cut_halves(&mut self, top: NodeId) -> Vec<Half> {
         let within = |id: NodeId| self.nodes.is_within(id, top);
         let to_within = |half: &Half| half.to.as_ref().is_some_and(|(to, _)| within(*to));
         let halves = core::mem::take(&mut self.halves).into_iter();
@@ -430,7 +484,7 @@ impl<D> Tree<D> {
         left
     }
 
-    pub(super) fn remove_beneath<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
+    fn remove_beneath<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
         while let Some(mut id) = self.nodes.first_child(top) {
             while let Some(child) = self.nodes.first_child(id) {
                 id = child;
@@ -446,6 +500,7 @@ impl<D> Tree<D> {
             self.again.append(&mut self.twice);
         }
         self.files.forget(id);
+        self.frames.retain(|frame| frame.id != id);
         for list in [&mut self.again, &mut self.later, &mut self.twice] {
             list.retain(|&other| other != id);
         }

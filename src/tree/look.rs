@@ -16,7 +16,7 @@ use crate::sys::Errno;
 /// One directory whose listing is being gone through.
 #[derive(Debug)]
 pub(super) struct Frame<D> {
-    id: NodeId,
+    pub id: NodeId,
     /// Closed where too many are open.
     dir: Option<D>,
     /// One entry behind the other: whether it is a directory, its name, and a NUL.
@@ -50,7 +50,7 @@ const NOTES: u32 = 8;
 
 /// What a look at a name found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+pub(super) enum Found {
     /// A directory, which is in its place now.
     Dir,
     /// No directory, or it is not sure: events will tell.
@@ -128,25 +128,41 @@ impl<D> Tree<D> {
     }
 
     /// Looks at one directory again, all events of before having come; or for the first time.
-    pub(super) fn look_again<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) {
-        let Some(parent) = self.nodes.parent(id) else { return self.resync(kernel) };
+    pub(super) fn look_again<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) -> Found {
+        let Some(parent) = self.nodes.parent(id) else {
+            if self.has(ROOT, UNLISTED) {
+                self.list_root(kernel);
+            } else {
+                self.resync(kernel);
+            }
+            return Found::Dir;
+        };
         if self.has(id, BARRED) {
-            return;
+            return Found::Dir;
         }
         let dir = match self.open(kernel, parent) {
             Ok(dir) => dir,
-            Err(errno) if is_moved(errno) => return self.later.push(id),
-            Err(errno) => return self.fail(id, errno),
+            Err(errno) if is_moved(errno) => {
+                self.later.push(id);
+                return Found::Moved;
+            }
+            Err(errno) => {
+                self.fail(id, errno);
+                return Found::Dir;
+            }
         };
         let name: Box<[u8]> = self.nodes.name(id).into();
         let hidden = self.has(id, HIDDEN);
         let new = self.nodes.wd(id).is_none();
-        match self.visit(kernel, &dir, parent, &name, new) {
-            Found::Dir => {}
-            Found::Moved if hidden => self.remove(kernel, id),
-            Found::Moved => self.later.push(id),
-            Found::Elsewhere => {}
+        let found = self.visit(kernel, &dir, parent, &name, new);
+        if found == Found::Moved {
+            if hidden && self.open(kernel, parent).is_ok() {
+                self.remove(kernel, id);
+            } else {
+                self.later.push(id);
+            }
         }
+        found
     }
 
     /// Compares one name in an open directory with what is known of it. `listed`, files are told, so
@@ -177,6 +193,15 @@ impl<D> Tree<D> {
             }
             Err(errno) if is_moved(errno) => return Found::Moved,
             Err(errno) => {
+                // The limit is nothing to what is watched already: it is another one.
+                let other = |&id: &NodeId| errno == Errno::ENOSPC && self.nodes.wd(id).is_some();
+                let child = match child.filter(other) {
+                    Some(id) => {
+                        self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
+                        None
+                    }
+                    None => child,
+                };
                 let id = child.unwrap_or_else(|| self.find(parent, name));
                 self.fail(id, errno);
                 return Found::Dir;
@@ -205,7 +230,13 @@ impl<D> Tree<D> {
                 self.tell(TreeKind::Renamed { from }, mask, 0, path);
                 (owner, false)
             }
-            (Some(_), child) => {
+            (Some(_), mut child) => {
+                // After a loss there may be no event to tell that another one was here.
+                let stale = |&id: &NodeId| self.nodes.wd(id).is_some() && !self.is_seen(id);
+                if let Some(id) = child.filter(stale).filter(|_| self.stage == Stage::Resync) {
+                    self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
+                    child = None;
+                }
                 self.elsewhere(kernel, parent, name, child);
                 return Found::Elsewhere;
             }
@@ -384,15 +415,10 @@ impl<D> Tree<D> {
         self.see(id);
         self.unhide(id);
         self.set(id, BARRED, true);
-        let left = self.cut_halves(id);
-        self.remove_beneath(kernel, id);
-        self.files.forget(id);
+        self.clear(kernel, id);
         if let Some(wd) = self.nodes.wd(id) {
             self.nodes.set_wd(id, None);
             kernel.unwatch(wd);
-        }
-        for half in left {
-            self.give_up(kernel, half);
         }
     }
 
@@ -559,17 +585,32 @@ impl<D> Tree<D> {
         self.files.forget_all();
         self.see(ROOT);
         let opened = self.open(kernel, ROOT);
-        let untold = self.has(ROOT, UNTOLD);
-        match opened.and_then(|dir| self.list(kernel, ROOT, dir, untold)) {
+        match opened.and_then(|dir| self.list(kernel, ROOT, dir, false)) {
             Ok(()) => self.set(ROOT, UNTOLD | UNLISTED, false),
             Err(errno) if is_moved(errno) => {
                 self.tell(TreeKind::RootRemoved, EventMask::IGNORED, 0, Vec::new());
                 self.stop(kernel);
             }
             Err(errno) => {
-                // Nothing is known to be gone.
+                // Nothing is known to be gone; it is tried again.
+                self.frames.clear();
                 self.stage = Stage::Steady;
+                self.lost = Some(self.at);
                 self.fail(ROOT, errno);
+            }
+        }
+    }
+
+    /// Lists the root, where that was put off.
+    fn list_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        let untold = self.has(ROOT, UNTOLD);
+        let opened = self.open(kernel, ROOT);
+        match opened.and_then(|dir| self.list(kernel, ROOT, dir, untold)) {
+            Ok(()) => self.set(ROOT, UNTOLD | UNLISTED | FAILED, false),
+            Err(errno) => {
+                if !is_moved(errno) {
+                    self.fail(ROOT, errno);
+                }
                 self.later.push(ROOT);
             }
         }
