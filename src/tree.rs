@@ -194,6 +194,8 @@ pub struct Tree<D> {
     held: Option<Held>,
     /// Old names that wait for what becomes of them.
     halves: Vec<Half>,
+    /// The last new name of a rename, and whether it was told.
+    last_to: Option<(NodeId, Box<[u8]>, bool)>,
     /// Directories to be looked at again when all events of before have come.
     again: Vec<NodeId>,
     /// Those for which that did not help: when more events have come.
@@ -246,6 +248,7 @@ impl<D> Tree<D> {
             frames: Vec::new(),
             held: None,
             halves: Vec::new(),
+            last_to: None,
             again: Vec::new(),
             later: Vec::new(),
             twice: Vec::new(),
@@ -416,7 +419,9 @@ impl<D> Tree<D> {
     /// directories, can be told as they come, by [`path_of`](Self::path_of), without being fed.
     #[must_use]
     pub fn is_plain(&self, wd: Wd) -> bool {
-        self.lost.is_none() && self.nodes.by_wd(wd).is_none_or(|id| !self.files.has(id))
+        self.lost.is_none()
+            && self.halves.is_empty()
+            && self.nodes.by_wd(wd).is_none_or(|id| !self.files.has(id))
     }
 
     /// Whether the descriptor is the root's.

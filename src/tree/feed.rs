@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::files::Known;
 use super::kernel::Kernel;
-use super::look::{FAILED, Found, HIDDEN, UNLISTED};
+use super::look::{FAILED, Found, HIDDEN, STRAY, UNLISTED, is_moved};
 use super::nodes::{NodeId, ROOT};
 use super::{Stage, Tree, TreeKind};
 use crate::event::{Event, Wd};
@@ -30,6 +30,24 @@ pub(super) struct Half {
     to: Option<(NodeId, Box<[u8]>)>,
     /// Whether it is sure that all of it is queued.
     settled: bool,
+    doubt: Doubt,
+    /// Whether it was told what the first rename of an exchange brought.
+    to_told: bool,
+    /// Whether something was at the old name then, and if so, whether that is a directory.
+    there: Option<bool>,
+}
+
+/// What is not sure of a half that may be one of an exchange (`RENAME_EXCHANGE` of renameat2(2)): the
+/// kernel tells it as two renames, the second of which takes away what the first has brought, though
+/// that stays. What is told next of the name decides, or a look when nothing more is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// No exchange.
+    No,
+    /// Whether the name is gone.
+    Gone,
+    /// It was told that the name is gone; whether something is there.
+    Kept,
 }
 
 /// An event that comes when what was found before it is told.
@@ -39,6 +57,22 @@ pub(super) struct Held {
     mask: EventMask,
     cookie: u32,
     name: Box<[u8]>,
+}
+
+impl Half {
+    /// What is left to be found out when the new name has come.
+    fn kept(&self) -> Option<Self> {
+        let unknown = self.told || !self.to_told;
+        (self.doubt == Doubt::Gone && unknown).then(|| Self {
+            name: self.name.clone(),
+            node: None,
+            told: false,
+            to: None,
+            settled: false,
+            doubt: Doubt::Kept,
+            ..*self
+        })
+    }
 }
 
 /// More than these wait only where other events of a directory do not tell that none comes.
@@ -80,7 +114,7 @@ impl<D> Tree<D> {
         if !event.mask().intersects(NAMES) {
             return self.feed_other(kernel, dir, name, &event);
         }
-        self.hasten(kernel, dir, event.cookie());
+        self.hasten(kernel, dir, name, &event);
         if self.frames.is_empty() {
             self.feed_name(kernel, dir, name, &event);
         } else {
@@ -153,12 +187,19 @@ impl<D> Tree<D> {
             } else {
                 self.tell(TreeKind::Told, mask, 0, Vec::new());
             }
+        } else if self.has(id, STRAY) && mask.intersects(EventMask::MOVE_SELF | EventMask::IGNORED)
+        {
+            // It was somewhere else, indeed.
+            self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
         } else if mask.contains(EventMask::MOVE_SELF) {
             if let Some(index) = self.halves.iter().position(|half| half.node == Some(id)) {
                 let half = self.halves.remove(index);
                 match half.to {
                     Some(_) => self.renamed(kernel, half),
-                    None => self.moved_out(kernel, &half),
+                    None => {
+                        self.moved_out(kernel, &half);
+                        self.halves.extend(half.kept());
+                    }
                 }
             }
         } else if mask.contains(EventMask::UNMOUNT) {
@@ -208,6 +249,10 @@ impl<D> Tree<D> {
         cookie: u32,
     ) {
         let in_doubt = self.files.is_in_doubt(dir, self.at);
+        if let Some(id) = self.nodes.child(dir, name).filter(|&id| self.has(id, STRAY)) {
+            // The name was free, so it is not there.
+            self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
+        }
         let child = self.nodes.child(dir, name);
         let window = self.files.get_mut(dir);
         let file = window.as_ref().is_some_and(|window| window.files.contains_key(name));
@@ -228,8 +273,8 @@ impl<D> Tree<D> {
                 return;
             }
             self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
-        } else if let Some(window) = window {
-            window.files.remove(name);
+        } else {
+            self.file_gone(dir, name);
         }
         let path = self.path(dir, name);
         self.tell(TreeKind::Told, mask, cookie, path);
@@ -247,6 +292,8 @@ impl<D> Tree<D> {
         name: &[u8],
         event: &Event<'_>,
     ) {
+        let last = self.last_to.take().filter(|(to, last, _)| *to == dir && **last == *name);
+        let (back, to_told) = last.map_or((false, true), |(_, _, told)| (true, told));
         let child = self.nodes.child(dir, name);
         let (node, told) = if event.is_dir() {
             (child, child.is_some_and(|id| !self.has(id, HIDDEN)))
@@ -263,6 +310,9 @@ impl<D> Tree<D> {
             told,
             to: None,
             settled: false,
+            doubt: if back { Doubt::Gone } else { Doubt::No },
+            to_told,
+            there: None,
         });
         if self.halves.len() > HALVES {
             let oldest = self.halves.remove(0);
@@ -271,6 +321,19 @@ impl<D> Tree<D> {
     }
 
     fn moved_to<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeId,
+        name: &[u8],
+        event: &Event<'_>,
+    ) {
+        let (before, waiting) = (self.out.len(), self.halves.len());
+        self.take_moved_to(kernel, dir, name, event);
+        let told = self.out.len() > before || self.halves.len() > waiting.saturating_sub(1);
+        self.last_to = Some((dir, name.into(), told));
+    }
+
+    fn take_moved_to<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: NodeId,
@@ -296,7 +359,9 @@ impl<D> Tree<D> {
                     half.settled = false;
                     self.halves.push(half);
                 } else {
+                    let kept = half.kept();
                     self.renamed(kernel, half);
+                    self.halves.extend(kept);
                 }
             }
             None if half.told => {
@@ -309,6 +374,7 @@ impl<D> Tree<D> {
                 let from = self.path(half.dir, &half.name);
                 let path = self.path(dir, name);
                 self.tell(TreeKind::Renamed { from }, event.mask(), event.cookie(), path);
+                self.halves.extend(half.kept());
             }
             None => self.created(kernel, dir, name, event.mask(), event.cookie()),
         }
@@ -319,18 +385,19 @@ impl<D> Tree<D> {
         let (Some(id), Some((dir, name))) = (half.node, half.to) else { return };
         if self.nodes.is_within(dir, id) {
             // No file system does that: what is known is wrong.
-            return self.resync(kernel);
+            return self.doubt_all(kernel);
         }
         // What went out of it before did so by its old path.
         while let Some(index) =
             self.halves.iter().position(|half| self.nodes.is_within(half.dir, id))
         {
-            let half = self.halves.remove(index);
+            let mut half = self.halves.remove(index);
+            half.there = None;
             self.give_up(kernel, half);
         }
         if let Some(victim) = self.nodes.child(dir, &name).filter(|&victim| victim != id) {
             if self.nodes.is_within(id, victim) {
-                return self.resync(kernel);
+                return self.doubt_all(kernel);
             }
             self.remove(kernel, victim);
         }
@@ -350,17 +417,45 @@ impl<D> Tree<D> {
         self.bar_anew(kernel, id);
     }
 
+    /// Looks at all of it again, as after a loss.
+    fn doubt_all<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        self.tell(TreeKind::Overflow, EventMask::Q_OVERFLOW, 0, Vec::new());
+        self.resync(kernel);
+    }
+
     /// An old name whose new one does not come, or is not that of the directory it was thought to be.
     fn give_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut half: Half) {
+        if half.doubt != Doubt::No && half.to.is_none() {
+            let there = half.there.map(Some);
+            return self.exchanged(kernel, half, there);
+        }
         let to = half.to.take();
         let (is_dir, cookie) = (half.is_dir, half.cookie);
         // A watched directory that was moved tells so itself. It was another one of that name.
-        let stays = half.node.is_some_and(|id| self.is_there(kernel, id));
+        let stays = match half.node {
+            Some(id) if self.nodes.wd(id).is_some() => self.stays(kernel, id, to.is_some()),
+            _ => false,
+        };
         if !stays {
             self.moved_out(kernel, &half);
         }
         if let Some((dir, name)) = to {
             self.created(kernel, dir, &name, with_kind(EventMask::MOVED_TO, is_dir), cookie);
+        }
+    }
+
+    /// Whether a directory whose name was moved, and which was not, is still where it was. If that can't
+    /// be seen now, but is likely, it is looked for later.
+    fn stays<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, likely: bool) -> bool {
+        let Some(parent) = self.nodes.parent(id) else { return true };
+        match self.open(kernel, parent) {
+            Ok(_) => self.is_there(kernel, id),
+            Err(errno) if likely && is_moved(errno) => {
+                self.set(id, STRAY, true);
+                self.again.push(id);
+                true
+            }
+            Err(_) => false,
         }
     }
 
@@ -377,14 +472,81 @@ impl<D> Tree<D> {
     }
 
     /// An event changes names in a directory, so halves in it that are older will stay alone.
-    fn hasten<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeId, cookie: u32) {
+    fn hasten<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeId,
+        name: &[u8],
+        event: &Event<'_>,
+    ) {
         let is_late = |half: &Half| {
-            half.cookie != cookie
+            half.cookie != event.cookie()
                 && (half.dir == dir || half.to.as_ref().is_some_and(|(to, _)| *to == dir))
+                && (half.doubt == Doubt::No || half.to.is_some() || *half.name == *name)
         };
         while let Some(index) = self.halves.iter().position(is_late) {
             let half = self.halves.remove(index);
-            self.give_up(kernel, half);
+            if half.doubt == Doubt::No || half.to.is_some() {
+                let same = half.to.is_none() && *half.name == *name;
+                if same && event.mask().contains(EventMask::CREATE) {
+                    // The name was free, so what had it is gone.
+                    self.moved_out(kernel, &half);
+                } else {
+                    self.give_up(kernel, half);
+                }
+            } else if event.mask().contains(EventMask::CREATE) {
+                self.exchanged(kernel, half, None);
+            } else {
+                // It goes now; or is replaced, which tells that it is there.
+                let goes = !event.mask().contains(EventMask::MOVED_TO);
+                self.exchanged(kernel, half, Some(goes.then_some(event.is_dir())));
+            }
+        }
+    }
+
+    /// It has turned out what is at the old name: nothing, or something, of which perhaps it is known
+    /// whether it is a directory.
+    fn exchanged<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        mut half: Half,
+        there: Option<Option<bool>>,
+    ) {
+        if half.doubt == Doubt::Gone {
+            let is_dir = half.is_dir;
+            let same = match half.node {
+                Some(id) if self.nodes.wd(id).is_some() => self.is_there(kernel, id),
+                _ => there.is_some_and(|kind| kind.is_none_or(|kind| kind == is_dir)),
+            };
+            if same {
+                let (told, pass) = (half.told && !is_dir, self.pass);
+                if let Some(window) = self.files.get_mut(half.dir).filter(|_| told) {
+                    window.files.insert(half.name, Known { stat: None, pass });
+                }
+                return;
+            }
+            self.moved_out(kernel, &half);
+            match half.kept() {
+                Some(kept) => half = kept,
+                None => return,
+            }
+        }
+        let Some(Some(is_dir)) = there else { return };
+        if self.nodes.child(half.dir, &half.name).is_some() {
+            return;
+        }
+        if is_dir {
+            let id = self.find(half.dir, &half.name);
+            self.look_again(kernel, id);
+        } else {
+            let pass = self.pass;
+            if let Some(window) = self.files.get_mut(half.dir) {
+                if window.files.insert(half.name.clone(), Known { stat: None, pass }).is_some() {
+                    return;
+                }
+            }
+            let path = self.path(half.dir, &half.name);
+            self.tell(TreeKind::Found, EventMask::CREATE, 0, path);
         }
     }
 
@@ -394,11 +556,19 @@ impl<D> Tree<D> {
         let mut sure = true;
         for index in 0..self.halves.len() {
             let Some(half) = self.halves.get(index).filter(|half| !half.settled) else { continue };
-            let dir = half.dir;
+            let (dir, name) = (half.dir, half.name.clone());
+            let there = if half.doubt == Doubt::No {
+                None
+            } else {
+                // First this, so that events of what it shows are queued.
+                let opened = self.open(kernel, dir);
+                opened.and_then(|dir| kernel.stat_child(&dir, &name)).ok().map(|stat| stat.is_dir)
+            };
             sure = false;
             self.settle(kernel, dir);
             if let Some(half) = self.halves.get_mut(index) {
                 half.settled = true;
+                half.there = there;
             }
         }
         while sure && !self.halves.is_empty() {

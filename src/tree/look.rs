@@ -46,6 +46,8 @@ const TWICE: u32 = 16;
 const UNTOLD: u32 = 32;
 /// It is sure that the events of its moves are queued.
 const SETTLED: u32 = 64;
+/// It may be somewhere else, without an event to tell.
+pub(super) const STRAY: u32 = 128;
 const NOTES: u32 = 8;
 
 /// What a look at a name found.
@@ -60,7 +62,7 @@ pub(super) enum Found {
 }
 
 /// Whether an error says that the world has moved.
-fn is_moved(errno: Errno) -> bool {
+pub(super) fn is_moved(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE)
 }
 
@@ -72,7 +74,7 @@ impl<D> Tree<D> {
         self.nodes.note(id) & note != 0
     }
 
-    fn set(&mut self, id: NodeId, note: u32, on: bool) {
+    pub(super) fn set(&mut self, id: NodeId, note: u32, on: bool) {
         let notes = self.nodes.note(id);
         self.nodes.set_note(id, if on { notes | note } else { notes & !note });
     }
@@ -156,8 +158,9 @@ impl<D> Tree<D> {
         let new = self.nodes.wd(id).is_none();
         let found = self.visit(kernel, &dir, parent, &name, new);
         if found == Found::Moved {
-            if hidden && self.open(kernel, parent).is_ok() {
-                self.remove(kernel, id);
+            let stray = self.at_end && self.has(id, STRAY);
+            if (hidden || stray) && self.open(kernel, parent).is_ok() {
+                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
             } else {
                 self.later.push(id);
             }
@@ -193,8 +196,11 @@ impl<D> Tree<D> {
             }
             Err(errno) if is_moved(errno) => return Found::Moved,
             Err(errno) => {
-                // The limit is nothing to what is watched already: it is another one.
-                let other = |&id: &NodeId| errno == Errno::ENOSPC && self.nodes.wd(id).is_some();
+                // The limit is nothing to what is watched already; after a loss nobody knows.
+                let other = |&id: &NodeId| {
+                    self.nodes.wd(id).is_some()
+                        && (errno == Errno::ENOSPC || self.stage == Stage::Resync)
+                };
                 let child = match child.filter(other) {
                     Some(id) => {
                         self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
@@ -253,7 +259,7 @@ impl<D> Tree<D> {
         };
         let unlisted = self.has(id, UNLISTED);
         let telling = (new || self.has(id, UNTOLD)) && self.is_telling();
-        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD | SETTLED, false);
+        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD | SETTLED | STRAY, false);
         self.see(id);
         if !(new || unlisted || self.is_looking()) {
             return Found::Dir;
@@ -329,7 +335,7 @@ impl<D> Tree<D> {
     }
 
     /// Adds a directory that was found, and tells of it.
-    fn find(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
+    pub(super) fn find(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
         self.file_gone(parent, name);
         let id = self.nodes.add(parent, name);
         self.see(id);
@@ -522,10 +528,12 @@ impl<D> Tree<D> {
         } else {
             None
         };
-        if self.stage == Stage::Resync {
-            if let Some(child) = self.nodes.child(parent, name) {
-                self.gone(kernel, child, TreeKind::Found, DIR_DELETED);
+        if let Some(child) = self.nodes.child(parent, name) {
+            if self.stage != Stage::Resync {
+                // Events will tell what became of the directory, and then of this.
+                return;
             }
+            self.gone(kernel, child, TreeKind::Found, DIR_DELETED);
         }
         let pass = self.pass;
         let Some(window) = self.files.get_mut(parent) else { return };
@@ -547,7 +555,7 @@ impl<D> Tree<D> {
     }
 
     /// Tells that a file is gone, if one is known.
-    fn file_gone(&mut self, parent: NodeId, name: &[u8]) {
+    pub(super) fn file_gone(&mut self, parent: NodeId, name: &[u8]) {
         let window = self.files.get_mut(parent);
         if window.is_some_and(|window| window.files.remove(name).is_some()) {
             let path = self.path(parent, name);

@@ -133,7 +133,7 @@ impl Mirror {
                 return Err("its parent was not told before".into());
             }
             let known = self.get(path);
-            let replaces = told(EventMask::MOVED_TO) && known == Some(false) && !is_dir;
+            let replaces = told(EventMask::MOVED_TO) && known == Some(false);
             if known.is_some() && !replaces && !self.tolerant && !self.learning {
                 return Err("told again".into());
             }
