@@ -110,6 +110,14 @@ impl Verdicts {
             .push(format!("{verdict}  {what}: {ratio:.3} ±{plus_minus:.3}, at most {limit:.2}"));
     }
 
+    #[allow(dead_code)] // Not each benchmark has one.
+    pub fn at_least(&mut self, what: &str, limit: f64, ratio: f64, plus_minus: f64) {
+        let verdict = if ratio >= limit { "PASS" } else { "MISS" };
+        self.missed += usize::from(ratio < limit);
+        self.lines
+            .push(format!("{verdict}  {what}: {ratio:.3} ±{plus_minus:.3}, at least {limit:.2}"));
+    }
+
     /// Prints the verdicts and ends the program, with an error if that was asked for and due.
     pub fn tell(self, mode: &Mode) -> ! {
         println!(

@@ -1,0 +1,774 @@
+//! What trees cost: 50,000 directories, ten in each, with three files each, in a warm cache.
+//!
+//! - Setting up, beside the naive loop of system calls (open, add a watch by its path, list, close, for
+//!   each directory), notify and `inotifywait -r`. Closing an instance with 50,000 watches takes the
+//!   kernel long; no time includes it.
+//! - Memory, counted by the allocator.
+//! - Renaming a directory with 11,111 below it: until an event from its depths, of a file made right
+//!   after the rename, comes with its true path.
+//! - An event with its composed path, ten directories deep, beside the bare read(2) loop on the same
+//!   queue.
+//! - Coming back into step after an overflow, beside the set-up.
+//! - Where the link count of a directory does not tell whether it has subdirectories: overlayfs and
+//!   btrfs, where they can be mounted.
+//!
+//! ```text
+//! cargo bench --bench tree
+//! ```
+//!
+//! `BENCH_QUICK=1` takes a small tree. The tree is made in the directory for temporary files, or in
+//! that of `TMPDIR`.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::{BufRead, BufReader};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use notify::{RecommendedWatcher, RecursiveMode};
+use rustix::fs::inotify::{CreateFlags, WatchFlags};
+use rustix::fs::{CWD, FileType, Mode as Access, OFlags, RawDir, openat};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::time::ClockId;
+use support::{Mode, Verdicts, alternate, consume, median, uncertainty};
+use tempfile::TempDir;
+use tinotify::{TreeChange, TreeOptions, WatchMask, Watcher};
+
+mod support;
+
+const DIRECTORIES: usize = 50_000;
+const BREADTH: usize = 10;
+const FILES: usize = 3;
+/// Below the directory that is renamed: 1 + 10 + 100 + 1,000 + 10,000.
+const BELOW_RENAMED: usize = 11_111;
+const DEPTH: usize = 10;
+/// Below the queue's usual limit of 16,384.
+const EVENTS: usize = 15_000;
+/// A header, and a name of up to 15 bytes.
+const RECORD: usize = 32;
+/// That of a `Watcher`, if nothing else is asked.
+const BUFFER: usize = 32 * 1024;
+/// An event that has not come by then counts as lost.
+const LOST: Duration = Duration::from_secs(1);
+
+const MASK: WatchMask = WatchMask::CREATE
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MODIFY)
+    .union(WatchMask::MOVED_FROM)
+    .union(WatchMask::MOVED_TO);
+
+/// Bytes that are allocated, while it counts.
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+static COUNTS: AtomicBool = AtomicBool::new(false);
+
+/// The system's allocator, which counts when asked to.
+struct Counting;
+
+fn count(bytes: usize, sign: isize) {
+    if COUNTS.load(Ordering::Relaxed) {
+        LIVE.fetch_add(bytes as isize * sign, Ordering::Relaxed);
+    }
+}
+
+#[allow(unsafe_code)]
+// SAFETY: each call goes to the system's allocator as it came, which keeps the contract; counting
+// touches atomics, which neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 1);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size(), 1);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(layout.size(), -1);
+        count(size, 1);
+        // SAFETY: the caller's promise, passed on: `block` came from `System`.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(layout.size(), -1);
+        // SAFETY: the caller's promise, passed on: `block` came from `System`.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Directories as they come level by level, ten in each.
+struct Forest {
+    root: PathBuf,
+    directories: usize,
+    /// Bytes in the names of all of them.
+    names: usize,
+    deepest: PathBuf,
+}
+
+impl Forest {
+    /// Makes that many directories, counting the root.
+    fn plant(root: PathBuf, directories: usize, files: usize) -> Self {
+        fs::create_dir(&root).unwrap();
+        let mut all = vec![root.clone()];
+        let mut names = root.file_name().unwrap().len();
+        for parent in 0.. {
+            let path = all[parent].clone();
+            for file in 0..files {
+                File::create(path.join(format!("file-{file}.txt"))).unwrap();
+            }
+            for child in 0..BREADTH.min(directories.saturating_sub(all.len())) {
+                let name = format!("module-{child}");
+                names += name.len();
+                let path = path.join(name);
+                fs::create_dir(&path).unwrap();
+                all.push(path);
+            }
+            if parent + 1 == all.len() {
+                break;
+            }
+        }
+        assert_eq!(all.len(), directories);
+        Self { root, directories, names, deepest: all.pop().unwrap() }
+    }
+}
+
+fn tinotify_tree(root: &Path, mask: WatchMask) -> Watcher {
+    let watcher = Watcher::new().unwrap();
+    watcher.watch_tree(root, mask, TreeOptions::new()).unwrap();
+    watcher
+}
+
+type NotifyEvents = Receiver<notify::Result<notify::Event>>;
+
+fn notify_tree(root: &Path) -> (RecommendedWatcher, NotifyEvents) {
+    let (sender, events) = mpsc::channel();
+    let mut watcher = notify::recommended_watcher(sender).unwrap();
+    notify::Watcher::watch(&mut watcher, root, RecursiveMode::Recursive).unwrap();
+    (watcher, events)
+}
+
+/// Waits until notify's thread has ended, which closes its instance.
+fn end_notify(watcher: RecommendedWatcher) {
+    drop(watcher);
+    while threads() > 1 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// The loop that first comes to mind. It keeps one path and one buffer for all, so it is a fast one.
+struct Naive {
+    inotify: OwnedFd,
+    flags: WatchFlags,
+    path: Vec<u8>,
+    buffer: Vec<MaybeUninit<u8>>,
+    /// Names of subdirectories that are still to be entered, each with its NUL.
+    names: Vec<u8>,
+    watches: usize,
+}
+
+impl Naive {
+    fn of(root: &Path) -> Self {
+        let mut naive = Self {
+            inotify: rustix::fs::inotify::init(CreateFlags::CLOEXEC).unwrap(),
+            flags: WatchFlags::from_bits_retain(MASK.bits()) | WatchFlags::ONLYDIR,
+            path: [root.as_os_str().as_bytes(), b"\0"].concat(),
+            buffer: vec![MaybeUninit::uninit(); 32 * 1024],
+            names: Vec::new(),
+            watches: 0,
+        };
+        naive.enter();
+        naive
+    }
+
+    /// The directory whose path it holds, and all beneath.
+    fn enter(&mut self) {
+        let path = CStr::from_bytes_with_nul(&self.path).unwrap();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = openat(CWD, path, flags, Access::empty()).unwrap();
+        rustix::fs::inotify::add_watch(&self.inotify, path, self.flags).unwrap();
+        self.watches += 1;
+
+        let mine = self.names.len();
+        let mut entries = RawDir::new(&dir, &mut self.buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry.unwrap();
+            let name = entry.file_name();
+            if entry.file_type() == FileType::Directory && name != c"." && name != c".." {
+                self.names.extend_from_slice(name.to_bytes_with_nul());
+            }
+        }
+        drop(dir);
+
+        let len = self.path.len() - 1;
+        let mut next = mine;
+        while next < self.names.len() {
+            let end = next + self.names[next..].iter().position(|&byte| byte == 0).unwrap() + 1;
+            self.path.truncate(len);
+            self.path.push(b'/');
+            self.path.extend_from_slice(&self.names[next..end]);
+            self.enter();
+            next = end;
+        }
+        self.path.truncate(len);
+        self.path.push(0);
+        self.names.truncate(mine);
+    }
+}
+
+/// Starts the tool, and waits until it watches.
+fn inotifywait(root: &Path) -> Child {
+    let mut child = Command::new("inotifywait")
+        .args(["-m", "-r", "-e", "create,delete,modify,move"])
+        .arg(root)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let ready = lines.any(|line| line.unwrap().contains("Watches established"));
+    assert!(ready, "inotifywait ended without watches");
+    child
+}
+
+fn has_inotifywait() -> bool {
+    let found = Command::new("inotifywait").arg("--help").output().is_ok();
+    if !found {
+        println!("SKIPPED: inotifywait -r: it is not installed (inotify-tools)");
+    }
+    found
+}
+
+/// The values and their median, with the half of the interval that holds it.
+fn estimate(values: &[f64]) -> (f64, f64) {
+    let of = |rounds: &[usize]| median(&rounds.iter().map(|&i| values[i]).collect::<Vec<_>>());
+    (median(values), uncertainty(values.len(), of))
+}
+
+fn ratios(times: &[f64], to: &[f64]) -> Vec<f64> {
+    times.iter().zip(to).map(|(time, to)| time / to).collect()
+}
+
+fn milliseconds(nanoseconds: f64) -> f64 {
+    nanoseconds / 1e6
+}
+
+/// What is printed in the end, and judged.
+#[derive(Default)]
+struct Table {
+    rows: Vec<[String; 3]>,
+    verdicts: Verdicts,
+}
+
+impl Table {
+    fn row(&mut self, what: &str, value: String, beside: String) {
+        self.rows.push([what.to_owned(), value, beside]);
+    }
+
+    fn tell(self, mode: &Mode) -> ! {
+        println!("\n{:<48} {:>14}  beside", "", "tinotify");
+        for [what, value, beside] in &self.rows {
+            println!("{what:<48} {value:>14}  {beside}");
+        }
+        self.verdicts.tell(mode)
+    }
+}
+
+/// Setting up, and coming back into step after an overflow, which needs a tree that is set up.
+fn set_up(forest: &Forest, mode: &Mode, table: &mut Table) {
+    let limit = queue_limit();
+    if limit > 500_000 {
+        println!("SKIPPED: overflows: fs.inotify.max_queued_events is {limit}");
+    }
+    let resyncs = RefCell::new(Vec::new());
+    let rivals = if has_inotifywait() { 4 } else { 3 };
+    let rounds = mode.rounds(15);
+    let times = alternate(1, rivals, rounds, |_, rival| {
+        let start = Instant::now();
+        match rival {
+            0 => {
+                let naive = Naive::of(&forest.root);
+                let time = start.elapsed();
+                assert_eq!(naive.watches, forest.directories);
+                time
+            }
+            1 => {
+                let mut watcher = tinotify_tree(&forest.root, MASK);
+                let time = start.elapsed();
+                if limit <= 500_000 {
+                    resyncs.borrow_mut().push(resync(&mut watcher, forest, limit));
+                }
+                time
+            }
+            2 => {
+                let (notify, _events) = notify_tree(&forest.root);
+                let time = start.elapsed();
+                end_notify(notify);
+                time
+            }
+            _ => {
+                let mut child = inotifywait(&forest.root);
+                let time = start.elapsed();
+                child.kill().unwrap();
+                child.wait().unwrap();
+                time
+            }
+        }
+    });
+    let [naive, tinotify, others @ ..] = &times[0][..] else { unreachable!() };
+    let value = format!("{:.1} ms", milliseconds(median(tinotify)));
+    let mut beside = format!("naive loop {:.1} ms", milliseconds(median(naive)));
+    let (ratio, plus_minus) = estimate(&ratios(tinotify, naive));
+    table.verdicts.at_most("set-up / naive loop", 0.65, ratio, plus_minus);
+    for (name, times) in ["notify", "inotifywait -r"].into_iter().zip(others) {
+        beside += &format!(", {name} {:.1} ms", milliseconds(median(times)));
+        let (ratio, plus_minus) = estimate(&ratios(times, tinotify));
+        table.verdicts.at_least(&format!("{name} / set-up"), 3.0, ratio, plus_minus);
+    }
+    table.row(&format!("set-up, {} directories", forest.directories), value, beside);
+
+    let resyncs = resyncs.into_inner();
+    if !resyncs.is_empty() {
+        // Without the one that warmed up.
+        let (resync, plus_minus) = estimate(&resyncs[1..]);
+        let set_up = median(tinotify);
+        table.row(
+            "resync after an overflow",
+            format!("{:.1} ms", milliseconds(resync)),
+            format!("set-up {:.1} ms", milliseconds(set_up)),
+        );
+        table.verdicts.at_most("resync / set-up", 1.3, resync / set_up, plus_minus / set_up);
+    }
+}
+
+fn queue_limit() -> usize {
+    fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap()
+}
+
+/// Overflows the queue, and gives the nanoseconds from the event that says so to the one that says that
+/// all is in step again, with nothing left to do.
+fn resync(watcher: &mut Watcher, forest: &Forest, limit: usize) -> f64 {
+    let files = two_files(&forest.deepest);
+    for event in 0..limit + 2 {
+        // Not the same twice, or they would merge.
+        files[event % 2].write_all_at(b"t", 0).unwrap();
+    }
+    while !watcher.next_timeout(LOST).unwrap().expect("an overflow").is_overflow() {}
+    let start = Instant::now();
+    let mut resynced = false;
+    while let Some(event) = watcher.try_next().unwrap() {
+        resynced |= event.tree() == Some(TreeChange::Resynced);
+    }
+    let time = start.elapsed();
+    assert!(resynced);
+    time.as_nanos() as f64
+}
+
+fn two_files(dir: &Path) -> [File; 2] {
+    [0, 1].map(|file| {
+        let path = dir.join(format!("file-{file}.txt"));
+        File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap()
+    })
+}
+
+/// What stays allocated, per directory.
+fn memory(forest: &Forest, table: &mut Table) {
+    fn live_of<T>(set_up: impl FnOnce() -> T, end: impl FnOnce(T)) -> f64 {
+        LIVE.store(0, Ordering::Relaxed);
+        COUNTS.store(true, Ordering::Relaxed);
+        let held = set_up();
+        let live = LIVE.load(Ordering::Relaxed);
+        COUNTS.store(false, Ordering::Relaxed);
+        end(held);
+        live as f64
+    }
+    let directories = forest.directories as f64;
+    let nothing = live_of(|| Watcher::new().unwrap(), drop);
+    let tinotify = live_of(|| tinotify_tree(&forest.root, MASK), drop);
+    let notify = live_of(|| notify_tree(&forest.root), |(notify, _)| end_notify(notify));
+    let names = forest.names as f64;
+    let without_names = (tinotify - nothing - names) / directories;
+    table.row(
+        &format!("bytes a directory (names: {:.1})", names / directories),
+        format!("{:.1}", (tinotify - nothing) / directories),
+        format!("notify {:.1}", notify / directories),
+    );
+    table.verdicts.at_most("bytes a directory, plus its name", 56.0, without_names, 0.0);
+}
+
+/// The processor's time of all threads of this process.
+fn cpu_time() -> Duration {
+    rustix::time::clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+/// The processor's time of this thread.
+fn cpu_time_of_thread() -> Duration {
+    rustix::time::clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
+}
+
+/// A directory that is renamed to and fro, and a file that is made in its depths right after.
+struct Renaming {
+    forest: Forest,
+    names: [PathBuf; 2],
+    /// The deepest directory, beneath the one that is renamed.
+    depths: PathBuf,
+    turn: usize,
+}
+
+impl Renaming {
+    fn new(place: &Path, below: usize) -> Self {
+        fs::create_dir(place).unwrap();
+        let forest = Forest::plant(place.join("before"), below + 1, 0);
+        let depths = forest.deepest.strip_prefix(&forest.root).unwrap().to_owned();
+        let names = [place.join("before"), place.join("after")];
+        Self { forest, names, depths, turn: 0 }
+    }
+
+    /// Renames, makes the file, and gives its true path.
+    fn rename(&mut self) -> PathBuf {
+        let [from, to] = [self.turn, self.turn + 1].map(|turn| &self.names[turn % 2]);
+        let file = to.join(&self.depths).join("new.txt");
+        self.turn += 1;
+        fs::rename(from, to).unwrap();
+        File::create(&file).unwrap();
+        file
+    }
+}
+
+/// Nanoseconds on the wall, and of the processor.
+fn time_rename(renaming: &mut Renaming, watcher: &mut Watcher) -> [f64; 2] {
+    let mut path = PathBuf::new();
+    let (start, start_cpu) = (Instant::now(), cpu_time());
+    let file = renaming.rename();
+    while path != file {
+        let event = watcher.next_timeout(LOST).unwrap().expect("the event is lost");
+        event.path_into(&mut path);
+    }
+    let times = [start.elapsed(), cpu_time() - start_cpu];
+    fs::remove_file(&file).unwrap();
+    while watcher.try_next().unwrap().is_some() {}
+    times.map(|time| time.as_nanos() as f64)
+}
+
+/// The same; nothing on the wall where the event does not come.
+fn time_rename_in_notify(renaming: &mut Renaming, events: &NotifyEvents) -> [Option<f64>; 2] {
+    let (start, start_cpu) = (Instant::now(), cpu_time());
+    let file = renaming.rename();
+    let came = loop {
+        match events.recv_timeout(LOST) {
+            Ok(event) if event.as_ref().is_ok_and(|event| event.paths.contains(&file)) => {
+                break Some(start.elapsed());
+            }
+            Ok(_) => {}
+            Err(_) => break None,
+        }
+    };
+    let times = [came, Some(cpu_time() - start_cpu)];
+    fs::remove_file(&file).unwrap();
+    while events.recv_timeout(LOST / 10).is_ok() {}
+    times.map(|time| time.map(|time| time.as_nanos() as f64))
+}
+
+fn rename(place: &Path, mode: &Mode, table: &mut Table) {
+    let below = if mode.quick { 111 } else { BELOW_RENAMED };
+    let mut renaming = Renaming::new(&place.join("renaming"), below);
+    let root = place.join("renaming");
+    assert_eq!(renaming.forest.directories, below + 1);
+
+    let mut watcher = tinotify_tree(&root, MASK);
+    let times: Vec<[f64; 2]> =
+        (0..mode.rounds(200)).map(|_| time_rename(&mut renaming, &mut watcher)).collect();
+    drop(watcher);
+    let (notify, events) = notify_tree(&root);
+    let of_notify: Vec<_> = (0..5).map(|_| time_rename_in_notify(&mut renaming, &events)).collect();
+    end_notify(notify);
+
+    let of_notify = |which: usize| {
+        let came: Vec<f64> = of_notify.iter().filter_map(|times| times[which]).collect();
+        match came.len() {
+            0 => "notify: never came".to_owned(),
+            len => format!("notify {:.2} ms ({len} of 5 came)", milliseconds(median(&came))),
+        }
+    };
+    for (which, what) in ["until a true path", "processor's time"].into_iter().enumerate() {
+        let times: Vec<f64> = times.iter().map(|times| milliseconds(times[which])).collect();
+        let (value, plus_minus) = estimate(&times);
+        table.row(
+            &format!("rename with {below} below: {what}"),
+            format!("{value:.3} ms"),
+            of_notify(which),
+        );
+        let what = format!("milliseconds after a rename, {what}");
+        table.verdicts.at_most(&what, 2.0, value, plus_minus);
+    }
+}
+
+/// A tree of directories in directories, and files whose reading fills the queue.
+struct Deep {
+    watcher: Watcher,
+    fd: OwnedFd,
+    files: Vec<File>,
+    buffer: Vec<u8>,
+}
+
+impl Deep {
+    /// `leaves` directories at the depth of ten, with as many files in all of them as need be for no
+    /// two neighbours in the queue to be alike.
+    fn new(root: &Path, leaves: usize) -> Self {
+        fs::create_dir(root).unwrap();
+        let mut path = root.to_owned();
+        path.extend((1..DEPTH).map(|level| format!("level-{level}")));
+        let mut files = Vec::new();
+        for leaf in 0..leaves {
+            let leaf = path.join(format!("leaf-{leaf}"));
+            fs::create_dir_all(&leaf).unwrap();
+            for name in ["one.txt", "two.txt"].iter().take(if leaves > 1 { 1 } else { 2 }) {
+                fs::write(leaf.join(name), "text").unwrap();
+                files.push(File::open(leaf.join(name)).unwrap());
+            }
+        }
+        let watcher = tinotify_tree(root, WatchMask::ACCESS);
+        let fd = watcher.as_fd().try_clone_to_owned().unwrap();
+        let mut deep = Self { watcher, fd, files, buffer: vec![0; BUFFER] };
+        // What looking at the tree itself brought about.
+        deep.drain(1);
+        deep
+    }
+
+    fn fill(&self, events: usize) {
+        for file in self.files.iter().cycle().take(events) {
+            rustix::io::pread(file, &mut [0; 1], 0).unwrap();
+        }
+        let queued = rustix::io::ioctl_fionread(&self.fd).unwrap();
+        let expected = (events * RECORD) as u64;
+        assert_eq!(queued, expected, "is fs.inotify.max_queued_events below {events}?");
+    }
+
+    /// Empties the queue, and gives the number of events that came.
+    fn drain(&mut self, rival: usize) -> usize {
+        match rival {
+            0 => read(&self.fd, &mut self.buffer) / RECORD,
+            _ => with_paths(&mut self.watcher),
+        }
+    }
+
+    fn sample(&mut self, rival: usize) -> Duration {
+        self.fill(EVENTS);
+        let start = cpu_time_of_thread();
+        let seen = self.drain(rival);
+        let time = cpu_time_of_thread() - start;
+        assert_eq!(seen, EVENTS);
+        time
+    }
+}
+
+#[inline(never)]
+fn read(fd: &OwnedFd, buffer: &mut [u8]) -> usize {
+    let mut seen = 0;
+    loop {
+        match rustix::io::read(fd, &mut *buffer) {
+            Ok(len) => seen += black_box(len),
+            Err(Errno::AGAIN) => return seen,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[inline(never)]
+fn with_paths(watcher: &mut Watcher) -> usize {
+    let mut path = PathBuf::new();
+    let mut seen = 0;
+    while let Some(event) = watcher.try_next().unwrap() {
+        event.path_into(&mut path);
+        let path = path.as_os_str().as_bytes();
+        consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));
+        seen += 1;
+    }
+    seen
+}
+
+fn events(place: &Path, mode: &Mode, table: &mut Table) {
+    const ROWS: [(&str, usize); 2] = [("one directory", 1), ("1,000 directories", 1_000)];
+    let mut deep = ROWS.map(|(_, leaves)| Deep::new(&place.join(format!("deep-{leaves}")), leaves));
+    let times = alternate(ROWS.len(), 2, mode.rounds(400), |row, rival| deep[row].sample(rival));
+    for ((label, leaves), times) in ROWS.into_iter().zip(&times) {
+        let per_event = |times: &[f64]| format!("{:.1} ns", median(times) / EVENTS as f64);
+        let (ratio, plus_minus) = estimate(&ratios(&times[1], &times[0]));
+        table.row(
+            &format!("event with path, depth {DEPTH}, in {label}"),
+            per_event(&times[1]),
+            format!("read(2) {}: {ratio:.3} ±{plus_minus:.3}", per_event(&times[0])),
+        );
+        if leaves == 1 {
+            table.verdicts.at_most("event with path / bare read(2)", 1.1, ratio, plus_minus);
+        }
+    }
+}
+
+/// The words by which this program tells itself to work in a mount namespace of its own.
+const ELSEWHERE: [&str; 2] = ["overlayfs", "btrfs"];
+
+/// Where no link count tells that a directory has no subdirectories. Shown, not judged.
+fn elsewhere(forest: &Forest, mode: &Mode, table: &mut Table) {
+    for name in ELSEWHERE {
+        let unshare = if rustix::process::geteuid().is_root() { "-m" } else { "-Urm" };
+        let output = Command::new("unshare")
+            .arg(unshare)
+            .arg(std::env::current_exe().unwrap())
+            .args([name.as_ref(), forest.root.as_os_str()])
+            .arg(mode.rounds(11).to_string())
+            .output();
+        let said = match output {
+            Ok(output) if output.status.success() => {
+                String::from_utf8_lossy(&output.stdout).trim().to_owned()
+            }
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let why = said.lines().find(|line| line.starts_with("SKIPPED"));
+                why.unwrap_or_else(|| panic!("{name}: {said}")).to_owned()
+            }
+            Err(error) => format!("SKIPPED: unshare(1): {error}"),
+        };
+        match said.split_once('\t') {
+            Some((value, beside)) => {
+                table.row(&format!("set-up on {name}"), value.to_owned(), beside.to_owned());
+            }
+            None => {
+                println!("{said} (set-up on {name})");
+                table.row(&format!("set-up on {name}"), "SKIPPED".to_owned(), String::new());
+            }
+        }
+    }
+}
+
+fn skip(why: impl std::fmt::Display) -> ! {
+    eprintln!("SKIPPED: {why}");
+    std::process::exit(1);
+}
+
+/// In a mount namespace: the set-up beside the naive loop on another file system.
+fn set_up_elsewhere(name: &str, root: &Path, rounds: usize) {
+    let place = tempfile::tempdir().unwrap();
+    let at = place.path().join("mounted");
+    fs::create_dir(&at).unwrap();
+    let root = match name {
+        "overlayfs" => {
+            let [upper, work] = ["upper", "work"].map(|dir| place.path().join(dir));
+            [&upper, &work].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
+            let options = format!(
+                "lowerdir={},upperdir={},workdir={}",
+                root.display(),
+                upper.display(),
+                work.display()
+            );
+            let options = std::ffi::CString::new(options).unwrap();
+            let flags = MountFlags::empty();
+            if let Err(error) = mount("overlay", &at, "overlay", flags, options.as_c_str()) {
+                skip(format_args!("overlayfs can't be mounted: {error}"));
+            }
+            at.clone()
+        }
+        _ => {
+            mount_btrfs(place.path(), &at);
+            let directories = count_directories(root);
+            Forest::plant(at.join("forest"), directories, FILES).root
+        }
+    };
+    // Warm.
+    drop(Naive::of(&root));
+    let times = alternate(1, 2, rounds, |_, rival| {
+        let start = Instant::now();
+        if rival == 0 {
+            let _naive = Naive::of(&root);
+            start.elapsed()
+        } else {
+            let _watcher = tinotify_tree(&root, MASK);
+            start.elapsed()
+        }
+    });
+    let [naive, tinotify] = &times[0][..] else { unreachable!() };
+    let (ratio, plus_minus) = estimate(&ratios(tinotify, naive));
+    let [tinotify, naive] = [tinotify, naive].map(|times| milliseconds(median(times)));
+    println!("{tinotify:.1} ms\tnaive loop {naive:.1} ms: {ratio:.3} ±{plus_minus:.3}");
+    if let Err(error) = unmount(&at, UnmountFlags::DETACH) {
+        panic!("{error}");
+    }
+}
+
+fn count_directories(root: &Path) -> usize {
+    Naive::of(root).watches
+}
+
+/// Needs mkfs.btrfs, and root, for a loop device.
+fn mount_btrfs(place: &Path, at: &Path) {
+    let image = place.join("image");
+    File::create(&image).unwrap().set_len(1 << 30).unwrap();
+    for (program, arguments) in [
+        ("mkfs.btrfs", vec!["-q".as_ref(), image.as_os_str()]),
+        ("mount", vec!["-o".as_ref(), "loop".as_ref(), image.as_os_str(), at.as_os_str()]),
+    ] {
+        match Command::new(program).args(arguments).output() {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                skip(format_args!("{program}: {}", said.trim()));
+            }
+            Err(error) => skip(format_args!("{program}: {error}")),
+        }
+    }
+}
+
+fn main() {
+    if let [_, name, root, rounds] = &std::env::args_os().collect::<Vec<_>>()[..] {
+        if let Some(name) = ELSEWHERE.into_iter().find(|known| name == known) {
+            let rounds = String::from_utf8(rounds.clone().into_vec()).unwrap();
+            return set_up_elsewhere(name, Path::new(root), rounds.parse().unwrap());
+        }
+    }
+
+    let mode = Mode::of_this_call();
+    let directories = if mode.quick { 2_000 } else { DIRECTORIES };
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    assert!(
+        limit >= directories + 1_000,
+        "fs.inotify.max_user_watches is {limit}; {} are needed",
+        directories + 1_000
+    );
+
+    let place = TempDir::new().unwrap();
+    let mut table = Table::default();
+    let forest = Forest::plant(place.path().join("forest"), directories, FILES);
+    // Warm.
+    drop(Naive::of(&forest.root));
+    memory(&forest, &mut table);
+    set_up(&forest, &mode, &mut table);
+    rename(place.path(), &mode, &mut table);
+    events(place.path(), &mode, &mut table);
+    elsewhere(&forest, &mode, &mut table);
+    // Exiting would leave it.
+    place.close().unwrap();
+    println!("\nMedians of rounds in which rivals alternate.");
+    table.tell(&mode);
+}

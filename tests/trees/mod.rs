@@ -1,0 +1,584 @@
+//! What the tests of trees share: a mirror built from the events alone, the walk of the disk that it
+//! must equal, and the kernel's list of what is watched.
+
+#![allow(dead_code)] // Each test binary uses some of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Write as _};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use tempfile::TempDir;
+use tinotify::{Barred, EventMask, TreeChange, TreeOptions, Watch, WatchEvent, WatchMask, Watcher};
+
+use crate::watching::kernel_watches;
+
+/// What changes names, and what was written: no event that comes twice, of a directory from itself
+/// and from its parent.
+pub const NAMES: WatchMask = WatchMask::CREATE
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MOVED_FROM)
+    .union(WatchMask::MOVED_TO)
+    .union(WatchMask::CLOSE_WRITE);
+
+/// What an event of a tree was, with the paths beneath the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    Told,
+    Found,
+    Renamed(PathBuf),
+    Unwatched(Barred),
+    Overflow,
+    Resynced,
+    RootMoved,
+    RootRemoved,
+    RootUnmounted,
+    /// The end of the watch.
+    Ignored,
+}
+
+/// An event of a tree, to keep.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Note {
+    pub how: How,
+    pub mask: EventMask,
+    pub path: PathBuf,
+}
+
+impl Note {
+    /// An event of the tree with that root, or an overflow.
+    pub fn of(event: &WatchEvent<'_>, root: &Path) -> Self {
+        let beneath = |path: &Path| match path.strip_prefix(root) {
+            Ok(path) => path.to_owned(),
+            Err(_) => panic!("{path:?} is not beneath {root:?}: {event:?}"),
+        };
+        let mask = event.mask();
+        if event.is_overflow() {
+            assert_eq!(event.watch(), None, "an overflow is all watches'");
+            return Self { how: How::Overflow, mask, path: PathBuf::new() };
+        }
+        let path = beneath(&event.path());
+        let how = match event.tree().expect("an event of the tree") {
+            TreeChange::Told if event.is_ignored() => How::Ignored,
+            TreeChange::Told => How::Told,
+            TreeChange::Found => How::Found,
+            TreeChange::Renamed { from } => How::Renamed(beneath(from)),
+            TreeChange::Unwatched(why) => How::Unwatched(why),
+            TreeChange::Resynced => How::Resynced,
+            TreeChange::RootMoved => How::RootMoved,
+            TreeChange::RootRemoved => How::RootRemoved,
+            TreeChange::RootUnmounted => How::RootUnmounted,
+            other => panic!("no test knows {other:?}"),
+        };
+        Self { how, mask, path }
+    }
+
+    fn has(&self, mask: EventMask) -> bool {
+        self.mask.intersects(mask)
+    }
+
+    pub fn is_dir(&self) -> bool {
+        self.has(EventMask::ISDIR)
+    }
+}
+
+/// A line such as `create a/b/` or `rename a -> b`; what the mask calls a directory ends in a slash.
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.is_dir() { "/" } else { "" };
+        let path = format!("{}{slash}", self.path.as_os_str().as_bytes().escape_ascii());
+        let has = |mask| self.has(mask);
+        match &self.how {
+            How::Found if has(EventMask::CREATE) => write!(f, "found {path}"),
+            How::Found if has(EventMask::DELETE) => write!(f, "missing {path}"),
+            How::Found if has(EventMask::MODIFY) => write!(f, "changed {path}"),
+            How::Told if has(EventMask::CREATE) => write!(f, "create {path}"),
+            How::Told if has(EventMask::DELETE) => write!(f, "delete {path}"),
+            How::Told if has(EventMask::MOVED_FROM) => write!(f, "moved out {path}"),
+            How::Told if has(EventMask::MOVED_TO) => write!(f, "moved in {path}"),
+            How::Told if has(EventMask::CLOSE_WRITE) => write!(f, "written {path}"),
+            How::Renamed(from) => {
+                let from = from.as_os_str().as_bytes().escape_ascii();
+                write!(f, "rename {from}{slash} -> {path}")
+            }
+            How::Unwatched(why) => {
+                let path = self.path.as_os_str().as_bytes().escape_ascii();
+                match why {
+                    Barred::Errno(why) => write!(f, "unwatched {path}: {why:?}"),
+                    other => write!(f, "unwatched {path}: {other:?}"),
+                }
+            }
+            How::Overflow => f.write_str("overflow"),
+            How::Resynced => f.write_str("resynced"),
+            How::RootMoved => f.write_str("root moved"),
+            How::RootRemoved => f.write_str("root removed"),
+            How::RootUnmounted => f.write_str("root unmounted"),
+            How::Ignored => f.write_str("ignored"),
+            How::Told | How::Found => write!(f, "{:?} {} {path}", self.how, self.mask),
+        }
+    }
+}
+
+impl fmt::Debug for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// What tells whether a file was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    ino: u64,
+    size: i64,
+    mtime: (i64, i64),
+}
+
+/// What is at a name: a directory with its entries, or something else.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    entries: Option<BTreeMap<OsString, Entry>>,
+    /// On the disk, the inode of a directory.
+    ino: u64,
+    /// Of a file. In the mirror: as it was when all was last quiet, if nothing was told of it since.
+    content: Option<Content>,
+}
+
+impl Entry {
+    fn new(is_dir: bool) -> Self {
+        Self { entries: is_dir.then(BTreeMap::new), ..Self::default() }
+    }
+
+    pub fn is_dir(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// What is on the disk at a directory, which must rest meanwhile. Descends by descriptors, so paths
+    /// may be longer than the kernel takes; what can't be read counts as empty.
+    pub fn walk(path: &Path) -> Self {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self::walk_dir(rustix::fs::openat(CWD, path, flags, Mode::empty()).unwrap())
+    }
+
+    fn walk_dir(dir: OwnedFd) -> Self {
+        let mut entries = BTreeMap::new();
+        let ino = rustix::fs::fstat(&dir).unwrap().st_ino;
+        // Not `read_from`, which would open it again by `.`, as not everybody may.
+        for item in Dir::new(dir.try_clone().unwrap()).unwrap() {
+            let item = item.unwrap();
+            let name = OsStr::from_bytes(item.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let stat = rustix::fs::statat(&dir, item.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+            let Ok(stat) = stat else {
+                let is_dir = item.file_type() == FileType::Directory;
+                entries.insert(name.to_owned(), Self::new(is_dir));
+                continue;
+            };
+            let entry = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                match rustix::fs::openat(&dir, item.file_name(), flags, Mode::empty()) {
+                    Ok(child) => Self::walk_dir(child),
+                    Err(_) => Self { ino: stat.st_ino, ..Self::new(true) },
+                }
+            } else {
+                // What is written by another name of it is told nowhere else.
+                let content = (stat.st_nlink == 1).then_some(Content {
+                    ino: stat.st_ino,
+                    size: stat.st_size,
+                    mtime: (stat.st_mtime, stat.st_mtime_nsec as i64),
+                });
+                Self { entries: None, ino: 0, content }
+            };
+            entries.insert(name.to_owned(), entry);
+        }
+        Self { entries: Some(entries), ino, content: None }
+    }
+
+    /// The inodes of this directory and all beneath it, sorted.
+    pub fn inodes(&self) -> Vec<u64> {
+        fn add(entry: &Entry, inodes: &mut Vec<u64>) {
+            if let Some(entries) = &entry.entries {
+                inodes.push(entry.ino);
+                entries.values().for_each(|entry| add(entry, inodes));
+            }
+        }
+        let mut inodes = Vec::new();
+        add(self, &mut inodes);
+        inodes.sort_unstable();
+        inodes
+    }
+
+    /// The number of directories with this one, and of the files.
+    pub fn count(&self) -> (usize, usize) {
+        match &self.entries {
+            None => (0, 1),
+            Some(entries) => entries
+                .values()
+                .map(Self::count)
+                .fold((1, 0), |sum, entry| (sum.0 + entry.0, sum.1 + entry.1)),
+        }
+    }
+
+    fn names(path: &Path) -> impl DoubleEndedIterator<Item = &OsStr> {
+        path.components().map(|component| match component {
+            Component::Normal(name) => name,
+            other => panic!("{other:?} in a path beneath the root"),
+        })
+    }
+
+    pub fn get(&self, path: &Path) -> Option<&Self> {
+        Self::names(path).try_fold(self, |entry, name| entry.entries.as_ref()?.get(name))
+    }
+
+    fn get_mut(&mut self, path: &Path) -> Option<&mut Self> {
+        Self::names(path).try_fold(self, |entry, name| entry.entries.as_mut()?.get_mut(name))
+    }
+
+    fn parent_mut(&mut self, path: &Path) -> Option<&mut BTreeMap<OsString, Self>> {
+        self.get_mut(path.parent()?)?.entries.as_mut()
+    }
+
+    fn take(&mut self, path: &Path) -> Option<Self> {
+        self.parent_mut(path)?.remove(path.file_name()?)
+    }
+
+    fn forget_files(&mut self) {
+        if let Some(entries) = &mut self.entries {
+            entries.retain(|_, entry| entry.is_dir());
+            entries.values_mut().for_each(Self::forget_files);
+        }
+    }
+
+    /// Where this differs from the disk, a line for each place. What it believes to know of files'
+    /// content is compared too.
+    fn compare(&self, disk: &Self, with_files: bool, at: &Path, differences: &mut Vec<String>) {
+        match (&self.entries, &disk.entries) {
+            (Some(mine), Some(theirs)) => {
+                for (name, entry) in mine {
+                    if !theirs.contains_key(name) && (with_files || entry.is_dir()) {
+                        differences.push(format!("told, but not there: {:?}", at.join(name)));
+                    }
+                }
+                for (name, entry) in theirs {
+                    match mine.get(name) {
+                        Some(known) => {
+                            known.compare(entry, with_files, &at.join(name), differences);
+                        }
+                        None if with_files || entry.is_dir() => {
+                            differences.push(format!("there, but not told: {:?}", at.join(name)));
+                        }
+                        None => {}
+                    }
+                }
+            }
+            (None, None) => {
+                if let (true, Some(before), Some(now)) = (with_files, self.content, disk.content) {
+                    if before != now {
+                        differences.push(format!("changed, but not told: {at:?}"));
+                    }
+                }
+            }
+            _ if with_files || self.is_dir() || disk.is_dir() => differences.push(format!(
+                "{at:?} was told as {}, and is {}",
+                if self.is_dir() { "a directory" } else { "a file" },
+                if disk.is_dir() { "a directory" } else { "a file" },
+            )),
+            _ => {}
+        }
+    }
+}
+
+/// So many events are kept to be shown with a difference.
+const HISTORY: usize = 1000;
+/// And so many with an event that must not be.
+const CONTEXT: usize = 25;
+
+/// What is in a tree, by what the events told.
+pub struct Mirror {
+    root: Entry,
+    /// Whether files are reported after an overflow.
+    snapshot: bool,
+    /// Events were lost since all was last quiet: what is told may have been known already.
+    doubtful: bool,
+    resyncing: bool,
+    knows_files: bool,
+    /// What no event may tell, but did.
+    wrong: Vec<String>,
+    history: VecDeque<Note>,
+    pub events: u64,
+    pub overflows: u64,
+    pub over: bool,
+}
+
+impl Mirror {
+    /// That of a tree of which nothing was told yet: for `TreeOptions::existing`.
+    pub fn empty(snapshot: bool) -> Self {
+        Self {
+            root: Entry::new(true),
+            snapshot,
+            doubtful: false,
+            resyncing: false,
+            knows_files: true,
+            wrong: Vec::new(),
+            history: VecDeque::new(),
+            events: 0,
+            overflows: 0,
+            over: false,
+        }
+    }
+
+    /// That of a tree whose directory rests while the tree is set up.
+    pub fn of(path: &Path) -> Self {
+        Self { root: Entry::walk(path), ..Self::empty(false) }
+    }
+
+    pub fn with_snapshot(self, snapshot: bool) -> Self {
+        Self { snapshot, ..self }
+    }
+
+    fn wrong(&mut self, what: &str, note: &Note) {
+        let mut said = format!("event {}, \"{note}\": {what}", self.events);
+        if self.wrong.len() < 5 {
+            // What else was told of that place, and of those above and below.
+            let related = |path: &Path| path.starts_with(&note.path) || note.path.starts_with(path);
+            let (first, mut lines) = (self.events - self.history.len() as u64 + 1, Vec::new());
+            for (event, other) in (first..).zip(&self.history) {
+                let from = matches!(&other.how, How::Renamed(from) if related(from));
+                if !other.path.as_os_str().is_empty() && (from || related(&other.path)) {
+                    lines.push(format!("\n        {event} {other}"));
+                }
+            }
+            said.extend(lines.drain(lines.len().saturating_sub(CONTEXT)..));
+            said.push_str("\n      and last of all");
+            for other in self.history.iter().rev().take(CONTEXT).rev() {
+                let _ = write!(said, "\n        {other}");
+            }
+        }
+        self.wrong.push(said);
+    }
+
+    /// Takes in one event.
+    pub fn apply(&mut self, note: &Note) {
+        self.events += 1;
+        if self.over && note.how != How::Ignored {
+            self.wrong("after the end of the tree", note);
+        }
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(note.clone());
+        match &note.how {
+            How::Renamed(from) => self.rename(from, note),
+            How::Told | How::Found if note.has(EventMask::CREATE) => self.create(note, false),
+            How::Told | How::Found if note.has(EventMask::MOVED_TO) => self.create(note, true),
+            How::Told | How::Found if note.has(EventMask::DELETE | EventMask::MOVED_FROM) => {
+                self.remove(note);
+            }
+            How::Told | How::Found => {
+                if let Some(entry) = self.root.get_mut(&note.path) {
+                    entry.content = None;
+                    if note.has(EventMask::UNMOUNT) {
+                        // What it was mounted on is looked at anew.
+                        entry.entries = Some(BTreeMap::new());
+                    }
+                }
+            }
+            How::Overflow => {
+                self.overflows += 1;
+                self.doubtful = true;
+                self.resyncing = true;
+            }
+            How::Resynced => {
+                if !self.resyncing {
+                    self.wrong("nothing was lost", note);
+                }
+                self.resyncing = false;
+                if !self.snapshot {
+                    self.root.forget_files();
+                    self.knows_files = false;
+                }
+            }
+            How::RootRemoved | How::RootUnmounted => self.over = true,
+            How::Unwatched(_) | How::RootMoved | How::Ignored => {}
+        }
+    }
+
+    fn create(&mut self, note: &Note, may_replace: bool) {
+        let entry = Entry::new(note.is_dir());
+        let Some(parent) = self.root.parent_mut(&note.path) else {
+            return self.wrong("its parent was never announced", note);
+        };
+        let name = note.path.file_name().unwrap();
+        match parent.get(name) {
+            Some(known) if self.doubtful && known.is_dir() == entry.is_dir() => {
+                // Its content, if it is a directory, was not lost.
+                parent.get_mut(name).unwrap().content = None;
+            }
+            known => {
+                let again = known.is_some() && !may_replace && !self.doubtful;
+                parent.insert(name.to_owned(), entry);
+                if again {
+                    self.wrong("it was there already", note);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, note: &Note) {
+        match self.root.take(&note.path) {
+            None if !self.doubtful => self.wrong("it was not there", note),
+            None => {}
+            Some(entry) if self.doubtful => drop(entry),
+            Some(entry) if entry.is_dir() != note.is_dir() => self.wrong("it was no such", note),
+            // With all beneath it: what was found there may not have been told to be gone.
+            Some(_) => {}
+        }
+    }
+
+    fn rename(&mut self, from: &Path, note: &Note) {
+        let entry = match self.root.take(from) {
+            Some(entry) if entry.is_dir() == note.is_dir() => entry,
+            other => {
+                if !self.doubtful {
+                    let what = if other.is_some() { "it was no such" } else { "it was not there" };
+                    self.wrong(what, note);
+                }
+                Entry::new(note.is_dir())
+            }
+        };
+        let Some(parent) = self.root.parent_mut(&note.path) else {
+            return self.wrong("its new parent was never announced", note);
+        };
+        parent.insert(note.path.file_name().unwrap().to_owned(), entry);
+    }
+
+    /// What is wrong now that all has been told of a tree at rest; then starts again from the disk,
+    /// where files could not be told.
+    pub fn differences(&mut self, disk: &Entry) -> Vec<String> {
+        let mut differences = std::mem::take(&mut self.wrong);
+        if self.resyncing {
+            differences.push("an overflow without an end".to_owned());
+        }
+        self.root.compare(disk, self.knows_files, Path::new(""), &mut differences);
+        if differences.is_empty() {
+            self.root = disk.clone();
+            (self.doubtful, self.knows_files) = (false, true);
+        }
+        differences
+    }
+
+    /// The last events, a line each.
+    pub fn history(&self) -> String {
+        self.history.iter().fold(String::new(), |mut lines, note| {
+            let _ = writeln!(lines, "  {note}");
+            lines
+        })
+    }
+}
+
+/// Where what the kernel watches is not each directory once, and nothing else.
+pub fn watches_amiss(watcher: &impl AsRawFd, disk: &Entry) -> Option<String> {
+    let mut watched: Vec<u64> = kernel_watches(watcher).values().map(|watch| watch.ino).collect();
+    watched.sort_unstable();
+    let wanted = disk.inodes();
+    let lacking =
+        |of: &[u64], but: &[u64]| of.iter().filter(|ino| but.binary_search(ino).is_err()).count();
+    (watched != wanted).then(|| {
+        format!(
+            "{} inodes are watched for {} directories: {} of them not, and {} others",
+            watched.len(),
+            wanted.len(),
+            lacking(&wanted, &watched),
+            lacking(&watched, &wanted),
+        )
+    })
+}
+
+/// A tree in a directory of its own, with a place beside it that is not watched.
+pub struct Scene {
+    place: TempDir,
+    pub watcher: Watcher,
+    pub watch: Watch,
+    pub root: PathBuf,
+    pub mirror: Mirror,
+}
+
+impl Scene {
+    pub fn new(prepare: impl FnOnce(&Path)) -> Self {
+        Self::with(NAMES, TreeOptions::new(), prepare)
+    }
+
+    pub fn with(mask: WatchMask, options: TreeOptions, prepare: impl FnOnce(&Path)) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::create_dir(place.path().join("outside")).unwrap();
+        prepare(&root);
+        let mirror = Mirror::of(&root);
+        let watcher = Watcher::new().unwrap();
+        let watch = watcher.watch_tree(&root, mask, options).unwrap();
+        Self { place, watcher, watch, root, mirror }
+    }
+
+    pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.root.join(path)
+    }
+
+    pub fn outside(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.place.path().join("outside").join(path)
+    }
+
+    /// All that there is to tell now.
+    pub fn notes(&mut self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        while let Some(event) = self.watcher.try_next().unwrap() {
+            if !event.is_overflow() {
+                assert_eq!(event.watch(), Some(self.watch), "{event:?}");
+            }
+            notes.push(Note::of(&event, &self.root));
+        }
+        notes
+    }
+
+    /// As lines.
+    pub fn lines(&mut self) -> Vec<String> {
+        self.notes().iter().map(ToString::to_string).collect()
+    }
+
+    /// As [`lines`](Self::lines), of a tree at rest; and sees that the mirror equals the disk, and that
+    /// each directory is watched once.
+    pub fn told(&mut self) -> Vec<String> {
+        let notes = self.notes();
+        notes.iter().for_each(|note| self.mirror.apply(note));
+        self.check();
+        notes.iter().map(ToString::to_string).collect()
+    }
+
+    pub fn check(&mut self) {
+        let disk = Entry::walk(&self.root);
+        let mut wrong = self.mirror.differences(&disk);
+        wrong.extend(watches_amiss(&self.watcher, &disk));
+        assert!(wrong.is_empty(), "{}\nafter\n{}", wrong.join("\n"), self.mirror.history());
+    }
+}
+
+/// xorshift64: the same seed, the same numbers.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        // Zero would stay zero, and neighbouring seeds would begin alike.
+        Self((seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xD120_0000_0000_7F4B | 1) | 1)
+    }
+
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % limit
+    }
+}
