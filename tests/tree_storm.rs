@@ -29,7 +29,7 @@ use rustix::fs::{CWD, RenameFlags};
 use tempfile::TempDir;
 use tinotify::{TreeOptions, WatchMask, Watcher};
 use trees::{Entry, Mirror, NAMES, Note, Random, watches_amiss};
-use watching::{Watchdog, say, unread};
+use watching::{LONG, Watchdog, say, unread};
 
 const OPS: &str = "TINOTIFY_STORM_OPS";
 const SEED: &str = "TINOTIFY_STORM_SEED";
@@ -45,8 +45,8 @@ const THREADS: u64 = 3;
 const STORMS: u64 = 4;
 /// Of a storm in a normal run: on tmpfs with an overflow or two, on the disk, which is slower, without.
 const FEW_IN_MEMORY: u64 = 20_000;
-const FEW_ON_DISK: u64 = 3_000;
-/// Of one round in which the queue is to overflow: of each operation there is an event.
+const FEW_ON_DISK: u64 = 1_500;
+/// Of one round in which the queue is to overflow: each operation gives two events or three.
 const OPS_OF_A_FLOOD: u64 = 20_000;
 const DEPTH: u64 = 5;
 
@@ -277,9 +277,10 @@ impl Reader {
         Self { watcher, root, mirror: Mirror::empty(snapshot) }
     }
 
-    /// Takes what comes until there is nothing for that time.
+    /// Takes some of what comes, until there is nothing for that time.
     fn read(&mut self, wait: Duration) {
-        while let Some(event) = self.watcher.next_timeout(wait).unwrap() {
+        for _ in 0..1000 {
+            let Some(event) = self.watcher.next_timeout(wait).unwrap() else { break };
             self.mirror.apply(&Note::of(&event, &self.root));
         }
     }
@@ -294,9 +295,14 @@ impl Reader {
             }
             Reading::WhenFull => self.wait_until_full(storm),
         };
+        // The storm itself takes its time on a slow disk; what may hang is the reader.
+        let mut alive = (Watchdog::new(), Instant::now());
         while !rests {
             self.read(Duration::from_millis(1));
             rests = storm.rests();
+            if alive.1.elapsed() > LONG / 4 {
+                alive = (Watchdog::new(), Instant::now());
+            }
         }
         while let Some(event) = self.watcher.try_next().unwrap() {
             self.mirror.apply(&Note::of(&event, &self.root));
@@ -353,7 +359,6 @@ fn weather(name: &str, place: &TempDir, snapshot: bool, few: u64) {
     let (mut dirs, mut files) = (0, 0);
     let mut reading = Reading::Keen;
     loop {
-        let _watchdog = Watchdog::new();
         reader.read_along(&storm, reading);
         let disk = Entry::walk(&root);
         let mut wrong = reader.mirror.differences(&disk);
