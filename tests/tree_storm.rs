@@ -46,7 +46,8 @@ const STORMS: u64 = 4;
 /// Of a storm in a normal run: on tmpfs with an overflow or two, on the disk, which is slower, without.
 const FEW_IN_MEMORY: u64 = 20_000;
 const FEW_ON_DISK: u64 = 1_500;
-/// Of one round in which the queue is to overflow: each operation gives two events or three.
+/// Of one round in which the queue is to overflow: each operation gives two events or three, some of
+/// which merge.
 const OPS_OF_A_FLOOD: u64 = 20_000;
 const DEPTH: u64 = 5;
 
@@ -252,9 +253,11 @@ struct Round {
 
 impl Round {
     fn random(random: &mut Random, number: u64, may_flood: bool) -> Self {
-        if may_flood && number % 12 == 3 {
-            let reading = if number % 24 == 3 { Reading::WhenFull } else { Reading::Late };
-            return Self { ops: OPS_OF_A_FLOOD, reading };
+        if may_flood && number % 8 == 3 {
+            let reading = if number % 16 == 3 { Reading::WhenFull } else { Reading::Late };
+            // The first alone may have to do.
+            let ops = if number == 3 { OPS_OF_A_FLOOD } else { OPS_OF_A_FLOOD * 3 / 2 };
+            return Self { ops, reading };
         }
         let reading = if random.below(4) == 0 { Reading::Late } else { Reading::Keen };
         let most = [30, 300, 3_000][random.below(3) as usize];
