@@ -1,0 +1,184 @@
+//! Starting programs, and what becomes of them.
+
+use core::ffi::{CStr, c_int};
+use core::ptr;
+
+use heapless::Vec;
+use syscalls::{Sysno, syscall0, syscall2, syscall3, syscall4, syscall5};
+use tinotify::{Errno, Fd};
+
+use crate::Args;
+use crate::sys;
+
+/// A signal, by its number on x86-64 and aarch64 (signal(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal(pub u32);
+
+impl Signal {
+    pub const HUP: Self = Self(1);
+    pub const INT: Self = Self(2);
+    pub const KILL: Self = Self(9);
+    pub const USR2: Self = Self(12);
+    pub const TERM: Self = Self(15);
+    pub const CHLD: Self = Self(17);
+}
+
+/// Signals that come as something to read, and not by surprise.
+#[derive(Debug)]
+pub struct Signals(Fd);
+
+impl Signals {
+    /// Has these signals wait to be read: rt_sigprocmask(2), signalfd4(2).
+    pub fn take(signals: &[Signal]) -> Result<Self, Errno> {
+        let mask = signals.iter().fold(0_u64, |mask, signal| mask | 1 << (signal.0 - 1));
+        set_blocked(mask)?;
+        let (mask, flags) =
+            ((&raw const mask) as usize, (sys::O_CLOEXEC | sys::O_NONBLOCK) as usize);
+        // SAFETY: the kernel reads eight bytes of the mask. -1 asks for a new descriptor.
+        let fd = unsafe { syscall4(Sysno::signalfd4, -1_isize as usize, mask, 8, flags) }?;
+        // SAFETY: it is new, so nobody else owns it.
+        Ok(Self(unsafe { Fd::from_raw(fd as c_int) }))
+    }
+
+    /// The next signal, if one has come: read(2).
+    pub fn next(&self) -> Option<Signal> {
+        // `struct signalfd_siginfo`, whose first field is the number.
+        let mut info = [0_u32; 32];
+        let (to, len) = (info.as_mut_ptr() as usize, size_of_val(&info));
+        // SAFETY: the kernel writes at most `len` bytes to `info`; any bytes are valid there.
+        let got = unsafe { syscall3(Sysno::read, self.0.as_raw() as usize, to, len) };
+        let [signal, ..] = info;
+        (got == Ok(len)).then_some(Signal(signal))
+    }
+
+    /// The descriptor, to wait for.
+    #[must_use]
+    pub fn as_raw(&self) -> c_int {
+        self.0.as_raw()
+    }
+}
+
+/// `SIG_SETMASK` of rt_sigprocmask(2).
+fn set_blocked(mask: u64) -> Result<(), Errno> {
+    const SIG_SETMASK: usize = 2;
+    // SAFETY: the kernel reads eight bytes of the mask. No handler is there that could run.
+    unsafe { syscall4(Sysno::rt_sigprocmask, SIG_SETMASK, (&raw const mask) as usize, 0, 8) }?;
+    Ok(())
+}
+
+/// kill(2), for a child and all others of its group; for the child alone, if it leads none yet.
+pub fn kill(pid: c_int, signal: Signal) {
+    if send(-pid, signal).is_err() {
+        let _ = send(pid, signal);
+    }
+}
+
+/// Kills what is left of the group of a child that has ended.
+pub fn kill_rest(pid: c_int) {
+    let _ = send(-pid, Signal::KILL);
+}
+
+fn send(pid: c_int, signal: Signal) -> Result<usize, syscalls::Errno> {
+    // SAFETY: takes numbers, and touches no memory of ours.
+    unsafe { syscall2(Sysno::kill, pid as usize, signal.0 as usize) }
+}
+
+/// How a process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    With(u8),
+    By(Signal),
+}
+
+/// A child that has ended, if there is one: wait4(2).
+#[must_use]
+pub fn reap() -> Option<(c_int, Ended)> {
+    const WNOHANG: usize = 1;
+    let mut status: c_int = 0;
+    let to = (&raw mut status) as usize;
+    // SAFETY: the kernel writes an int to `status`, and no usage where a null is.
+    let pid = unsafe { syscall4(Sysno::wait4, -1_isize as usize, to, WNOHANG, 0) };
+    let pid = pid.ok().filter(|&pid| pid != 0)?;
+    let ended = match status & 0x7F {
+        0 => Ended::With((status >> 8) as u8),
+        signal => Ended::By(Signal(signal as u32)),
+    };
+    Some((pid as c_int, ended))
+}
+
+/// The most words of a command.
+const WORDS: usize = 32;
+
+/// A program to be started, and its arguments.
+#[derive(Debug)]
+pub struct Command {
+    /// All words, each with a NUL behind it.
+    bytes: Vec<u8, 1024>,
+}
+
+impl Command {
+    /// Splits a line at its blanks. `None` if it does not begin with a slash, or is too long.
+    #[must_use]
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        let mut bytes = Vec::new();
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let words = line.split(is_blank).filter(|word| !word.is_empty());
+        for (number, word) in words.enumerate() {
+            if number >= WORDS || word.contains(&0) {
+                return None;
+            }
+            bytes.extend_from_slice(word).ok()?;
+            bytes.push(0).ok()?;
+        }
+        bytes.starts_with(b"/").then_some(Self { bytes })
+    }
+
+    /// Starts the program in a session of its own, with the environment of this one and no signal
+    /// blocked: clone(2), and there setsid(2), execve(2). Gives the number of its process, which
+    /// ends with 127 where the program can't be run.
+    pub fn spawn(&self, args: Args) -> Result<c_int, Errno> {
+        let mut words = [ptr::null::<u8>(); WORDS + 1];
+        let starts = self.bytes.split_inclusive(|&byte| byte == 0).map(<[u8]>::as_ptr);
+        for (word, start) in words.iter_mut().zip(starts) {
+            *word = start;
+        }
+        // SAFETY: without flags but the signal at its end this is fork(2): the child has a copy of
+        // all memory, and there is no other thread that it could miss.
+        let pid = unsafe { syscall5(Sysno::clone, Signal::CHLD.0 as usize, 0, 0, 0, 0) }?;
+        if pid != 0 {
+            return Ok(pid as c_int);
+        }
+        // SAFETY: takes nothing. A new process leads no group, so this does not fail.
+        let _ = unsafe { syscall0(Sysno::setsid) };
+        let _ = set_blocked(0);
+        let (words, environment) = (words.as_ptr() as usize, args.environment() as usize);
+        let program = self.bytes.as_ptr() as usize;
+        // SAFETY: the words and the environment are strings with a NUL each, and both lists end with a
+        // null. The call returns only where it fails.
+        let failed = unsafe { syscall3(Sysno::execve, program, words, environment) };
+        if let (Err(errno), Ok(program)) = (failed, CStr::from_bytes_until_nul(&self.bytes)) {
+            crate::say!("{}: {}", program.to_bytes().escape_ascii(), Errno::from(errno));
+        }
+        sys::exit(127)
+    }
+}
+
+/// What becomes of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Machine {
+    Restart = 0x0123_4567,
+    PowerOff = 0x4321_FEDC,
+}
+
+/// sync(2) and reboot(2): returns only where it is not permitted.
+pub fn reboot(what: Machine) -> Errno {
+    const MAGIC: (usize, usize) = (0xFEE1_DEAD, 672_274_793);
+    // SAFETY: takes nothing.
+    let _ = unsafe { syscall0(Sysno::sync) };
+    // SAFETY: takes numbers. This process has nothing left to lose.
+    match unsafe { syscall3(Sysno::reboot, MAGIC.0, MAGIC.1, what as usize) } {
+        Ok(_) => Errno::EINTR,
+        Err(errno) => errno.into(),
+    }
+}

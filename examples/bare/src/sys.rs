@@ -1,0 +1,156 @@
+//! System calls that tinotify has no use for.
+
+use core::ffi::{CStr, c_int, c_short};
+use core::time::Duration;
+
+use syscalls::{Sysno, syscall2, syscall3, syscall5};
+use tinotify::{Errno, Fd};
+
+/// exit_group(2).
+pub fn exit(status: u8) -> ! {
+    loop {
+        // SAFETY: takes a number, and does not return.
+        let _ = unsafe { syscalls::syscall1(Sysno::exit_group, usize::from(status)) };
+    }
+}
+
+/// write(2): the number of bytes that were taken. Repeated where a signal interrupts it.
+pub fn write(fd: c_int, bytes: &[u8]) -> Result<usize, Errno> {
+    loop {
+        // SAFETY: the kernel reads `len` bytes at the address, which are those of `bytes`.
+        match unsafe { syscall3(Sysno::write, fd as usize, bytes.as_ptr() as usize, bytes.len()) } {
+            Err(syscalls::Errno::EINTR) => {}
+            written => return Ok(written?),
+        }
+    }
+}
+
+/// What a path in a system call begins at, where it does not begin with a slash.
+pub(crate) const AT_FDCWD: usize = -100_isize as usize;
+
+/// faccessat(2): whether the path leads to something, all links followed.
+pub fn look(path: &CStr) -> Result<(), Errno> {
+    const F_OK: usize = 0;
+    // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
+    unsafe { syscall3(Sysno::faccessat, AT_FDCWD, path.as_ptr() as usize, F_OK) }?;
+    Ok(())
+}
+
+/// `struct __kernel_timespec`.
+#[repr(C)]
+struct Timespec {
+    sec: i64,
+    nsec: i64,
+}
+
+/// clock_gettime(2): the time since the machine was started, which nobody can set.
+#[must_use]
+pub fn now() -> Duration {
+    const CLOCK_MONOTONIC: usize = 1;
+    let mut time = Timespec { sec: 0, nsec: 0 };
+    // SAFETY: the kernel writes one `struct __kernel_timespec`. It has this clock.
+    let _ = unsafe { syscall2(Sysno::clock_gettime, CLOCK_MONOTONIC, (&raw mut time) as usize) };
+    Duration::new(time.sec as u64, time.nsec as u32)
+}
+
+/// ppoll(2): which of the descriptors can be read without blocking, after at most `timeout`; none
+/// waits for ever.
+pub fn poll<const N: usize>(
+    fds: [c_int; N],
+    timeout: Option<Duration>,
+) -> Result<[bool; N], Errno> {
+    /// `struct pollfd`.
+    #[repr(C)]
+    struct PollFd {
+        fd: c_int,
+        events: c_short,
+        revents: c_short,
+    }
+    const POLLIN: c_short = 1;
+    let mut polls = fds.map(|fd| PollFd { fd, events: POLLIN, revents: 0 });
+    let mut time = timeout.map(|timeout| Timespec {
+        sec: timeout.as_secs() as i64,
+        nsec: i64::from(timeout.subsec_nanos()),
+    });
+    let time = time.as_mut().map_or(0, |time| (time as *mut Timespec) as usize);
+    // SAFETY: the kernel reads and writes `N` of `struct pollfd`; it reads the time, if there is one,
+    // and writes what is left of it there. A null signal mask is not looked at.
+    unsafe { syscall5(Sysno::ppoll, polls.as_mut_ptr() as usize, N, time, 0, 0) }?;
+    Ok(polls.map(|poll| poll.revents != 0))
+}
+
+// The same on x86-64 and aarch64: include/uapi/asm-generic/fcntl.h.
+pub(crate) const O_NONBLOCK: u32 = 0o4000;
+pub(crate) const O_CLOEXEC: u32 = 0o200_0000;
+const O_PATH: u32 = 0o1000_0000;
+
+fn open(path: &CStr, flags: u32) -> Result<Fd, Errno> {
+    let (path, flags) = (path.as_ptr() as usize, flags as usize);
+    // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
+    let fd = unsafe { syscall3(Sysno::openat, AT_FDCWD, path, flags) }?;
+    // SAFETY: it is new, so nobody else owns it.
+    Ok(unsafe { Fd::from_raw(fd as c_int) })
+}
+
+/// The first process of a machine may have no standard input, output and error, and its messages would
+/// go to whatever is opened next. So something that gives and takes nothing is put there.
+pub fn fill_standard_descriptors() {
+    while let Ok(fd) = open(c"/", O_PATH) {
+        if fd.as_raw() > 2 {
+            return;
+        }
+        let _ = fd.into_raw();
+    }
+}
+
+/// openat(2), read(2), close(2): as much of a file as fits into `buffer`.
+pub fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    // Without waiting, if it is a pipe.
+    let fd = open(path, O_CLOEXEC | O_NONBLOCK)?;
+    let mut filled = 0;
+    while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
+        let (to, len) = (rest.as_mut_ptr() as usize, rest.len());
+        // SAFETY: the kernel writes at most `len` bytes to `rest`; any bytes are valid there.
+        match unsafe { syscall3(Sysno::read, fd.as_raw() as usize, to, len) }? {
+            0 => break,
+            len => filled += len,
+        }
+    }
+    Ok(buffer.get(..filled).unwrap_or_default())
+}
+
+/// openat(2), getdents64(2), close(2): the names in a directory, in no order.
+pub fn list(path: &CStr, mut each: impl FnMut(&CStr)) -> Result<(), Errno> {
+    /// As the kernel aligns its records.
+    #[repr(align(8))]
+    struct Buffer([u8; 1024]);
+    const RECORD_LEN: usize = 16;
+    const NAME: usize = 19;
+    let fd = open(path, O_CLOEXEC)?;
+    let mut buffer = Buffer([0; 1024]);
+    loop {
+        let (to, len) = (buffer.0.as_mut_ptr() as usize, buffer.0.len());
+        // SAFETY: the kernel writes at most `len` bytes to the buffer; any bytes are valid there.
+        let len = unsafe { syscall3(Sysno::getdents64, fd.as_raw() as usize, to, len) }?;
+        let mut rest = buffer.0.get(..len).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        while let Some(&[low, high]) = rest.get(RECORD_LEN..RECORD_LEN + 2) {
+            let len = usize::from(u16::from_ne_bytes([low, high]));
+            let (Some(record), Some(after)) = (rest.get(NAME..len), rest.get(len..)) else { break };
+            match CStr::from_bytes_until_nul(record) {
+                Ok(name) if name != c"." && name != c".." => each(name),
+                _ => {}
+            }
+            rest = after;
+        }
+    }
+}
+
+/// unlinkat(2).
+pub fn remove(path: &CStr) -> Result<(), Errno> {
+    // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
+    unsafe { syscall3(Sysno::unlinkat, AT_FDCWD, path.as_ptr() as usize, 0) }?;
+    Ok(())
+}

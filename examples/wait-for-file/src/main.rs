@@ -1,0 +1,154 @@
+//! Waits until a path is there.
+//!
+//! An example of tinotify's core in a program of a few kilobytes: no libc, no heap, no threads.
+
+#![no_std]
+#![no_main]
+#![deny(unsafe_code)]
+
+use core::ffi::CStr;
+use core::time::Duration;
+
+use bare::{Args, say, sys};
+use tinotify::{Errno, Error, Event, InitFlags, Inotify, MAX_RECORD_SIZE, RECORD_SIZE, WatchMask};
+
+bare::main!(run);
+
+const USAGE: &str = "\
+usage: wait-for-file PATH [SECONDS]
+Ends with 0 when PATH is there, with 2 after SECONDS, and with 1 if it can't wait.";
+
+/// Not everything that makes a path appear is an event: not a mount on the way, not the end of a link
+/// that leads elsewhere, and not what the kernel does in /proc and /sys.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+fn run(args: Args) -> u8 {
+    let timeout = args.get(2).map(|text| seconds(text.to_bytes()));
+    let (2..=3, Some(path), None | Some(Some(_))) = (args.count(), args.get(1), timeout) else {
+        say!("{USAGE}");
+        return 1;
+    };
+    let until = timeout.flatten().map(|timeout| sys::now().saturating_add(timeout));
+    match wait(path, until) {
+        Ok(true) => 0,
+        Ok(false) => 2,
+        Err(error) => {
+            tell(path, error);
+            1
+        }
+    }
+}
+
+/// Gives whether the path is there, at the latest at the time `until`.
+fn wait(path: &CStr, until: Option<Duration>) -> Result<bool, Error> {
+    let inotify = Inotify::init(InitFlags::NONBLOCK)?;
+    loop {
+        // In this order: what comes to be after the look comes as an event.
+        let watched = watch_parents(&inotify, path);
+        match sys::look(path) {
+            Ok(()) => return Ok(true),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => watched?,
+            // A link that leads to itself, a name that is too long: waiting does not help.
+            Err(errno) => return watched.and(Err(Error::AddWatch(errno))),
+        }
+        loop {
+            let now = sys::now();
+            let rest = until.map_or(LOOK_AGAIN, |until| until.saturating_sub(now));
+            if rest.is_zero() {
+                return Ok(false);
+            }
+            match inotify.poll(Some(rest.min(LOOK_AGAIN))) {
+                Ok(true) => match has_news::<RECORD_SIZE>(&inotify, path) {
+                    Ok(false) => {}
+                    Ok(true) => break,
+                    // Some file systems have longer names.
+                    Err(error) if error.errno() == Some(Errno::EINVAL) => {
+                        has_news::<MAX_RECORD_SIZE>(&inotify, path)?;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                },
+                Ok(false) => break,
+                Err(error) if error.is_interrupted() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Watches each directory on the way that is there. The last of them must be watched; those before it
+/// tell only of the rare case that the way itself changes.
+fn watch_parents(inotify: &Inotify, path: &CStr) -> Result<(), Error> {
+    const MASK: WatchMask = WatchMask::CREATE
+        .union(WatchMask::MOVED_TO)
+        .union(WatchMask::DELETE_SELF)
+        .union(WatchMask::MOVE_SELF)
+        .union(WatchMask::ONLYDIR);
+    let bytes = path.to_bytes();
+    let first = if bytes.starts_with(b"/") { c"/" } else { c"." };
+    let mut watched = inotify.add_watch(first, MASK);
+    // Only what is written to of it takes memory.
+    let mut parent = heapless::CString::<4097>::new();
+    for name in bytes.split_inclusive(|&byte| byte == b'/').filter(|name| name.ends_with(b"/")) {
+        if parent.extend_from_bytes(name).is_err() {
+            break; // Longer than any path that the kernel takes; `look` will say so.
+        }
+        match inotify.add_watch(&parent, MASK) {
+            Err(Error::AddWatch(Errno::ENOENT | Errno::ENOTDIR)) => break,
+            here => watched = here,
+        }
+    }
+    watched.map(|_| ())
+}
+
+/// Reads all events that are queued. Gives whether there is reason to look again.
+#[inline(never)]
+fn has_news<const ROOM: usize>(inotify: &Inotify, path: &CStr) -> Result<bool, Error> {
+    let is_on_the_way =
+        |name: &[u8]| path.to_bytes().split(|&b| b == b'/').any(|part| part == name);
+    // What has no name is about a directory on the way, or says that events were lost.
+    let is_news = |event: Event<'_>| event.name().is_none_or(is_on_the_way);
+    let mut news = false;
+    loop {
+        match inotify.read(&mut [0; ROOM]) {
+            Ok(mut events) => news |= events.any(|event| event.map_or(true, is_news)),
+            Err(error) if error.is_would_block() => return Ok(news),
+            Err(error) if error.is_interrupted() => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What `say!("{error}")` would print, without a table of all error numbers, which is half as large as
+/// all of this program.
+fn tell(path: &CStr, error: Error) {
+    let what = match error {
+        Error::Init(_) => "cannot make an inotify instance",
+        Error::AddWatch(_) => "cannot watch",
+        _ => "cannot read events",
+    };
+    let number = error.errno().map_or(0, Errno::as_raw);
+    let why = match error.errno() {
+        Some(Errno::EACCES) => "no permission",
+        Some(Errno::ELOOP) => "too many symbolic links on the way",
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC) => "a limit is reached",
+        Some(Errno::ENAMETOOLONG) => "a name on the way is too long",
+        Some(Errno::ENOMEM) => "the kernel has no memory left",
+        _ => "see errno(3)",
+    };
+    let remedy = error.remedy().unwrap_or("nothing is known that helps");
+    let path = path.to_bytes().escape_ascii();
+    say!("wait-for-file: {path}: {what}: error {number}: {why}; {remedy}");
+}
+
+/// A number such as `10` or `0.5`.
+fn seconds(text: &[u8]) -> Option<Duration> {
+    let text = str::from_utf8(text).ok()?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let unit = 10_u32.pow(9 - fraction.len() as u32);
+    Some(Duration::new(whole.parse().ok()?, fraction.parse::<u32>().ok()? * unit))
+}
