@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_int};
 
 use bare::{say, sys};
-use tinotify::{Event, EventMask, InitFlags, Inotify, MAX_RECORD_SIZE, WatchMask, Wd};
+use tinotify::{Errno, Event, EventMask, InitFlags, Inotify, MAX_RECORD_SIZE, WatchMask, Wd};
 
 use crate::services;
 
@@ -154,9 +154,11 @@ impl Place {
 /// Takes a request away, if it is one.
 fn take_request(name: Option<&CStr>, each: &mut impl FnMut(News<'_>)) {
     let Some(request) = name.and_then(|name| name.to_bytes().strip_prefix(PREFIX)) else { return };
-    let path = name.and_then(|name| services::join(REQUESTS, name));
-    // Who took it already has seen to it.
-    if path.is_some_and(|path| sys::remove(&path).is_ok()) {
-        each(News::Request(request));
+    let Some(path) = name.and_then(|name| services::join(REQUESTS, name)) else { return };
+    match sys::remove(&path) {
+        Ok(()) => each(News::Request(request)),
+        // It was taken already.
+        Err(Errno::ENOENT) => {}
+        Err(errno) => say!("init: {}: not removed: {errno}", path.to_bytes().escape_ascii()),
     }
 }

@@ -85,8 +85,8 @@ fn watch_parents(inotify: &Inotify, path: &CStr) -> Result<(), Error> {
         .union(WatchMask::MOVE_SELF)
         .union(WatchMask::ONLYDIR);
     let bytes = path.to_bytes();
-    let first = if bytes.starts_with(b"/") { c"/" } else { c"." };
-    let mut watched = inotify.add_watch(first, MASK);
+    let is_relative = !bytes.starts_with(b"/");
+    let mut watched = if is_relative { inotify.add_watch(c".", MASK).map(drop) } else { Ok(()) };
     // Only what is written to of it takes memory.
     let mut parent = heapless::CString::<4097>::new();
     for name in bytes.split_inclusive(|&byte| byte == b'/').filter(|name| name.ends_with(b"/")) {
@@ -95,10 +95,10 @@ fn watch_parents(inotify: &Inotify, path: &CStr) -> Result<(), Error> {
         }
         match inotify.add_watch(&parent, MASK) {
             Err(Error::AddWatch(Errno::ENOENT | Errno::ENOTDIR)) => break,
-            here => watched = here,
+            here => watched = here.map(drop),
         }
     }
-    watched.map(|_| ())
+    watched
 }
 
 /// Reads all events that are queued. Gives whether there is reason to look again.
