@@ -66,21 +66,10 @@ fn set_blocked(mask: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// kill(2), for a child and all others of its group; for the child alone, if it leads none yet.
+/// kill(2), for a process that [`spawn`](Command::spawn) gave, and all others of its group.
 pub fn kill(pid: c_int, signal: Signal) {
-    if send(-pid, signal).is_err() {
-        let _ = send(pid, signal);
-    }
-}
-
-/// Kills what is left of the group of a child that has ended.
-pub fn kill_rest(pid: c_int) {
-    let _ = send(-pid, Signal::KILL);
-}
-
-fn send(pid: c_int, signal: Signal) -> Result<usize, syscalls::Errno> {
     // SAFETY: takes numbers, and touches no memory of ours.
-    unsafe { syscall2(Sysno::kill, pid as usize, signal.0 as usize) }
+    let _ = unsafe { syscall2(Sysno::kill, -pid as usize, signal.0 as usize) };
 }
 
 /// How a process has ended.
@@ -142,9 +131,12 @@ impl Command {
         for (word, start) in words.iter_mut().zip(starts) {
             *word = start;
         }
-        // SAFETY: without flags but the signal at its end this is fork(2): the child has a copy of
-        // all memory, and there is no other thread that it could miss.
-        let pid = unsafe { syscall5(Sysno::clone, Signal::CHLD.0 as usize, 0, 0, 0, 0) }?;
+        // Go on when the child has called execve, and so leads a group that can be sent signals.
+        const CLONE_VFORK: usize = 0x4000;
+        let flags = CLONE_VFORK | Signal::CHLD.0 as usize;
+        // SAFETY: as fork(2): without CLONE_VM the child has a copy of all memory, and there is no
+        // other thread that it could miss.
+        let pid = unsafe { syscall5(Sysno::clone, flags, 0, 0, 0, 0) }?;
         if pid != 0 {
             return Ok(pid as c_int);
         }

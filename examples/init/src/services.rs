@@ -175,7 +175,7 @@ impl Services {
             return;
         };
         // Whatever it has left.
-        process::kill_rest(pid);
+        process::kill(pid, Signal::KILL);
         service.tell(how);
         service.state = match service.state {
             _ if !service.wanted => {
