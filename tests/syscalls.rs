@@ -1,0 +1,246 @@
+//! Each layer makes the system calls that `docs/syscalls.md` names for it, every one, and no others.
+//!
+//! Needs strace, and says SKIPPED where it is missing or may not trace. It runs this program again,
+//! which uses a layer between two marks, while a second thread makes changes to watch.
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+mod lists {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+    use std::process::{Command, ExitCode};
+    use std::sync::mpsc;
+    use std::time::Duration;
+    use std::{env, fs, io, thread};
+
+    use tinotify::{
+        Change, EventRing, InitFlags, Inotify, TreeOptions, WatchMask, Watcher, WatcherBuilder,
+    };
+
+    const LAYER: &str = "TINOTIFY_LAYER";
+
+    /// The layers, and those that each stands on.
+    const LAYERS: [(&str, &[&str]); 4] = [
+        ("The core", &[]),
+        ("Watcher", &["The core"]),
+        ("Trees", &["The core", "Watcher"]),
+        ("tokio", &["The core", "Watcher"]),
+    ];
+
+    pub fn main() -> ExitCode {
+        if let Ok(layer) = env::var(LAYER) {
+            use_layer(&layer);
+            return ExitCode::SUCCESS;
+        }
+        let works = Command::new("strace").args(["-e", "trace=none", "true"]).output();
+        if !works.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: lists of system calls: strace is missing, or may not trace here");
+            return ExitCode::SUCCESS;
+        }
+        let mut failed = false;
+        for (layer, below) in LAYERS {
+            if layer == "tokio" && cfg!(not(feature = "tokio")) {
+                eprintln!("SKIPPED: calls of tokio: the feature is off");
+                continue;
+            }
+            let made = made(layer);
+            let own = documented(layer);
+            let mut permitted = documented("The standard library");
+            below.iter().for_each(|below| permitted.extend(documented(below)));
+            let missing: Vec<_> = own.difference(&made).collect();
+            permitted.extend(own.iter().cloned());
+            let unknown: Vec<_> = made.difference(&permitted).collect();
+            if missing.is_empty() && unknown.is_empty() {
+                println!("{layer}: {} calls, as documented", own.len());
+            } else {
+                failed = true;
+                println!("{layer}: FAILED: never made: {missing:?}; not documented: {unknown:?}");
+            }
+        }
+        if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+
+    /// The paragraph behind a heading.
+    fn documented(layer: &str) -> BTreeSet<String> {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/syscalls.md");
+        let text = fs::read_to_string(file).unwrap();
+        let (_, section) = text.split_once(&format!("\n## {layer}\n\n")).unwrap();
+        let (list, _) = section.split_once("\n\n").unwrap();
+        let calls = list.split([',', '\n', ' ']).filter(|word| !word.is_empty());
+        calls.map(|call| call.trim_matches('`').to_owned()).collect()
+    }
+
+    /// The calls that a run makes between its marks, but for those of the thread that makes changes.
+    fn made(layer: &str) -> BTreeSet<String> {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let status = Command::new("strace")
+            .args(["-f", "-qq", "-e", "signal=none", "-o"])
+            .arg(log.path())
+            .arg(env::current_exe().unwrap())
+            .env(LAYER, layer)
+            .status()
+            .unwrap();
+        assert!(status.success(), "{layer}: {status}");
+        let log = fs::read_to_string(log.path()).unwrap();
+        let lines: Vec<_> = log
+            .lines()
+            .filter_map(|line| {
+                let (thread, line) = line.split_once(' ')?;
+                let (call, _) = line.trim_start().split_once('(')?;
+                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+                call.bytes().all(is_name).then_some((thread, call))
+            })
+            .collect();
+        let (changer, _) = lines.iter().find(|(_, call)| *call == CHANGER).unwrap();
+        let mut sections = lines.split(|(_, call)| *call == MARK);
+        let own = sections.nth(1).unwrap();
+        assert_eq!(sections.count(), 1, "{layer}: two marks");
+        own.iter().filter(|(t, _)| t != changer).map(|(_, call)| (*call).to_owned()).collect()
+    }
+
+    /// Calls that nothing else here makes.
+    const MARK: &str = "getppid";
+    const CHANGER: &str = "getsid";
+
+    fn mark() {
+        let _ = rustix::process::getppid();
+    }
+
+    type Step = Box<dyn FnOnce() + Send>;
+
+    /// A thread that does what is no business of the layer.
+    struct Changer {
+        todo: mpsc::Sender<Step>,
+        done: mpsc::Receiver<()>,
+    }
+
+    impl Changer {
+        fn new() -> Self {
+            let (todo, changes) = mpsc::channel::<Step>();
+            let (sender, done) = mpsc::channel();
+            thread::spawn(move || {
+                rustix::process::getsid(None).unwrap();
+                sender.send(()).unwrap();
+                for change in changes {
+                    change();
+                    sender.send(()).unwrap();
+                }
+            });
+            done.recv().unwrap();
+            Self { todo, done }
+        }
+
+        fn make(&self, change: impl FnOnce() -> io::Result<()> + Send + 'static) {
+            self.todo.send(Box::new(|| change().unwrap())).unwrap();
+            self.done.recv().unwrap();
+        }
+    }
+
+    fn use_layer(layer: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let changer = Changer::new();
+        match layer {
+            "The core" => core(dir.path(), &changer),
+            "Watcher" => watcher(dir.path(), &changer),
+            "Trees" => trees(dir.path(), &changer),
+            #[cfg(feature = "tokio")]
+            "tokio" => tokio(dir.path(), &changer),
+            other => unreachable!("{other}"),
+        }
+    }
+
+    fn core(dir: &Path, changer: &Changer) {
+        use std::os::unix::ffi::OsStrExt;
+        let path = std::ffi::CString::new(dir.as_os_str().as_bytes()).unwrap();
+        mark();
+        let inotify = Inotify::init(InitFlags::NONBLOCK).unwrap();
+        let wd = inotify.add_watch(&path, WatchMask::CREATE).unwrap();
+        let file = dir.join("file");
+        changer.make(|| fs::write(file, ""));
+        assert!(inotify.poll(None).unwrap());
+        assert!(inotify.queued_bytes().unwrap() > 0);
+        let mut ring = EventRing::<64>::new();
+        inotify.fill(&mut ring).unwrap();
+        assert_eq!(ring.pop().unwrap().unwrap().name(), Some(&b"file"[..]));
+        inotify.rm_watch(wd).unwrap();
+        assert_eq!(inotify.read(&mut [0; 272]).unwrap().count(), 1);
+        drop(inotify);
+        mark();
+    }
+
+    fn watcher(dir: &Path, changer: &Changer) {
+        let link = dir.join("link");
+        changer.make(|| std::os::unix::fs::symlink("name", link));
+        let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let queue: usize = queue.trim().parse().unwrap();
+        mark();
+        let mut watcher = WatcherBuilder::default().inheritable(true).build().unwrap();
+        let mask = WatchMask::CREATE | WatchMask::CLOSE_WRITE | WatchMask::MOVE;
+        let watch = watcher.watch(dir, mask).unwrap();
+        watcher.watch_name(dir.join("link"), mask).unwrap();
+        let name = dir.join("name");
+        changer.make(|| fs::write(name, ""));
+        while watcher.next().unwrap().change() != Some(Change::Appeared) {}
+        while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
+        // More than the queue takes; each is two events.
+        let names = [dir.join("name"), dir.join("other")];
+        changer.make(move || {
+            (0..queue / 2 + 2).try_for_each(|n| fs::rename(&names[n % 2], &names[(n + 1) % 2]))
+        });
+        while !watcher.next().unwrap().is_overflow() {}
+        while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
+        watcher.unwatch(watch).unwrap();
+        watcher.stopper().stop();
+        while watcher.next().is_ok() {}
+        drop(watcher);
+        mark();
+    }
+
+    fn trees(dir: &Path, changer: &Changer) {
+        let root = dir.join("a");
+        changer.make(move || fs::create_dir_all(root.join("b/c")));
+        mark();
+        let mut watcher = Watcher::new().unwrap();
+        let mask = WatchMask::CREATE | WatchMask::CLOSE_WRITE;
+        let root = dir.join("a");
+        let watch = watcher.watch_tree(&root, mask, TreeOptions::new()).unwrap();
+        let new = root.join("b/new");
+        changer.make(move || {
+            fs::create_dir_all(new.join("deep"))?;
+            fs::write(new.join("deep/file"), "")
+        });
+        while !watcher.next().unwrap().path().ends_with("deep/file") {}
+        while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
+        watcher.unwatch(watch).unwrap();
+        while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
+        drop(watcher);
+        mark();
+    }
+
+    #[cfg(feature = "tokio")]
+    fn tokio(dir: &Path, changer: &Changer) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            mark();
+            let watcher = Watcher::new().unwrap();
+            watcher.watch(dir, WatchMask::CREATE).unwrap();
+            let mut watcher = tinotify::TokioWatcher::tokio(watcher).unwrap();
+            let nothing = tokio::time::timeout(Duration::from_millis(1), watcher.next()).await;
+            assert!(nothing.is_err());
+            let file = dir.join("file");
+            changer.make(|| fs::write(file, ""));
+            assert!(watcher.next().await.unwrap().path().ends_with("file"));
+            drop(watcher);
+            mark();
+        });
+    }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+fn main() -> std::process::ExitCode {
+    lists::main()
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
+fn main() {
+    eprintln!("SKIPPED: lists of system calls: they are those of x86-64 and glibc");
+}
