@@ -49,7 +49,7 @@ use crate::flags::{EventMask, WatchMask};
 use crate::sys::Errno;
 pub use kernel::{Kernel, Stat};
 
-use feed::{Half, Held};
+use feed::{Doubt, Half, Held};
 use files::Files;
 use look::Frame;
 use nodes::{NodeId, Nodes, ROOT};
@@ -194,8 +194,10 @@ pub struct Tree<D> {
     held: Option<Held>,
     /// Old names that wait for what becomes of them.
     halves: Vec<Half>,
-    /// The last new name of a rename, and whether it was told.
-    last_to: Option<(NodeId, Box<[u8]>, bool)>,
+    /// The names to which something was renamed, where nothing else has happened to names since.
+    lately: Vec<(NodeId, Box<[u8]>)>,
+    /// Where an exchange may have left something.
+    doubts: Vec<Doubt>,
     /// Directories to be looked at again when all events of before have come.
     again: Vec<NodeId>,
     /// Those for which that did not help: when more events have come.
@@ -248,7 +250,8 @@ impl<D> Tree<D> {
             frames: Vec::new(),
             held: None,
             halves: Vec::new(),
-            last_to: None,
+            lately: Vec::new(),
+            doubts: Vec::new(),
             again: Vec::new(),
             later: Vec::new(),
             twice: Vec::new(),
@@ -311,8 +314,7 @@ impl<D> Tree<D> {
             self.resync(kernel);
             return self.lost.is_none() || !self.out.is_empty();
         }
-        if !self.halves.is_empty() {
-            self.settle_halves(kernel);
+        if self.settle_halves(kernel) {
             return true;
         }
         let mut again = core::mem::take(&mut self.again);
@@ -335,7 +337,11 @@ impl<D> Tree<D> {
     /// Whether [`caught_up`](Self::caught_up) would do nothing.
     #[must_use]
     pub fn rests(&self) -> bool {
-        self.halves.is_empty() && self.again.is_empty() && self.files.rest() && self.lost.is_none()
+        self.halves.is_empty()
+            && self.doubts.is_empty()
+            && self.again.is_empty()
+            && self.files.rest()
+            && self.lost.is_none()
     }
 
     /// Whether the next read is to be told of by [`fence`](Self::fence).
@@ -378,6 +384,8 @@ impl<D> Tree<D> {
         self.frames = Vec::new();
         self.held = None;
         self.halves.clear();
+        self.lately.clear();
+        self.doubts.clear();
         self.again.clear();
         self.later.clear();
         self.twice.clear();
@@ -421,6 +429,7 @@ impl<D> Tree<D> {
     pub fn is_plain(&self, wd: Wd) -> bool {
         self.lost.is_none()
             && self.halves.is_empty()
+            && self.doubts.is_empty()
             && self.nodes.by_wd(wd).is_none_or(|id| !self.files.has(id))
     }
 

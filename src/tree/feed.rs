@@ -30,24 +30,22 @@ pub(super) struct Half {
     to: Option<(NodeId, Box<[u8]>)>,
     /// Whether it is sure that all of it is queued.
     settled: bool,
-    doubt: Doubt,
-    /// Whether it was told what the first rename of an exchange brought.
-    to_told: bool,
-    /// Whether something was at the old name then, and if so, whether that is a directory.
-    there: Option<bool>,
+    /// Whether something was renamed to the old name just before, or may have been.
+    back: bool,
 }
 
-/// What is not sure of a half that may be one of an exchange (`RENAME_EXCHANGE` of renameat2(2)): the
-/// kernel tells it as two renames, the second of which takes away what the first has brought, though
-/// that stays. What is told next of the name decides, or a look when nothing more is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
-    /// No exchange.
-    No,
-    /// Whether the name is gone.
-    Gone,
-    /// It was told that the name is gone; whether something is there.
-    Kept,
+/// A name from which something was renamed just after something was renamed to it. Those are one and
+/// the same; or two things have changed places (`RENAME_EXCHANGE` of renameat2(2)), and the other one is
+/// still there: the kernel tells both alike. What is told next of the name decides, or a look when
+/// nothing more is told.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    dir: NodeId,
+    name: Box<[u8]>,
+    /// The file that was renamed, which may be the other one.
+    to: Option<(NodeId, Box<[u8]>)>,
+    /// What a look at it has shown: whether it is there, and whether that is a directory.
+    seen: Option<Option<bool>>,
 }
 
 /// An event that comes when what was found before it is told.
@@ -57,22 +55,6 @@ pub(super) struct Held {
     mask: EventMask,
     cookie: u32,
     name: Box<[u8]>,
-}
-
-impl Half {
-    /// What is left to be found out when the new name has come.
-    fn kept(&self) -> Option<Self> {
-        let unknown = self.told || !self.to_told;
-        (self.doubt == Doubt::Gone && unknown).then(|| Self {
-            name: self.name.clone(),
-            node: None,
-            told: false,
-            to: None,
-            settled: false,
-            doubt: Doubt::Kept,
-            ..*self
-        })
-    }
 }
 
 /// More than these wait only where other events of a directory do not tell that none comes.
@@ -176,6 +158,12 @@ impl<D> Tree<D> {
     fn feed_own<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, event: &Event<'_>) {
         let mask = event.mask();
         if id == ROOT {
+            if mask.intersects(EventMask::UNMOUNT | EventMask::IGNORED) {
+                // What went out of it before the end, did so.
+                while let Some(half) = self.halves.pop() {
+                    self.give_up(kernel, half);
+                }
+            }
             if mask.contains(EventMask::MOVE_SELF) {
                 self.tell(TreeKind::RootMoved, mask, 0, Vec::new());
             } else if mask.contains(EventMask::UNMOUNT) {
@@ -196,10 +184,7 @@ impl<D> Tree<D> {
                 let half = self.halves.remove(index);
                 match half.to {
                     Some(_) => self.renamed(kernel, half),
-                    None => {
-                        self.moved_out(kernel, &half);
-                        self.halves.extend(half.kept());
-                    }
+                    None => self.moved_out(kernel, &half),
                 }
             }
         } else if mask.contains(EventMask::UNMOUNT) {
@@ -292,8 +277,6 @@ impl<D> Tree<D> {
         name: &[u8],
         event: &Event<'_>,
     ) {
-        let last = self.last_to.take().filter(|(to, last, _)| *to == dir && **last == *name);
-        let (back, to_told) = last.map_or((false, true), |(_, _, told)| (true, told));
         let child = self.nodes.child(dir, name);
         let (node, told) = if event.is_dir() {
             (child, child.is_some_and(|id| !self.has(id, HIDDEN)))
@@ -301,6 +284,7 @@ impl<D> Tree<D> {
             let window = self.files.get_mut(dir);
             (None, window.map_or(child.is_none(), |window| window.files.remove(name).is_some()))
         };
+        let lately = self.lately.iter().position(|(at, known)| *at == dir && **known == *name);
         self.halves.push(Half {
             cookie: event.cookie(),
             dir,
@@ -310,9 +294,9 @@ impl<D> Tree<D> {
             told,
             to: None,
             settled: false,
-            doubt: if back { Doubt::Gone } else { Doubt::No },
-            to_told,
-            there: None,
+            back: lately.map(|index| self.lately.remove(index)).is_some()
+                // The directory was not watched yet.
+                || self.files.is_in_doubt(dir, self.at),
         });
         if self.halves.len() > HALVES {
             let oldest = self.halves.remove(0);
@@ -327,19 +311,10 @@ impl<D> Tree<D> {
         name: &[u8],
         event: &Event<'_>,
     ) {
-        let (before, waiting) = (self.out.len(), self.halves.len());
-        self.take_moved_to(kernel, dir, name, event);
-        let told = self.out.len() > before || self.halves.len() > waiting.saturating_sub(1);
-        self.last_to = Some((dir, name.into(), told));
-    }
-
-    fn take_moved_to<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: NodeId,
-        name: &[u8],
-        event: &Event<'_>,
-    ) {
+        if self.lately.len() >= HALVES {
+            self.lately.remove(0);
+        }
+        self.lately.push((dir, name.into()));
         let is_half = |half: &Half| {
             half.cookie == event.cookie() && half.is_dir == event.is_dir() && half.to.is_none()
         };
@@ -350,6 +325,9 @@ impl<D> Tree<D> {
         match half.node {
             Some(id) if !half.told => {
                 self.remove(kernel, id);
+                if half.back {
+                    self.doubt((half.dir, half.name), None);
+                }
                 self.created(kernel, dir, name, event.mask(), event.cookie());
             }
             Some(id) => {
@@ -359,9 +337,11 @@ impl<D> Tree<D> {
                     half.settled = false;
                     self.halves.push(half);
                 } else {
-                    let kept = half.kept();
+                    let (back, left) = (half.back, (half.dir, half.name.clone()));
                     self.renamed(kernel, half);
-                    self.halves.extend(kept);
+                    if back {
+                        self.doubt(left, None);
+                    }
                 }
             }
             None if half.told => {
@@ -374,10 +354,17 @@ impl<D> Tree<D> {
                 let from = self.path(half.dir, &half.name);
                 let path = self.path(dir, name);
                 self.tell(TreeKind::Renamed { from }, event.mask(), event.cookie(), path);
-                self.halves.extend(half.kept());
+                if half.back {
+                    self.doubt((half.dir, half.name), Some((dir, name.into())));
+                }
             }
             None => self.created(kernel, dir, name, event.mask(), event.cookie()),
         }
+    }
+
+    /// A rename may have been the second half of an exchange.
+    fn doubt(&mut self, (dir, name): (NodeId, Box<[u8]>), to: Option<(NodeId, Box<[u8]>)>) {
+        self.doubts.push(Doubt { dir, name, to, seen: None });
     }
 
     /// A directory has its new place.
@@ -391,8 +378,7 @@ impl<D> Tree<D> {
         while let Some(index) =
             self.halves.iter().position(|half| self.nodes.is_within(half.dir, id))
         {
-            let mut half = self.halves.remove(index);
-            half.there = None;
+            let half = self.halves.remove(index);
             self.give_up(kernel, half);
         }
         if let Some(victim) = self.nodes.child(dir, &name).filter(|&victim| victim != id) {
@@ -425,10 +411,6 @@ impl<D> Tree<D> {
 
     /// An old name whose new one does not come, or is not that of the directory it was thought to be.
     fn give_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut half: Half) {
-        if half.doubt != Doubt::No && half.to.is_none() {
-            let there = half.there.map(Some);
-            return self.exchanged(kernel, half, there);
-        }
         let to = half.to.take();
         let (is_dir, cookie) = (half.is_dir, half.cookie);
         // A watched directory that was moved tells so itself. It was another one of that name.
@@ -450,7 +432,7 @@ impl<D> Tree<D> {
         let Some(parent) = self.nodes.parent(id) else { return true };
         match self.open(kernel, parent) {
             Ok(_) => self.is_there(kernel, id),
-            Err(errno) if likely && is_moved(errno) => {
+            Err(errno) if likely || !is_moved(errno) => {
                 self.set(id, STRAY, true);
                 self.again.push(id);
                 true
@@ -469,6 +451,9 @@ impl<D> Tree<D> {
         if let Some(id) = half.node {
             self.remove(kernel, id);
         }
+        if half.back && (half.told || half.node.is_some()) {
+            self.doubt((half.dir, half.name.clone()), None);
+        }
     }
 
     /// An event changes names in a directory, so halves in it that are older will stay alone.
@@ -479,102 +464,125 @@ impl<D> Tree<D> {
         name: &[u8],
         event: &Event<'_>,
     ) {
+        let mask = event.mask();
         let is_late = |half: &Half| {
             half.cookie != event.cookie()
                 && (half.dir == dir || half.to.as_ref().is_some_and(|(to, _)| *to == dir))
-                && (half.doubt == Doubt::No || half.to.is_some() || *half.name == *name)
         };
         while let Some(index) = self.halves.iter().position(is_late) {
             let half = self.halves.remove(index);
-            if half.doubt == Doubt::No || half.to.is_some() {
-                let same = half.to.is_none() && *half.name == *name;
-                if same && event.mask().contains(EventMask::CREATE) {
-                    // The name was free, so what had it is gone.
-                    self.moved_out(kernel, &half);
-                } else {
-                    self.give_up(kernel, half);
-                }
-            } else if event.mask().contains(EventMask::CREATE) {
-                self.exchanged(kernel, half, None);
+            let same = half.to.is_none() && *half.name == *name;
+            if same && mask.contains(EventMask::CREATE) {
+                // The name was free, so what had it is gone.
+                self.moved_out(kernel, &half);
             } else {
-                // It goes now; or is replaced, which tells that it is there.
-                let goes = !event.mask().contains(EventMask::MOVED_TO);
-                self.exchanged(kernel, half, Some(goes.then_some(event.is_dir())));
+                self.give_up(kernel, half);
+            }
+        }
+        let is_it = |(at, known): &(NodeId, Box<[u8]>)| *at == dir && **known == *name;
+        let leaves = mask.contains(EventMask::MOVED_FROM);
+        self.lately.retain(|lately| lately.0 != dir || leaves && is_it(lately));
+        let to_it = |doubt: &Doubt| doubt.to.as_ref().is_some_and(is_it);
+        if let Some(index) = self.doubts.iter().position(to_it) {
+            self.changed(index);
+        }
+        let of_it = |doubt: &Doubt| doubt.dir == dir && *doubt.name == *name;
+        if let Some(index) = self.doubts.iter().position(of_it) {
+            if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+                self.changed(index);
+            }
+            let doubt = self.doubts.remove(index);
+            if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+                self.exchanged(kernel, &doubt, event.is_dir());
             }
         }
     }
 
-    /// It has turned out what is at the old name: nothing, or something, of which perhaps it is known
-    /// whether it is a directory.
-    fn exchanged<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        mut half: Half,
-        there: Option<Option<bool>>,
-    ) {
-        if half.doubt == Doubt::Gone {
-            let is_dir = half.is_dir;
-            let same = match half.node {
-                Some(id) if self.nodes.wd(id).is_some() => self.is_there(kernel, id),
-                _ => there.is_some_and(|kind| kind.is_none_or(|kind| kind == is_dir)),
-            };
-            if same {
-                let (told, pass) = (half.told && !is_dir, self.pass);
-                if let Some(window) = self.files.get_mut(half.dir).filter(|_| told) {
-                    window.files.insert(half.name, Known { stat: None, pass });
-                }
-                return;
-            }
-            self.moved_out(kernel, &half);
-            match half.kept() {
-                Some(kept) => half = kept,
-                None => return,
-            }
+    /// A file that was renamed may be another one.
+    fn changed(&mut self, doubt: usize) {
+        let to = self.doubts.get_mut(doubt).and_then(|doubt| doubt.to.take());
+        if let Some((dir, name)) = to {
+            let path = self.path(dir, &name);
+            self.tell(TreeKind::Found, EventMask::MODIFY, 0, path);
         }
-        let Some(Some(is_dir)) = there else { return };
-        if self.nodes.child(half.dir, &half.name).is_some() {
+    }
+
+    /// It was an exchange, which has left something at the old name.
+    fn exchanged<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, doubt: &Doubt, is_dir: bool) {
+        let Doubt { dir, ref name, .. } = *doubt;
+        if self.nodes.child(dir, name).is_some() {
             return;
         }
         if is_dir {
-            let id = self.find(half.dir, &half.name);
+            let id = self.find(dir, name);
             self.look_again(kernel, id);
-        } else {
-            let pass = self.pass;
-            if let Some(window) = self.files.get_mut(half.dir) {
-                if window.files.insert(half.name.clone(), Known { stat: None, pass }).is_some() {
-                    return;
-                }
-            }
-            let path = self.path(half.dir, &half.name);
+            return;
+        }
+        let pass = self.pass;
+        let window = self.files.get_mut(dir);
+        let new = window.is_none_or(|window| {
+            window.files.insert(name.clone(), Known { stat: None, pass }).is_none()
+        });
+        if new {
+            let path = self.path(dir, name);
             self.tell(TreeKind::Found, EventMask::CREATE, 0, path);
         }
     }
 
     /// The queue is empty: makes sure that halves are not alone because somebody is at it right now;
-    /// those for which that is sure will stay alone.
-    pub(super) fn settle_halves<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+    /// those for which that is sure will stay alone, and what was seen is so. Whether it did anything.
+    pub(super) fn settle_halves<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> bool {
+        if self.halves.is_empty() && self.doubts.is_empty() {
+            return false;
+        }
         let mut sure = true;
         for index in 0..self.halves.len() {
-            let Some(half) = self.halves.get(index).filter(|half| !half.settled) else { continue };
-            let (dir, name) = (half.dir, half.name.clone());
-            let there = if half.doubt == Doubt::No {
-                None
-            } else {
-                // First this, so that events of what it shows are queued.
-                let opened = self.open(kernel, dir);
-                opened.and_then(|dir| kernel.stat_child(&dir, &name)).ok().map(|stat| stat.is_dir)
+            let Some(half) = self.halves.get_mut(index).filter(|half| !half.settled) else {
+                continue;
             };
-            sure = false;
+            half.settled = true;
+            let dir = half.dir;
             self.settle(kernel, dir);
-            if let Some(half) = self.halves.get_mut(index) {
-                half.settled = true;
-                half.there = there;
+            sure = false;
+        }
+        for index in 0..self.doubts.len() {
+            let Some(doubt) = self.doubts.get(index).filter(|doubt| doubt.seen.is_none()) else {
+                continue;
+            };
+            let (dir, name) = (doubt.dir, doubt.name.clone());
+            let opened = self.open(kernel, dir);
+            let stat = opened.and_then(|dir| kernel.stat_child(&dir, &name));
+            let seen = match stat {
+                Ok(stat) => Some(stat.is_dir),
+                Err(errno) if is_moved(errno) => None,
+                Err(_) => {
+                    self.doubt_all(kernel);
+                    return true;
+                }
+            };
+            if let Some(doubt) = self.doubts.get_mut(index) {
+                doubt.seen = Some(seen);
             }
+            // So that events of what was seen are queued.
+            self.settle(kernel, dir);
+            sure = false;
         }
         while sure && !self.halves.is_empty() {
             let half = self.halves.remove(0);
             self.give_up(kernel, half);
         }
+        let seen = |doubt: &Doubt| sure && doubt.seen.is_some();
+        while let Some(index) = self.doubts.iter().position(seen) {
+            let is_dir = self.doubts.get(index).and_then(|doubt| doubt.seen).flatten();
+            if is_dir.is_some() {
+                self.changed(index);
+            }
+            let doubt = self.doubts.remove(index);
+            if let Some(is_dir) = is_dir {
+                self.exchanged(kernel, &doubt, is_dir);
+            }
+        }
+        true
     }
 
     /// Sees to it that all is queued of what was done to the names in a directory.
@@ -587,6 +595,8 @@ impl<D> Tree<D> {
 
     /// Events were lost, so whatever waits for its other half waits in vain.
     pub(super) fn drop_halves(&mut self) {
+        self.lately.clear();
+        self.doubts.clear();
         for half in core::mem::take(&mut self.halves) {
             // Directories are looked for where they are now.
             if half.told && half.node.is_none() {
@@ -673,6 +683,11 @@ impl<D> Tree<D> {
         self.frames.retain(|frame| frame.id != id);
         for list in [&mut self.again, &mut self.later, &mut self.twice] {
             list.retain(|&other| other != id);
+        }
+        self.lately.retain(|(dir, _)| *dir != id);
+        self.doubts.retain(|doubt| doubt.dir != id);
+        for doubt in &mut self.doubts {
+            doubt.to.take_if(|(dir, _)| *dir == id);
         }
         self.nodes.remove(id);
     }

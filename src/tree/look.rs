@@ -367,7 +367,8 @@ impl<D> Tree<D> {
         let Some(id) = child else {
             let id = self.nodes.add(parent, name);
             self.see(id);
-            self.set(id, HIDDEN, true);
+            // What was there at the beginning is not told, and so has nothing to hide.
+            self.set(id, HIDDEN, self.is_telling());
             return self.again.push(id);
         };
         if self.nodes.wd(id).is_some() {
