@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::files::Known;
 use super::kernel::Kernel;
-use super::look::{FAILED, Found, HIDDEN, STRAY, UNLISTED, is_moved};
+use super::look::{FAILED, Found, HIDDEN, STRAY, UNLISTED, is_moved, is_scarce};
 use super::nodes::{NodeId, ROOT};
 use super::{Stage, Tree, TreeKind};
 use crate::event::{Event, Wd};
@@ -42,6 +42,8 @@ pub(super) struct Half {
 pub(super) struct Doubt {
     dir: NodeId,
     name: Box<[u8]>,
+    /// Whether it is told already that something is there.
+    known: bool,
     /// The file that was renamed, which may be the other one.
     to: Option<(NodeId, Box<[u8]>)>,
     /// What a look at it has shown: whether it is there, and whether that is a directory.
@@ -337,11 +339,7 @@ impl<D> Tree<D> {
                     half.settled = false;
                     self.halves.push(half);
                 } else {
-                    let (back, left) = (half.back, (half.dir, half.name.clone()));
                     self.renamed(kernel, half);
-                    if back {
-                        self.doubt(left, None);
-                    }
                 }
             }
             None if half.told => {
@@ -364,7 +362,9 @@ impl<D> Tree<D> {
 
     /// A rename may have been the second half of an exchange.
     fn doubt(&mut self, (dir, name): (NodeId, Box<[u8]>), to: Option<(NodeId, Box<[u8]>)>) {
-        self.doubts.push(Doubt { dir, name, to, seen: None });
+        let window = self.files.get_mut(dir);
+        let known = window.is_some_and(|window| window.files.contains_key(&name));
+        self.doubts.push(Doubt { dir, name, known, to, seen: None });
     }
 
     /// A directory has its new place.
@@ -401,6 +401,9 @@ impl<D> Tree<D> {
             self.again.push(id);
         }
         self.bar_anew(kernel, id);
+        if half.back {
+            self.doubt((half.dir, half.name), None);
+        }
     }
 
     /// Looks at all of it again, as after a loss.
@@ -432,7 +435,7 @@ impl<D> Tree<D> {
         let Some(parent) = self.nodes.parent(id) else { return true };
         match self.open(kernel, parent) {
             Ok(_) => self.is_there(kernel, id),
-            Err(errno) if likely || !is_moved(errno) => {
+            Err(errno) if likely && is_moved(errno) || is_scarce(errno) => {
                 self.set(id, STRAY, true);
                 self.again.push(id);
                 true
@@ -509,8 +512,8 @@ impl<D> Tree<D> {
 
     /// It was an exchange, which has left something at the old name.
     fn exchanged<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, doubt: &Doubt, is_dir: bool) {
-        let Doubt { dir, ref name, .. } = *doubt;
-        if self.nodes.child(dir, name).is_some() {
+        let Doubt { dir, ref name, known, .. } = *doubt;
+        if known || self.nodes.child(dir, name).is_some() {
             return;
         }
         if is_dir {

@@ -66,6 +66,11 @@ pub(super) fn is_moved(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE)
 }
 
+/// Whether an error is of the moment, and says nothing of the directory.
+pub(super) fn is_scarce(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+}
+
 const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
 const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISDIR);
 
@@ -159,7 +164,7 @@ impl<D> Tree<D> {
         let found = self.visit(kernel, &dir, parent, &name, new);
         if found == Found::Moved {
             let stray = self.at_end && self.has(id, STRAY);
-            if (hidden || stray) && self.open(kernel, parent).is_ok() {
+            if (hidden || stray) && !self.open(kernel, parent).is_err_and(is_moved) {
                 self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
             } else {
                 self.later.push(id);
