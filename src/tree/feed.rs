@@ -46,8 +46,18 @@ pub(super) struct Doubt {
     known: bool,
     /// The file that was renamed, which may be the other one.
     to: Option<(NodeId, Box<[u8]>)>,
-    /// What a look at it has shown: whether it is there, and whether that is a directory.
-    seen: Option<Option<bool>>,
+    seen: Seen,
+}
+
+/// What a look at a name has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// It was not looked at.
+    No,
+    /// The directory was not in its place; events will tell.
+    Moved,
+    /// Whether it is there, and whether that is a directory.
+    Name(Option<bool>),
 }
 
 /// An event that comes when what was found before it is told.
@@ -82,7 +92,6 @@ impl<D> Tree<D> {
         if matches!(self.stage, Stage::New | Stage::Over) {
             return;
         }
-        self.again.append(&mut self.later);
         if event.is_overflow() {
             self.tell(TreeKind::Overflow, event.mask(), 0, Vec::new());
             self.drop_halves();
@@ -90,7 +99,9 @@ impl<D> Tree<D> {
             return;
         }
         let wd = event.wd();
+        // Not for the end of a watch that only a look has brought about: that would never end.
         let Some(dir) = self.nodes.by_wd(wd) else { return };
+        self.again_later();
         let Some(name) = event.name() else { return self.feed_own(kernel, dir, &event) };
         if self.lost.is_some() {
             return;
@@ -109,6 +120,14 @@ impl<D> Tree<D> {
                 cookie: event.cookie(),
                 name: event.name_and_nul().into(),
             });
+        }
+    }
+
+    /// The world is known better now, so what was not in its place may be.
+    fn again_later(&mut self) {
+        self.again.append(&mut self.later);
+        for doubt in self.doubts.iter_mut().filter(|doubt| doubt.seen == Seen::Moved) {
+            doubt.seen = Seen::No;
         }
     }
 
@@ -256,7 +275,7 @@ impl<D> Tree<D> {
         } else if let Some(id) = child {
             // Known already by looking, or another one since.
             let replaced = mask.contains(EventMask::MOVED_TO) && self.nodes.wd(id).is_some();
-            if self.look_again(kernel, id) != Found::Moved || !replaced {
+            if self.look_again(kernel, id) == Found::Dir || !replaced {
                 return;
             }
             self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
@@ -364,7 +383,7 @@ impl<D> Tree<D> {
     fn doubt(&mut self, (dir, name): (NodeId, Box<[u8]>), to: Option<(NodeId, Box<[u8]>)>) {
         let window = self.files.get_mut(dir);
         let known = window.is_some_and(|window| window.files.contains_key(&name));
-        self.doubts.push(Doubt { dir, name, known, to, seen: None });
+        self.doubts.push(Doubt { dir, name, known, to, seen: Seen::No });
     }
 
     /// A directory has its new place.
@@ -392,6 +411,7 @@ impl<D> Tree<D> {
         }
         let from = self.path(half.dir, &half.name);
         self.nodes.relink(id, dir, &name);
+        self.again_later();
         let path = self.path(dir, &name);
         let mask = EventMask::MOVED_TO | EventMask::ISDIR;
         self.tell(TreeKind::Renamed { from }, mask, half.cookie, path);
@@ -549,43 +569,54 @@ impl<D> Tree<D> {
             sure = false;
         }
         for index in 0..self.doubts.len() {
-            let Some(doubt) = self.doubts.get(index).filter(|doubt| doubt.seen.is_none()) else {
+            let Some(doubt) = self.doubts.get(index).filter(|doubt| doubt.seen == Seen::No) else {
                 continue;
             };
             let (dir, name) = (doubt.dir, doubt.name.clone());
             let opened = self.open(kernel, dir);
-            let stat = opened.and_then(|dir| kernel.stat_child(&dir, &name));
-            let seen = match stat {
-                Ok(stat) => Some(stat.is_dir),
-                Err(errno) if is_moved(errno) => None,
+            let moved = opened.as_ref().is_err_and(|&errno| is_moved(errno));
+            let seen = match opened.and_then(|dir| kernel.stat_child(&dir, &name)) {
+                Ok(stat) => Seen::Name(Some(stat.is_dir)),
+                Err(_) if moved => Seen::Moved,
+                Err(errno) if is_moved(errno) => Seen::Name(None),
                 Err(_) => {
                     self.doubt_all(kernel);
                     return true;
                 }
             };
             if let Some(doubt) = self.doubts.get_mut(index) {
-                doubt.seen = Some(seen);
+                doubt.seen = seen;
+            }
+            if moved {
+                continue;
             }
             // So that events of what was seen are queued.
             self.settle(kernel, dir);
             sure = false;
         }
+        let mut worked = !sure;
         while sure && !self.halves.is_empty() {
+            worked = true;
             let half = self.halves.remove(0);
             self.give_up(kernel, half);
         }
-        let seen = |doubt: &Doubt| sure && doubt.seen.is_some();
-        while let Some(index) = self.doubts.iter().position(seen) {
-            let is_dir = self.doubts.get(index).and_then(|doubt| doubt.seen).flatten();
-            if is_dir.is_some() {
+        let seen = |doubt: &Doubt| match doubt.seen {
+            Seen::Name(kind) if sure => Some(kind),
+            _ => None,
+        };
+        while let Some((index, kind)) =
+            self.doubts.iter().enumerate().find_map(|(index, doubt)| Some((index, seen(doubt)?)))
+        {
+            worked = true;
+            if kind.is_some() {
                 self.changed(index);
             }
             let doubt = self.doubts.remove(index);
-            if let Some(is_dir) = is_dir {
+            if let Some(is_dir) = kind {
                 self.exchanged(kernel, &doubt, is_dir);
             }
         }
-        true
+        worked
     }
 
     /// Sees to it that all is queued of what was done to the names in a directory.
@@ -640,6 +671,7 @@ impl<D> Tree<D> {
         let left = self.cut_halves(top);
         self.remove_beneath(kernel, top);
         self.files.forget(top);
+        self.forget_doubts(top);
         for half in left {
             self.give_up(kernel, half);
         }
@@ -687,11 +719,15 @@ impl<D> Tree<D> {
         for list in [&mut self.again, &mut self.later, &mut self.twice] {
             list.retain(|&other| other != id);
         }
+        self.forget_doubts(id);
+        self.nodes.remove(id);
+    }
+
+    fn forget_doubts(&mut self, id: NodeId) {
         self.lately.retain(|(dir, _)| *dir != id);
         self.doubts.retain(|doubt| doubt.dir != id);
         for doubt in &mut self.doubts {
             doubt.to.take_if(|(dir, _)| *dir == id);
         }
-        self.nodes.remove(id);
     }
 }
