@@ -1321,6 +1321,30 @@ fn another_thread_may_add_and_end_a_tree_while_one_waits() {
     assert_eq!(found, 4);
 }
 
+/// No event of the kernel tells of it.
+#[test]
+fn who_waits_is_told_what_a_tree_added_elsewhere_has_found() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    place.dir("dir");
+    let mut watcher = Watcher::new().unwrap();
+    for _ in 0..100 {
+        let watches = watcher.watches();
+        let reader = asleep(watcher, |watcher| watcher.next().unwrap().path());
+        let options = TreeOptions::new().existing(true);
+        let tree = watches.watch_tree(place.path(), WatchMask::CREATE, options).unwrap();
+        let path;
+        (path, watcher) = reader.join().unwrap();
+        assert_eq!(path, place.at("dir"));
+        watches.unwatch(tree).unwrap();
+        assert!(watcher.try_next().unwrap().is_none());
+    }
+    let stopper = watcher.stopper();
+    let reader = asleep(watcher, |watcher| watcher.next().is_err());
+    stopper.stop();
+    assert!(reader.join().unwrap().0);
+}
+
 #[test]
 fn a_thread_that_sleeps_over_a_tree_is_told_of_what_comes() {
     let _watchdog = Watchdog::new();

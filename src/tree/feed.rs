@@ -362,13 +362,13 @@ impl<D> Tree<D> {
                 }
             }
             None if half.told => {
+                let from = self.path(half.dir, &half.name);
                 if let Some(id) = self.nodes.child(dir, name) {
                     self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
                 }
                 if let Some(window) = self.files.get_mut(dir) {
                     window.files.insert(name.into(), Known { stat: None, pass: self.pass });
                 }
-                let from = self.path(half.dir, &half.name);
                 let path = self.path(dir, name);
                 self.tell(TreeKind::Renamed { from }, event.mask(), event.cookie(), path);
                 if half.back {
@@ -400,6 +400,7 @@ impl<D> Tree<D> {
             let half = self.halves.remove(index);
             self.give_up(kernel, half);
         }
+        let from = self.path(half.dir, &half.name);
         if let Some(victim) = self.nodes.child(dir, &name).filter(|&victim| victim != id) {
             if self.nodes.is_within(id, victim) {
                 return self.doubt_all(kernel);
@@ -409,7 +410,6 @@ impl<D> Tree<D> {
         if let Some(window) = self.files.get_mut(dir) {
             window.files.remove(&name);
         }
-        let from = self.path(half.dir, &half.name);
         self.nodes.relink(id, dir, &name);
         self.again_later();
         let path = self.path(dir, &name);
@@ -444,7 +444,8 @@ impl<D> Tree<D> {
         if !stays {
             self.moved_out(kernel, &half);
         }
-        if let Some((dir, name)) = to {
+        // It may have been within what is gone.
+        if let Some((dir, name)) = to.filter(|(dir, _)| self.nodes.is_within(*dir, ROOT)) {
             self.created(kernel, dir, &name, with_kind(EventMask::MOVED_TO, is_dir), cookie);
         }
     }

@@ -153,6 +153,11 @@ impl<D> Tree<D> {
                 self.later.push(id);
                 return Found::Moved;
             }
+            Err(_) if self.has(id, STRAY) => {
+                // Only a look could have told that it is still there.
+                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
+                return Found::Dir;
+            }
             Err(errno) => {
                 self.fail(id, errno);
                 return Found::Dir;

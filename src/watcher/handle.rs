@@ -48,6 +48,26 @@ impl Shared {
         self.version.fetch_add(1, Ordering::Release);
         result
     }
+
+    /// Wakes the reader if there is something to tell that no event of the kernel tells of.
+    fn wake(&self) {
+        // Under the lock, so that the reader takes back as many signals as there are.
+        let mut table = self.table();
+        if !table.woken && (table.trees_have_news() || !table.trees_rest()) {
+            table.woken = self.stop.signal().is_ok();
+        }
+    }
+
+    /// Takes back the signal that woke the reader, but not one that stops it.
+    pub fn awake(&self, table: &mut Table) {
+        if std::mem::take(&mut table.woken) {
+            // Nothing to read is what this is for.
+            let _ = self.stop.read(&mut [0; 8]);
+            if self.stopped.load(Ordering::Acquire) {
+                let _ = self.stop.signal();
+            }
+        }
+    }
 }
 
 /// A handle on the watches of a [`Watcher`](super::Watcher): adds, changes, removes and lists them,
@@ -168,9 +188,10 @@ impl Watches {
     /// or uncovers makes no event, and is not seen. A directory that a bind mount shows twice is
     /// watched where it was found first.
     ///
-    /// Set-up takes a thread of its own, if one is to be had, and blocks until all is watched: about
-    /// 4 µs for each directory. Each takes about 50 bytes and its name; the kernel takes about 1 KiB
-    /// for each watch.
+    /// Set-up takes a thread of its own, if one is to be had, and blocks until all is watched. Each
+    /// directory takes about 50 bytes and its name; the kernel takes about 1 KiB for each watch. What
+    /// is told of the set-up wakes a thread that waits, but not poll(2) on the descriptor: see
+    /// [`Watcher::has_buffered`](super::Watcher::has_buffered).
     ///
     /// # Errors
     ///
@@ -183,7 +204,12 @@ impl Watches {
         mask: WatchMask,
         options: TreeOptions,
     ) -> Result<Watch, WatchError> {
-        self.shared.change(|table, inotify| table.watch_tree(inotify, path.as_ref(), mask, options))
+        let add = |table: &mut Table, inotify: &_| {
+            table.watch_tree(inotify, path.as_ref(), mask, options)
+        };
+        let watch = self.shared.change(add)?;
+        self.shared.wake();
+        Ok(watch)
     }
 
     /// Ends a watch. Never waits; no event of it is given once this has returned, not even one that

@@ -171,6 +171,7 @@ impl Reader {
             || !self.restless.is_empty()
             || !self.busy.is_empty()
             || self.failed.is_some()
+            || self.shared.table().trees_have_news()
     }
 
     /// The event that was arrived at.
@@ -332,6 +333,7 @@ impl Reader {
         // Under the lock, so that whoever adds a watch knows how far the stream was read.
         let mut table = self.shared.table();
         let inotify = &self.shared.inotify;
+        self.shared.awake(&mut table);
         table.fence_trees(inotify, &mut self.busy);
         // What was there when a tree was set up comes before what happened since.
         table.trees_with_news(&mut self.busy);

@@ -170,6 +170,8 @@ pub(super) struct Table {
     pub changes: Vec<(Watch, Change)>,
     /// The bytes that were ever read from the kernel.
     pub consumed: u64,
+    /// Whether the reader was woken, and does not know of it yet.
+    pub woken: bool,
 }
 
 impl Table {
@@ -184,6 +186,7 @@ impl Table {
             trees: Vec::new(),
             changes: Vec::new(),
             consumed: 0,
+            woken: false,
         }
     }
 

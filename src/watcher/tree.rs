@@ -416,6 +416,11 @@ impl Table {
         news.extend(trees.map(|tree| tree.sub.watch));
     }
 
+    /// Whether a set-up has told what is not yet given.
+    pub fn trees_have_news(&self) -> bool {
+        self.trees.iter().any(|tree| !tree.early.is_empty())
+    }
+
     /// The queue is empty: the trees that have something to do then.
     pub fn trees_caught_up(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
         let consumed = self.consumed;
