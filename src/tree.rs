@@ -209,6 +209,8 @@ pub struct Tree<D> {
     stage: Stage,
     /// Where in the stream those events end among which some were lost.
     lost: Option<u64>,
+    /// Where in the stream those events end that may tell of a directory that has left and come back.
+    unsure: Option<u64>,
     /// How many bytes of the stream have come.
     at: u64,
     /// Whether all events of before now have come.
@@ -258,6 +260,7 @@ impl<D> Tree<D> {
             pass: 1,
             stage: Stage::New,
             lost: None,
+            unsure: None,
             at: 0,
             at_end: false,
         }
@@ -347,13 +350,16 @@ impl<D> Tree<D> {
     /// Whether the next read is to be told of by [`fence`](Self::fence).
     #[must_use]
     pub fn wants_fence(&self) -> bool {
-        self.files.wants_fence() || self.lost.is_some()
+        self.files.wants_fence() || self.lost.is_some() || self.unsure == Some(u64::MAX)
     }
 
     /// The queue is about to be read: `at` bytes were read since its beginning, all of them fed, and it
     /// ends at `end` now. Whether there is something to do first.
     pub fn fence<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, at: u64, end: u64) -> bool {
         self.files.fence(end);
+        if self.unsure == Some(u64::MAX) {
+            self.unsure = Some(end);
+        }
         if self.lost == Some(u64::MAX) {
             self.lost = Some(end);
         }
@@ -368,6 +374,7 @@ impl<D> Tree<D> {
     fn come_to(&mut self, at: u64) {
         self.at = at;
         self.files.passed(at);
+        self.unsure.take_if(|end| *end <= at);
     }
 
     /// Ends all watches.
@@ -430,6 +437,7 @@ impl<D> Tree<D> {
         self.lost.is_none()
             && self.halves.is_empty()
             && self.doubts.is_empty()
+            && self.unsure.is_none()
             && self.nodes.by_wd(wd).is_none_or(|id| !self.files.has(id))
     }
 

@@ -454,6 +454,8 @@ impl<D> Tree<D> {
     /// be seen now, but is likely, it is looked for later.
     fn stays<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, likely: bool) -> bool {
         let Some(parent) = self.nodes.parent(id) else { return true };
+        // If it is there again, events are still to come of what had its name meanwhile.
+        self.unsure = Some(u64::MAX);
         match self.open(kernel, parent) {
             Ok(_) => self.is_there(kernel, id),
             Err(errno) if likely && is_moved(errno) || is_scarce(errno) => {
