@@ -153,7 +153,7 @@ impl<D> Tree<D> {
                 self.later.push(id);
                 return Found::Moved;
             }
-            Err(_) if self.has(id, STRAY) => {
+            Err(errno) if self.has(id, STRAY) && !is_scarce(errno) => {
                 // Only a look could have told that it is still there.
                 self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
                 return Found::Dir;
