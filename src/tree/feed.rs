@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::files::Known;
 use super::kernel::Kernel;
-use super::look::{FAILED, Found, HIDDEN, STRAY, UNLISTED, is_moved, is_scarce};
+use super::look::{ENDED, FAILED, Found, HIDDEN, STRAY, UNLISTED, is_moved, is_scarce};
 use super::nodes::{NodeId, ROOT};
 use super::{Stage, Tree, TreeKind};
 use crate::event::{Event, Wd};
@@ -215,6 +215,7 @@ impl<D> Tree<D> {
         } else if mask.contains(EventMask::IGNORED) {
             // Its parent tells if it was removed; if not, what is there now is looked for.
             self.nodes.set_wd(id, None);
+            self.set(id, ENDED, true);
             self.again.push(id);
             self.again.append(&mut self.twice);
         }
@@ -274,8 +275,10 @@ impl<D> Tree<D> {
             }
         } else if let Some(id) = child {
             // Known already by looking, or another one since.
-            let replaced = mask.contains(EventMask::MOVED_TO) && self.nodes.wd(id).is_some();
-            if self.look_again(kernel, id) == Found::Dir || !replaced {
+            let moved = mask.contains(EventMask::MOVED_TO);
+            let ended = moved && self.has(id, ENDED);
+            let replaced = moved && self.nodes.wd(id).is_some();
+            if !ended && (self.look_again(kernel, id) == Found::Dir || !replaced) {
                 return;
             }
             self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
@@ -427,7 +430,7 @@ impl<D> Tree<D> {
     }
 
     /// Looks at all of it again, as after a loss.
-    fn doubt_all<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+    pub(super) fn doubt_all<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         self.tell(TreeKind::Overflow, EventMask::Q_OVERFLOW, 0, Vec::new());
         self.resync(kernel);
     }

@@ -48,7 +48,9 @@ const UNTOLD: u32 = 32;
 const SETTLED: u32 = 64;
 /// It may be somewhere else, without an event to tell.
 pub(super) const STRAY: u32 = 128;
-const NOTES: u32 = 8;
+/// Its watch has ended, and what is there now was not looked at.
+pub(super) const ENDED: u32 = 256;
+const NOTES: u32 = 9;
 
 /// What a look at a name found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,9 +155,13 @@ impl<D> Tree<D> {
                 self.later.push(id);
                 return Found::Moved;
             }
-            Err(errno) if self.has(id, STRAY) && !is_scarce(errno) => {
+            Err(errno) if self.has(id, STRAY) => {
                 // Only a look could have told that it is still there.
-                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
+                if is_scarce(errno) {
+                    self.doubt_all(kernel);
+                } else {
+                    self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
+                }
                 return Found::Dir;
             }
             Err(errno) => {
@@ -269,7 +275,7 @@ impl<D> Tree<D> {
         };
         let unlisted = self.has(id, UNLISTED);
         let telling = (new || self.has(id, UNTOLD)) && self.is_telling();
-        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD | SETTLED | STRAY, false);
+        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD | SETTLED | STRAY | ENDED, false);
         self.see(id);
         if !(new || unlisted || self.is_looking()) {
             return Found::Dir;
