@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use super::files::Known;
 use super::kernel::Kernel;
-use super::look::{ENDED, FAILED, Found, HIDDEN, STRAY, UNLISTED, is_moved, is_scarce};
+use super::look::{
+    DIR_DELETED, ENDED, FAILED, Found, HIDDEN, STRAY, UNLISTED, is_moved, is_scarce,
+};
 use super::nodes::{NodeId, ROOT};
 use super::{Stage, Tree, TreeKind};
 use crate::event::{Event, Wd};
@@ -196,18 +198,20 @@ impl<D> Tree<D> {
             } else {
                 self.tell(TreeKind::Told, mask, 0, Vec::new());
             }
-        } else if self.has(id, STRAY) && mask.intersects(EventMask::MOVE_SELF | EventMask::IGNORED)
-        {
-            // It was somewhere else, indeed.
-            self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
         } else if mask.contains(EventMask::MOVE_SELF) {
-            if let Some(index) = self.halves.iter().position(|half| half.node == Some(id)) {
-                let half = self.halves.remove(index);
-                match half.to {
-                    Some(_) => self.renamed(kernel, half),
-                    None => self.moved_out(kernel, &half),
+            let index = self.halves.iter().position(|half| half.node == Some(id));
+            match index.map(|index| self.halves.remove(index)) {
+                Some(half) if half.to.is_some() => {
+                    self.set(id, STRAY, false);
+                    self.renamed(kernel, half);
                 }
+                Some(half) => self.moved_out(kernel, &half),
+                // It was somewhere else, indeed.
+                None if self.has(id, STRAY) => self.gone(kernel, id, TreeKind::Found, DIR_DELETED),
+                None => {}
             }
+        } else if mask.contains(EventMask::IGNORED) && self.has(id, STRAY) {
+            self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
         } else if mask.contains(EventMask::UNMOUNT) {
             let path = self.path(id, &[]);
             self.tell(TreeKind::Told, mask, 0, path);
@@ -258,7 +262,7 @@ impl<D> Tree<D> {
         let in_doubt = self.files.is_in_doubt(dir, self.at);
         if let Some(id) = self.nodes.child(dir, name).filter(|&id| self.has(id, STRAY)) {
             // The name was free, so it is not there.
-            self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
+            self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
         }
         let child = self.nodes.child(dir, name);
         let window = self.files.get_mut(dir);
@@ -271,7 +275,7 @@ impl<D> Tree<D> {
                 window.files.insert(name.into(), Known { stat: None, pass: self.pass });
             }
             if let Some(id) = child {
-                self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
+                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
             }
         } else if let Some(id) = child {
             // Known already by looking, or another one since.
@@ -281,7 +285,7 @@ impl<D> Tree<D> {
             if !ended && (self.look_again(kernel, id) == Found::Dir || !replaced) {
                 return;
             }
-            self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
+            self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
         } else {
             self.file_gone(dir, name);
         }
@@ -367,7 +371,7 @@ impl<D> Tree<D> {
             None if half.told => {
                 let from = self.path(half.dir, &half.name);
                 if let Some(id) = self.nodes.child(dir, name) {
-                    self.gone(kernel, id, TreeKind::Found, EventMask::DELETE | EventMask::ISDIR);
+                    self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
                 }
                 if let Some(window) = self.files.get_mut(dir) {
                     window.files.insert(name.into(), Known { stat: None, pass: self.pass });

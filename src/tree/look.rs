@@ -74,7 +74,7 @@ pub(super) fn is_scarce(errno: Errno) -> bool {
 }
 
 const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
-const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISDIR);
+pub(super) const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISDIR);
 
 impl<D> Tree<D> {
     pub(super) fn has(&self, id: NodeId, note: u32) -> bool {
