@@ -209,7 +209,7 @@ pub struct Tree<D> {
     stage: Stage,
     /// Where in the stream those events end among which some were lost.
     lost: Option<u64>,
-    /// Where in the stream those events end that may tell of a directory that has left and come back.
+    /// Where in the stream those events end that a look was ahead of, at more than one listing shows.
     unsure: Option<u64>,
     /// How many bytes of the stream have come.
     at: u64,
@@ -278,6 +278,7 @@ impl<D> Tree<D> {
         self.nodes.set_wd(ROOT, Some(wd));
         self.see(ROOT);
         self.stage = Stage::Setup;
+        self.unsure = Some(u64::MAX);
         self.list(kernel, ROOT, dir, false)
     }
 

@@ -324,6 +324,7 @@ impl<D> Tree<D> {
             settled: false,
             back: lately.map(|index| self.lately.remove(index)).is_some()
                 // The directory was not watched yet.
+                || self.unsure.is_some()
                 || self.files.is_in_doubt(dir, self.at),
         });
         if self.halves.len() > HALVES {

@@ -601,6 +601,7 @@ impl<D> Tree<D> {
     pub(super) fn resync<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         self.pass = self.pass.wrapping_add(1);
         self.stage = Stage::Resync;
+        self.unsure = Some(u64::MAX);
         self.lost = None;
         self.frames.clear();
         self.drop_halves();
