@@ -378,7 +378,13 @@ impl<D> Tree<D> {
                     window.files.insert(name.into(), Known { stat: None, pass: self.pass });
                 }
                 let path = self.path(dir, name);
-                self.tell(TreeKind::Renamed { from }, event.mask(), event.cookie(), path);
+                // What was beneath a directory that is gone is told to be gone.
+                let kind = if self.nodes.is_within(half.dir, ROOT) {
+                    TreeKind::Renamed { from }
+                } else {
+                    TreeKind::Told
+                };
+                self.tell(kind, event.mask(), event.cookie(), path);
                 if half.back {
                     self.doubt((half.dir, half.name), Some((dir, name.into())));
                 }

@@ -211,6 +211,14 @@ impl<D> Tree<D> {
                 return Found::Dir;
             }
             Err(errno) if is_moved(errno) => return Found::Moved,
+            Err(errno)
+                if is_scarce(errno)
+                    && self.stage == Stage::Steady
+                    && child.is_some_and(|id| self.has(id, STRAY)) =>
+            {
+                self.doubt_all(kernel);
+                return Found::Dir;
+            }
             Err(errno) => {
                 // The limit is nothing to what is watched already; after a loss nobody knows.
                 let other = |&id: &NodeId| {
