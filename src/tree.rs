@@ -126,8 +126,9 @@ pub enum TreeKind {
     /// may have replaced a file; `MOVED_FROM` is something that went outside; after `UNMOUNT` nothing
     /// of before is beneath the path.
     Told,
-    /// It was found by looking: `CREATE`, it is there and was not told before; `DELETE`, it is gone,
-    /// with all beneath it; `MODIFY`, it may have changed.
+    /// It was found by looking: `CREATE`, it is there and was not told before, and if something else was
+    /// told to be there, that is gone; `DELETE`, it is gone, with all beneath it; `MODIFY`, it may have
+    /// changed.
     Found,
     /// Something was renamed within the tree, with all beneath it; what was at the new path is
     /// replaced.

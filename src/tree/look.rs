@@ -258,6 +258,7 @@ impl<D> Tree<D> {
                 let path = self.path(owner, &[]);
                 let mask = EventMask::MOVED_TO | EventMask::ISDIR;
                 self.tell(TreeKind::Renamed { from }, mask, 0, path);
+                self.bar_anew(kernel, owner);
                 (owner, false)
             }
             (Some(_), mut child) => {
@@ -283,7 +284,7 @@ impl<D> Tree<D> {
         };
         let unlisted = self.has(id, UNLISTED);
         let telling = (new || self.has(id, UNTOLD)) && self.is_telling();
-        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD | SETTLED | STRAY | ENDED, false);
+        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD | SETTLED | STRAY | ENDED | BARRED, false);
         self.see(id);
         if !(new || unlisted || self.is_looking()) {
             return Found::Dir;
@@ -445,6 +446,11 @@ impl<D> Tree<D> {
         let id = child.unwrap_or_else(|| self.find(parent, name));
         self.see(id);
         self.unhide(id);
+        self.shut(kernel, id);
+    }
+
+    /// Ends the watch of a directory and of all beneath it, which are known no longer.
+    fn shut<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) {
         self.set(id, BARRED, true);
         self.clear(kernel, id);
         if let Some(wd) = self.nodes.wd(id) {
@@ -462,11 +468,17 @@ impl<D> Tree<D> {
         while let Some(id) = next {
             let Some(parent) = self.nodes.parent(id) else { return };
             let name: Box<[u8]> = self.nodes.name(id).into();
-            if self.is_barred(parent, &name) {
+            let barred = self.is_barred(parent, &name);
+            if barred && self.stage == Stage::Resync {
+                // Whether it is there is still to be seen.
+                self.shut(kernel, id);
+            } else if barred {
                 self.bar(kernel, parent, &name, Some(id));
             } else if self.has(id, BARRED) {
                 self.set(id, BARRED, false);
-                self.look_again(kernel, id);
+                if self.stage != Stage::Resync {
+                    self.look_again(kernel, id);
+                }
             }
             next = self.nodes.after(top, id);
         }

@@ -32,8 +32,9 @@ pub enum TreeChange<'a> {
     /// The kernel told it so. `MOVED_TO` came from outside of what is watched, and may have replaced a
     /// file; `MOVED_FROM` went outside, with all beneath it.
     Told,
-    /// It was found by looking, and no event tells it: `CREATE`, it is there and was not told before;
-    /// `DELETE`, it is gone, with all beneath it; `MODIFY`, it may have changed.
+    /// It was found by looking, and no event tells it: `CREATE`, it is there and was not told before, and
+    /// if something else was told to be there, that is gone; `DELETE`, it is gone, with all beneath it;
+    /// `MODIFY`, it may have changed.
     Found,
     /// It was renamed within the tree, with all beneath it. What was at the new path is replaced.
     Renamed {

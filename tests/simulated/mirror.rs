@@ -133,7 +133,9 @@ impl Mirror {
                 return Err("its parent was not told before".into());
             }
             let known = self.get(path);
-            let replaces = told(EventMask::MOVED_TO) && known == Some(false);
+            // Who keeps no file names may find a directory in the place of a file.
+            let found = event.kind == TreeKind::Found && is_dir && !self.rules.snapshot;
+            let replaces = (told(EventMask::MOVED_TO) || found) && known == Some(false);
             if known.is_some() && !replaces && !self.tolerant && !self.learning {
                 return Err("told again".into());
             }
