@@ -38,6 +38,7 @@ mod kernel;
 pub(crate) mod linux;
 mod look;
 mod nodes;
+mod renames;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -49,10 +50,11 @@ use crate::flags::{EventMask, WatchMask};
 use crate::sys::Errno;
 pub use kernel::{Kernel, Stat};
 
-use feed::{Doubt, Half, Held};
+use feed::Held;
 use files::Files;
 use look::Frame;
 use nodes::{NodeId, Nodes, ROOT};
+use renames::{Doubt, Half};
 
 /// A condition on the path of a directory beneath the root.
 pub type Prune = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -167,7 +169,10 @@ impl fmt::Display for TreeEvent {
             TreeKind::Renamed { from } => write!(f, "Renamed from \"{}\"", Escaped(from))?,
             kind => write!(f, "{kind:?}")?,
         }
-        write!(f, " {} \"{}\"", self.mask, Escaped(&self.path))
+        if !self.mask.is_empty() {
+            write!(f, " {}", self.mask)?;
+        }
+        write!(f, " \"{}\"", Escaped(&self.path))
     }
 }
 

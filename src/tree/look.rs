@@ -141,8 +141,6 @@ impl<D> Tree<D> {
         let Some(parent) = self.nodes.parent(id) else {
             if self.has(ROOT, UNLISTED) {
                 self.list_root(kernel);
-            } else {
-                self.resync(kernel);
             }
             return Found::Dir;
         };
