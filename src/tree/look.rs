@@ -70,7 +70,7 @@ pub(super) fn is_moved(errno: Errno) -> bool {
 
 /// Whether an error is of the moment, and says nothing of the directory.
 pub(super) fn is_scarce(errno: Errno) -> bool {
-    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOSPC)
 }
 
 const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
@@ -209,10 +209,8 @@ impl<D> Tree<D> {
                 return Found::Dir;
             }
             Err(errno) if is_moved(errno) => return Found::Moved,
-            Err(errno)
-                if is_scarce(errno)
-                    && self.stage == Stage::Steady
-                    && child.is_some_and(|id| self.has(id, STRAY)) =>
+            Err(_errno)
+                if self.stage == Stage::Steady && child.is_some_and(|id| self.has(id, STRAY)) =>
             {
                 self.doubt_all(kernel);
                 return Found::Dir;
