@@ -153,13 +153,9 @@ impl<D> Tree<D> {
                 self.later.push(id);
                 return Found::Moved;
             }
-            Err(errno) if self.has(id, STRAY) => {
+            Err(_) if self.has(id, STRAY) => {
                 // Only a look could have told that it is still there.
-                if is_scarce(errno) {
-                    self.doubt_all(kernel);
-                } else {
-                    self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-                }
+                self.doubt_all(kernel);
                 return Found::Dir;
             }
             Err(errno) => {
