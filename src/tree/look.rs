@@ -592,9 +592,9 @@ impl<D> Tree<D> {
         }
     }
 
-    /// All entries were seen, so files that were not are gone.
+    /// All entries were seen, so files that are known from before a loss, and were not seen, are gone.
     fn end_listing(&mut self, frame: &Frame<D>) {
-        if !frame.files || self.stage != Stage::Resync {
+        if !frame.files {
             return;
         }
         let pass = self.pass;
