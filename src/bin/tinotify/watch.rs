@@ -1,20 +1,31 @@
 //! Sets up the watches, then waits and shows until it is time to end.
 
 use std::collections::HashMap;
-use std::ffi::{CString, NulError, OsString};
 use std::fmt;
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStringExt;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tinotify::{
-    DecodeError, Error, Escaped, Event, EventMask, InitFlags, Inotify, MAX_RECORD_SIZE, WatchMask,
-    Wd,
+    Barred, Change, Escaped, EventMask, TreeChange, TreeOptions, Watch, WatchError, WatchEvent,
+    WatchMask, Watcher,
 };
 
-use crate::args::{Options, Timeout};
-use crate::print::Output;
+use crate::commands::Commands;
+use crate::daemon;
+use crate::filter::{BadRegex, Filter};
+use crate::messages::Messages;
+use crate::options::{Options, Quiet, Timeout};
+use crate::output::{Output, Shown};
+use crate::paths::{self, Target, Targets};
+use crate::progress::Progress;
+use crate::signals::Signals;
+use crate::stats::Stats;
 
 /// Why the waiting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,139 +36,546 @@ pub enum Outcome {
     TimedOut,
     /// A watch ended, or events were lost.
     Ended,
+    /// A signal asked for it.
+    Killed(i32),
 }
 
-/// Watches, and shows what comes.
-pub fn run<W: Write>(options: &Options, output: &mut Output<W>) -> Result<Outcome, Failure> {
-    output.message("Setting up watches.");
-    let mut watches = Watches::new()?;
-    for path in &options.paths {
-        watches.add(path, options.events)?;
-    }
-    output.message("Watches established.");
+/// So many events are shown before anything else is looked after.
+const BURST: usize = 1024;
 
-    let timeout = match options.timeout {
-        Timeout::Never => None,
-        Timeout::After(timeout) => Some(timeout),
-        Timeout::Negative => return Err(Failure::NegativeTimeout),
-    };
-    let mut buffer = [0; 16 * MAX_RECORD_SIZE];
-    let mut last = Instant::now();
-    loop {
-        if !watches.wait(last, timeout)? {
-            return Ok(Outcome::TimedOut);
+/// How long the other half of a rename is waited for. Both are queued by one call, but a reader can
+/// fall between them.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// Watches, and shows what comes.
+pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure> {
+    if options.daemon {
+        daemon::leave().map_err(Failure::System)?;
+    }
+    if let Some(file) = options.fromfile.take() {
+        let lines = paths::lines(&file).map_err(|error| Failure::File(file, error))?;
+        let named = std::mem::take(&mut options.paths);
+        lines.into_iter().for_each(|line| options.add_path(line));
+        options.paths.extend(named);
+    }
+    if options.paths.is_empty() {
+        return Err(Failure::NoPaths);
+    }
+    let filter = options.filter.as_ref().map(Filter::new).transpose()?.map(Arc::new);
+    let output = Output::new(&options).map_err(|error| match &options.outfile {
+        Some(file) => Failure::File(file.clone(), error),
+        None => Failure::Output(error),
+    })?;
+    let signals = Signals::new().map_err(Failure::System)?;
+    signals.catch_reopen().map_err(Failure::System)?;
+
+    messages.tell(if options.recursive {
+        "Setting up watches.  Beware: since -r was given, this may take a while!"
+    } else {
+        "Setting up watches."
+    });
+    let watcher = Watcher::builder().build()?;
+    let roots = set_up(&watcher, &options, filter.as_ref())?;
+    // Until here, a signal ends the program as it always does.
+    signals.catch_end().map_err(Failure::System)?;
+    let commands = match options.exec.take() {
+        Some(words) => {
+            signals.catch_children().map_err(Failure::System)?;
+            Some(Commands::new(words, options.debounce))
         }
-        let events = match watches.inotify.read(&mut buffer) {
-            Ok(events) => events,
-            Err(error) if error.is_interrupted() || error.is_would_block() => continue,
-            Err(error) => return Err(error.into()),
+        None => None,
+    };
+    messages.tell("Watches established.");
+    if options.daemon {
+        daemon::ready().map_err(Failure::System)?;
+    }
+    if options.timeout == Timeout::Negative {
+        return Err(Failure::NegativeTimeout);
+    }
+
+    let stats = Stats::new();
+    let (halves, path) = (Vec::new(), PathBuf::new());
+    let mut session =
+        Session { options, messages, output, filter, roots, commands, stats, halves, path };
+    let result = session.run(watcher, &signals);
+    let result = match result {
+        Ok(outcome) => session.finish(outcome),
+        Err(error) => Err(error),
+    };
+    if session.options.stats {
+        messages.warn(&session.stats);
+    }
+    result
+}
+
+/// What is watched for one path.
+#[derive(Debug)]
+struct Root {
+    /// As it is shown.
+    shown: Vec<u8>,
+}
+
+type Roots = HashMap<Watch, Root>;
+
+fn set_up(
+    watcher: &Watcher,
+    options: &Options,
+    filter: Option<&Arc<Filter>>,
+) -> Result<Roots, Failure> {
+    let progress = match (options.recursive, options.quiet) {
+        (true, Quiet::No) => Progress::on_terminal(),
+        _ => None,
+    };
+    let mut mask = WatchMask::from_bits_retain(options.events.bits()) & WatchMask::ALL_EVENTS;
+    if options.renames && mask.intersects(WatchMask::MOVE) {
+        mask |= WatchMask::MOVE;
+    }
+    if mask.is_empty() {
+        // The others come unasked, but a watch has to ask for something.
+        mask = WatchMask::DELETE_SELF;
+    }
+    if options.no_dereference {
+        mask |= WatchMask::DONT_FOLLOW;
+    }
+    let mut targets = Targets::new(&options.left_out);
+    let mut roots = Roots::new();
+    for path in &options.paths {
+        if options.follow {
+            let watch = watcher.watch_name(path, mask)?;
+            roots.insert(watch, Root { shown: path.as_os_str().as_bytes().to_vec() });
+            continue;
+        }
+        let shown = paths::shown(path, options.no_dereference);
+        let watch = match targets.target(path, options.recursive, options.no_dereference) {
+            Target::Nothing => continue,
+            Target::One => watcher.watch(path, mask)?,
+            Target::Tree { without } => {
+                let mut tree = TreeOptions::new();
+                if let Some(progress) = &progress {
+                    let directories = Arc::clone(&progress.directories);
+                    tree = tree.prune(move |_| {
+                        directories.fetch_add(1, Ordering::Relaxed);
+                        false
+                    });
+                }
+                if !without.is_empty() {
+                    tree = tree.prune(move |path| without.contains(path));
+                }
+                if let Some(filter) = filter.filter(|filter| filter.can_prune()) {
+                    let (filter, root) = (Arc::clone(filter), shown.clone());
+                    tree = tree.prune(move |path| {
+                        let path = path.as_os_str().as_bytes();
+                        filter.hides_all_beneath(&[&root[..], path, b"/"].concat())
+                    });
+                }
+                watcher.watch_tree(path, mask, tree)?
+            }
         };
-        for event in events {
-            let event = event?;
-            let asked = event.mask().intersects(options.events);
-            if asked {
-                if let Some(path) = watches.paths.get(&event.wd()) {
-                    output.event(path, &event)?;
+        roots.insert(watch, Root { shown });
+    }
+    Ok(roots)
+}
+
+/// What came of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    /// Nothing that anybody wanted to know.
+    Nothing,
+    /// It was shown.
+    Shown,
+    /// It was not asked for, but tells that something is over.
+    Unasked,
+}
+
+struct Session<'a> {
+    options: Options,
+    messages: &'a Messages,
+    output: Output,
+    filter: Option<Arc<Filter>>,
+    roots: Roots,
+    commands: Option<Commands>,
+    stats: Stats,
+    /// First halves of renames that wait for the other one.
+    halves: Vec<Half>,
+    /// The path of the event at hand.
+    path: PathBuf,
+}
+
+/// `MOVED_FROM`, kept back.
+#[derive(Debug)]
+struct Half {
+    path: Vec<u8>,
+    name: usize,
+    mask: EventMask,
+    cookie: u32,
+    due: Instant,
+}
+
+/// A path, and where in it the name begins.
+#[derive(Clone, Copy, Debug)]
+struct At<'a> {
+    path: &'a [u8],
+    name: usize,
+}
+
+impl<'a> At<'a> {
+    fn new(path: &'a [u8]) -> Self {
+        let slash = path.iter().rposition(|&byte| byte == b'/');
+        Self { path, name: slash.map_or(0, |slash| slash + 1) }
+    }
+}
+
+impl Session<'_> {
+    fn run(&mut self, mut watcher: Watcher, signals: &Signals) -> Result<Outcome, Failure> {
+        let mut last = Instant::now();
+        let timeout = match self.options.timeout {
+            Timeout::After(timeout) => Some(timeout),
+            _ => None,
+        };
+        loop {
+            let mut empty = false;
+            for _ in 0..BURST {
+                let came = match watcher.try_next() {
+                    Ok(Some(event)) => self.event(&event)?,
+                    Ok(None) => {
+                        empty = true;
+                        break;
+                    }
+                    Err(error @ WatchError::Path { .. }) => {
+                        self.messages.warn(error);
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                match came {
+                    Came::Nothing => {}
+                    Came::Shown if self.options.monitor => {
+                        if timeout.is_some() {
+                            last = Instant::now();
+                        }
+                    }
+                    Came::Shown => return Ok(Outcome::Seen),
+                    Came::Unasked if !self.options.monitor => return Ok(Outcome::Ended),
+                    Came::Unasked => {}
+                }
+                if self.roots.is_empty() {
+                    self.messages.tell("Nothing is left to watch.");
+                    return Ok(Outcome::Ended);
+                }
+            }
+            if self.old_halves(Some(Instant::now()))? == Came::Shown {
+                if !self.options.monitor {
+                    return Ok(Outcome::Seen);
                 }
                 last = Instant::now();
             }
-            if !options.monitor {
-                output.flush()?;
-                return Ok(if asked { Outcome::Seen } else { watches.end(&event, output) });
-            }
-            if event.is_ignored() || event.is_overflow() {
-                watches.end(&event, output);
-            }
-            if watches.paths.is_empty() {
-                output.flush()?;
-                output.message("Nothing is left to watch.");
-                return Ok(Outcome::Ended);
-            }
-        }
-        output.flush()?;
-    }
-}
+            self.output.flush()?;
 
-/// An inotify instance, and the path of each watch as it is shown.
-struct Watches {
-    inotify: Inotify,
-    paths: HashMap<Wd, PathBuf>,
-}
-
-impl Watches {
-    fn new() -> Result<Self, Error> {
-        Ok(Self { inotify: Inotify::init(InitFlags::NONBLOCK)?, paths: HashMap::new() })
-    }
-
-    /// Watches one path. A path that leads to a file which is watched already changes nothing.
-    fn add(&mut self, path: &Path, events: EventMask) -> Result<(), Failure> {
-        let fail = |why| Failure::Watch { path: path.to_owned(), why };
-        let name = CString::new(path.as_os_str().as_encoded_bytes())
-            .map_err(|error| fail(WatchError::Nul(error)))?;
-        let mut mask = WatchMask::from_bits_retain(events.bits()) & WatchMask::ALL_EVENTS;
-        if mask.is_empty() {
-            // UNMOUNT comes unasked, but a watch has to ask for something.
-            mask = WatchMask::DELETE_SELF;
-        }
-        let wd = self
-            .inotify
-            .add_watch(&name, mask)
-            .map_err(|error| fail(WatchError::Inotify(error)))?;
-        self.paths.entry(wd).or_insert_with(|| shown(path));
-        Ok(())
-    }
-
-    /// Waits for events, until `timeout` after `last`.
-    fn wait(&self, last: Instant, timeout: Option<Duration>) -> Result<bool, Error> {
-        loop {
-            let left = timeout.map(|timeout| timeout.saturating_sub(last.elapsed()));
-            match self.inotify.poll(left) {
-                Err(error) if error.is_interrupted() => {}
-                answer => return answer,
+            signals.awake();
+            if let Some(signal) = signals.end() {
+                return Ok(Outcome::Killed(signal));
             }
+            if signals.reopen() {
+                self.output.reopen()?;
+            }
+            if let Some(commands) = &mut self.commands {
+                if let Err(error) = commands.go_on() {
+                    self.messages.warn(error);
+                }
+            }
+            let deadline = timeout.and_then(|timeout| last.checked_add(timeout));
+            let now = Instant::now();
+            if empty && deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(Outcome::TimedOut);
+            }
+            let due = self.commands.as_ref().and_then(Commands::due);
+            let half = self.halves.iter().map(|half| half.due).min();
+            let wake = [deadline, due, half].into_iter().flatten().min();
+            let left = match wake {
+                _ if !empty => Some(Duration::ZERO),
+                Some(wake) => Some(wake.saturating_duration_since(now)),
+                None => None,
+            };
+            self.wait(&watcher, signals, left)?;
         }
     }
 
-    /// Tells of an event that nobody asked for: the end of a watch, or a loss.
-    fn end<W: Write>(&mut self, event: &Event<'_>, output: &Output<W>) -> Outcome {
-        if event.is_overflow() {
-            eprintln!(
-                "tinotify: events were lost: they came faster than they could be shown; raising \
-                 the sysctl fs.inotify.max_queued_events gives more room"
-            );
-        } else if event.is_ignored() {
-            if let Some(path) = self.paths.remove(&event.wd()) {
-                let path = Escaped(path.as_os_str().as_encoded_bytes());
-                output.message(&format!("The watch of {path} has ended."));
+    /// Waits for an event, a signal, or the end of whoever reads what is shown.
+    fn wait(
+        &self,
+        watcher: &Watcher,
+        signals: &Signals,
+        left: Option<Duration>,
+    ) -> Result<(), Failure> {
+        let left = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let reader = self.output.file().as_fd();
+        let mut fds = [
+            PollFd::from_borrowed_fd(watcher.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            // Errors come unasked.
+            PollFd::from_borrowed_fd(reader, PollFlags::empty()),
+        ];
+        let count = if self.options.quiet == Quiet::Events { 2 } else { 3 };
+        match poll(&mut fds[..count], left.as_ref()) {
+            Ok(_) if fds[2].revents().contains(PollFlags::ERR) => {
+                Err(Failure::Output(io::ErrorKind::BrokenPipe.into()))
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(Failure::System(error.into())),
+        }
+    }
+
+    /// Shows what is left.
+    fn finish(&mut self, outcome: Outcome) -> Result<Outcome, Failure> {
+        if self.options.monitor {
+            self.old_halves(None)?;
+        }
+        self.output.flush()?;
+        let Some(commands) = &mut self.commands else { return Ok(outcome) };
+        if !matches!(outcome, Outcome::Killed(_)) {
+            if let Err(error) = commands.finish() {
+                self.messages.warn(error);
             }
         }
-        Outcome::Ended
+        Ok(match outcome {
+            Outcome::Seen if commands.failed => Outcome::Ended,
+            outcome => outcome,
+        })
     }
-}
 
-/// A path as events show it: a directory's ends with a slash.
-fn shown(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned().into_vec();
-    if path.is_dir() && !name.ends_with(b"/") {
-        name.push(b'/');
+    fn event(&mut self, event: &WatchEvent<'_>) -> Result<Came, Failure> {
+        let mask = event.mask();
+        let Some(watch) = event.watch() else { return self.lost(mask) };
+        if event.is_ignored() {
+            return self.ended(watch, mask);
+        }
+        let mut path = std::mem::take(&mut self.path);
+        event.path_into(&mut path);
+        let result = self.event_at(watch, event, &path);
+        self.path = path;
+        result
     }
-    PathBuf::from(OsString::from_vec(name))
+
+    fn event_at(
+        &mut self,
+        watch: Watch,
+        event: &WatchEvent<'_>,
+        path: &Path,
+    ) -> Result<Came, Failure> {
+        let Some(root) = self.roots.get(&watch) else { return Ok(Came::Nothing) };
+        let path = path.as_os_str().as_bytes();
+        let shown;
+        let at = match event.name() {
+            Some(name) => At { path, name: path.len() - name.len() },
+            None => {
+                shown = root.shown.clone();
+                At { path: &shown, name: shown.len() }
+            }
+        };
+        let (mask, cookie) = (event.mask(), event.cookie());
+        match event.change() {
+            Some(Change::Appeared) => return self.say("APPEARED", at, mask, true),
+            Some(Change::Replaced) => return self.say("REPLACED", at, mask, true),
+            Some(Change::Vanished) => return self.say("VANISHED", at, mask, true),
+            _ => {}
+        }
+        match event.tree() {
+            Some(TreeChange::Renamed { from }) => {
+                let from = from.as_os_str().as_bytes();
+                self.renamed(At::new(from), at, mask & EventMask::ISDIR, cookie)
+            }
+            Some(TreeChange::Unwatched(why)) => {
+                let why = match why {
+                    Barred::Errno(errno) => errno.to_string(),
+                    Barred::Twice => "it is watched by another path".to_owned(),
+                    _ => "unknown".to_owned(),
+                };
+                self.messages.tell(format_args!("Cannot watch {}: {why}", Escaped(path)));
+                self.note("UNWATCHED", at)
+            }
+            Some(TreeChange::Resynced) => {
+                self.messages.warn(format_args!(
+                    "what was lost in {} is found and shown, as far as it can be",
+                    Escaped(path)
+                ));
+                self.note("RESYNCED", at)
+            }
+            Some(TreeChange::Found) => self.show(at, mask, cookie, true),
+            None if self.options.renames && mask.contains(EventMask::MOVED_FROM) => {
+                let due = Instant::now() + GRACE;
+                self.halves.push(Half { path: path.to_vec(), name: at.name, mask, cookie, due });
+                Ok(Came::Nothing)
+            }
+            None if mask.contains(EventMask::MOVED_TO) && !self.halves.is_empty() => {
+                match self.halves.iter().position(|half| half.cookie == cookie) {
+                    Some(index) => {
+                        let half = self.halves.remove(index);
+                        let from = At { path: &half.path, name: half.name };
+                        self.renamed(from, at, mask & EventMask::ISDIR, cookie)
+                    }
+                    None => self.show(at, mask, cookie, false),
+                }
+            }
+            _ => self.show(at, mask, cookie, false),
+        }
+    }
+
+    /// Shows what the kernel said, if it was asked for.
+    fn show(
+        &mut self,
+        at: At<'_>,
+        mask: EventMask,
+        cookie: u32,
+        found: bool,
+    ) -> Result<Came, Failure> {
+        if !mask.intersects(self.options.events) {
+            return Ok(Came::Nothing);
+        }
+        if !self.passes(at.path, mask) {
+            self.stats.hidden += 1;
+            return Ok(Came::Nothing);
+        }
+        let (dir, name) = at.path.split_at(at.name);
+        self.put(&Shown { dir, name, mask, word: None, cookie, from: b"", found })
+    }
+
+    /// Shows what the kernel has no word for.
+    fn say(
+        &mut self,
+        word: &'static str,
+        at: At<'_>,
+        mask: EventMask,
+        found: bool,
+    ) -> Result<Came, Failure> {
+        if !self.passes(at.path, mask) {
+            self.stats.hidden += 1;
+            return Ok(Came::Nothing);
+        }
+        let (dir, name) = at.path.split_at(at.name);
+        self.put(&Shown { dir, name, mask, word: Some(word), cookie: 0, from: b"", found })
+    }
+
+    /// Tells a program what people are told by messages.
+    fn note(&mut self, word: &'static str, at: At<'_>) -> Result<Came, Failure> {
+        if self.output.is_json() {
+            let (dir, name) = at.path.split_at(at.name);
+            let mask = EventMask::empty();
+            let shown =
+                Shown { dir, name, mask, word: Some(word), cookie: 0, from: b"", found: true };
+            self.output.event(&shown)?;
+        }
+        Ok(Came::Nothing)
+    }
+
+    /// Shows a rename as one, or as two halves.
+    fn renamed(
+        &mut self,
+        from: At<'_>,
+        to: At<'_>,
+        is_dir: EventMask,
+        cookie: u32,
+    ) -> Result<Came, Failure> {
+        let (gone, come) = (EventMask::MOVED_FROM | is_dir, EventMask::MOVED_TO | is_dir);
+        if self.options.renames && self.passes(from.path, gone) && self.passes(to.path, come) {
+            if !self.options.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
+                return Ok(Came::Nothing);
+            }
+            let (dir, name) = to.path.split_at(to.name);
+            let word = Some("RENAMED");
+            let from = from.path;
+            return self.put(&Shown { dir, name, mask: come, word, cookie, from, found: false });
+        }
+        match self.show(from, gone, cookie, false)? {
+            Came::Shown if !self.options.monitor => Ok(Came::Shown),
+            Came::Shown => {
+                self.show(to, come, cookie, false)?;
+                Ok(Came::Shown)
+            }
+            _ => self.show(to, come, cookie, false),
+        }
+    }
+
+    fn passes(&self, path: &[u8], mask: EventMask) -> bool {
+        let is_dir = mask.contains(EventMask::ISDIR);
+        self.filter.as_ref().is_none_or(|filter| filter.shows(path, is_dir))
+    }
+
+    fn put(&mut self, shown: &Shown<'_>) -> Result<Came, Failure> {
+        self.output.event(shown)?;
+        self.stats.count(shown.mask);
+        if let Some(commands) = &mut self.commands {
+            commands.event([shown.dir, shown.name].concat());
+        }
+        Ok(Came::Shown)
+    }
+
+    /// Shows the halves whose other half has not come in time, or all of them.
+    fn old_halves(&mut self, now: Option<Instant>) -> Result<Came, Failure> {
+        let mut came = Came::Nothing;
+        while let Some(half) = self.halves.first() {
+            if now.is_some_and(|now| half.due > now) {
+                break;
+            }
+            let half = self.halves.remove(0);
+            let at = At { path: &half.path, name: half.name };
+            if self.show(at, half.mask, half.cookie, false)? == Came::Shown {
+                came = Came::Shown;
+                if !self.options.monitor {
+                    break;
+                }
+            }
+        }
+        Ok(came)
+    }
+
+    /// Events were lost: that is told whoever is asked not to tell much.
+    fn lost(&mut self, mask: EventMask) -> Result<Came, Failure> {
+        self.stats.overflows += 1;
+        self.messages.warn(
+            "events were lost: they came faster than they could be shown; raising the sysctl \
+             fs.inotify.max_queued_events gives more room",
+        );
+        let asked = self.options.events.contains(EventMask::Q_OVERFLOW);
+        if asked || self.output.is_json() {
+            let none: &[u8] = b"";
+            self.output.event(&Shown {
+                dir: none,
+                name: none,
+                mask,
+                word: None,
+                cookie: 0,
+                from: none,
+                found: false,
+            })?;
+        }
+        Ok(if asked { Came::Shown } else { Came::Unasked })
+    }
+
+    /// The watch has ended.
+    fn ended(&mut self, watch: Watch, mask: EventMask) -> Result<Came, Failure> {
+        let Some(root) = self.roots.remove(&watch) else { return Ok(Came::Nothing) };
+        self.messages.tell(format_args!("The watch of {} has ended.", Escaped(&root.shown)));
+        let at = At { path: &root.shown, name: root.shown.len() };
+        match self.show(at, mask, 0, false)? {
+            Came::Shown => Ok(Came::Shown),
+            _ => Ok(Came::Unasked),
+        }
+    }
 }
 
 /// What made the tool give up.
 #[derive(Debug)]
 pub enum Failure {
-    Watch { path: PathBuf, why: WatchError },
-    Inotify(Error),
-    Decode(DecodeError),
+    Watch(WatchError),
+    Regex(BadRegex),
+    File(PathBuf, io::Error),
     Output(io::Error),
+    System(io::Error),
+    NoPaths,
     NegativeTimeout,
-}
-
-#[derive(Debug)]
-pub enum WatchError {
-    Inotify(Error),
-    Nul(NulError),
 }
 
 impl Failure {
@@ -170,16 +588,14 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Watch { path, why } => {
-                let path = Escaped(path.as_os_str().as_encoded_bytes());
-                match why {
-                    WatchError::Inotify(error) => write!(f, "{path}: {error}"),
-                    WatchError::Nul(error) => write!(f, "{path}: cannot watch: {error}"),
-                }
+            Self::Watch(error) => error.fmt(f),
+            Self::Regex(error) => write!(f, "the regular expression makes no sense: {error}"),
+            Self::File(path, error) => {
+                write!(f, "cannot open {}: {error}", Escaped(path.as_os_str().as_bytes()))
             }
-            Self::Inotify(error) => error.fmt(f),
-            Self::Decode(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write the events: {error}"),
+            Self::System(error) => error.fmt(f),
+            Self::NoPaths => f.write_str("no path to watch was given"),
             Self::NegativeTimeout => {
                 f.write_str("the watches were set up; the timeout is negative, so that is all")
             }
@@ -187,19 +603,20 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Inotify(error)
+impl From<WatchError> for Failure {
+    fn from(error: WatchError) -> Self {
+        Self::Watch(error)
     }
 }
 
-impl From<DecodeError> for Failure {
-    fn from(error: DecodeError) -> Self {
-        Self::Decode(error)
+impl From<BadRegex> for Failure {
+    fn from(error: BadRegex) -> Self {
+        Self::Regex(error)
     }
 }
 
 impl From<io::Error> for Failure {
+    /// All that is written is what came.
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }

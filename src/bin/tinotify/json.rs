@@ -1,0 +1,146 @@
+//! JSON, as far as events need it (RFC 8259).
+//!
+//! Names are bytes, and strings of JSON are text: a name that is not UTF-8 is given twice, as text
+//! with U+FFFD for what is none, and exactly, in hexadecimal, in a second field.
+
+use std::fmt;
+use std::io::Write;
+
+/// An object that is being written.
+pub struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl<'a> Object<'a> {
+    pub fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, first: true }
+    }
+
+    /// A number, or `true`.
+    pub fn number(&mut self, key: &str, value: fmt::Arguments<'_>) {
+        self.key(key, "");
+        // Memory takes whatever is written.
+        let _ = self.out.write_fmt(value);
+    }
+
+    /// Strings without anything special.
+    pub fn words(&mut self, key: &str, words: impl Iterator<Item = &'static str>) {
+        self.key(key, "");
+        self.out.push(b'[');
+        for (index, word) in words.enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            string(self.out, word);
+        }
+        self.out.push(b']');
+    }
+
+    /// A name, and if it is not UTF-8, its bytes under the key with `_hex` behind.
+    pub fn name(&mut self, key: &str, name: &[u8]) {
+        self.key(key, "");
+        match std::str::from_utf8(name) {
+            Ok(text) => string(self.out, text),
+            Err(_) => {
+                string(self.out, &String::from_utf8_lossy(name));
+                self.key(key, "_hex");
+                self.out.push(b'"');
+                for byte in name {
+                    let _ = write!(self.out, "{byte:02x}");
+                }
+                self.out.push(b'"');
+            }
+        }
+    }
+
+    pub fn end(self) {
+        self.out.push(b'}');
+    }
+
+    /// Keys hold nothing special.
+    fn key(&mut self, key: &str, suffix: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        let _ = write!(self.out, "\"{key}{suffix}\":");
+    }
+}
+
+/// A string. Control characters beyond ASCII are escaped too, for terminals obey them.
+fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for char in text.chars() {
+        match char {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            control if control.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            }
+            char => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn field(value: &Value, key: &str) -> Vec<u8> {
+        match value.get(format!("{key}_hex")) {
+            Some(hex) => {
+                let digits = hex.as_str().unwrap().as_bytes();
+                let byte = |pair: &[u8]| {
+                    u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()
+                };
+                digits.chunks(2).map(byte).collect()
+            }
+            None => value[key].as_str().unwrap().as_bytes().to_vec(),
+        }
+    }
+
+    fn comes_back(names: &[Vec<u8>; 2]) -> bool {
+        let mut out = Vec::new();
+        let mut object = Object::begin(&mut out);
+        object.name("dir", &names[0]);
+        object.number("cookie", format_args!("{}", names[0].len()));
+        object.name("name", &names[1]);
+        object.words("events", ["CREATE", "ISDIR"].into_iter());
+        object.end();
+        let control = |char: char| char.is_control();
+        let text = String::from_utf8(out).unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap();
+        !text.contains(control)
+            && field(&value, "dir") == names[0]
+            && field(&value, "name") == names[1]
+            && value["cookie"] == names[0].len()
+            && value["events"][1] == "ISDIR"
+    }
+
+    #[test]
+    fn any_bytes_come_back_exactly() {
+        for byte in 0..=u8::MAX {
+            assert!(comes_back(&[vec![byte], vec![b'a', byte, b'z']]), "{byte}");
+        }
+        quickcheck::quickcheck(
+            (|dir, name| comes_back(&[dir, name])) as fn(Vec<u8>, Vec<u8>) -> bool,
+        );
+    }
+
+    #[test]
+    fn any_text_comes_back_without_a_second_field() {
+        fn text(text: String) -> bool {
+            let mut out = Vec::new();
+            string(&mut out, &text);
+            serde_json::from_slice::<String>(&out).unwrap() == text
+        }
+        assert!(text((0..0x2100).filter_map(char::from_u32).collect()));
+        quickcheck::quickcheck(text as fn(String) -> bool);
+    }
+}

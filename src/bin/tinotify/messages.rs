@@ -1,0 +1,74 @@
+//! What is told beside the events: on standard error, or to syslog.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::process;
+
+use crate::options::Quiet;
+
+/// Where syslog listens (syslog(3)).
+const SYSLOG: &str = "/dev/log";
+
+#[derive(Debug)]
+pub struct Messages {
+    pub quiet: Quiet,
+    syslog: Option<UnixDatagram>,
+}
+
+impl Messages {
+    /// With `syslog` all goes there, unless nobody listens: then to standard error.
+    pub fn new(quiet: Quiet, syslog: bool) -> Self {
+        let connect = || {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(SYSLOG)?;
+            io::Result::Ok(socket)
+        };
+        Self { quiet, syslog: if syslog { connect().ok() } else { None } }
+    }
+
+    /// How things go: not for the quiet.
+    pub fn tell(&self, text: impl Display) {
+        if self.quiet == Quiet::No {
+            self.send(6, &text.to_string());
+        }
+    }
+
+    /// What everybody has to know.
+    pub fn warn(&self, text: impl Display) {
+        self.send(4, &format!("tinotify: {text}"));
+    }
+
+    /// A line; the severity is that of syslog(3).
+    fn send(&self, severity: u8, text: &str) {
+        const DAEMON: u8 = 3 << 3;
+        if let Some(socket) = &self.syslog {
+            let text = text.strip_prefix("tinotify: ").unwrap_or(text);
+            let line = format!("<{}>tinotify[{}]: {text}", DAEMON | severity, process::id());
+            if socket.send(line.as_bytes()).is_ok() {
+                return;
+            }
+        }
+        // Nobody is left to be told of a failure.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syslog_is_given_the_facility_the_severity_the_program_and_the_text() {
+        let (socket, other) = UnixDatagram::pair().unwrap();
+        let messages = Messages { quiet: Quiet::No, syslog: Some(socket) };
+        messages.tell("Watches established.");
+        messages.warn("a loss");
+        for (severity, text) in [(30, "Watches established."), (28, "a loss")] {
+            let mut buffer = [0; 200];
+            let len = other.recv(&mut buffer).unwrap();
+            let expected = format!("<{severity}>tinotify[{}]: {text}", process::id());
+            assert_eq!(buffer[..len], *expected.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `--stats`: how much of what there was.
+
+use std::fmt;
+use std::time::Instant;
+
+use tinotify::EventMask;
+
+#[derive(Debug)]
+pub struct Stats {
+    begun: Instant,
+    kinds: [u64; 32],
+    pub shown: u64,
+    pub hidden: u64,
+    pub overflows: u64,
+}
+
+impl Stats {
+    pub fn new() -> Self {
+        Self { begun: Instant::now(), kinds: [0; 32], shown: 0, hidden: 0, overflows: 0 }
+    }
+
+    /// Counts what is shown.
+    pub fn count(&mut self, mask: EventMask) {
+        self.shown += 1;
+        let kinds = mask & (EventMask::ALL_EVENTS | EventMask::UNMOUNT | EventMask::IGNORED);
+        let first = kinds.bits().trailing_zeros() as usize;
+        if let Some(count) = self.kinds.get_mut(first) {
+            *count += 1;
+        }
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shown, hidden, overflows, .. } = self;
+        let seconds = self.begun.elapsed().as_secs_f64();
+        write!(f, "{shown} shown, {hidden} hidden, {overflows} overflows in {seconds:.1} s")?;
+        let kinds = self.kinds.iter().enumerate().filter(|(_, count)| **count > 0);
+        for (bit, count) in kinds {
+            write!(f, "\n{count:10} {}", EventMask::from_bits_retain(1 << bit))?;
+        }
+        Ok(())
+    }
+}
