@@ -1,5 +1,6 @@
 //! The time of an event, as `--timefmt` wants it: that of the local time zone, in the C locale.
 
+use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tz::{DateTime, TimeZone};
@@ -14,8 +15,12 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(format: &[u8]) -> Self {
-        // Without a time zone it is UTC, as for libc.
-        let zone = TimeZone::local().unwrap_or_else(|_| TimeZone::utc());
+        // Without a time zone, or with one that makes no sense, it is UTC, as for libc.
+        let zone = match env::var("TZ") {
+            Ok(zone) => TimeZone::from_posix_tz(&zone),
+            Err(_) => TimeZone::local(),
+        };
+        let zone = zone.unwrap_or_else(|_| TimeZone::utc());
         Self { format: plain(format), zone, told: None }
     }
 

@@ -259,7 +259,9 @@ impl Session<'_> {
                     Came::Unasked => {}
                 }
                 if self.roots.is_empty() {
-                    self.messages.tell("Nothing is left to watch.");
+                    if self.options.monitor {
+                        self.messages.tell("Nothing is left to watch.");
+                    }
                     return Ok(Outcome::Ended);
                 }
             }
@@ -557,7 +559,9 @@ impl Session<'_> {
     /// The watch has ended.
     fn ended(&mut self, watch: Watch, mask: EventMask) -> Result<Came, Failure> {
         let Some(root) = self.roots.remove(&watch) else { return Ok(Came::Nothing) };
-        self.messages.tell(format_args!("The watch of {} has ended.", Escaped(&root.shown)));
+        if self.options.monitor {
+            self.messages.tell(format_args!("The watch of {} has ended.", Escaped(&root.shown)));
+        }
         let at = At { path: &root.shown, name: root.shown.len() };
         match self.show(at, mask, 0, false)? {
             Came::Shown => Ok(Came::Shown),

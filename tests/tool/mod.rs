@@ -1,0 +1,225 @@
+//! What the tests of the tool share: programs at work in a directory, and what they wrote.
+
+// Each test binary uses some of this.
+#![allow(dead_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Where waiting is for something that must come: never reached by a test that passes.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+
+pub const ESTABLISHED: &str = "Watches established.\n";
+
+/// What a program writes into a pipe, as it comes.
+#[derive(Clone, Default)]
+pub struct Text(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+
+impl Text {
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let text = Self::default();
+        let writer = text.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                let len = pipe.read(&mut buffer).unwrap_or(0);
+                let mut state = writer.0.0.lock().unwrap();
+                state.0.extend_from_slice(&buffer[..len]);
+                state.1 = len == 0;
+                writer.0.1.notify_all();
+                if len == 0 {
+                    return;
+                }
+            }
+        });
+        text
+    }
+
+    /// Waits until it has come to what is asked for, or has ended.
+    fn wait(&self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let begin = Instant::now();
+        let mut state = self.0.0.lock().unwrap();
+        while !enough(&state.0) && !state.1 {
+            let Some(left) = DEADLINE.checked_sub(begin.elapsed()) else {
+                let text = lossy(&state.0);
+                drop(state);
+                panic!("waited in vain after: {text}");
+            };
+            state = self.0.1.wait_timeout(state, left).unwrap().0;
+        }
+        state.0.clone()
+    }
+
+    pub fn so_far(&self) -> Vec<u8> {
+        self.0.0.lock().unwrap().0.clone()
+    }
+
+    pub fn until(&self, what: impl AsRef<[u8]>) -> Vec<u8> {
+        let what = what.as_ref();
+        let text = self.wait(|text| contains(text, what));
+        assert!(contains(&text, what), "no {} in: {}", lossy(what), lossy(&text));
+        text
+    }
+
+    pub fn to_end(&self) -> Vec<u8> {
+        self.wait(|_| false)
+    }
+}
+
+pub fn contains(text: &[u8], what: &[u8]) -> bool {
+    text.windows(what.len()).any(|window| window == what)
+}
+
+pub fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A program at work; killed if it is still there at the end.
+pub struct Program {
+    pub child: Child,
+    pub events: Text,
+    pub messages: Text,
+}
+
+/// What has become of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub events: Vec<u8>,
+    pub messages: String,
+}
+
+impl Program {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let events = Text::of(child.stdout.take().unwrap());
+        let messages = Text::of(child.stderr.take().unwrap());
+        Self { child, events, messages }
+    }
+
+    /// And waits until its watches are there.
+    pub fn established(command: &mut Command) -> Self {
+        let program = Self::start(command);
+        program.messages.until(ESTABLISHED);
+        program
+    }
+
+    /// And waits until it watches so many things, for one that does not say so.
+    pub fn watching(command: &mut Command, count: usize) -> Self {
+        let program = Self::start(command);
+        let begin = Instant::now();
+        let dir = format!("/proc/{}/fdinfo", program.child.id());
+        loop {
+            let infos = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+            if texts.map(|text| text.matches("inotify wd:").count()).sum::<usize>() >= count {
+                return program;
+            }
+            assert!(begin.elapsed() < DEADLINE, "it watches nothing");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for it to end by itself.
+    pub fn end(&mut self) -> Ended {
+        let begin = Instant::now();
+        let (events, messages) = (self.events.to_end(), lossy(&self.messages.to_end()));
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begin.elapsed() < DEADLINE, "it does not end");
+            thread::yield_now();
+        };
+        Ended { code: status.code(), events, messages }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The tool, to be run in a directory.
+pub fn tool(dir: &Path, args: &[impl AsRef<OsStr>]) -> Command {
+    program(OsStr::new(env!("CARGO_BIN_EXE_tinotify")), dir, args)
+}
+
+pub fn program(program: &OsStr, dir: &Path, args: &[impl AsRef<OsStr>]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(dir).env("TZ", "XYZ-5:30").env("LC_ALL", "C");
+    command
+}
+
+/// The real inotifywait, or another one from `INOTIFYWAIT`, and its version; says so where there is
+/// none.
+pub fn inotifywait() -> Option<(OsString, u32)> {
+    let program = std::env::var_os("INOTIFYWAIT").unwrap_or_else(|| "inotifywait".into());
+    let Ok(output) = Command::new(&program).arg("--help").output() else {
+        let why = "SKIPPED: side by side with inotifywait: it is not installed (inotify-tools)\n";
+        let _ = io::stderr().write_all(why.as_bytes());
+        return None;
+    };
+    let help = String::from_utf8(output.stdout).unwrap();
+    let version = help.lines().next().unwrap().split(' ').nth(1).unwrap();
+    let major = version.split('.').next().unwrap().parse().unwrap();
+    Some((program, major))
+}
+
+/// Names that have broken programs.
+pub fn hostile_names() -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = [
+        &b"plain"[..],
+        b"new\nline",
+        b"\nfirst",
+        b"last\n",
+        b"tab\there",
+        b"\x1b[2J\x1b]0;title\x07",
+        b"\xff\xfe\x80",
+        b"half \xc3",
+        b"-rf",
+        b"--",
+        b"a,b",
+        b"\"quoted\"",
+        b"\"",
+        b" leading and trailing ",
+        b"a\"b,c\nd",
+        b"%w%f%n",
+        b"\\n \\ \\\\",
+        b"carriage\rreturn",
+        b"\x01\x7f\xc2\x9b",
+        "\u{e9}\u{1F600}\u{202E}".as_bytes(),
+        b"{}",
+        b"@at",
+        b"'$(true)`true`;&|",
+    ]
+    .map(<[u8]>::to_vec)
+    .into();
+    names.push(vec![b'x'; 255]);
+    names.push([&[b'"'; 254][..], b","].concat());
+    names.push(vec![0xff; 255]);
+    names
+}
+
+pub fn path(dir: &Path, name: impl AsRef<[u8]>) -> PathBuf {
+    dir.join(OsStr::from_bytes(name.as_ref()))
+}

@@ -1,0 +1,313 @@
+//! The tool side by side with the real inotifywait: both watch the same files while the same changes
+//! are made, and write the same, with the same exit status. Where they differ, it is on the list of
+//! docs/tool.md, by that number.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use support::{Ended, Program, inotifywait, lossy, path};
+use tempfile::TempDir;
+
+#[path = "tool/mod.rs"]
+mod support;
+
+/// The last change of most tests of a monitor: a file of that name is made.
+const END: &str = "the-end";
+
+/// Both programs at work.
+struct Both {
+    dir: TempDir,
+    theirs: Program,
+    ours: Program,
+    args: String,
+}
+
+impl Both {
+    /// `None` where there is no inotifywait.
+    fn start(args: &[&str], prepare: impl FnOnce(&Path)) -> Option<Self> {
+        Self::start_with(args, prepare, Program::established)
+    }
+
+    fn start_with(
+        args: &[&str],
+        prepare: impl FnOnce(&Path),
+        start: impl Fn(&mut Command) -> Program,
+    ) -> Option<Self> {
+        let (program, _) = inotifywait()?;
+        let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path());
+        let theirs = start(&mut support::program(&program, dir.path(), args));
+        let ours = start(&mut support::tool(dir.path(), args));
+        Some(Self { dir, theirs, ours, args: args.join(" ") })
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// They end by themselves, and have written the same. Gives what.
+    fn agree(mut self) -> String {
+        let (theirs, ours) = (self.theirs.end(), self.ours.end());
+        assert_eq!(show(&ours), show(&theirs), "{}", self.args);
+        lossy(&theirs.events)
+    }
+
+    fn agree_until_the_end(self, at: &str) -> String {
+        self.agree_until(at, END)
+    }
+
+    /// Makes the last change in that directory, and compares all that was written before. Gives what.
+    fn agree_until(self, at: &str, end: &str) -> String {
+        eprintln!("{}", self.args);
+        File::create(self.path(at).join(end)).unwrap();
+        let before = |program: &Program| {
+            let text = lossy(&program.events.until(end));
+            text.split(end).next().unwrap().to_owned()
+        };
+        let (theirs, ours) = (before(&self.theirs), before(&self.ours));
+        assert_eq!(ours, theirs, "{}", self.args);
+        let [theirs_told, ours_told] = [&self.theirs, &self.ours].map(|program| {
+            // What follows is difference 5; and with -s there is nothing.
+            let told = lossy(&program.messages.so_far());
+            told.split_inclusive("established.\n").next().unwrap_or_default().to_owned()
+        });
+        assert_eq!(ours_told, theirs_told, "{}", self.args);
+        theirs
+    }
+}
+
+fn show(ended: &Ended) -> (Option<i32>, String, &str) {
+    (ended.code, lossy(&ended.events), &ended.messages)
+}
+
+/// Runs both where they end at once, each alone in a directory with `d` and `f` in it.
+fn both(args: &[&str]) -> Option<[Ended; 2]> {
+    let (program, _) = inotifywait()?;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    fs::write(dir.path().join("f"), "").unwrap();
+    let theirs = Program::start(&mut support::program(&program, dir.path(), args)).end();
+    let ours = Program::start(&mut support::tool(dir.path(), args)).end();
+    Some([theirs, ours])
+}
+
+fn with_d(dir: &Path) {
+    fs::create_dir(dir.join("d")).unwrap();
+}
+
+/// Everything that can happen in `d`.
+fn life(both: &Both) {
+    let d = |name: &str| both.path("d").join(name);
+    fs::write(d("file"), "text").unwrap();
+    fs::read(d("file")).unwrap();
+    fs::set_permissions(d("file"), Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(d("file"), d("link")).unwrap();
+    symlink("file", d("symlink")).unwrap();
+    fs::rename(d("file"), d("other")).unwrap();
+    fs::rename(d("other"), both.path("outside")).unwrap();
+    fs::rename(both.path("outside"), d("inside")).unwrap();
+    fs::rename(d("inside"), d("link")).unwrap();
+    fs::remove_file(d("link")).unwrap();
+    fs::remove_file(d("symlink")).unwrap();
+    fs::create_dir(d("sub")).unwrap();
+    fs::read_dir(d("sub")).unwrap().for_each(drop);
+    fs::set_permissions(d("sub"), Permissions::from_mode(0o700)).unwrap();
+    fs::rename(d("sub"), d("bus")).unwrap();
+    fs::remove_dir(d("bus")).unwrap();
+    fs::read_dir(both.path("d")).unwrap().for_each(drop);
+    fs::set_permissions(both.path("d"), Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn all_that_happens_in_a_directory() {
+    let Some(both) = Both::start(&["-m", "d"], with_d) else { return };
+    life(&both);
+    let text = both.agree_until_the_end("d");
+    for word in ["ACCESS", "MODIFY", "ATTRIB", "CLOSE_NOWRITE,CLOSE", "MOVED_FROM", "DELETE,ISDIR"]
+    {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn all_that_happens_to_a_file_until_it_is_deleted() {
+    let prepare = |dir: &Path| {
+        with_d(dir);
+        fs::write(dir.join("d/f"), "").unwrap();
+    };
+    let Some(both) = Both::start(&["-m", "d/f", "d"], prepare) else { return };
+    fs::write(both.path("d/f"), "text").unwrap();
+    fs::rename(both.path("d/f"), both.path("d/g")).unwrap();
+    fs::remove_file(both.path("d/g")).unwrap();
+    let text = both.agree_until_the_end("d");
+    assert!(text.contains("d/f DELETE_SELF \n"), "{text}");
+}
+
+#[test]
+fn each_event_by_its_name() {
+    let names = [
+        "access",
+        "modify",
+        "attrib",
+        "close_write",
+        "close_nowrite",
+        "close",
+        "open",
+        "moved_to",
+        "moved_from",
+        "move",
+        "move_self",
+        "create",
+        "delete",
+        "delete_self",
+        "all_events",
+        "CREATE",
+        "Moved_To",
+        "open,CLOSE",
+        "create,delete,move",
+    ];
+    for name in names {
+        // Two paths, so that the first event of each kind is one of many.
+        let Some(both) = Both::start(&["-e", name, "d", "d/own"], |dir| {
+            fs::create_dir_all(dir.join("d/own")).unwrap();
+        }) else {
+            return;
+        };
+        life(&both);
+        fs::rename(both.path("d/own"), both.path("d/moved")).unwrap();
+        fs::remove_dir(both.path("d/moved")).unwrap();
+        both.agree();
+    }
+}
+
+#[test]
+fn events_as_csv_and_in_formats() {
+    let cases: [&[&str]; 17] = [
+        &["-c"],
+        &["--csv"],
+        &["--format", "%w%f"],
+        &["--format", "%w|%f|%e|%:e|%,e|%.e|%T|", "--timefmt", "%Y"],
+        &["--format=%c %e %f", "-e", "move,create"],
+        &["--format", "%w%0%f%0", "--no-newline"],
+        &["--format", "%f%n%%%e"],
+        &["--format", "%f 100%% %x%q%E %-"],
+        &["--format", "text %f"],
+        &["--format", "%f%e%e%ee"],
+        &["--format", "%w %f %T", "--timefmt", "%F %H %z %Z"],
+        &["--format", "%f %T", "--timefmt", "%A %d %b %j %%"],
+        &["--format", "%f %T", "--timefmt", "plain"],
+        &["--forma", "%f", "--no-n"],
+        &["--format", "%f\t\\n\\t"],
+        &["--format", "\u{e9} %f"],
+        &["--format", "%%f %%%f %"],
+    ];
+    for case in cases {
+        let args = [&["-m", "d"], case].concat();
+        let Some(both) = Both::start(&args, with_d) else { return };
+        for name in ["a", "a b", "a,b", "\"", " a", "a ", "a\"b,c", "new\nline", "\u{e9}", "%f%w"] {
+            fs::write(both.path("d").join(name), "").unwrap();
+            fs::rename(both.path("d").join(name), both.path("d/z")).unwrap();
+        }
+        both.agree_until_the_end("d");
+    }
+}
+
+#[test]
+fn regular_expressions_show_and_hide_the_same() {
+    // With a name that matches, and one that does not.
+    let patterns = [
+        ("a", "END a", "END"),
+        ("^d/[a-c]+$", "cabcab", "END"),
+        ("\\.txt$", "END.txt", "END"),
+        ("[[:digit:]]", "END1", "END"),
+        ("x|B", "ENDB", "END"),
+        ("a{2}", "ENDaa", "END"),
+        ("(^|/)d/.*(a|\\.)", "END.", "END"),
+        ("^d/[^/].?$", "q", "END"),
+    ];
+    let options =
+        [("--exclude", false), ("--excludei", false), ("--include", true), ("--includei", true)];
+    for (option, shows) in options {
+        for (pattern, yes, no) in patterns {
+            let args = ["-m", "-e", "create,delete,moved_to", option, pattern, "d"];
+            let Some(both) = Both::start(&args, with_d) else { return };
+            for name in ["a", "A", "b", "B", "aa", "x.txt", "1", "b.TXT", "\u{e9}", "nothing"] {
+                fs::write(both.path("d").join(name), "").unwrap();
+                fs::rename(both.path("d").join(name), both.path("d/other")).unwrap();
+                fs::remove_file(both.path("d/other")).unwrap();
+            }
+            both.agree_until("d", if shows { yes } else { no });
+        }
+    }
+}
+
+#[test]
+fn include_hides_directories() {
+    let Some((_, major)) = inotifywait() else { return };
+    let args = ["-m", "-e", "create", "--include", "d/", "d"];
+    let Some(both) = Both::start(&args, with_d) else { return };
+    fs::create_dir(both.path("d/sub")).unwrap();
+    fs::write(both.path("d/file"), "").unwrap();
+    if major >= 4 {
+        both.agree_until_the_end("d");
+    } else {
+        // Difference 2.
+        File::create(both.path("d").join(END)).unwrap();
+        let expected = "d/ CREATE file\nd/ CREATE the-end\n";
+        assert_eq!(lossy(&both.ours.events.until(format!("{END}\n"))), expected);
+        let expected = format!("d/ CREATE,ISDIR sub\n{expected}");
+        assert_eq!(lossy(&both.theirs.events.until(format!("{END}\n"))), expected);
+    }
+}
+
+#[test]
+fn the_first_event_ends_them_with_status_0() {
+    let Some(both) = Both::start(&["-e", "create", "d"], with_d) else { return };
+    fs::write(both.path("d/a"), "").unwrap();
+    assert_eq!(both.agree(), "d/ CREATE a\n");
+}
+
+#[test]
+fn a_watch_that_ends_unasked_ends_them_with_status_1() {
+    let Some(both) = Both::start(&["-e", "create", "d"], with_d) else { return };
+    fs::remove_dir(both.path("d")).unwrap();
+    assert_eq!(both.agree(), "");
+}
+
+#[test]
+fn options_are_understood_in_all_their_forms() {
+    let cases: [&[&str]; 22] = [
+        &["-m", "-e", "create", "d"],
+        &["-me", "create", "d"],
+        &["-mecreate", "d"],
+        &["d", "-m", "-e", "create"],
+        &["-m", "d", "--event", "create"],
+        &["-m", "--event=create", "--", "d"],
+        &["--mon", "--ev", "create", "d"],
+        &["--monitor", "--ev=create", "d"],
+        &["-mPe", "create", "d"],
+        &["-mse", "create", "d"],
+        &["-m", "-t0", "-e", "create", "d"],
+        &["-m", "-t", "100", "-e", "create", "d"],
+        &["-m", "--timeo", "100", "-e", "create", "d"],
+        &["-m", "--timeout=100", "-e", "create", "d"],
+        &["-m", "-e", "create", "--exclude", "x", "--exclude", "y", "d"],
+        &["-m", "-e", "create", "d", "", "@"],
+        &["-mm", "-e", "create", "-e", "create", "d"],
+        &["-m", "--no-d", "-e", "create", "d"],
+        &["-m", "--sys", "-e", "create", "d"],
+        &["-m", "--cs", "-e", "create", "d"],
+        &["-m", "-e", "create", "d/.", "d"],
+        &["-m", "-e", "create", "d//"],
+    ];
+    for args in cases {
+        let start = |command: &mut Command| Program::watching(command, 1);
+        let Some(both) = Both::start_with(args, with_d, start) else { return };
+        fs::write(both.path("d/x"), "").unwrap();
+        both.agree_until_the_end("d");
+    }
+}
