@@ -175,14 +175,18 @@ pub fn program(program: &OsStr, dir: &Path, args: &[impl AsRef<OsStr>]) -> Comma
 pub fn inotifywait() -> Option<(OsString, u32)> {
     let program = std::env::var_os("INOTIFYWAIT").unwrap_or_else(|| "inotifywait".into());
     let Ok(output) = Command::new(&program).arg("--help").output() else {
-        let why = "SKIPPED: side by side with inotifywait: it is not installed (inotify-tools)\n";
-        let _ = io::stderr().write_all(why.as_bytes());
+        skip("side by side with inotifywait: it is not installed (inotify-tools)");
         return None;
     };
     let help = String::from_utf8(output.stdout).unwrap();
     let version = help.lines().next().unwrap().split(' ').nth(1).unwrap();
     let major = version.split('.').next().unwrap().parse().unwrap();
     Some((program, major))
+}
+
+/// Says that something was not tested, past the capturing of output.
+pub fn skip(why: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
 /// Names that have broken programs.

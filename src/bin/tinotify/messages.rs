@@ -49,8 +49,8 @@ impl Messages {
                 return;
             }
         }
-        // Nobody is left to be told of a failure.
-        let _ = writeln!(io::stderr(), "{text}");
+        // In one piece. Nobody is left to be told of a failure.
+        let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
     }
 }
 

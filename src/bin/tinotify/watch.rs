@@ -1,6 +1,6 @@
 //! Sets up the watches, then waits and shows until it is time to end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tinotify::{
     Barred, Change, Escaped, EventMask, TreeChange, TreeOptions, Watch, WatchError, WatchEvent,
-    WatchMask, Watcher,
+    WatchEventBuf, WatchMask, Watcher,
 };
 
 use crate::commands::Commands;
@@ -74,8 +74,20 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     } else {
         "Setting up watches."
     });
-    let watcher = Watcher::builder().build()?;
-    let roots = set_up(&watcher, &options, filter.as_ref())?;
+    let mut watcher = Watcher::builder().build()?;
+    let mut mask = asked(&options);
+    let mut roots = set_up(&watcher, &options, mask, filter.as_ref())?;
+    let mut early = VecDeque::new();
+    if options.recursive && mask.intersects(LOOKING) && !settle(&mut watcher, &mut early)? {
+        messages.warn(
+            "looking at so many directories fills the queue by itself: OPEN, ACCESS and \
+             CLOSE_NOWRITE are left out; raising the sysctl fs.inotify.max_queued_events helps",
+        );
+        mask = mask.difference(LOOKING);
+        early.clear();
+        watcher = Watcher::builder().build()?;
+        roots = set_up(&watcher, &options, mask, filter.as_ref())?;
+    }
     // Until here, a signal ends the program as it always does.
     signals.catch_end().map_err(Failure::System)?;
     let commands = match options.exec.take() {
@@ -97,7 +109,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     let (halves, path) = (Vec::new(), PathBuf::new());
     let mut session =
         Session { options, messages, output, filter, roots, commands, stats, halves, path };
-    let result = session.run(watcher, &signals);
+    let result = session.run(watcher, early, &signals);
     let result = match result {
         Ok(outcome) => session.finish(outcome),
         Err(error) => Err(error),
@@ -117,15 +129,11 @@ struct Root {
 
 type Roots = HashMap<Watch, Root>;
 
-fn set_up(
-    watcher: &Watcher,
-    options: &Options,
-    filter: Option<&Arc<Filter>>,
-) -> Result<Roots, Failure> {
-    let progress = match (options.recursive, options.quiet) {
-        (true, Quiet::No) => Progress::on_terminal(),
-        _ => None,
-    };
+/// What looking at a directory makes happen to it.
+const LOOKING: WatchMask = WatchMask::OPEN.union(WatchMask::ACCESS).union(WatchMask::CLOSE_NOWRITE);
+
+/// What the kernel is asked for.
+fn asked(options: &Options) -> WatchMask {
     let mut mask = WatchMask::from_bits_retain(options.events.bits()) & WatchMask::ALL_EVENTS;
     if options.renames && mask.intersects(WatchMask::MOVE) {
         mask |= WatchMask::MOVE;
@@ -137,6 +145,39 @@ fn set_up(
     if options.no_dereference {
         mask |= WatchMask::DONT_FOLLOW;
     }
+    mask
+}
+
+/// Takes what came while trees were set up, but for what came of looking at their directories. `false`
+/// if that was more than the queue holds: then another look would end as this one.
+fn settle(watcher: &mut Watcher, early: &mut VecDeque<WatchEventBuf>) -> Result<bool, Failure> {
+    let looking = EventMask::from_bits_retain(LOOKING.bits()) | EventMask::CLOSE | EventMask::ISDIR;
+    while let Some(event) = watcher.try_next()? {
+        let mask = event.mask();
+        if mask.contains(EventMask::Q_OVERFLOW) {
+            return Ok(false);
+        }
+        if !(mask.contains(EventMask::ISDIR) && looking.contains(mask)) {
+            early.push_back(event.to_buf());
+            if early.len() >= BURST {
+                // Somebody is busy there: that is shown, too much of it or not.
+                break;
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn set_up(
+    watcher: &Watcher,
+    options: &Options,
+    mask: WatchMask,
+    filter: Option<&Arc<Filter>>,
+) -> Result<Roots, Failure> {
+    let progress = match (options.recursive, options.quiet) {
+        (true, Quiet::No) => Progress::on_terminal(),
+        _ => None,
+    };
     let mut targets = Targets::new(&options.left_out);
     let mut roots = Roots::new();
     for path in &options.paths {
@@ -226,7 +267,12 @@ impl<'a> At<'a> {
 }
 
 impl Session<'_> {
-    fn run(&mut self, mut watcher: Watcher, signals: &Signals) -> Result<Outcome, Failure> {
+    fn run(
+        &mut self,
+        mut watcher: Watcher,
+        mut early: VecDeque<WatchEventBuf>,
+        signals: &Signals,
+    ) -> Result<Outcome, Failure> {
         let mut last = Instant::now();
         let timeout = match self.options.timeout {
             Timeout::After(timeout) => Some(timeout),
@@ -235,7 +281,12 @@ impl Session<'_> {
         loop {
             let mut empty = false;
             for _ in 0..BURST {
-                let came = match watcher.try_next() {
+                let first = early.pop_front();
+                let next = match &first {
+                    Some(event) => Ok(Some(event.as_event())),
+                    None => watcher.try_next(),
+                };
+                let came = match next {
                     Ok(Some(event)) => self.event(&event)?,
                     Ok(None) => {
                         empty = true;
