@@ -120,17 +120,8 @@ impl Program {
     /// And waits until it watches so many things, for one that does not say so.
     pub fn watching(command: &mut Command, count: usize) -> Self {
         let program = Self::start(command);
-        let begin = Instant::now();
-        let dir = format!("/proc/{}/fdinfo", program.child.id());
-        loop {
-            let infos = fs::read_dir(&dir).into_iter().flatten().flatten();
-            let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
-            if texts.map(|text| text.matches("inotify wd:").count()).sum::<usize>() >= count {
-                return program;
-            }
-            assert!(begin.elapsed() < DEADLINE, "it watches nothing");
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_for_watches(&program.child, count);
+        program
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -149,6 +140,21 @@ impl Program {
             thread::yield_now();
         };
         Ended { code: status.code(), events, messages }
+    }
+}
+
+/// Waits until a program watches so many things: the kernel lists them.
+pub fn wait_for_watches(child: &Child, count: usize) {
+    let begin = Instant::now();
+    let dir = format!("/proc/{}/fdinfo", child.id());
+    loop {
+        let infos = fs::read_dir(&dir).into_iter().flatten().flatten();
+        let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
+        if texts.map(|text| text.matches("inotify wd:").count()).sum::<usize>() >= count {
+            return;
+        }
+        assert!(begin.elapsed() < DEADLINE, "it watches nothing");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
