@@ -15,13 +15,20 @@ use std::{fs, io, thread};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Where waiting is for something that must come: never reached by a test that passes.
-pub const DEADLINE: Duration = Duration::from_secs(5);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 pub const ESTABLISHED: &str = "Watches established.\n";
 
 /// What a program writes into a pipe, as it comes.
 #[derive(Clone, Default)]
-pub struct Text(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+pub struct Text(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// What came, and whether that is all.
+    state: Mutex<(Vec<u8>, bool)>,
+    news: Condvar,
+}
 
 impl Text {
     fn of(mut pipe: impl Read + Send + 'static) -> Self {
@@ -31,10 +38,10 @@ impl Text {
             let mut buffer = [0; 4096];
             loop {
                 let len = pipe.read(&mut buffer).unwrap_or(0);
-                let mut state = writer.0.0.lock().unwrap();
+                let mut state = writer.0.state.lock().unwrap();
                 state.0.extend_from_slice(&buffer[..len]);
                 state.1 = len == 0;
-                writer.0.1.notify_all();
+                writer.0.news.notify_all();
                 if len == 0 {
                     return;
                 }
@@ -46,20 +53,20 @@ impl Text {
     /// Waits until it has come to what is asked for, or has ended.
     fn wait(&self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let begin = Instant::now();
-        let mut state = self.0.0.lock().unwrap();
+        let mut state = self.0.state.lock().unwrap();
         while !enough(&state.0) && !state.1 {
             let Some(left) = DEADLINE.checked_sub(begin.elapsed()) else {
                 let text = lossy(&state.0);
                 drop(state);
                 panic!("waited in vain after: {text}");
             };
-            state = self.0.1.wait_timeout(state, left).unwrap().0;
+            state = self.0.news.wait_timeout(state, left).unwrap().0;
         }
         state.0.clone()
     }
 
     pub fn so_far(&self) -> Vec<u8> {
-        self.0.0.lock().unwrap().0.clone()
+        self.0.state.lock().unwrap().0.clone()
     }
 
     pub fn until(&self, what: impl AsRef<[u8]>) -> Vec<u8> {

@@ -429,6 +429,9 @@ impl Session<'_> {
             }
         };
         let (mask, cookie) = (event.mask(), event.cookie());
+        if self.given_up(at, mask, cookie)? == Came::Shown && !self.options.monitor {
+            return Ok(Came::Shown);
+        }
         match event.change() {
             Some(Change::Appeared) => return self.say("APPEARED", at, mask, true),
             Some(Change::Replaced) => return self.say("REPLACED", at, mask, true),
@@ -567,12 +570,27 @@ impl Session<'_> {
 
     /// Shows the halves whose other half has not come in time, or all of them.
     fn old_halves(&mut self, now: Option<Instant>) -> Result<Came, Failure> {
+        self.show_halves(|half| now.is_none_or(|now| half.due <= now))
+    }
+
+    /// Shows the halves whose other half would have come before this event: nothing in a directory is
+    /// made, removed or renamed between the two.
+    fn given_up(&mut self, at: At<'_>, mask: EventMask, cookie: u32) -> Result<Came, Failure> {
+        const NAMES: EventMask = EventMask::CREATE
+            .union(EventMask::DELETE)
+            .union(EventMask::MOVED_FROM)
+            .union(EventMask::MOVED_TO);
+        if self.halves.is_empty() || !mask.intersects(NAMES) {
+            return Ok(Came::Nothing);
+        }
+        let dir = at.path.get(..at.name);
+        self.show_halves(|half| half.cookie != cookie && half.path.get(..half.name) == dir)
+    }
+
+    fn show_halves(&mut self, old: impl Fn(&Half) -> bool) -> Result<Came, Failure> {
         let mut came = Came::Nothing;
-        while let Some(half) = self.halves.first() {
-            if now.is_some_and(|now| half.due > now) {
-                break;
-            }
-            let half = self.halves.remove(0);
+        while let Some(index) = self.halves.iter().position(&old) {
+            let half = self.halves.remove(index);
             let at = At { path: &half.path, name: half.name };
             if self.show(at, half.mask, half.cookie, false)? == Came::Shown {
                 came = Came::Shown;

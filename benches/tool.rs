@@ -1,0 +1,186 @@
+//! What the tool costs, beside inotifywait: both run in turns, medians.
+//!
+//! - The size of the program, and its resident memory on one directory.
+//! - From its start to "Watches established" on one directory.
+//! - The same, and the memory then, for `-r` on 50,000 directories, ten in each, with three files each.
+//! - `-m -o FILE`: 100,000 events, 10,000 at a time, each time queued while the program is stopped and
+//!   timed from when it goes on until all are in the file; and its CPU time.
+//!
+//! ```text
+//! cargo bench --bench tool --features cli
+//! TOOL=target/x86_64-unknown-linux-musl/small/tinotify cargo bench --bench tool --features cli
+//! ```
+//!
+//! `TOOL` is the program to measure, such as the small static one. `BENCH_QUICK=1` takes a small tree
+//! and few turns. The directories are made in that for temporary files, or in that of `TMPDIR`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Events that are queued at once: below the queue's usual limit of 16,384.
+const BURST: usize = 10_000;
+
+fn main() {
+    let quick = std::env::var_os("BENCH_QUICK").is_some();
+    let ours =
+        std::env::var_os("TOOL").map_or(env!("CARGO_BIN_EXE_tinotify").into(), PathBuf::from);
+    let ours = fs::canonicalize(ours).expect("TOOL is a program");
+    let theirs = OsString::from("inotifywait");
+    let mut programs = vec![("tinotify", ours.clone().into_os_string())];
+    if Command::new(&theirs).arg("--help").output().is_ok() {
+        programs.push(("inotifywait", theirs));
+    } else {
+        eprintln!("SKIPPED: inotifywait: it is not installed (inotify-tools)");
+    }
+    println!("{}: {} bytes", ours.display(), fs::metadata(&ours).unwrap().len());
+
+    let dir = tempfile::tempdir().unwrap();
+    let one = dir.path().join("one");
+    fs::create_dir(&one).unwrap();
+    measure("one directory", &programs, if quick { 20 } else { 400 }, &[], &one);
+
+    let (directories, turns) = if quick { (2_000, 3) } else { (50_000, 11) };
+    let tree = dir.path().join("tree");
+    plant(&tree, directories);
+    let title = format!("-r on {directories} directories");
+    measure(&title, &programs, turns, &["-r", "-e", "create,delete,modify,move"], &tree);
+    measure(&format!("{title}, all events"), &programs, turns, &["-r"], &tree);
+
+    throughput(&programs, if quick { 3 } else { 21 }, dir.path());
+}
+
+/// Directories level by level, ten in each, with three files in each.
+fn plant(root: &Path, directories: usize) {
+    let mut all = vec![root.to_owned()];
+    for at in 0..directories {
+        let path = all[at].clone();
+        fs::create_dir(&path).unwrap();
+        (0..3).for_each(|file| drop(File::create(path.join(format!("file-{file}.txt"))).unwrap()));
+        all.extend((0..10).map(|child| path.join(format!("module-{child}"))));
+        all.truncate(directories);
+    }
+}
+
+/// Starts a monitor, and gives how long it took until its watches were there.
+fn start(program: &OsStr, args: &[&str], path: &Path) -> (Child, Duration) {
+    let mut command = Command::new(program);
+    command.arg("-m").args(args).arg(path).stdin(Stdio::null()).stdout(Stdio::null());
+    let begin = Instant::now();
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("Watches established") {
+        line.clear();
+        assert_ne!(messages.read_line(&mut line).unwrap(), 0, "it ended");
+    }
+    (child, begin.elapsed())
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// In KiB.
+fn resident(child: &Child) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn measure(title: &str, programs: &[(&str, OsString)], turns: usize, args: &[&str], path: &Path) {
+    let mut all = vec![(Vec::new(), Vec::new()); programs.len()];
+    for turn in 0..turns {
+        for at in 0..programs.len() {
+            let at = (at + turn) % programs.len();
+            let (child, time) = start(&programs[at].1, args, path);
+            all[at].0.push(time.as_secs_f64());
+            all[at].1.push(resident(&child));
+            end(child);
+        }
+    }
+    let medians: Vec<(f64, f64)> =
+        all.iter_mut().map(|(times, sizes)| (median(times), median(sizes))).collect();
+    println!("\n{title}");
+    for ((name, _), (time, size)) in programs.iter().zip(&medians) {
+        println!("{name:12} {:9.3} ms to the watches, {size:6.0} KiB resident", time * 1e3);
+    }
+    if let [ours, theirs] = medians[..] {
+        println!("{:.2} times as fast, {:.3} of the memory", theirs.0 / ours.0, ours.1 / theirs.1);
+    }
+}
+
+fn throughput(programs: &[(&str, OsString)], turns: usize, dir: &Path) {
+    let mut all = vec![(Vec::new(), Vec::new()); programs.len()];
+    for turn in 0..turns {
+        for at in 0..programs.len() {
+            let at = (at + turn) % programs.len();
+            let (time, cpu) = one_throughput(&programs[at].1, dir);
+            all[at].0.push(time);
+            all[at].1.push(cpu);
+        }
+    }
+    println!("\n100,000 events to a file");
+    let medians: Vec<(f64, f64)> =
+        all.iter_mut().map(|(times, cpu)| (median(times), median(cpu))).collect();
+    for ((name, _), (time, cpu)) in programs.iter().zip(&medians) {
+        println!("{name:12} {:8.1} ms, {:8.1} ms of CPU", time * 1e3, cpu * 1e3);
+    }
+    if let [ours, theirs] = medians[..] {
+        println!(
+            "{:.2} times the throughput, {:.3} of the CPU time",
+            theirs.0 / ours.0,
+            ours.1 / theirs.1
+        );
+    }
+}
+
+/// Seconds that 100,000 events take, and seconds of CPU.
+fn one_throughput(program: &OsStr, dir: &Path) -> (f64, f64) {
+    let (watched, log) = (dir.join("watched"), dir.join("log"));
+    fs::create_dir(&watched).unwrap();
+    let args = ["-e", "create,delete", "-o", log.to_str().unwrap()];
+    let (child, _) = start(program, &args, &watched);
+    let pid = Pid::from_child(&child);
+    let subject = watched.join("subject");
+    let line = watched.as_os_str().len() + "/ ,ISDIR subject\n".len();
+    let burst = (line * BURST + ("CREATE".len() + "DELETE".len()) * BURST / 2) as u64;
+    let mut time = Duration::ZERO;
+    let before = cpu(&child);
+    for round in 1..=10 {
+        kill_process(pid, Signal::STOP).unwrap();
+        for _ in 0..BURST / 2 {
+            fs::create_dir(&subject).unwrap();
+            fs::remove_dir(&subject).unwrap();
+        }
+        let begin = Instant::now();
+        kill_process(pid, Signal::CONT).unwrap();
+        while fs::metadata(&log).map_or(0, |log| log.len()) < burst * round {
+            assert!(begin.elapsed() < Duration::from_secs(60), "events are missing");
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        time += begin.elapsed();
+    }
+    let cpu = cpu(&child) - before;
+    end(child);
+    assert_eq!(fs::metadata(&log).unwrap().len(), burst * 10);
+    fs::remove_file(&log).unwrap();
+    fs::remove_dir(&watched).unwrap();
+    (time.as_secs_f64(), cpu)
+}
+
+fn cpu(child: &Child) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{}/schedstat", child.id())).unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}

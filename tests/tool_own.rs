@@ -1,0 +1,289 @@
+//! What the tool does that inotifywait does not.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use rustix::process::Signal;
+use support::{DEADLINE, Program, lossy};
+use tempfile::TempDir;
+
+#[path = "tool/mod.rs"]
+mod support;
+
+/// The tool at work in a directory of its own, where `d` is.
+struct Tool {
+    dir: TempDir,
+    program: Program,
+}
+
+impl Tool {
+    fn start(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("d")).unwrap();
+        let program = Program::established(&mut support::tool(dir.path(), args));
+        Self { dir, program }
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str) {
+        fs::write(self.path(name), "text").unwrap();
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    /// What was shown, once that text was.
+    fn until(&self, text: &str) -> String {
+        lossy(&self.program.events.until(text))
+    }
+
+    fn messages_until(&self, text: &str) -> String {
+        lossy(&self.program.messages.until(text))
+    }
+}
+
+fn wait_for(what: &str, there: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !there() {
+        assert!(begin.elapsed() < DEADLINE, "waited in vain for {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn renames_are_one_line() {
+    let tool = Tool::start(&["-m", "-e", "move", "--renames", "d"]);
+    tool.write("d/a");
+    tool.write("outside");
+    tool.rename("d/a", "d/b");
+    tool.rename("d/b", "away");
+    tool.rename("outside", "d/in");
+    tool.rename("d/in", "d/end");
+    let expected = "d/ RENAMED b <- d/a\nd/ MOVED_FROM b\nd/ MOVED_TO in\nd/ RENAMED end <- d/in\n";
+    assert_eq!(tool.until("d/in\n"), expected);
+}
+
+#[test]
+fn a_renamed_directory_of_a_tree_is_one_line_and_all_beneath_has_its_new_path() {
+    let tool =
+        Tool::start(&["-mr", "-e", "create,move", "--renames", "--format", "%e %w%f %o", "d"]);
+    fs::create_dir_all(tool.path("d/a/b")).unwrap();
+    tool.until("CREATE,ISDIR d/a/b \n");
+    tool.rename("d/a", "d/z");
+    tool.write("d/z/b/file");
+    let text = tool.until("file");
+    assert!(text.contains("RENAMED,ISDIR d/z d/a\n"), "{text}");
+    assert!(text.contains("CREATE d/z/b/file"), "{text}");
+}
+
+#[test]
+fn what_is_made_in_a_new_directory_at_once_is_shown_once() {
+    let tool = Tool::start(&["-mr", "-e", "create", "--format", "%w%f", "d"]);
+    for round in 0..50 {
+        let deep = format!("d/{round}/b/c");
+        fs::create_dir_all(tool.path(&deep)).unwrap();
+        tool.write(&format!("{deep}/file"));
+    }
+    tool.write("d/end");
+    let text = tool.until("d/end\n");
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    let mut expected: Vec<String> = (0..50)
+        .flat_map(|round| ["", "/b", "/b/c", "/b/c/file"].map(|end| format!("d/{round}{end}")))
+        .chain(["d/end".to_owned()])
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_name_is_followed_through_replacements_and_before_it_exists() {
+    let tool = Tool::start(&["-m", "-e", "close_write", "--follow", "d/config"]);
+    tool.write("d/config");
+    tool.until("APPEARED");
+    tool.write("d/new");
+    tool.rename("d/new", "d/config");
+    tool.until("REPLACED");
+    tool.write("d/config");
+    fs::remove_file(tool.path("d/config")).unwrap();
+    let text = tool.until("VANISHED");
+    for word in ["APPEARED", "REPLACED", "VANISHED"] {
+        assert!(text.contains(&format!("d/config {word}")), "{word}: {text}");
+    }
+}
+
+#[test]
+fn a_command_is_run_for_each_event() {
+    let args =
+        ["-m", "-e", "create", "d", "--exec", "sh", "-c", "echo ran $1", "sh", "{}", ";", "-q"];
+    let tool = Tool::start(&args[..11]);
+    for name in ["a", "b", "c"] {
+        tool.write(&format!("d/{name}"));
+    }
+    let text = tool.until("ran d/c\n");
+    let ran: Vec<&str> = text.lines().filter(|line| line.starts_with("ran")).collect();
+    assert_eq!(ran, ["ran d/a", "ran d/b", "ran d/c"]);
+}
+
+#[test]
+fn a_command_is_run_once_for_a_burst() {
+    let tool = Tool::start(&[
+        "-m",
+        "-e",
+        "create,close_write",
+        "--debounce",
+        "300",
+        "d",
+        "--exec",
+        "echo",
+        "ran",
+        "{}",
+    ]);
+    for name in ["a", "b", "c"] {
+        tool.write(&format!("d/{name}"));
+    }
+    let text = tool.until("d/c\n");
+    assert!(text.contains("ran d/a d/b d/c\n"), "{text}");
+}
+
+#[test]
+fn without_monitor_the_command_has_ended_before_the_tool_does() {
+    let mut tool = Tool::start(&["-e", "create", "d", "--exec", "sh", "-c", "sleep 0.1; echo ran"]);
+    tool.write("d/a");
+    let ended = tool.program.end();
+    assert_eq!((lossy(&ended.events).as_str(), ended.code), ("d/ CREATE a\nran\n", Some(0)));
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_told_with_status_1() {
+    let mut tool = Tool::start(&["-e", "create", "d", "--exec", "/no/such/program"]);
+    tool.write("d/a");
+    let ended = tool.program.end();
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.messages.contains("cannot run /no/such/program"), "{}", ended.messages);
+}
+
+#[test]
+fn stats_tell_at_the_end_how_much_there_was() {
+    let mut tool = Tool::start(&["-m", "-e", "create,delete", "--exclude", "b", "--stats", "d"]);
+    tool.write("d/a");
+    tool.write("d/b");
+    fs::remove_file(tool.path("d/a")).unwrap();
+    tool.until("DELETE a");
+    tool.program.signal(Signal::TERM);
+    let messages = tool.program.end().messages;
+    for text in ["2 shown, 1 hidden, 0 overflows", "1 CREATE", "1 DELETE"] {
+        assert!(messages.contains(text), "{messages}");
+    }
+}
+
+#[test]
+fn a_signal_ends_it_as_a_signal_does_with_all_written() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut tool = Tool::start(&["-m", "-e", "create", "-o", "log", "d"]);
+        tool.write("d/a");
+        wait_for("the event", || fs::read(tool.path("log")).is_ok_and(|text| !text.is_empty()));
+        tool.program.signal(signal);
+        tool.program.end();
+        let status = tool.program.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(signal.as_raw()));
+        assert_eq!(fs::read_to_string(tool.path("log")).unwrap(), "d/ CREATE a\n");
+    }
+}
+
+#[test]
+fn sighup_opens_the_file_anew() {
+    let tool = Tool::start(&["-m", "-e", "create", "-o", "log", "d"]);
+    tool.write("d/a");
+    wait_for("a", || fs::read(tool.path("log")).is_ok_and(|text| text.ends_with(b"a\n")));
+    tool.rename("log", "log.1");
+    tool.program.signal(Signal::HUP);
+    wait_for("the new file", || tool.path("log").exists());
+    tool.write("d/b");
+    wait_for("b", || fs::read(tool.path("log")).is_ok_and(|text| text.ends_with(b"b\n")));
+    assert_eq!(fs::read_to_string(tool.path("log.1")).unwrap(), "d/ CREATE a\n");
+    assert_eq!(fs::read_to_string(tool.path("log")).unwrap(), "d/ CREATE b\n");
+}
+
+#[test]
+fn a_daemon_leaves_once_its_watches_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    let args = ["-d", "-e", "create,delete_self", "-o", "log", "d"];
+    let ended = Program::start(&mut support::tool(dir.path(), &args)).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.messages);
+    fs::write(dir.path().join("d/a"), "").unwrap();
+    let log = || fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    wait_for("the event", || log() == "d/ CREATE a\n");
+    // Nothing is left to watch then, so it ends.
+    fs::remove_dir_all(dir.path().join("d")).unwrap();
+    wait_for("the end", || log().contains("DELETE_SELF"));
+}
+
+#[test]
+fn a_daemon_that_cannot_watch_says_so_with_status_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = Program::start(&mut support::tool(dir.path(), &["-d", "-o", "log", "none"])).end();
+    assert_eq!(ended.code, Some(1));
+}
+
+#[test]
+fn fanotify_is_refused_with_a_clear_word() {
+    let dir = tempfile::tempdir().unwrap();
+    for option in ["-F", "-S", "--fanotify", "--filesystem"] {
+        let ended = Program::start(&mut support::tool(dir.path(), &[option, "."])).end();
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.messages.contains("fanotify is not to be had"), "{}", ended.messages);
+    }
+}
+
+#[test]
+fn looking_at_a_tree_is_not_shown_as_an_event_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("d/a/b/c")).unwrap();
+    let args = ["-mr", "--format", "%w%f %e", "d"];
+    let tool = Program::established(&mut support::tool(dir.path(), &args));
+    fs::write(dir.path().join("d/a/b/c/x"), "").unwrap();
+    let text = lossy(&tool.events.until("CLOSE"));
+    assert_eq!(text, "d/a/b/c/x CREATE\nd/a/b/c/x OPEN\nd/a/b/c/x CLOSE_WRITE,CLOSE\n");
+}
+
+/// Gives what it prints to a program that knows whether it makes sense.
+fn accepted(what: &str, program: &str, args: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = Program::start(&mut support::tool(dir.path(), &["--generate", what])).end();
+    assert_eq!(ended.code, Some(0));
+    for option in ["--recursive", "--debounce", "close_write"] {
+        let plain = lossy(&ended.events).replace("\\-", "-").replace("-l ", "--");
+        assert!(plain.contains(option), "{option} is not in {what}");
+    }
+    let file = dir.path().join("text");
+    fs::write(&file, &ended.events).unwrap();
+    let output = Command::new(program)
+        .args(args)
+        .arg(&file)
+        .stdin(Stdio::null())
+        .env("LC_ALL", "C")
+        .output();
+    match output {
+        Ok(output) => {
+            assert!(output.status.success() && output.stderr.is_empty(), "{what}: {output:?}");
+        }
+        Err(_) => support::skip(&format!("whether {what} makes sense: no {program}")),
+    }
+}
+
+#[test]
+fn completions_and_the_man_page_make_sense() {
+    accepted("bash", "bash", &["-n"]);
+    accepted("zsh", "zsh", &["-n"]);
+    accepted("fish", "fish", &["--no-execute"]);
+    accepted("man", "man", &["--warnings=all", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]);
+}
