@@ -571,8 +571,9 @@ impl fmt::Display for UsageError {
             Self::NoMilliseconds(text) => write!(f, "no number of milliseconds: {text:?}"),
             Self::Ambiguous(name) => {
                 write!(f, "more than one option begins with --{name}:")?;
-                let begin = OPTIONS.iter().filter(|option| option.long.starts_with(name.as_str()));
-                begin.map(|option| write!(f, " --{}", option.long)).collect()
+                let mut begin =
+                    OPTIONS.iter().filter(|option| option.long.starts_with(name.as_str()));
+                begin.try_for_each(|option| write!(f, " --{}", option.long))
             }
             Self::Fanotify => {
                 f.write_str("fanotify is not to be had here, inotify alone: leave out -F and -S")
