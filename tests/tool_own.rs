@@ -43,10 +43,6 @@ impl Tool {
     fn until(&self, text: &str) -> String {
         lossy(&self.program.events.until(text))
     }
-
-    fn messages_until(&self, text: &str) -> String {
-        lossy(&self.program.messages.until(text))
-    }
 }
 
 fn wait_for(what: &str, there: impl Fn() -> bool) {

@@ -14,20 +14,18 @@ const STEP: Duration = Duration::from_millis(100);
 /// Shows the line while it lives.
 #[derive(Debug)]
 pub struct Progress {
-    pub directories: Arc<AtomicU64>,
     done: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Progress {
     /// `None` where nobody looks.
-    pub fn on_terminal() -> Option<Self> {
+    pub fn on_terminal(directories: &Arc<AtomicU64>) -> Option<Self> {
         if !io::stderr().is_terminal() {
             return None;
         }
-        let directories = Arc::new(AtomicU64::new(0));
         let (done, wait) = mpsc::channel();
-        let count = Arc::clone(&directories);
+        let count = Arc::clone(directories);
         let begun = Instant::now();
         let show = move || {
             let mut patience = PATIENCE;
@@ -42,7 +40,7 @@ impl Progress {
             }
         };
         let thread = thread::Builder::new().spawn(show).ok();
-        Some(Self { directories, done: Some(done), thread })
+        Some(Self { done: Some(done), thread })
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -74,20 +74,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     } else {
         "Setting up watches."
     });
-    let mut watcher = Watcher::builder().build()?;
-    let mut mask = asked(&options);
-    let mut roots = set_up(&watcher, &options, mask, filter.as_ref())?;
-    let mut early = VecDeque::new();
-    if options.recursive && mask.intersects(LOOKING) && !settle(&mut watcher, &mut early)? {
-        messages.warn(
-            "looking at so many directories fills the queue by itself: OPEN, ACCESS and \
-             CLOSE_NOWRITE are left out; raising the sysctl fs.inotify.max_queued_events helps",
-        );
-        mask = mask.difference(LOOKING);
-        early.clear();
-        watcher = Watcher::builder().build()?;
-        roots = set_up(&watcher, &options, mask, filter.as_ref())?;
-    }
+    let Watching { watcher, roots, early } = watch(&options, filter.as_ref(), messages)?;
     // Until here, a signal ends the program as it always does.
     signals.catch_end().map_err(Failure::System)?;
     let commands = match options.exec.take() {
@@ -148,18 +135,60 @@ fn asked(options: &Options) -> WatchMask {
     mask
 }
 
+/// What is watched.
+struct Watching {
+    watcher: Watcher,
+    roots: Roots,
+    /// What came while trees were set up.
+    early: VecDeque<WatchEventBuf>,
+}
+
+/// Sets up the watches. Looking at the directories of a tree makes events of them, and more than the
+/// queue holds would make for another look, and so for ever: so a tree is set up without those first,
+/// and then with them if it is not too big.
+fn watch(
+    options: &Options,
+    filter: Option<&Arc<Filter>>,
+    messages: &Messages,
+) -> Result<Watching, Failure> {
+    let mask = asked(options);
+    if !options.recursive || !mask.intersects(LOOKING) {
+        return set_up(options, mask, filter, &Arc::default());
+    }
+    let directories = Arc::default();
+    let quiet = match mask.difference(LOOKING) {
+        WatchMask::DONT_FOLLOW => WatchMask::DONT_FOLLOW | WatchMask::DELETE_SELF,
+        none if none.is_empty() => WatchMask::DELETE_SELF,
+        some => some,
+    };
+    let watching = set_up(options, quiet, filter, &directories)?;
+    let room = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events");
+    let room = room.ok().and_then(|room| room.trim().parse().ok()).unwrap_or(16_384);
+    if directories.load(Ordering::Relaxed) <= room {
+        let mut all = set_up(options, mask, filter, &Arc::default())?;
+        if settle(&mut all)? {
+            return Ok(all);
+        }
+    }
+    messages.warn(
+        "looking at so many directories fills the queue by itself: OPEN, ACCESS and CLOSE_NOWRITE are \
+         left out; raising the sysctl fs.inotify.max_queued_events helps",
+    );
+    Ok(watching)
+}
+
 /// Takes what came while trees were set up, but for what came of looking at their directories. `false`
-/// if that was more than the queue holds: then another look would end as this one.
-fn settle(watcher: &mut Watcher, early: &mut VecDeque<WatchEventBuf>) -> Result<bool, Failure> {
+/// if that was more than the queue holds.
+fn settle(watching: &mut Watching) -> Result<bool, Failure> {
     let looking = EventMask::from_bits_retain(LOOKING.bits()) | EventMask::CLOSE | EventMask::ISDIR;
-    while let Some(event) = watcher.try_next()? {
+    while let Some(event) = watching.watcher.try_next()? {
         let mask = event.mask();
         if mask.contains(EventMask::Q_OVERFLOW) {
             return Ok(false);
         }
         if !(mask.contains(EventMask::ISDIR) && looking.contains(mask)) {
-            early.push_back(event.to_buf());
-            if early.len() >= BURST {
+            watching.early.push_back(event.to_buf());
+            if watching.early.len() >= BURST {
                 // Somebody is busy there: that is shown, too much of it or not.
                 break;
             }
@@ -168,14 +197,16 @@ fn settle(watcher: &mut Watcher, early: &mut VecDeque<WatchEventBuf>) -> Result<
     Ok(true)
 }
 
+/// Counts the directories beneath the roots of trees.
 fn set_up(
-    watcher: &Watcher,
     options: &Options,
     mask: WatchMask,
     filter: Option<&Arc<Filter>>,
-) -> Result<Roots, Failure> {
-    let progress = match (options.recursive, options.quiet) {
-        (true, Quiet::No) => Progress::on_terminal(),
+    directories: &Arc<AtomicU64>,
+) -> Result<Watching, Failure> {
+    let watcher = Watcher::builder().build()?;
+    let _progress = match (options.recursive, options.quiet) {
+        (true, Quiet::No) => Progress::on_terminal(directories),
         _ => None,
     };
     let mut targets = Targets::new(&options.left_out);
@@ -192,13 +223,11 @@ fn set_up(
             Target::One => watcher.watch(path, mask)?,
             Target::Tree { without } => {
                 let mut tree = TreeOptions::new();
-                if let Some(progress) = &progress {
-                    let directories = Arc::clone(&progress.directories);
-                    tree = tree.prune(move |_| {
-                        directories.fetch_add(1, Ordering::Relaxed);
-                        false
-                    });
-                }
+                let count = Arc::clone(directories);
+                tree = tree.prune(move |_| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    false
+                });
                 if !without.is_empty() {
                     tree = tree.prune(move |path| without.contains(path));
                 }
@@ -214,7 +243,7 @@ fn set_up(
         };
         roots.insert(watch, Root { shown });
     }
-    Ok(roots)
+    Ok(Watching { watcher, roots, early: VecDeque::new() })
 }
 
 /// What came of an event.
