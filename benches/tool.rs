@@ -52,7 +52,7 @@ fn main() {
     measure(&title, &programs, turns, &["-r", "-e", "create,delete,modify,move"], &tree);
     measure(&format!("{title}, all events"), &programs, turns, &["-r"], &tree);
 
-    throughput(&programs, if quick { 3 } else { 21 }, dir.path());
+    throughput(&programs, if quick { 3 } else { 11 }, dir.path());
 }
 
 /// Directories level by level, ten in each, with three files in each.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
-use support::{Program, contains, hostile_names, lossy, path};
+use support::{Program, hostile_names, lossy, path};
 
 #[path = "tool/mod.rs"]
 mod support;
@@ -241,13 +241,13 @@ fn a_loss_is_an_object_in_json() {
             .unwrap();
     }
     let mut stdout = tool.stdout.take().unwrap();
-    let (mut text, mut buffer) = (Vec::new(), [0; 65536]);
-    while !contains(&text, b"RESYNCED") {
+    let (mut text, mut buffer) = (String::new(), [0; 65536]);
+    while !text.contains("RESYNCED") {
         let len = stdout.read(&mut buffer).unwrap();
         assert_ne!(len, 0);
-        text.extend_from_slice(&buffer[..len]);
+        text.push_str(std::str::from_utf8(&buffer[..len]).unwrap());
     }
-    assert!(contains(&text, b"\"Q_OVERFLOW\""));
+    assert!(text.contains("\"Q_OVERFLOW\""));
     tool.kill().unwrap();
     tool.wait().unwrap();
 }

@@ -283,3 +283,28 @@ fn completions_and_the_man_page_make_sense() {
     accepted("fish", "fish", &["--no-execute"]);
     accepted("man", "man", &["--warnings=all", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]);
 }
+
+#[test]
+fn a_tree_of_more_directories_than_the_queue_holds_events_is_quiet_and_true() {
+    let room = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let room: usize = room.trim().parse().unwrap();
+    let watches = fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").unwrap();
+    if room > 20_000 || watches.trim().parse::<usize>().unwrap() < 4 * room {
+        support::skip("a tree that is bigger than the queue: other limits than the usual ones");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    for number in 0..=room {
+        fs::create_dir(dir.path().join(format!("d/{number}"))).unwrap();
+    }
+    let program = Program::established(&mut support::tool(dir.path(), &["-mr", "d"]));
+    fs::write(dir.path().join("d/7/x"), "").unwrap();
+    assert_eq!(
+        lossy(&program.events.until("CLOSE x\n")),
+        "d/7/ CREATE x\nd/7/ CLOSE_WRITE,CLOSE x\n"
+    );
+    let messages = lossy(&program.messages.until(support::ESTABLISHED));
+    assert!(messages.contains("max_queued_events"), "{messages}");
+    assert!(!messages.contains("events were lost"), "{messages}");
+}
