@@ -143,18 +143,30 @@ struct Watching {
     early: VecDeque<WatchEventBuf>,
 }
 
-/// Sets up the watches. Looking at the directories of a tree makes events of them, and more than the
-/// queue holds would make for another look, and so for ever: so a tree is set up without those first,
-/// and then with them if it is not too big.
+/// Sets up the watches.
 fn watch(
     options: &Options,
     filter: Option<&Arc<Filter>>,
     messages: &Messages,
 ) -> Result<Watching, Failure> {
     let mask = asked(options);
-    if !options.recursive || !mask.intersects(LOOKING) {
-        return set_up(options, mask, filter, &Arc::default());
+    if options.recursive && mask.intersects(LOOKING) {
+        watch_trees(options, mask, filter, messages)
+    } else {
+        set_up(options, mask, filter, &Arc::default())
     }
+}
+
+/// Looking at the directories of a tree makes events of them, and more than the queue holds would make
+/// for another look, and so for ever: so trees are set up without those first, and then with them if
+/// they are not too big. By itself, so that others need no memory for what is in here.
+#[inline(never)]
+fn watch_trees(
+    options: &Options,
+    mask: WatchMask,
+    filter: Option<&Arc<Filter>>,
+    messages: &Messages,
+) -> Result<Watching, Failure> {
     let directories = Arc::default();
     let quiet = match mask.difference(LOOKING) {
         WatchMask::DONT_FOLLOW => WatchMask::DONT_FOLLOW | WatchMask::DELETE_SELF,
@@ -198,6 +210,7 @@ fn settle(watching: &mut Watching) -> Result<bool, Failure> {
 }
 
 /// Counts the directories beneath the roots of trees.
+#[inline(never)]
 fn set_up(
     options: &Options,
     mask: WatchMask,
