@@ -188,6 +188,8 @@ pub struct Tree<D> {
     options: Options,
     /// What the kernel is asked for.
     asked: WatchMask,
+    /// The directory that is next to be watched for loud events, too.
+    raise: Option<NodeId>,
     nodes: Nodes,
     files: Files,
     /// The device of the root.
@@ -241,6 +243,10 @@ enum Stage {
 const NEEDED: WatchMask =
     WatchMask::CREATE.union(WatchMask::DELETE).union(WatchMask::MOVE).union(WatchMask::MOVE_SELF);
 
+/// What the listing of a directory makes happen there and in its parent. Asked for while a whole tree is
+/// looked at, they fill the queue, and are lost, so that all is to be looked at again.
+const LOUD: WatchMask = WatchMask::OPEN.union(WatchMask::ACCESS).union(WatchMask::CLOSE_NOWRITE);
+
 /// Of the options, what is the kernel's business.
 const PASSED: WatchMask = WatchMask::ALL_EVENTS.union(WatchMask::EXCL_UNLINK);
 
@@ -250,6 +256,7 @@ impl<D> Tree<D> {
     pub fn new(options: Options) -> Self {
         Self {
             asked: options.mask.intersection(PASSED).union(NEEDED),
+            raise: None,
             nodes: Nodes::new(options.seed),
             files: Files::new(options.snapshot),
             options,
@@ -280,7 +287,7 @@ impl<D> Tree<D> {
     pub fn start<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> Result<(), Errno> {
         let dir = kernel.open(&[])?;
         self.device = kernel.stat(&dir)?.dev;
-        let wd = kernel.watch(&dir, self.asked)?;
+        let wd = kernel.watch(&dir, self.asked.difference(LOUD))?;
         self.nodes.set_wd(ROOT, Some(wd));
         self.see(ROOT);
         self.stage = Stage::Setup;
@@ -305,8 +312,15 @@ impl<D> Tree<D> {
                 self.feed_held(kernel, &held);
             } else {
                 match self.stage {
-                    Stage::Setup => self.stage = Stage::Steady,
-                    Stage::Resync => self.end_resync(kernel),
+                    Stage::Setup => {
+                        self.stage = Stage::Steady;
+                        self.raise = Some(ROOT);
+                    }
+                    Stage::Resync => {
+                        self.end_resync(kernel);
+                        self.raise = Some(ROOT);
+                    }
+                    Stage::Steady if self.raise.is_some() => self.raise(kernel),
                     _ => return None,
                 }
             }
@@ -404,6 +418,7 @@ impl<D> Tree<D> {
         self.later.clear();
         self.twice.clear();
         self.lost = None;
+        self.raise = None;
         self.stage = Stage::Over;
     }
 
@@ -413,10 +428,11 @@ impl<D> Tree<D> {
         self.stage == Stage::Over
     }
 
-    /// Whether it is being set up, or events were lost and what they told is being looked for.
+    /// Whether all of it is being gone through: it is being set up, or events were lost and what they
+    /// told is being looked for.
     #[must_use]
     pub fn is_looking(&self) -> bool {
-        matches!(self.stage, Stage::Setup | Stage::Resync)
+        matches!(self.stage, Stage::Setup | Stage::Resync) || self.raise.is_some()
     }
 
     /// The number of directories that are known, watched or not, with the root.

@@ -1093,6 +1093,30 @@ fn lose_events(snapshot: bool) -> Option<Vec<String>> {
     Some(sorted(lines[lost + 1..lines.len() - 1].to_vec()))
 }
 
+/// To list a directory opens it, reads it and closes it.
+#[test]
+fn a_look_at_a_tree_is_no_event_of_it_and_comes_to_an_end() {
+    let _watchdog = Watchdog::new();
+    let mut tree = Scene::with(WatchMask::ALL_EVENTS, TreeOptions::new(), |root| {
+        for dir in 0..3_000 {
+            fs::create_dir_all(root.join(format!("{dir}/inner"))).unwrap();
+        }
+        fs::create_dir(root.join(NOISE)).unwrap();
+    });
+    assert_eq!(tree.lines(), [""; 0]);
+    if !overflow(&tree.at(NOISE)) {
+        return;
+    }
+    let lines = tree.lines();
+    let lost = |line: &&String| *line == "overflow";
+    assert_eq!(lines.iter().filter(lost).count(), 1, "{:?}", &lines[lines.len() - 10..]);
+    assert_eq!(lines.last().unwrap(), "resynced");
+    // And it tells of others as before.
+    fs::read_dir(tree.at("17/inner")).unwrap().for_each(drop);
+    let told = tree.lines();
+    assert!(told.iter().any(|line| line.contains("OPEN") && line.contains("17/inner")), "{told:?}");
+}
+
 #[test]
 fn after_an_overflow_the_directories_that_changed_are_told() {
     let Some(lines) = lose_events(false) else { return };

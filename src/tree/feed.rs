@@ -7,7 +7,7 @@ use super::files::Known;
 use super::kernel::Kernel;
 use super::look::{DIR_DELETED, ENDED, FAILED, Found, HIDDEN, STRAY};
 use super::nodes::{NodeId, ROOT};
-use super::{Stage, Tree, TreeKind};
+use super::{LOUD, Stage, Tree, TreeKind};
 use crate::event::{Event, Wd};
 use crate::flags::EventMask;
 
@@ -43,9 +43,12 @@ impl<D> Tree<D> {
             return;
         }
         let wd = event.wd();
-        // Not for the end of a watch that only a look has brought about: that would never end.
+        // Neither for the end of a watch that only a look has brought about, nor for what a look makes
+        // happen: that would never end.
         let Some(dir) = self.nodes.by_wd(wd) else { return };
-        self.again_later();
+        if !event.mask().intersects(LOUD.events()) {
+            self.again_later();
+        }
         let Some(name) = event.name() else { return self.feed_own(kernel, dir, &event) };
         if self.lost.is_some() {
             return;

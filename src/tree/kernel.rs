@@ -45,6 +45,10 @@ pub trait Kernel {
     /// As for [`watch`](Self::watch).
     fn watch_child(&mut self, dir: &Self::Dir, name: &[u8], mask: WatchMask) -> Result<Wd, Errno>;
 
+    /// Has a directory of which that is the watch tell these events alone, until it is watched for more.
+    /// Changes nothing where somebody else needs them, or where another directory could be meant.
+    fn hush(&mut self, dir: &Self::Dir, wd: Wd, mask: WatchMask);
+
     /// Ends a watch, if it has not ended by itself.
     fn unwatch(&mut self, wd: Wd);
 

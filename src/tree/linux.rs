@@ -433,6 +433,13 @@ impl Kernel for Linux<'_> {
         self.add(dir, Some(name), mask)
     }
 
+    fn hush(&mut self, dir: &Dir, wd: Wd, mask: WatchMask) {
+        if !(self.shared)(wd) {
+            // What can't be done only makes more events.
+            let _ = self.add_pinned(dir, None, mask | WatchMask::ONLYDIR);
+        }
+    }
+
     fn unwatch(&mut self, wd: Wd) {
         if !(self.shared)(wd) {
             // It may have ended by itself.

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use super::files::Known;
 use super::kernel::Kernel;
 use super::nodes::{NodeId, ROOT};
-use super::{Barred, Stage, Tree, TreeKind};
+use super::{Barred, LOUD, Stage, Tree, TreeKind};
 use crate::event::Wd;
-use crate::flags::EventMask;
+use crate::flags::{EventMask, WatchMask};
 use crate::sys::Errno;
 
 /// One directory whose listing is being gone through.
@@ -96,6 +96,26 @@ impl<D> Tree<D> {
         self.nodes.note(id) >> NOTES == self.pass << NOTES >> NOTES
     }
 
+    /// The events to ask for now.
+    fn asked(&self) -> WatchMask {
+        match self.stage {
+            Stage::Setup | Stage::Resync => self.asked.difference(LOUD),
+            _ => self.asked,
+        }
+    }
+
+    /// Has the next directory watched for all events, after a look at all that was to make none.
+    pub(super) fn raise<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        let Some(id) = self.raise.take() else { return };
+        if !self.asked.intersects(LOUD) {
+            return;
+        }
+        if self.nodes.wd(id).is_some() && self.open(kernel, id).is_err() {
+            self.later.push(id);
+        }
+        self.raise = self.nodes.after(ROOT, id);
+    }
+
     /// Whether what is found is told.
     fn is_telling(&self) -> bool {
         self.stage != Stage::Setup || self.options.existing
@@ -110,7 +130,7 @@ impl<D> Tree<D> {
         let known = self.nodes.wd(id).ok_or(Errno::ESTALE)?;
         let path = self.path(id, &[]);
         let dir = kernel.open(&path)?;
-        let wd = kernel.watch(&dir, self.asked)?;
+        let wd = kernel.watch(&dir, self.asked())?;
         if wd == known {
             return Ok(dir);
         }
@@ -129,7 +149,7 @@ impl<D> Tree<D> {
     pub(super) fn is_there<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) -> bool {
         let Some(parent) = self.nodes.parent(id) else { return false };
         let Ok(dir) = self.open(kernel, parent) else { return false };
-        let Ok(wd) = kernel.watch_child(&dir, self.nodes.name(id), self.asked) else {
+        let Ok(wd) = kernel.watch_child(&dir, self.nodes.name(id), self.asked()) else {
             return false;
         };
         self.let_go(kernel, wd);
@@ -288,7 +308,7 @@ impl<D> Tree<D> {
         let opened = match opened {
             Some(opened) => Ok(opened),
             None => kernel.open_child(dir, name).and_then(|opened| {
-                match kernel.watch(&opened, self.asked)? {
+                match kernel.watch(&opened, self.asked())? {
                     again if again == wd => Ok(opened),
                     other => {
                         self.let_go(kernel, other);
@@ -326,7 +346,7 @@ impl<D> Tree<D> {
         if self.options.same_file_system && kernel.stat(&opened)?.dev != self.device {
             return Ok(None);
         }
-        let wd = kernel.watch(&opened, self.asked)?;
+        let wd = kernel.watch(&opened, self.asked())?;
         Ok(Some((wd, Some(opened), false)))
     }
 
@@ -340,7 +360,7 @@ impl<D> Tree<D> {
         if self.options.same_file_system && kernel.stat_child(dir, name)?.dev != self.device {
             return Ok(None);
         }
-        let wd = kernel.watch_child(dir, name, self.asked)?;
+        let wd = kernel.watch_child(dir, name, self.asked())?;
         let stat = match kernel.stat_child(dir, name) {
             Ok(stat) if stat.is_dir => stat,
             other => {
@@ -489,6 +509,11 @@ impl<D> Tree<D> {
         let files = new || self.options.snapshot;
         if files {
             self.files.open(id);
+        }
+        if let (Stage::Resync, true, Some(wd)) =
+            (self.stage, self.asked.intersects(LOUD), self.nodes.wd(id))
+        {
+            kernel.hush(&dir, wd, self.asked());
         }
         let mut entries = Vec::new();
         let listed = kernel.list(&mut dir, &mut |name, is_dir| {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tinotify::tree::{Kernel, Stat};
-use tinotify::{Errno, WatchMask, Wd};
+use tinotify::{Errno, EventMask, WatchMask, Wd};
 
 use super::names::{Name, Path, ROOT, bytes, number};
 use super::queue::Record;
@@ -107,7 +107,7 @@ impl World {
             return Err(Errno::EACCES);
         }
         let before = node.wd;
-        let wd = self.add_watch(ino, mask);
+        let wd = self.add_watch(ino, mask | WatchMask::MASK_ADD);
         trace!(self, "        inode {ino}, wd before: {before}");
         wd.map(Wd::from_raw)
     }
@@ -186,6 +186,14 @@ impl Kernel for World {
         result
     }
 
+    fn hush(&mut self, dir: &Handle, wd: Wd, mask: WatchMask) {
+        self.call();
+        trace!(self, "  hush {}", dir.ino);
+        if self.nodes[dir.ino].wd == wd.as_raw() {
+            let _ = self.add_watch(dir.ino, mask);
+        }
+    }
+
     fn unwatch(&mut self, wd: Wd) {
         self.call();
         trace!(self, "  unwatch {wd}");
@@ -220,6 +228,34 @@ impl Kernel for World {
         self.call();
         self.fault(&LOOKING)?;
         trace!(self, "  list {}", dir.ino);
+        self.tell_listing(dir.ino, EventMask::OPEN);
+        let listed = self.give_entries(dir, each);
+        self.tell_listing(dir.ino, EventMask::CLOSE_NOWRITE);
+        listed
+    }
+
+    fn settle(&mut self, dir: &mut Handle) -> Result<(), Errno> {
+        self.call();
+        trace!(self, "  settle {}", dir.ino);
+        self.lock(dir.ino);
+        if self.nodes[dir.ino].dead { Err(Errno::ENOENT) } else { Ok(()) }
+    }
+}
+
+impl World {
+    /// The directory and its parent tell of who lists it.
+    fn tell_listing(&mut self, dir: Ino, mask: EventMask) {
+        self.tell(dir, mask | EventMask::ISDIR, 0, 0);
+        if let Some((parent, name)) = self.nodes[dir].parent {
+            self.tell(parent, mask | EventMask::ISDIR, 0, name);
+        }
+    }
+
+    fn give_entries(
+        &mut self,
+        dir: &mut Handle,
+        each: &mut dyn FnMut(&[u8], bool),
+    ) -> Result<(), Errno> {
         self.lock(dir.ino);
         let in_pieces = self.rules.heat > 0 && self.choices.chance(1, 4);
         // What was there at the beginning: changed meanwhile, it may come or not.
@@ -242,13 +278,6 @@ impl Kernel for World {
             return Err(Errno::ENOENT);
         }
         self.fault(&LOOKING)
-    }
-
-    fn settle(&mut self, dir: &mut Handle) -> Result<(), Errno> {
-        self.call();
-        trace!(self, "  settle {}", dir.ino);
-        self.lock(dir.ino);
-        if self.nodes[dir.ino].dead { Err(Errno::ENOENT) } else { Ok(()) }
     }
 }
 

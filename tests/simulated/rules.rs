@@ -145,6 +145,10 @@ impl Rules {
         }
         if choices.chance(1, 4) {
             rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
+            // What it makes happen itself.
+            if rules.mask.contains(WatchMask::MODIFY) {
+                rules.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
+            }
         }
         rules
     }

@@ -495,7 +495,7 @@ impl World {
         self.queue.push(record);
     }
 
-    fn tell(&mut self, ino: Ino, mask: EventMask, cookie: u32, name: Name) {
+    pub fn tell(&mut self, ino: Ino, mask: EventMask, cookie: u32, name: Name) {
         let node = &self.nodes[ino];
         let wanted = node.mask.bits() | EventMask::UNMOUNT.bits();
         if node.wd == 0 || mask.bits() & wanted == 0 {
