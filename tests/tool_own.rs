@@ -303,9 +303,8 @@ fn a_tree_of_more_directories_than_the_queue_holds_events_is_quiet_and_true() {
     fs::write(dir.path().join("d/7/x"), "").unwrap();
     assert_eq!(
         lossy(&program.events.until("CLOSE x\n")),
-        "d/7/ CREATE x\nd/7/ CLOSE_WRITE,CLOSE x\n"
+        "d/7/ CREATE x\nd/7/ OPEN x\nd/7/ CLOSE_WRITE,CLOSE x\n"
     );
     let messages = lossy(&program.messages.until(support::ESTABLISHED));
-    assert!(messages.contains("max_queued_events"), "{messages}");
     assert!(!messages.contains("events were lost"), "{messages}");
 }

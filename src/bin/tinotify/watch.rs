@@ -1,6 +1,6 @@
 //! Sets up the watches, then waits and shows until it is time to end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tinotify::{
     Barred, Change, Escaped, EventMask, TreeChange, TreeOptions, Watch, WatchError, WatchEvent,
-    WatchEventBuf, WatchMask, Watcher,
+    WatchMask, Watcher,
 };
 
 use crate::commands::Commands;
@@ -74,7 +74,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     } else {
         "Setting up watches."
     });
-    let Watching { watcher, roots, early } = watch(&options, filter.as_ref(), messages)?;
+    let Watching { watcher, roots } = watch(&options, filter.as_ref())?;
     // Until here, a signal ends the program as it always does.
     signals.catch_end().map_err(Failure::System)?;
     let commands = match options.exec.take() {
@@ -96,7 +96,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     let (halves, path) = (Vec::new(), PathBuf::new());
     let mut session =
         Session { options, messages, output, filter, roots, commands, stats, halves, path };
-    let result = session.run(watcher, early, &signals);
+    let result = session.run(watcher, &signals);
     let result = match result {
         Ok(outcome) => session.finish(outcome),
         Err(error) => Err(error),
@@ -115,9 +115,6 @@ struct Root {
 }
 
 type Roots = HashMap<Watch, Root>;
-
-/// What looking at a directory makes happen to it.
-const LOOKING: WatchMask = WatchMask::OPEN.union(WatchMask::ACCESS).union(WatchMask::CLOSE_NOWRITE);
 
 /// What the kernel is asked for.
 fn asked(options: &Options) -> WatchMask {
@@ -139,87 +136,16 @@ fn asked(options: &Options) -> WatchMask {
 struct Watching {
     watcher: Watcher,
     roots: Roots,
-    /// What came while trees were set up.
-    early: VecDeque<WatchEventBuf>,
 }
 
-/// Sets up the watches.
-fn watch(
-    options: &Options,
-    filter: Option<&Arc<Filter>>,
-    messages: &Messages,
-) -> Result<Watching, Failure> {
+/// Sets up the watches. By itself, so that the rest needs no memory for what is in here.
+#[inline(never)]
+fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watching, Failure> {
     let mask = asked(options);
-    if options.recursive && mask.intersects(LOOKING) {
-        watch_trees(options, mask, filter, messages)
-    } else {
-        set_up(options, mask, filter, &Arc::default())
-    }
-}
-
-/// Looking at the directories of a tree makes events of them, and more than the queue holds would make
-/// for another look, and so for ever: so trees are set up without those first, and then with them if
-/// they are not too big. By itself, so that others need no memory for what is in here.
-#[inline(never)]
-fn watch_trees(
-    options: &Options,
-    mask: WatchMask,
-    filter: Option<&Arc<Filter>>,
-    messages: &Messages,
-) -> Result<Watching, Failure> {
-    let directories = Arc::default();
-    let quiet = match mask.difference(LOOKING) {
-        WatchMask::DONT_FOLLOW => WatchMask::DONT_FOLLOW | WatchMask::DELETE_SELF,
-        none if none.is_empty() => WatchMask::DELETE_SELF,
-        some => some,
-    };
-    let watching = set_up(options, quiet, filter, &directories)?;
-    let room = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events");
-    let room = room.ok().and_then(|room| room.trim().parse().ok()).unwrap_or(16_384);
-    if directories.load(Ordering::Relaxed) <= room {
-        let mut all = set_up(options, mask, filter, &Arc::default())?;
-        if settle(&mut all)? {
-            return Ok(all);
-        }
-    }
-    messages.warn(
-        "looking at so many directories fills the queue by itself: OPEN, ACCESS and CLOSE_NOWRITE are \
-         left out; raising the sysctl fs.inotify.max_queued_events helps",
-    );
-    Ok(watching)
-}
-
-/// Takes what came while trees were set up, but for what came of looking at their directories. `false`
-/// if that was more than the queue holds.
-fn settle(watching: &mut Watching) -> Result<bool, Failure> {
-    let looking = EventMask::from_bits_retain(LOOKING.bits()) | EventMask::CLOSE | EventMask::ISDIR;
-    while let Some(event) = watching.watcher.try_next()? {
-        let mask = event.mask();
-        if mask.contains(EventMask::Q_OVERFLOW) {
-            return Ok(false);
-        }
-        if !(mask.contains(EventMask::ISDIR) && looking.contains(mask)) {
-            watching.early.push_back(event.to_buf());
-            if watching.early.len() >= BURST {
-                // Somebody is busy there: that is shown, too much of it or not.
-                break;
-            }
-        }
-    }
-    Ok(true)
-}
-
-/// Counts the directories beneath the roots of trees.
-#[inline(never)]
-fn set_up(
-    options: &Options,
-    mask: WatchMask,
-    filter: Option<&Arc<Filter>>,
-    directories: &Arc<AtomicU64>,
-) -> Result<Watching, Failure> {
+    let directories = Arc::new(AtomicU64::new(0));
     let watcher = Watcher::builder().build()?;
     let _progress = match (options.recursive, options.quiet) {
-        (true, Quiet::No) => Progress::on_terminal(directories),
+        (true, Quiet::No) => Progress::on_terminal(&directories),
         _ => None,
     };
     let mut targets = Targets::new(&options.left_out);
@@ -236,7 +162,7 @@ fn set_up(
             Target::One => watcher.watch(path, mask)?,
             Target::Tree { without } => {
                 let mut tree = TreeOptions::new();
-                let count = Arc::clone(directories);
+                let count = Arc::clone(&directories);
                 tree = tree.prune(move |_| {
                     count.fetch_add(1, Ordering::Relaxed);
                     false
@@ -256,7 +182,7 @@ fn set_up(
         };
         roots.insert(watch, Root { shown });
     }
-    Ok(Watching { watcher, roots, early: VecDeque::new() })
+    Ok(Watching { watcher, roots })
 }
 
 /// What came of an event.
@@ -309,12 +235,7 @@ impl<'a> At<'a> {
 }
 
 impl Session<'_> {
-    fn run(
-        &mut self,
-        mut watcher: Watcher,
-        mut early: VecDeque<WatchEventBuf>,
-        signals: &Signals,
-    ) -> Result<Outcome, Failure> {
+    fn run(&mut self, mut watcher: Watcher, signals: &Signals) -> Result<Outcome, Failure> {
         let mut last = Instant::now();
         let timeout = match self.options.timeout {
             Timeout::After(timeout) => Some(timeout),
@@ -323,11 +244,7 @@ impl Session<'_> {
         loop {
             let mut empty = false;
             for _ in 0..BURST {
-                let first = early.pop_front();
-                let next = match &first {
-                    Some(event) => Ok(Some(event.as_event())),
-                    None => watcher.try_next(),
-                };
+                let next = watcher.try_next();
                 let came = match next {
                     Ok(Some(event)) => self.event(&event)?,
                     Ok(None) => {
