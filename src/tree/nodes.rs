@@ -1,13 +1,19 @@
 //! The directories of a tree, in little memory: linked to their parents, found by descriptor and by
 //! name.
 //!
-//! A node takes 40 bytes, and each of the two indexes at most 7 more. A path is composed when
-//! somebody asks, so a renamed directory is one changed node, whatever lies beneath.
+//! A node takes 40 bytes, with its name if that has at most 15, and each of the two indexes at most 7
+//! more. A longer name takes 16 bytes and a block of the heap beside. A path is composed when somebody
+//! asks, so a renamed directory is one changed node, whatever lies beneath.
+//!
+//! Measured with 50,000 directories and glibc's heap, each takes 56 bytes of the process's memory, 54
+//! of which were asked for; where all names have 20 bytes, it takes 103.
 
-use alloc::boxed::Box;
+mod names;
+
 use alloc::vec::Vec;
 
 use crate::event::Wd;
+use names::{Name, Names};
 
 /// A directory. Numbers of removed ones are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,19 +36,20 @@ struct Node {
     wd: i32,
     /// What the engine notes of it.
     note: u32,
-    name: Box<[u8]>,
+    name: Name,
 }
 
-/// Nodes are kept in pieces of this many, so that growing neither copies nor doubles them.
-const PIECE: usize = 512;
+const _: () = assert!(size_of::<Node>() == 40);
 
 #[derive(Debug)]
 pub(super) struct Nodes {
-    pieces: Vec<Vec<Node>>,
+    nodes: Pieces<Node>,
+    /// Those that are not vacant.
     len: usize,
     vacant: u32,
     by_wd: Index,
     by_name: Index,
+    names: Names,
     /// Makes the names of a hostile user meet each other no more than any others.
     seed: u64,
 }
@@ -51,14 +58,15 @@ impl Nodes {
     /// With a root that is not watched yet.
     pub fn new(seed: u64) -> Self {
         let mut nodes = Self {
-            pieces: Vec::new(),
+            nodes: Pieces::new(),
             len: 0,
             vacant: NONE,
             by_wd: Index::default(),
             by_name: Index::default(),
+            names: Names::new(),
             seed,
         };
-        nodes.put(Box::default(), NONE);
+        nodes.put(Name::EMPTY, NONE);
         nodes
     }
 
@@ -67,14 +75,14 @@ impl Nodes {
     }
 
     fn get(&self, id: u32) -> Option<&Node> {
-        self.pieces.get(id as usize / PIECE)?.get(id as usize % PIECE)
+        self.nodes.get(id)
     }
 
     fn get_mut(&mut self, id: u32) -> Option<&mut Node> {
-        self.pieces.get_mut(id as usize / PIECE)?.get_mut(id as usize % PIECE)
+        self.nodes.get_mut(id)
     }
 
-    fn put(&mut self, name: Box<[u8]>, parent: u32) -> u32 {
+    fn put(&mut self, name: Name, parent: u32) -> u32 {
         let node =
             Node { parent, first_child: NONE, next: NONE, previous: NONE, wd: -1, note: 0, name };
         self.len = self.len.saturating_add(1);
@@ -86,19 +94,13 @@ impl Nodes {
             self.vacant = next;
             return id;
         }
-        if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
-            self.pieces.push(Vec::with_capacity(PIECE));
-        }
-        let full = self.pieces.len().saturating_sub(1).saturating_mul(PIECE);
-        let Some(piece) = self.pieces.last_mut() else { return NONE };
-        piece.push(node);
-        // Memory ends long before four thousand million nodes.
-        full.saturating_add(piece.len()).saturating_sub(1) as u32
+        self.nodes.push(node)
     }
 
     /// Adds a subdirectory that is not known yet.
     pub fn add(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
-        let id = self.put(name.into(), parent.0);
+        let name = self.names.add(name);
+        let id = self.put(name, parent.0);
         self.link(id);
         NodeId(id)
     }
@@ -146,17 +148,17 @@ impl Nodes {
     pub fn remove(&mut self, id: NodeId) {
         self.set_wd(id, None);
         self.unlink(id.0);
-        let vacant = self.vacant;
-        if let Some(node) = self.get_mut(id.0) {
-            *node = Node {
+        if let Some(node) = self.nodes.get_mut(id.0) {
+            let vacant = Node {
                 parent: NONE,
                 first_child: NONE,
-                next: vacant,
+                next: self.vacant,
                 previous: NONE,
                 wd: -1,
                 note: 0,
-                name: Box::default(),
+                name: Name::EMPTY,
             };
+            self.names.remove(core::mem::replace(node, vacant).name);
             self.vacant = id.0;
             self.len = self.len.saturating_sub(1);
         }
@@ -165,17 +167,20 @@ impl Nodes {
     /// Moves a directory with all beneath it to another place, which has to be free.
     pub fn relink(&mut self, id: NodeId, parent: NodeId, name: &[u8]) {
         self.unlink(id.0);
-        if let Some(node) = self.get_mut(id.0) {
+        if let Some(node) = self.nodes.get_mut(id.0) {
             node.parent = parent.0;
-            node.name = name.into();
+            self.names.remove(core::mem::replace(&mut node.name, Name::EMPTY));
+            node.name = self.names.add(name);
         }
         self.link(id.0);
     }
 
     pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let hash = self.hash(parent.0, name);
-        let is_it =
-            |id| self.get(id).is_some_and(|node| node.parent == parent.0 && *node.name == *name);
+        let is_it = |id| {
+            self.get(id)
+                .is_some_and(|node| node.parent == parent.0 && self.names.get(&node.name) == name)
+        };
         self.by_name.find(hash, is_it).map(NodeId)
     }
 
@@ -229,7 +234,7 @@ impl Nodes {
     }
 
     pub fn name(&self, id: NodeId) -> &[u8] {
-        self.get(id.0).map_or(&[], |node| &node.name)
+        self.get(id.0).map_or(&[], |node| self.names.get(&node.name))
     }
 
     pub fn first_child(&self, id: NodeId) -> Option<NodeId> {
@@ -299,7 +304,7 @@ impl Nodes {
     }
 
     fn hash_of(&self, id: u32) -> u32 {
-        self.get(id).map_or(0, |node| self.hash(node.parent, &node.name))
+        self.get(id).map_or(0, |node| self.hash(node.parent, self.names.get(&node.name)))
     }
 
     fn hash(&self, parent: u32, name: &[u8]) -> u32 {
@@ -311,6 +316,41 @@ impl Nodes {
         let rest = chunks.remainder();
         let last = rest.iter().fold(rest.len() as u64, |word, &byte| word << 8 | u64::from(byte));
         (mix(hash, last) >> 32) as u32
+    }
+}
+
+/// In a piece.
+const PIECE: usize = 512;
+
+/// A list that only grows, in pieces, so that growing neither copies nor doubles it.
+#[derive(Debug)]
+struct Pieces<T> {
+    pieces: Vec<Vec<T>>,
+}
+
+impl<T> Pieces<T> {
+    const fn new() -> Self {
+        Self { pieces: Vec::new() }
+    }
+
+    fn get(&self, id: u32) -> Option<&T> {
+        self.pieces.get(id as usize / PIECE)?.get(id as usize % PIECE)
+    }
+
+    fn get_mut(&mut self, id: u32) -> Option<&mut T> {
+        self.pieces.get_mut(id as usize / PIECE)?.get_mut(id as usize % PIECE)
+    }
+
+    /// Gives its number.
+    fn push(&mut self, item: T) -> u32 {
+        if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
+            self.pieces.push(Vec::with_capacity(PIECE));
+        }
+        let full = self.pieces.len().saturating_sub(1).saturating_mul(PIECE);
+        let Some(piece) = self.pieces.last_mut() else { return NONE };
+        piece.push(item);
+        // Memory ends long before four thousand million of them.
+        full.saturating_add(piece.len()).saturating_sub(1) as u32
     }
 }
 
@@ -409,5 +449,141 @@ impl Index {
         if let Some(place) = self.slots.get_mut(hole) {
             *place = NONE;
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::{format, vec};
+
+    use super::*;
+
+    /// On both sides of what fits in a node.
+    const LENGTHS: [usize; 9] = [1, 2, 13, 14, 15, 16, 17, 254, 255];
+
+    fn path(nodes: &Nodes, id: NodeId) -> Vec<u8> {
+        let mut path = Vec::new();
+        nodes.path(id, &[], &mut path);
+        path
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_found_and_comes_whole() {
+        let mut nodes = Nodes::new(7);
+        let names = (0..=255).map(|len| vec![b'n'; len]);
+        let all: Vec<_> = names.map(|name| (nodes.add(ROOT, &name), name)).collect();
+        for (id, name) in &all {
+            assert_eq!(nodes.name(*id), name);
+            assert_eq!(nodes.child(ROOT, name), Some(*id));
+            assert_eq!(path(&nodes, *id), *name);
+        }
+        assert_eq!(nodes.child(ROOT, &[b'n'; 256]), None);
+    }
+
+    #[test]
+    fn a_name_may_hold_any_bytes() {
+        let mut nodes = Nodes::new(7);
+        for len in LENGTHS {
+            for byte in [0, 1, LENGTHS.len() as u8, 0x7f, 0xfe, 0xff] {
+                let name = vec![byte; len];
+                let id = nodes.add(ROOT, &name);
+                assert_eq!(nodes.name(id), name);
+                assert_eq!(nodes.child(ROOT, &name), Some(id));
+            }
+        }
+    }
+
+    #[test]
+    fn a_directory_is_renamed_from_any_length_to_any() {
+        let mut nodes = Nodes::new(7);
+        let id = nodes.add(ROOT, b"old");
+        let below = nodes.add(id, b"a name that is long");
+        let mut old = b"old".to_vec();
+        for (from, to) in LENGTHS.into_iter().flat_map(|from| LENGTHS.map(|to| (from, to))) {
+            for new in [vec![b'f'; from], vec![b't'; to]] {
+                nodes.relink(id, ROOT, &new);
+                assert_eq!(nodes.child(ROOT, &old), None);
+                assert_eq!(nodes.child(ROOT, &new), Some(id));
+                assert_eq!(path(&nodes, below), [&new[..], b"/a name that is long"].concat());
+                old = new;
+            }
+        }
+        assert_eq!(nodes.names.slots(), 2);
+    }
+
+    #[test]
+    fn what_is_removed_leaves_its_place_to_others() {
+        let mut nodes = Nodes::new(7);
+        for round in 0..3 {
+            let name = |i: u32| format!("a long name, number {}", i + round).into_bytes();
+            let all: Vec<_> = (0..2_000).map(|i| nodes.add(ROOT, &name(i))).collect();
+            for (&id, i) in all.iter().zip(0..) {
+                assert_eq!(nodes.child(ROOT, &name(i)), Some(id));
+                assert_eq!(nodes.name(id), name(i));
+            }
+            for &id in &all {
+                nodes.remove(id);
+            }
+            assert_eq!(nodes.len(), 1);
+            assert_eq!(nodes.names.slots(), 2_000);
+        }
+    }
+
+    quickcheck::quickcheck! {
+        fn whatever_is_done_the_tree_is_as_a_plain_one(steps: Vec<(u8, usize, usize, usize)>) -> bool {
+            is_as_a_plain_one(steps)
+        }
+    }
+
+    fn is_as_a_plain_one(steps: Vec<(u8, usize, usize, usize)>) -> bool {
+        let mut nodes = Nodes::new(7);
+        let mut plain = BTreeMap::new();
+        let mut most_long = 0;
+        for (what, one, other, name) in steps {
+            let pick = |plain: &BTreeMap<_, _>, which| {
+                let all: Vec<_> = [ROOT].into_iter().chain(plain.keys().copied()).collect();
+                all[which % all.len()]
+            };
+            let name = vec![b'a' + what % 3; LENGTHS[name % LENGTHS.len()]];
+            let (id, parent) = (pick(&plain, one), pick(&plain, other));
+            let free = nodes.child(parent, &name).is_none();
+            match what % 4 {
+                0 | 1 if free => {
+                    let id = nodes.add(parent, &name);
+                    assert_eq!(plain.insert(id, (parent, name)), None);
+                }
+                2 if id != ROOT && nodes.first_child(id).is_none() => {
+                    nodes.remove(id);
+                    plain.remove(&id);
+                }
+                3 if free && id != ROOT && !nodes.is_within(parent, id) => {
+                    nodes.relink(id, parent, &name);
+                    plain.insert(id, (parent, name));
+                }
+                _ => {}
+            }
+            let long = plain.values().filter(|(_, name)| name.len() > 15).count();
+            most_long = most_long.max(long);
+        }
+
+        let all = core::iter::successors(Some(ROOT), |&id| nodes.after(ROOT, id)).skip(1);
+        let mut seen: Vec<_> = all.collect();
+        seen.sort_unstable();
+        seen.iter().eq(plain.keys())
+            && nodes.len() == plain.len() + 1
+            && nodes.names.slots() == most_long
+            && plain.iter().all(|(&id, (parent, name))| {
+                let mut want = name.clone();
+                let mut at = *parent;
+                while let Some((parent, name)) = plain.get(&at) {
+                    want = [name, &b"/"[..], &want].concat();
+                    at = *parent;
+                }
+                nodes.name(id) == name
+                    && nodes.child(*parent, name) == Some(id)
+                    && path(&nodes, id) == want
+            })
     }
 }

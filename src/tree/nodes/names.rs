@@ -1,0 +1,99 @@
+//! The names of nodes. A heap spends 32 bytes on the smallest block, so a name has one of its own
+//! only if it does not fit in the node.
+
+use alloc::boxed::Box;
+
+use super::{NONE, Pieces};
+
+/// So long a name is kept in the node.
+const SHORT: usize = 15;
+/// In place of the length of one that is longer, and kept in a slot.
+const LONG: u8 = u8::MAX;
+
+/// A name of up to [`SHORT`] bytes, or, in the first four, the number of a slot of [`Names`]. It is the
+/// only one that has this slot, and so can't be copied.
+#[derive(Debug)]
+pub(super) struct Name {
+    len: u8,
+    bytes: [u8; SHORT],
+}
+
+impl Name {
+    pub const EMPTY: Self = Self { len: 0, bytes: [0; SHORT] };
+
+    const fn of_slot(slot: u32) -> Self {
+        let [a, b, c, d] = slot.to_ne_bytes();
+        Self { len: LONG, bytes: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] }
+    }
+
+    const fn slot(&self) -> Option<u32> {
+        let [a, b, c, d, ..] = self.bytes;
+        if self.len == LONG { Some(u32::from_ne_bytes([a, b, c, d])) } else { None }
+    }
+}
+
+#[derive(Debug)]
+enum Slot {
+    Taken(Box<[u8]>),
+    /// With the next vacant one.
+    Vacant(u32),
+}
+
+const _: () = assert!(size_of::<Slot>() == size_of::<Box<[u8]>>());
+
+/// Where the long names are.
+#[derive(Debug)]
+pub(super) struct Names {
+    slots: Pieces<Slot>,
+    vacant: u32,
+}
+
+impl Names {
+    pub const fn new() -> Self {
+        Self { slots: Pieces::new(), vacant: NONE }
+    }
+
+    /// It is to be given back with [`remove`](Self::remove).
+    pub fn add(&mut self, name: &[u8]) -> Name {
+        let mut bytes = [0; SHORT];
+        if let Some(place) = bytes.get_mut(..name.len()) {
+            place.copy_from_slice(name);
+            return Name { len: name.len() as u8, bytes };
+        }
+        let taken = Slot::Taken(name.into());
+        let vacant = self.vacant;
+        match self.slots.get_mut(vacant) {
+            Some(slot) => {
+                if let Slot::Vacant(next) = core::mem::replace(slot, taken) {
+                    self.vacant = next;
+                }
+                Name::of_slot(vacant)
+            }
+            None => Name::of_slot(self.slots.push(taken)),
+        }
+    }
+
+    pub fn remove(&mut self, name: Name) {
+        let Some(id) = name.slot() else { return };
+        if let Some(slot) = self.slots.get_mut(id) {
+            *slot = Slot::Vacant(self.vacant);
+            self.vacant = id;
+        }
+    }
+
+    pub fn get<'a>(&'a self, name: &'a Name) -> &'a [u8] {
+        let Some(slot) = name.slot() else {
+            return name.bytes.get(..usize::from(name.len)).unwrap_or_default();
+        };
+        match self.slots.get(slot) {
+            Some(Slot::Taken(name)) => name,
+            _ => &[],
+        }
+    }
+
+    /// The number of slots, taken and vacant.
+    #[cfg(test)]
+    pub fn slots(&self) -> usize {
+        self.slots.pieces.iter().map(|piece| piece.len()).sum()
+    }
+}
