@@ -189,7 +189,7 @@ impl Watches {
     /// watched where it was found first.
     ///
     /// Set-up takes a thread of its own, if one is to be had, and blocks until all is watched. Each
-    /// directory takes about 50 bytes and its name; the kernel takes about 1 KiB for each watch. What
+    /// directory takes about 54 bytes, and its name if that has more than 15; the kernel takes about 1 KiB for each watch. What
     /// is told of the set-up wakes a thread that waits, but not poll(2) on the descriptor: see
     /// [`Watcher::has_buffered`](super::Watcher::has_buffered).
     ///
