@@ -188,8 +188,8 @@ pub struct Tree<D> {
     options: Options,
     /// What the kernel is asked for.
     asked: WatchMask,
-    /// The directory that is next to be watched for loud events, too.
-    raise: Option<NodeId>,
+    /// The directories that are to be watched for loud events again.
+    hushed: Vec<NodeId>,
     nodes: Nodes,
     files: Files,
     /// The device of the root.
@@ -243,7 +243,7 @@ enum Stage {
 const NEEDED: WatchMask =
     WatchMask::CREATE.union(WatchMask::DELETE).union(WatchMask::MOVE).union(WatchMask::MOVE_SELF);
 
-/// What the listing of a directory makes happen there and in its parent. Asked for while a whole tree is
+/// What the listing of a directory makes happen there and in its parent. Told while a whole tree is
 /// looked at, they fill the queue, and are lost, so that all is to be looked at again.
 const LOUD: WatchMask = WatchMask::OPEN.union(WatchMask::ACCESS).union(WatchMask::CLOSE_NOWRITE);
 
@@ -256,7 +256,7 @@ impl<D> Tree<D> {
     pub fn new(options: Options) -> Self {
         Self {
             asked: options.mask.intersection(PASSED).union(NEEDED),
-            raise: None,
+            hushed: Vec::new(),
             nodes: Nodes::new(options.seed),
             files: Files::new(options.snapshot),
             options,
@@ -287,7 +287,7 @@ impl<D> Tree<D> {
     pub fn start<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> Result<(), Errno> {
         let dir = kernel.open(&[])?;
         self.device = kernel.stat(&dir)?.dev;
-        let wd = kernel.watch(&dir, self.asked.difference(LOUD))?;
+        let wd = kernel.watch(&dir, self.asked)?;
         self.nodes.set_wd(ROOT, Some(wd));
         self.see(ROOT);
         self.stage = Stage::Setup;
@@ -312,15 +312,9 @@ impl<D> Tree<D> {
                 self.feed_held(kernel, &held);
             } else {
                 match self.stage {
-                    Stage::Setup => {
-                        self.stage = Stage::Steady;
-                        self.raise = Some(ROOT);
-                    }
-                    Stage::Resync => {
-                        self.end_resync(kernel);
-                        self.raise = Some(ROOT);
-                    }
-                    Stage::Steady if self.raise.is_some() => self.raise(kernel),
+                    Stage::Setup => self.stage = Stage::Steady,
+                    Stage::Resync => self.end_resync(kernel),
+                    Stage::Steady if !self.hushed.is_empty() => self.raise(kernel),
                     _ => return None,
                 }
             }
@@ -418,7 +412,7 @@ impl<D> Tree<D> {
         self.later.clear();
         self.twice.clear();
         self.lost = None;
-        self.raise = None;
+        self.hushed = Vec::new();
         self.stage = Stage::Over;
     }
 
@@ -432,7 +426,7 @@ impl<D> Tree<D> {
     /// told is being looked for.
     #[must_use]
     pub fn is_looking(&self) -> bool {
-        matches!(self.stage, Stage::Setup | Stage::Resync) || self.raise.is_some()
+        matches!(self.stage, Stage::Setup | Stage::Resync) || !self.hushed.is_empty()
     }
 
     /// The number of directories that are known, watched or not, with the root.

@@ -10,7 +10,7 @@ use super::kernel::Kernel;
 use super::nodes::{NodeId, ROOT};
 use super::{Barred, LOUD, Stage, Tree, TreeKind};
 use crate::event::Wd;
-use crate::flags::{EventMask, WatchMask};
+use crate::flags::EventMask;
 use crate::sys::Errno;
 
 /// One directory whose listing is being gone through.
@@ -50,7 +50,9 @@ const SETTLED: u32 = 64;
 pub(super) const STRAY: u32 = 128;
 /// Its watch has ended, and what is there now was not looked at.
 pub(super) const ENDED: u32 = 256;
-const NOTES: u32 = 9;
+/// It tells no loud events, while all is looked at.
+const HUSHED: u32 = 512;
+const NOTES: u32 = 10;
 
 /// What a look at a name found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,24 +98,16 @@ impl<D> Tree<D> {
         self.nodes.note(id) >> NOTES == self.pass << NOTES >> NOTES
     }
 
-    /// The events to ask for now.
-    fn asked(&self) -> WatchMask {
-        match self.stage {
-            Stage::Setup | Stage::Resync => self.asked.difference(LOUD),
-            _ => self.asked,
-        }
-    }
-
-    /// Has the next directory watched for all events, after a look at all that was to make none.
+    /// Has a directory that was listed quietly tell of all again.
     pub(super) fn raise<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        let Some(id) = self.raise.take() else { return };
-        if !self.asked.intersects(LOUD) {
-            return;
+        let Some(id) = self.hushed.pop() else { return };
+        // The number may be another directory's by now.
+        if self.has(id, HUSHED) {
+            self.set(id, HUSHED, false);
+            if self.open(kernel, id).is_err() {
+                self.later.push(id);
+            }
         }
-        if self.nodes.wd(id).is_some() && self.open(kernel, id).is_err() {
-            self.later.push(id);
-        }
-        self.raise = self.nodes.after(ROOT, id);
     }
 
     /// Whether what is found is told.
@@ -130,7 +124,7 @@ impl<D> Tree<D> {
         let known = self.nodes.wd(id).ok_or(Errno::ESTALE)?;
         let path = self.path(id, &[]);
         let dir = kernel.open(&path)?;
-        let wd = kernel.watch(&dir, self.asked())?;
+        let wd = kernel.watch(&dir, self.asked)?;
         if wd == known {
             return Ok(dir);
         }
@@ -149,7 +143,7 @@ impl<D> Tree<D> {
     pub(super) fn is_there<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) -> bool {
         let Some(parent) = self.nodes.parent(id) else { return false };
         let Ok(dir) = self.open(kernel, parent) else { return false };
-        let Ok(wd) = kernel.watch_child(&dir, self.nodes.name(id), self.asked()) else {
+        let Ok(wd) = kernel.watch_child(&dir, self.nodes.name(id), self.asked) else {
             return false;
         };
         self.let_go(kernel, wd);
@@ -308,7 +302,7 @@ impl<D> Tree<D> {
         let opened = match opened {
             Some(opened) => Ok(opened),
             None => kernel.open_child(dir, name).and_then(|opened| {
-                match kernel.watch(&opened, self.asked())? {
+                match kernel.watch(&opened, self.asked)? {
                     again if again == wd => Ok(opened),
                     other => {
                         self.let_go(kernel, other);
@@ -346,7 +340,7 @@ impl<D> Tree<D> {
         if self.options.same_file_system && kernel.stat(&opened)?.dev != self.device {
             return Ok(None);
         }
-        let wd = kernel.watch(&opened, self.asked())?;
+        let wd = kernel.watch(&opened, self.asked)?;
         Ok(Some((wd, Some(opened), false)))
     }
 
@@ -360,7 +354,7 @@ impl<D> Tree<D> {
         if self.options.same_file_system && kernel.stat_child(dir, name)?.dev != self.device {
             return Ok(None);
         }
-        let wd = kernel.watch_child(dir, name, self.asked())?;
+        let wd = kernel.watch_child(dir, name, self.asked)?;
         let stat = match kernel.stat_child(dir, name) {
             Ok(stat) if stat.is_dir => stat,
             other => {
@@ -510,10 +504,12 @@ impl<D> Tree<D> {
         if files {
             self.files.open(id);
         }
-        if let (Stage::Resync, true, Some(wd)) =
-            (self.stage, self.asked.intersects(LOUD), self.nodes.wd(id))
-        {
-            kernel.hush(&dir, wd, self.asked());
+        if self.asked.intersects(LOUD) && self.stage != Stage::Steady {
+            if let Some(wd) = self.nodes.wd(id) {
+                kernel.hush(&dir, wd, self.asked.difference(LOUD));
+                self.set(id, HUSHED, true);
+                self.hushed.push(id);
+            }
         }
         let mut entries = Vec::new();
         let listed = kernel.list(&mut dir, &mut |name, is_dir| {
