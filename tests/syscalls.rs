@@ -1,7 +1,8 @@
 //! Each layer makes the system calls that `docs/syscalls.md` names for it, every one, and no others.
 //!
 //! Needs strace, and says SKIPPED where it is missing or may not trace. It runs this program again,
-//! which uses a layer between two marks, while a second thread makes changes to watch.
+//! which uses a layer between two marks, while a second thread makes changes to watch. The tool is run
+//! as a whole, with the options that add calls.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod lists {
@@ -42,21 +43,32 @@ mod lists {
                 eprintln!("SKIPPED: calls of tokio: the feature is off");
                 continue;
             }
-            let made = made(layer);
-            let own = documented(layer);
-            let mut permitted = documented("The standard library");
-            below.iter().for_each(|below| permitted.extend(documented(below)));
-            let missing: Vec<_> = own.difference(&made).collect();
-            permitted.extend(own.iter().cloned());
-            let unknown: Vec<_> = made.difference(&permitted).collect();
-            if missing.is_empty() && unknown.is_empty() {
-                println!("{layer}: {} calls, as documented", own.len());
-            } else {
-                failed = true;
-                println!("{layer}: FAILED: never made: {missing:?}; not documented: {unknown:?}");
-            }
+            failed |= !as_documented(layer, below, &made(layer));
+        }
+        #[cfg(feature = "cli")]
+        {
+            failed |= !tool::as_documented();
+        }
+        if cfg!(not(feature = "cli")) {
+            eprintln!("SKIPPED: calls of the tool: the feature cli is off");
         }
         if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+
+    /// Whether all calls on its list were made, and no others but those of what it stands on.
+    fn as_documented(layer: &str, below: &[&str], made: &BTreeSet<String>) -> bool {
+        let own = documented(layer);
+        let mut permitted = documented("The standard library");
+        below.iter().for_each(|below| permitted.extend(documented(below)));
+        let missing: Vec<_> = own.difference(made).collect();
+        permitted.extend(own.iter().cloned());
+        let unknown: Vec<_> = made.difference(&permitted).collect();
+        if missing.is_empty() && unknown.is_empty() {
+            println!("{layer}: {} calls, as documented", own.len());
+            return true;
+        }
+        println!("{layer}: FAILED: never made: {missing:?}; not documented: {unknown:?}");
+        false
     }
 
     /// The paragraph behind a heading.
@@ -81,20 +93,22 @@ mod lists {
             .unwrap();
         assert!(status.success(), "{layer}: {status}");
         let log = fs::read_to_string(log.path()).unwrap();
-        let lines: Vec<_> = log
-            .lines()
-            .filter_map(|line| {
-                let (thread, line) = line.split_once(' ')?;
-                let (call, _) = line.trim_start().split_once('(')?;
-                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-                call.bytes().all(is_name).then_some((thread, call))
-            })
-            .collect();
+        let lines: Vec<_> = calls(&log).collect();
         let (changer, _) = lines.iter().find(|(_, call)| *call == CHANGER).unwrap();
         let mut sections = lines.split(|(_, call)| *call == MARK);
         let own = sections.nth(1).unwrap();
         assert_eq!(sections.count(), 1, "{layer}: two marks");
         own.iter().filter(|(t, _)| t != changer).map(|(_, call)| (*call).to_owned()).collect()
+    }
+
+    /// The threads and their calls, from what strace has written.
+    fn calls(log: &str) -> impl Iterator<Item = (&str, &str)> {
+        log.lines().filter_map(|line| {
+            let (thread, line) = line.split_once(' ')?;
+            let (call, _) = line.trim_start().split_once('(')?;
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            call.bytes().all(is_name).then_some((thread, call))
+        })
     }
 
     /// Calls that nothing else here makes.
@@ -232,6 +246,160 @@ mod lists {
             drop(watcher);
             mark();
         });
+    }
+
+    #[cfg(feature = "cli")]
+    mod tool {
+        use std::cell::RefCell;
+        use std::collections::BTreeSet;
+        use std::ffi::OsStr;
+        use std::fs;
+        use std::os::unix::process::ExitStatusExt;
+        use std::path::{Path, PathBuf};
+        use std::process::{Child, Command, ExitStatus, Stdio};
+        use std::time::Duration;
+
+        use rustix::process::{Pid, Signal, kill_process};
+        use tempfile::NamedTempFile;
+        use tinotify::{WatchMask, Watcher};
+
+        const TOOL: &str = env!("CARGO_BIN_EXE_tinotify");
+
+        /// For what must come.
+        const DEADLINE: Duration = Duration::from_secs(60);
+
+        /// All but `-r`, which stands on more.
+        pub fn as_documented() -> bool {
+            let dir = tempfile::tempdir().unwrap();
+            let mut made = ended_by_a_signal(dir.path());
+            made.extend(commands(dir.path()));
+            made.extend(in_the_background(dir.path()));
+            let below = ["The start of a program", "The core", "Watcher"];
+            let flat = super::as_documented("The tool", &below, &made);
+            made.extend(tree(dir.path()));
+            let below = [&below[..], &["Trees"]].concat();
+            let whole = super::as_documented("The tool", &below, &made);
+            flat && whole
+        }
+
+        fn ended_by_a_signal(dir: &Path) -> BTreeSet<String> {
+            let watched = fresh(dir, "signal");
+            let out = dir.join("out");
+            let run = Run::new(["-m", "--stats", "-o"], [&out, &watched]);
+            run.until("Watches established", 1);
+            fs::write(watched.join("file"), "").unwrap();
+            kill_process(run.pid(), Signal::HUP).unwrap();
+            run.until("SIGHUP {", 1);
+            kill_process(run.pid(), Signal::TERM).unwrap();
+            let (status, calls) = run.end();
+            assert_eq!(status.signal(), Some(Signal::TERM.as_raw()), "{status}");
+            calls
+        }
+
+        /// The command is the tool, so that all that is traced are its calls.
+        fn commands(dir: &Path) -> BTreeSet<String> {
+            let watched = fresh(dir, "commands");
+            let args = ["-m", "-e", "create", "--timefmt", "%H", "--format", "%T", "--exec", TOOL];
+            let run = Run::new(args, [OsStr::new("--version"), OsStr::new(";"), watched.as_ref()]);
+            run.until("Watches established", 1);
+            // The second command runs when the end of the first one was seen.
+            for file in 1..=2 {
+                fs::write(watched.join(file.to_string()), "").unwrap();
+                run.until("write(1, \"tinotify ", file);
+            }
+            fs::remove_dir_all(&watched).unwrap();
+            let (status, calls) = run.end();
+            assert_eq!(status.code(), Some(1));
+            calls
+        }
+
+        fn in_the_background(dir: &Path) -> BTreeSet<String> {
+            let watched = fresh(dir, "background");
+            let out = dir.join("out");
+            let run = Run::new(["-d", "-s", "-o"], [&out, &watched]);
+            run.until("+++ exited with 0", 1);
+            fs::remove_dir(&watched).unwrap();
+            let (status, calls) = run.end();
+            assert!(status.success(), "{status}");
+            calls
+        }
+
+        fn tree(dir: &Path) -> BTreeSet<String> {
+            let watched = fresh(dir, "tree");
+            fs::create_dir_all(watched.join("a/b")).unwrap();
+            let run = Run::new(["-m", "-r", "-e", "create", "--format", "%f"], [&watched]);
+            run.until("Watches established", 1);
+            let new = watched.join("a/b/new/deep");
+            fs::create_dir_all(&new).unwrap();
+            fs::write(new.join("file"), "").unwrap();
+            run.until("file\\n", 1);
+            kill_process(run.pid(), Signal::TERM).unwrap();
+            let (status, calls) = run.end();
+            assert_eq!(status.signal(), Some(Signal::TERM.as_raw()), "{status}");
+            calls
+        }
+
+        fn fresh(dir: &Path, name: &str) -> PathBuf {
+            let path = dir.join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        }
+
+        /// The tool under strace.
+        struct Run {
+            strace: Child,
+            log: NamedTempFile,
+            news: RefCell<Watcher>,
+        }
+
+        impl Run {
+            fn new<A: AsRef<OsStr>, P: AsRef<OsStr>>(
+                args: impl IntoIterator<Item = A>,
+                paths: impl IntoIterator<Item = P>,
+            ) -> Self {
+                let log = NamedTempFile::new().unwrap();
+                let news = Watcher::new().unwrap();
+                news.watch(log.path(), WatchMask::MODIFY).unwrap();
+                let strace = Command::new("strace")
+                    .args(["-f", "-q", "-o"])
+                    .arg(log.path())
+                    .arg(TOOL)
+                    .args(args)
+                    .args(paths)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap();
+                Self { strace, log, news: news.into() }
+            }
+
+            fn log(&self) -> String {
+                fs::read_to_string(self.log.path()).unwrap()
+            }
+
+            /// Waits until strace has written something so many times.
+            fn until(&self, what: &str, times: usize) {
+                while self.log().matches(what).count() < times {
+                    if self.news.borrow_mut().next_timeout(DEADLINE).unwrap().is_none() {
+                        let _ = kill_process(self.pid(), Signal::KILL);
+                        panic!("no {what:?} in: {}", self.log());
+                    }
+                }
+            }
+
+            fn pid(&self) -> Pid {
+                let log = self.log();
+                let (pid, _) = log.split_once(' ').unwrap();
+                Pid::from_raw(pid.parse().unwrap()).unwrap()
+            }
+
+            fn end(mut self) -> (ExitStatus, BTreeSet<String>) {
+                let status = self.strace.wait().unwrap();
+                let log = self.log();
+                (status, super::calls(&log).map(|(_, call)| call.to_owned()).collect())
+            }
+        }
     }
 }
 
