@@ -113,7 +113,7 @@ mod lists {
 
     /// Calls that nothing else here makes.
     const MARK: &str = "getppid";
-    const CHANGER: &str = "getsid";
+    const CHANGER: &str = "getpriority";
 
     fn mark() {
         let _ = rustix::process::getppid();
@@ -132,7 +132,7 @@ mod lists {
             let (todo, changes) = mpsc::channel::<Step>();
             let (sender, done) = mpsc::channel();
             thread::spawn(move || {
-                rustix::process::getsid(None).unwrap();
+                rustix::process::getpriority_process(None).unwrap();
                 sender.send(()).unwrap();
                 for change in changes {
                     change();
