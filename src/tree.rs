@@ -130,7 +130,7 @@ pub enum TreeKind {
     Told,
     /// It was found by looking: `CREATE`, it is there and was not told before, and if something else was
     /// told to be there, that is gone; `DELETE`, it is gone, with all beneath it; `MODIFY`, it may have
-    /// changed.
+    /// changed. Told to those who asked for what may have made it so.
     Found,
     /// Something was renamed within the tree, with all beneath it; what was at the new path is
     /// replaced.
@@ -496,18 +496,9 @@ impl<D> Tree<D> {
     /// Has something told, if it was asked for.
     fn tell(&mut self, kind: TreeKind, mask: EventMask, cookie: u32, path: Vec<u8>) {
         let asked = self.options.mask.events();
-        let either =
-            |one: EventMask, other: EventMask| mask.intersects(one) && asked.intersects(other);
         let wanted = match &kind {
             TreeKind::Told => mask.intersects(asked.union(EventMask::UNMOUNT)),
-            TreeKind::Found => {
-                either(EventMask::CREATE, EventMask::CREATE | EventMask::MOVED_TO)
-                    || either(EventMask::DELETE, EventMask::DELETE | EventMask::MOVED_FROM)
-                    || either(
-                        EventMask::MODIFY,
-                        EventMask::MODIFY | EventMask::CLOSE_WRITE | EventMask::ATTRIB,
-                    )
-            }
+            TreeKind::Found => asked.intersects(reasons(mask)),
             TreeKind::Renamed { .. } => {
                 asked.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO)
             }
@@ -516,5 +507,21 @@ impl<D> Tree<D> {
         if wanted {
             self.out.push_back(TreeEvent { kind, mask, cookie, path });
         }
+    }
+}
+
+/// What may have happened, where the mask was found by looking.
+const fn reasons(found: EventMask) -> EventMask {
+    if found.contains(EventMask::DELETE) {
+        EventMask::DELETE.union(EventMask::MOVED_FROM)
+    } else if found.contains(EventMask::MODIFY) {
+        EventMask::MODIFY.union(EventMask::CLOSE_WRITE).union(EventMask::ATTRIB)
+    } else if found.contains(EventMask::ISDIR) {
+        EventMask::CREATE.union(EventMask::MOVED_TO)
+    } else {
+        EventMask::CREATE
+            .union(EventMask::MOVED_TO)
+            .union(EventMask::MODIFY)
+            .union(EventMask::CLOSE_WRITE)
     }
 }

@@ -100,6 +100,40 @@ fn what_is_made_in_a_new_directory_at_once_is_shown_once() {
 }
 
 #[test]
+fn a_file_in_a_new_directory_is_shown_by_the_word_that_was_asked_for() {
+    for (asked, shown) in [
+        ("close_write", "CLOSE_WRITE,CLOSE"),
+        ("moved_to,close", "CLOSE_WRITE,CLOSE"),
+        ("moved_to", "MOVED_TO"),
+        ("modify", "MODIFY"),
+        ("create,modify", "CREATE"),
+    ] {
+        let tool = Tool::start(&["-mr", "-e", asked, "--format", "%e %w%f", "d"]);
+        // Made outside, so that nothing but looking finds what is in it.
+        fs::create_dir_all(tool.path("new/b")).unwrap();
+        tool.write("new/b/file");
+        tool.rename("new", "d/new");
+        tool.until(&format!("{shown} d/new/b/file\n"));
+    }
+}
+
+#[test]
+fn what_was_found_by_looking_is_marked_in_json() {
+    let tool = Tool::start(&["-mr", "-e", "create,moved_to", "--json", "d"]);
+    fs::create_dir(tool.path("new")).unwrap();
+    tool.write("new/file");
+    tool.rename("new", "d/new");
+    let text = tool.until("\"found\":true}\n");
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 2, "{text}");
+    assert_eq!(events[0]["name"], "new");
+    assert_eq!(events[0]["found"], serde_json::Value::Null);
+    assert_eq!(events[1]["name"], "file");
+    assert_eq!(events[1]["dir"], "d/new/");
+}
+
+#[test]
 fn a_name_is_followed_through_replacements_and_before_it_exists() {
     let tool = Tool::start(&["-m", "-e", "close_write", "--follow", "d/config"]);
     tool.write("d/config");

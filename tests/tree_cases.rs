@@ -1041,6 +1041,26 @@ fn only_what_was_asked_for_is_told() {
     assert_eq!(tree.lines(), ["written c/b/file"]);
 }
 
+#[test]
+fn a_file_in_a_new_directory_is_told_to_who_waits_for_files_to_be_written() {
+    for mask in [WatchMask::CLOSE_WRITE, WatchMask::MODIFY, WatchMask::MOVED_TO] {
+        let mut tree = Scene::with(mask, TreeOptions::new(), |_| ());
+        fs::create_dir_all(tree.at("a/b")).unwrap();
+        write(tree.at("a/b/file"));
+        fs::hard_link(tree.at("a/b/file"), tree.at("a/b/link")).unwrap();
+        let mut lines = tree.lines();
+        lines.retain(|line| !line.ends_with('/'));
+        lines.sort();
+        assert_eq!(lines, ["found a/b/file", "found a/b/link"], "{mask}");
+    }
+    for mask in [WatchMask::DELETE, WatchMask::ATTRIB, WatchMask::MOVED_FROM] {
+        let mut tree = Scene::with(mask, TreeOptions::new(), |_| ());
+        fs::create_dir_all(tree.at("a/b")).unwrap();
+        write(tree.at("a/b/file"));
+        assert!(tree.lines().is_empty(), "{mask}");
+    }
+}
+
 // ---- Overflows.
 
 const NOISE: &str = "noise";

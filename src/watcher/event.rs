@@ -34,7 +34,8 @@ pub enum TreeChange<'a> {
     Told,
     /// It was found by looking, and no event tells it: `CREATE`, it is there and was not told before, and
     /// if something else was told to be there, that is gone; `DELETE`, it is gone, with all beneath it;
-    /// `MODIFY`, it may have changed.
+    /// `MODIFY`, it may have changed. It is told to those who asked for what may have made it so: a file
+    /// that is there also to those who asked for `MODIFY` or `CLOSE_WRITE`, and it may be written yet.
     Found,
     /// It was renamed within the tree, with all beneath it. What was at the new path is replaced.
     Renamed {

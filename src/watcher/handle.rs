@@ -181,7 +181,7 @@ impl Watches {
     /// [`TreeChange::Resynced`](super::TreeChange::Resynced). Links to directories are not followed;
     /// a link may lead to the root, unless the mask says
     /// [`DONT_FOLLOW`](WatchMask::DONT_FOLLOW). Ask for [`CREATE`](WatchMask::CREATE) and
-    /// [`DELETE`](WatchMask::DELETE) to be told what is found by looking, and for
+    /// [`DELETE`](WatchMask::DELETE) to be told all that is found by looking, and for
     /// [`MOVE`](WatchMask::MOVE) for renames; they are followed in any case.
     ///
     /// What happens to a directory itself is told once, as its parent tells it. What a mount covers

@@ -132,6 +132,20 @@ fn asked(options: &Options) -> WatchMask {
     mask
 }
 
+/// What was found by looking, told by a word that was asked for: nobody knows how it came about.
+fn in_words(found: EventMask, asked: EventMask) -> EventMask {
+    use EventMask as E;
+    let words: &[E] = if found.contains(E::DELETE) {
+        &[E::DELETE, E::MOVED_FROM]
+    } else if found.contains(E::MODIFY) {
+        &[E::MODIFY, E::CLOSE_WRITE, E::ATTRIB]
+    } else {
+        &[E::CREATE, E::CLOSE_WRITE, E::MOVED_TO, E::MODIFY]
+    };
+    let word = words.iter().find(|word| asked.intersects(**word));
+    word.map_or(found, |word| *word | found & E::ISDIR)
+}
+
 /// What is watched.
 struct Watching {
     watcher: Watcher,
@@ -418,7 +432,10 @@ impl Session<'_> {
                 ));
                 self.note("RESYNCED", at)
             }
-            Some(TreeChange::Found) => self.show(at, mask, cookie, true),
+            Some(TreeChange::Found) => {
+                let mask = in_words(mask, self.options.events);
+                self.show(at, mask, cookie, true)
+            }
             None if self.options.renames && mask.contains(EventMask::MOVED_FROM) => {
                 let due = Instant::now() + GRACE;
                 self.halves.push(Half { path: path.to_vec(), name: at.name, mask, cookie, due });
