@@ -158,7 +158,8 @@ impl<D> Tree<D> {
             }
             return Found::Dir;
         };
-        if self.has(id, BARRED) {
+        let barred = self.has(id, BARRED);
+        if barred && !self.has(id, STRAY) {
             return Found::Dir;
         }
         let dir = match self.open(kernel, parent) {
@@ -180,7 +181,11 @@ impl<D> Tree<D> {
         let name: Box<[u8]> = self.nodes.name(id).into();
         let hidden = self.has(id, HIDDEN);
         let new = self.nodes.wd(id).is_none();
-        let found = self.visit(kernel, &dir, parent, &name, new);
+        let found = if barred {
+            self.look_for(kernel, &dir, id, &name)
+        } else {
+            self.visit(kernel, &dir, parent, &name, new)
+        };
         if found == Found::Moved {
             let stray = self.at_end && self.has(id, STRAY);
             if (hidden || stray) && !self.open(kernel, parent).is_err_and(is_moved) {
@@ -190,6 +195,26 @@ impl<D> Tree<D> {
             }
         }
         found
+    }
+
+    /// Whether a directory that is not to be watched is where it may have been.
+    fn look_for<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        id: NodeId,
+        name: &[u8],
+    ) -> Found {
+        match kernel.stat_child(dir, name) {
+            Ok(stat) if stat.is_dir => {
+                self.set(id, STRAY, false);
+                self.unhide(id);
+            }
+            Ok(_) => return Found::Moved,
+            Err(errno) if is_moved(errno) => return Found::Moved,
+            Err(_) => self.doubt_all(kernel),
+        }
+        Found::Dir
     }
 
     /// Compares one name in an open directory with what is known of it. `listed`, files are told, so
@@ -451,6 +476,7 @@ impl<D> Tree<D> {
     ) {
         let id = child.unwrap_or_else(|| self.find(parent, name));
         self.see(id);
+        self.set(id, STRAY, false);
         self.unhide(id);
         self.shut(kernel, id);
     }
@@ -475,11 +501,12 @@ impl<D> Tree<D> {
             let Some(parent) = self.nodes.parent(id) else { return };
             let name: Box<[u8]> = self.nodes.name(id).into();
             let barred = self.is_barred(parent, &name);
-            if barred && self.stage == Stage::Resync {
-                // Whether it is there is still to be seen.
+            if barred {
+                if self.stage != Stage::Resync && self.has(id, HIDDEN) {
+                    // It is not sure that it was there, and its watch will not tell.
+                    self.set(id, STRAY, true);
+                }
                 self.shut(kernel, id);
-            } else if barred {
-                self.bar(kernel, parent, &name, Some(id));
             } else if self.has(id, BARRED) {
                 self.set(id, BARRED, false);
                 if self.stage != Stage::Resync {
