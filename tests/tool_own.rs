@@ -1,6 +1,7 @@
 //! What the tool does that inotifywait does not.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -243,6 +244,34 @@ fn sighup_opens_the_file_anew() {
 }
 
 #[test]
+fn messages_go_to_the_system_log_if_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    let log = UnixDatagram::bind(dir.path().join("log")).unwrap();
+    // In a place of its own that has one, whatever is in /dev here.
+    let place =
+        "mount -t tmpfs none /dev && : > /dev/log && mount --bind log /dev/log && exec \"$@\"";
+    let tool = env!("CARGO_BIN_EXE_tinotify");
+    let args = ["-rm", "sh", "-c", place, "sh", tool, "-s", "d", "missing"];
+    let mut command = support::program("unshare".as_ref(), dir.path(), &args);
+    let ended = Program::start(&mut command).end();
+    if ended.messages.contains("unshare") || ended.messages.contains("mount") {
+        support::skip(&format!("the system log: {}", ended.messages.trim_end()));
+        return;
+    }
+    assert_eq!((ended.code, ended.messages.as_str()), (Some(1), ""));
+    let mut lines = Vec::new();
+    log.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 1000];
+    while let Ok(len) = log.recv(&mut buffer) {
+        lines.push(lossy(&buffer[..len]));
+    }
+    assert!(lines[0].starts_with("<30>tinotify[") && lines[0].ends_with("]: Setting up watches."));
+    assert!(lines[1].starts_with("<28>tinotify[") && lines[1].contains("missing"), "{lines:?}");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+}
+
+#[test]
 fn a_daemon_leaves_once_its_watches_are_there() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("d")).unwrap();
@@ -316,6 +345,39 @@ fn completions_and_the_man_page_make_sense() {
     accepted("zsh", "zsh", &["-n"]);
     accepted("fish", "fish", &["--no-execute"]);
     accepted("man", "man", &["--warnings=all", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]);
+}
+
+#[test]
+fn completions_complete_options_and_names_of_events() {
+    let dir = tempfile::tempdir().unwrap();
+    for (shell, option, event) in [
+        (
+            "bash",
+            "source f; COMP_WORDS=(x --mon); COMP_CWORD=1; _tinotify; echo ${COMPREPLY[@]}",
+            "source f; COMP_WORDS=(x -e close_w); COMP_CWORD=2; _tinotify; echo ${COMPREPLY[@]}",
+        ),
+        (
+            "fish",
+            "source f; complete -C'tinotify --mon'",
+            "source f; complete -C'tinotify -e close_w'",
+        ),
+    ] {
+        let ended = Program::start(&mut support::tool(dir.path(), &["--generate", shell])).end();
+        fs::write(dir.path().join("f"), &ended.events).unwrap();
+        for (line, expected) in [(option, "--monitor"), (event, "close_write")] {
+            let output = Command::new(shell)
+                .args(["-c", line])
+                .current_dir(dir.path())
+                .env("HOME", dir.path())
+                .output();
+            let Ok(output) = output else {
+                support::skip(&format!("whether {shell} completes: it is not there"));
+                break;
+            };
+            let words = lossy(&output.stdout);
+            assert_eq!(words.split_whitespace().next(), Some(expected), "{shell}: {output:?}");
+        }
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ struct Shared {
 }
 
 impl Text {
-    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+    pub fn of(mut pipe: impl Read + Send + 'static) -> Self {
         let text = Self::default();
         let writer = text.clone();
         thread::spawn(move || {

@@ -1,0 +1,140 @@
+//! What the tool does where somebody looks on: a terminal for its events and its messages.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use support::{Program, Text, lossy};
+
+#[path = "tool/mod.rs"]
+mod support;
+
+/// A program whose events and messages go to one terminal; killed if it is still there at the end.
+struct OnTerminal {
+    child: Child,
+    seen: Text,
+}
+
+impl OnTerminal {
+    fn start(command: &mut Command) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let mut terminal = OpenOptions::new();
+        let terminal = terminal.read(true).write(true).open(lossy(name.to_bytes())).unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(terminal.try_clone().unwrap())
+            .stderr(terminal)
+            .spawn()
+            .unwrap();
+        // Else it would hold the terminal open, and nobody would see its end.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self { child, seen: Text::of(File::from(master)) }
+    }
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether nothing in it can move the cursor, change a colour or ring, but for the ends of lines.
+fn is_harmless(seen: &str) -> bool {
+    !seen.replace("\r\n", "").chars().any(char::is_control)
+}
+
+#[test]
+fn control_characters_in_names_do_not_reach_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    for args in [&["-m", "-e", "create"][..], &["-mc", "-e", "create"], &["-mr", "-e", "create"]] {
+        let args = [args, &["d"]].concat();
+        let tool = OnTerminal::start(&mut support::tool(dir.path(), &args));
+        tool.seen.until("Watches established.\r\n");
+        for name in support::hostile_names() {
+            File::create(support::path(&dir.path().join("d"), name)).unwrap();
+        }
+        File::create(dir.path().join("d/end")).unwrap();
+        let seen =
+            lossy(&tool.seen.until(if args[0] == "-mc" { "d/,CREATE,end" } else { "CREATE end" }));
+        assert!(is_harmless(&seen), "{seen:?}");
+        assert!(seen.contains("\\u{1b}[2J") || seen.contains("\\x1b[2J"), "{seen}");
+        drop(tool);
+        fs::remove_dir_all(dir.path().join("d")).unwrap();
+        fs::create_dir(dir.path().join("d")).unwrap();
+    }
+}
+
+#[test]
+fn control_characters_in_messages_do_not_reach_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let tool = OnTerminal::start(&mut support::tool(dir.path(), &["miss\u{1b}[31ming\u{7}"]));
+    let seen = lossy(&tool.seen.to_end());
+    assert!(seen.contains("ming") && is_harmless(&seen), "{seen:?}");
+}
+
+/// The tool on a tree of forty directories, each of which the kernel takes its time to watch.
+fn slowly(dir: &Path) -> Option<Command> {
+    let works = Command::new("strace").args(["-e", "trace=none", "true"]).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        support::skip("how far a set-up is: strace is missing, or may not trace here");
+        return None;
+    }
+    for number in 0..40 {
+        fs::create_dir_all(dir.join(format!("d/{number}"))).unwrap();
+    }
+    let tool = env!("CARGO_BIN_EXE_tinotify");
+    let slow = "inject=inotify_add_watch:delay_enter=20000";
+    let args = [
+        "-f",
+        "-qq",
+        "-o",
+        "trace",
+        "-e",
+        "signal=none",
+        "-e",
+        "trace=inotify_add_watch",
+        "-e",
+        slow,
+        tool,
+        "-mr",
+        "d",
+    ];
+    Some(support::program("strace".as_ref(), dir, &args))
+}
+
+#[test]
+fn a_terminal_is_told_how_far_a_long_set_up_is_and_the_line_goes_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut slow) = slowly(dir.path()) else { return };
+    let tool = OnTerminal::start(&mut slow);
+    let seen = lossy(&tool.seen.until("Watches established.\r\n"));
+    let (_, line) = seen.split_once("this may take a while!\r\n").unwrap();
+    let line = line.strip_suffix("\r\x1b[KWatches established.\r\n").unwrap();
+    let steps: Vec<u64> = line
+        .split_terminator("\x1b[K")
+        .map(|step| step.strip_prefix('\r').unwrap().split_once(" directories, ").unwrap())
+        .map(|(count, rate)| {
+            assert!(rate.ends_with(" a second"), "{seen:?}");
+            count.parse().unwrap()
+        })
+        .collect();
+    assert!(
+        steps.len() >= 2 && steps.is_sorted() && steps.iter().all(|step| (1..=41).contains(step)),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn a_pipe_is_not_told_how_far_a_long_set_up_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut slow) = slowly(dir.path()) else { return };
+    let tool = Program::established(&mut slow);
+    let messages = lossy(&tool.messages.so_far());
+    assert_eq!(messages.lines().count(), 2, "{messages:?}");
+}
