@@ -433,7 +433,12 @@ impl<D> Tree<D> {
         self.see(id);
         if !self.at_end || !self.has(id, SETTLED) {
             if self.at_end {
-                self.settle(kernel, parent);
+                if let Err(errno) = self.settle(kernel, parent) {
+                    if !is_moved(errno) {
+                        self.twice.push(id);
+                        return self.fail(id, errno);
+                    }
+                }
                 self.set(id, SETTLED, true);
             }
             return self.again.push(id);

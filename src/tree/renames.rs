@@ -10,6 +10,7 @@ use super::nodes::{NodeId, ROOT};
 use super::{Tree, TreeKind};
 use crate::event::Event;
 use crate::flags::EventMask;
+use crate::sys::Errno;
 
 /// An old name whose new one has not come yet; or both, where it is not yet sure whose.
 ///
@@ -123,10 +124,10 @@ impl<D> Tree<D> {
         let mut half = self.halves.remove(index);
         match half.node {
             Some(id) if !half.told => {
-                self.remove(kernel, id);
                 if half.back {
                     self.doubt((half.dir, half.name), None);
                 }
+                self.remove(kernel, id);
                 self.created(kernel, dir, name, event.mask(), event.cookie());
             }
             Some(id) => {
@@ -285,11 +286,12 @@ impl<D> Tree<D> {
             let mask = with_kind(EventMask::MOVED_FROM, half.is_dir);
             self.tell(TreeKind::Told, mask, half.cookie, path);
         }
-        if let Some(id) = half.node {
-            self.remove(kernel, id);
-        }
+        // First, since what is removed may take the directory with it.
         if half.back && (half.told || half.node.is_some()) {
             self.doubt((half.dir, half.name.clone()), None);
+        }
+        if let Some(id) = half.node {
+            self.remove(kernel, id);
         }
     }
 
@@ -379,7 +381,8 @@ impl<D> Tree<D> {
             };
             half.settled = true;
             let dir = half.dir;
-            self.settle(kernel, dir);
+            // If that fails, nothing better is known.
+            let _ = self.settle(kernel, dir);
             sure = false;
         }
         for index in 0..self.doubts.len() {
@@ -405,7 +408,7 @@ impl<D> Tree<D> {
                 continue;
             }
             // So that events of what was seen are queued.
-            self.settle(kernel, dir);
+            let _ = self.settle(kernel, dir);
             sure = false;
         }
         let mut worked = !sure;
@@ -434,11 +437,13 @@ impl<D> Tree<D> {
     }
 
     /// Sees to it that all is queued of what was done to the names in a directory.
-    pub(super) fn settle<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeId) {
-        if let Ok(mut dir) = self.open(kernel, dir) {
-            // If that fails, nothing better is known.
-            let _ = kernel.settle(&mut dir);
-        }
+    pub(super) fn settle<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeId,
+    ) -> Result<(), Errno> {
+        let mut dir = self.open(kernel, dir)?;
+        kernel.settle(&mut dir)
     }
 
     /// Events were lost, so whatever waits for its other half waits in vain.
