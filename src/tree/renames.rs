@@ -255,6 +255,9 @@ impl<D> Tree<D> {
         };
         if !stays {
             self.moved_out(kernel, &half);
+        } else if half.back && half.node.is_some_and(|id| self.has(id, STRAY)) {
+            // A file that has its name now may not be told.
+            self.doubt((half.dir, half.name), None);
         }
         // It may have been within what is gone.
         if let Some((dir, name)) = to.filter(|(dir, _)| self.nodes.is_within(*dir, ROOT)) {
@@ -349,8 +352,15 @@ impl<D> Tree<D> {
     /// It was an exchange, which has left something at the old name.
     fn exchanged<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, doubt: &Doubt, is_dir: bool) {
         let Doubt { dir, ref name, known, .. } = *doubt;
-        if known || self.nodes.child(dir, name).is_some() {
+        if known {
             return;
+        }
+        match self.nodes.child(dir, name) {
+            Some(id) if self.has(id, STRAY) && !is_dir => {
+                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
+            }
+            Some(_) => return,
+            None => {}
         }
         if is_dir {
             let id = self.find(dir, name);
