@@ -188,10 +188,10 @@ impl<D> Tree<D> {
         };
         if found == Found::Moved {
             let stray = self.at_end && self.has(id, STRAY);
-            if (hidden || stray) && !self.open(kernel, parent).is_err_and(is_moved) {
-                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-            } else {
-                self.later.push(id);
+            match (hidden || stray).then(|| self.open(kernel, parent)) {
+                Some(Ok(_)) => self.gone(kernel, id, TreeKind::Found, DIR_DELETED),
+                Some(Err(errno)) if !is_moved(errno) => self.doubt_all(kernel),
+                _ => self.later.push(id),
             }
         }
         found
@@ -292,14 +292,14 @@ impl<D> Tree<D> {
                 self.bar_anew(kernel, owner);
                 (owner, false)
             }
-            (Some(_), mut child) => {
+            (Some(owner), mut child) => {
                 // After a loss there may be no event to tell that another one was here.
                 let stale = |&id: &NodeId| self.nodes.wd(id).is_some() && !self.is_seen(id);
                 if let Some(id) = child.filter(stale).filter(|_| self.stage == Stage::Resync) {
                     self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
                     child = None;
                 }
-                self.elsewhere(kernel, parent, name, child);
+                self.elsewhere(kernel, parent, name, child, owner);
                 return Found::Elsewhere;
             }
             (None, child) => {
@@ -309,6 +309,7 @@ impl<D> Tree<D> {
                 }
                 let id = known.unwrap_or_else(|| self.find(parent, name));
                 self.unhide(id);
+                self.forget_doubts(id);
                 self.nodes.set_wd(id, Some(wd));
                 (id, true)
             }
@@ -419,6 +420,7 @@ impl<D> Tree<D> {
         parent: NodeId,
         name: &[u8],
         child: Option<NodeId>,
+        owner: NodeId,
     ) {
         let Some(id) = child else {
             let id = self.nodes.add(parent, name);
@@ -442,6 +444,9 @@ impl<D> Tree<D> {
                 self.set(id, SETTLED, true);
             }
             return self.again.push(id);
+        }
+        if self.has(owner, STRAY) {
+            return self.later.push(id);
         }
         self.unhide(id);
         if !self.has(id, TWICE) {

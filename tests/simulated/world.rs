@@ -335,20 +335,9 @@ impl World {
 
     /// How deep a directory is beneath [`TOP`], counted the longest way.
     fn level(&self, ino: Ino) -> u32 {
-        let mut level = 0;
-        let mut at = ino;
-        loop {
-            match self.nodes[at].parent {
-                Some((parent, _)) => {
-                    level += 1;
-                    at = parent;
-                }
-                None => match self.covered_by(at) {
-                    Some(covered) => at = covered,
-                    None => return level,
-                },
-            }
-        }
+        let beneath = self.nodes[ino].parent.map(|(parent, _)| 1 + self.level(parent));
+        let through = self.covered_by(ino).map(|covered| self.level(covered));
+        beneath.max(through).unwrap_or(0)
     }
 
     /// The names from [`TOP`] to a directory, as one of its paths.
