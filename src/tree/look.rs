@@ -174,7 +174,7 @@ impl<D> Tree<D> {
                 return Found::Dir;
             }
             Err(errno) => {
-                self.fail(id, errno);
+                self.fail(kernel, id, errno);
                 return Found::Dir;
             }
         };
@@ -264,7 +264,7 @@ impl<D> Tree<D> {
                     None => child,
                 };
                 let id = child.unwrap_or_else(|| self.find(parent, name));
-                self.fail(id, errno);
+                self.fail(kernel, id, errno);
                 return Found::Dir;
             }
         };
@@ -340,7 +340,7 @@ impl<D> Tree<D> {
         match opened.and_then(|opened| self.list(kernel, id, opened, telling)) {
             Ok(()) => {}
             Err(errno) if is_moved(errno) => self.put_off(id, telling),
-            Err(errno) => self.fail(id, errno),
+            Err(errno) => self.fail(kernel, id, errno),
         }
         Found::Dir
     }
@@ -438,7 +438,7 @@ impl<D> Tree<D> {
                 if let Err(errno) = self.settle(kernel, parent) {
                     if !is_moved(errno) {
                         self.twice.push(id);
-                        return self.fail(id, errno);
+                        return self.fail(kernel, id, errno);
                     }
                 }
                 self.set(id, SETTLED, true);
@@ -459,9 +459,13 @@ impl<D> Tree<D> {
     }
 
     /// Notes and tells that a directory can't be watched.
-    fn fail(&mut self, id: NodeId, errno: Errno) {
+    fn fail<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, errno: Errno) {
         self.see(id);
         self.unhide(id);
+        if self.nodes.wd(id).is_none() {
+            // What was in another one of that name.
+            self.clear(kernel, id);
+        }
         if !self.has(id, FAILED) {
             self.set(id, FAILED, true);
             let path = self.path(id, &[]);
@@ -576,7 +580,7 @@ impl<D> Tree<D> {
             None => match self.open(kernel, frame.id) {
                 Ok(dir) => dir,
                 Err(errno) if is_moved(errno) => return self.put_off(frame.id, frame.telling),
-                Err(errno) => return self.fail(frame.id, errno),
+                Err(errno) => return self.fail(kernel, frame.id, errno),
             },
         };
         let outer = self.frames.len();
@@ -692,7 +696,7 @@ impl<D> Tree<D> {
                 self.frames.clear();
                 self.stage = Stage::Steady;
                 self.lost = Some(self.at);
-                self.fail(ROOT, errno);
+                self.fail(kernel, ROOT, errno);
             }
         }
     }
@@ -705,7 +709,7 @@ impl<D> Tree<D> {
             Ok(()) => self.set(ROOT, UNTOLD | UNLISTED | FAILED, false),
             Err(errno) => {
                 if !is_moved(errno) {
-                    self.fail(ROOT, errno);
+                    self.fail(kernel, ROOT, errno);
                 }
                 self.later.push(ROOT);
             }
