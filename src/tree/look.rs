@@ -188,8 +188,13 @@ impl<D> Tree<D> {
         };
         if found == Found::Moved {
             let stray = self.at_end && self.has(id, STRAY);
+            // The path may have been another one for a moment.
             match (hidden || stray).then(|| self.open(kernel, parent)) {
-                Some(Ok(_)) => self.gone(kernel, id, TreeKind::Found, DIR_DELETED),
+                Some(Ok(dir)) => match kernel.stat_child(&dir, &name) {
+                    Ok(stat) if stat.is_dir => self.later.push(id),
+                    Err(errno) if !is_moved(errno) => self.doubt_all(kernel),
+                    _ => self.gone(kernel, id, TreeKind::Found, DIR_DELETED),
+                },
                 Some(Err(errno)) if !is_moved(errno) => self.doubt_all(kernel),
                 _ => self.later.push(id),
             }
