@@ -187,19 +187,32 @@ impl<D> Tree<D> {
             self.visit(kernel, &dir, parent, &name, new)
         };
         if found == Found::Moved {
-            let stray = self.at_end && self.has(id, STRAY);
-            // The path may have been another one for a moment.
-            match (hidden || stray).then(|| self.open(kernel, parent)) {
-                Some(Ok(dir)) => match kernel.stat_child(&dir, &name) {
-                    Ok(stat) if stat.is_dir => self.later.push(id),
-                    Err(errno) if !is_moved(errno) => self.doubt_all(kernel),
-                    _ => self.gone(kernel, id, TreeKind::Found, DIR_DELETED),
-                },
-                Some(Err(errno)) if !is_moved(errno) => self.doubt_all(kernel),
+            let is_unsure = hidden || self.at_end && self.has(id, STRAY);
+            match is_unsure.then(|| self.is_free(kernel, parent, &name)) {
+                Some(Ok(true)) => self.gone(kernel, id, TreeKind::Found, DIR_DELETED),
+                Some(Err(_)) => self.doubt_all(kernel),
                 _ => self.later.push(id),
             }
         }
         found
+    }
+
+    /// Whether a name surely leads to no directory. What was looked at by its path may be there all
+    /// the same, if the path led elsewhere for a moment.
+    fn is_free<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        parent: NodeId,
+        name: &[u8],
+    ) -> Result<bool, Errno> {
+        let dir = match self.open(kernel, parent) {
+            Err(errno) if is_moved(errno) => return Ok(false),
+            opened => opened?,
+        };
+        match kernel.stat_child(&dir, name) {
+            Err(errno) if is_moved(errno) => Ok(true),
+            stat => Ok(!stat?.is_dir),
+        }
     }
 
     /// Whether a directory that is not to be watched is where it may have been.
