@@ -98,7 +98,19 @@ impl<D> Tree<D> {
         self.nodes.note(id) >> NOTES == self.pass << NOTES >> NOTES
     }
 
-    /// Has a directory that was listed quietly tell of all again.
+    /// Has a directory that was listed quietly tell of all again, while it is open, and all in it is
+    /// looked at.
+    fn raise_open<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, dir: &D) {
+        if !self.has(id, HUSHED) {
+            return;
+        }
+        if let Ok(wd) = kernel.watch(dir, self.asked) {
+            self.set(id, HUSHED, self.nodes.wd(id) != Some(wd));
+            self.let_go(kernel, wd);
+        }
+    }
+
+    /// The same for one that was closed meanwhile.
     pub(super) fn raise<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         let Some(id) = self.hushed.pop() else { return };
         // The number may be another directory's by now.
@@ -578,7 +590,9 @@ impl<D> Tree<D> {
                 entries.push(0);
             }
         });
-        if !entries.is_empty() || files {
+        if entries.is_empty() && !files {
+            self.raise_open(kernel, id, &dir);
+        } else {
             self.frames.push(Frame { id, dir: Some(dir), entries, next: 0, files, telling: new });
         }
         listed
@@ -589,7 +603,11 @@ impl<D> Tree<D> {
         let Some(mut frame) = self.frames.pop() else { return };
         let rest = frame.entries.get(frame.next..).unwrap_or_default();
         let Some((&is_dir, rest)) = rest.split_first() else {
-            return self.end_listing(&frame);
+            self.end_listing(&frame);
+            if let Some(dir) = &frame.dir {
+                self.raise_open(kernel, frame.id, dir);
+            }
+            return;
         };
         let name: Box<[u8]> = rest.split(|&byte| byte == 0).next().unwrap_or_default().into();
         frame.next = frame.next.saturating_add(name.len()).saturating_add(2);
