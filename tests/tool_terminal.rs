@@ -1,6 +1,7 @@
 //! What the tool does where somebody looks on: a terminal for its events and its messages.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -17,13 +18,15 @@ struct OnTerminal {
 }
 
 impl OnTerminal {
-    fn start(command: &mut Command) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let mut terminal = OpenOptions::new();
-        let terminal = terminal.read(true).write(true).open(lossy(name.to_bytes())).unwrap();
+    /// `None`, and says so, where no terminal is to be had.
+    fn start(command: &mut Command) -> Option<Self> {
+        let (master, terminal) = match terminal() {
+            Ok(pair) => pair,
+            Err(error) => {
+                support::skip(&format!("what a terminal shows: {error}"));
+                return None;
+            }
+        };
         let child = command
             .stdin(Stdio::null())
             .stdout(terminal.try_clone().unwrap())
@@ -32,7 +35,7 @@ impl OnTerminal {
             .unwrap();
         // Else it would hold the terminal open, and nobody would see its end.
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self { child, seen: Text::of(File::from(master)) }
+        Some(Self { child, seen: Text::of(master) })
     }
 }
 
@@ -41,6 +44,16 @@ impl Drop for OnTerminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Both ends of a new one.
+fn terminal() -> io::Result<(File, File)> {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let name = ptsname(&master, Vec::new())?;
+    let terminal = File::options().read(true).write(true).open(lossy(name.to_bytes()))?;
+    Ok((File::from(master), terminal))
 }
 
 /// Whether nothing in it can move the cursor, change a colour or ring, but for the ends of lines.
@@ -54,7 +67,7 @@ fn control_characters_in_names_do_not_reach_a_terminal() {
     fs::create_dir(dir.path().join("d")).unwrap();
     for args in [&["-m", "-e", "create"][..], &["-mc", "-e", "create"], &["-mr", "-e", "create"]] {
         let args = [args, &["d"]].concat();
-        let tool = OnTerminal::start(&mut support::tool(dir.path(), &args));
+        let Some(tool) = OnTerminal::start(&mut support::tool(dir.path(), &args)) else { return };
         tool.seen.until("Watches established.\r\n");
         for name in support::hostile_names() {
             File::create(support::path(&dir.path().join("d"), name)).unwrap();
@@ -73,7 +86,8 @@ fn control_characters_in_names_do_not_reach_a_terminal() {
 #[test]
 fn control_characters_in_messages_do_not_reach_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
-    let tool = OnTerminal::start(&mut support::tool(dir.path(), &["miss\u{1b}[31ming\u{7}"]));
+    let args = ["miss\u{1b}[31ming\u{7}"];
+    let Some(tool) = OnTerminal::start(&mut support::tool(dir.path(), &args)) else { return };
     let seen = lossy(&tool.seen.to_end());
     assert!(seen.contains("ming") && is_harmless(&seen), "{seen:?}");
 }
@@ -89,7 +103,7 @@ fn slowly(dir: &Path) -> Option<Command> {
         fs::create_dir_all(dir.join(format!("d/{number}"))).unwrap();
     }
     let tool = env!("CARGO_BIN_EXE_tinotify");
-    let slow = "inject=inotify_add_watch:delay_enter=20000";
+    let slow = "inject=inotify_add_watch:delay_enter=50000";
     let args = [
         "-f",
         "-qq",
@@ -112,7 +126,7 @@ fn slowly(dir: &Path) -> Option<Command> {
 fn a_terminal_is_told_how_far_a_long_set_up_is_and_the_line_goes_away() {
     let dir = tempfile::tempdir().unwrap();
     let Some(mut slow) = slowly(dir.path()) else { return };
-    let tool = OnTerminal::start(&mut slow);
+    let Some(tool) = OnTerminal::start(&mut slow) else { return };
     let seen = lossy(&tool.seen.until("Watches established.\r\n"));
     let (_, line) = seen.split_once("this may take a while!\r\n").unwrap();
     let line = line.strip_suffix("\r\x1b[KWatches established.\r\n").unwrap();
