@@ -142,31 +142,6 @@ fn hostile_names_reach_commands_as_they_are() {
     }
 }
 
-#[test]
-fn a_terminal_is_given_no_control_characters_of_names() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("d")).unwrap();
-    // script(1) gives its command a terminal.
-    let line = format!("{} -m -e create d", env!("CARGO_BIN_EXE_tinotify"));
-    let args = ["-qec", &line, "/dev/null"];
-    let mut command = support::program("script".as_ref(), dir.path(), &args);
-    if command.stdin(Stdio::null()).stdout(Stdio::null()).arg("--version").status().is_err() {
-        support::skip("names on a terminal: no script(1)");
-        return;
-    }
-    let mut command = support::program("script".as_ref(), dir.path(), &args);
-    let tool = Program::start(&mut command);
-    tool.events.until("Watches established.");
-    let names = hostile_names();
-    for name in names.iter().map(Vec::as_slice).chain([END]) {
-        fs::write(path(&dir.path().join("d"), name), "").unwrap();
-    }
-    let text = lossy(&tool.events.until(END));
-    let shown = text.split("established.").nth(1).unwrap();
-    assert!(shown.chars().all(|char| char == '\n' || char == '\r' || !char.is_control()), "{text}");
-    assert!(shown.contains(r"\u{1b}[2J"), "{text}");
-}
-
 /// 100,000 events, and a reader that begins to read when all have happened.
 fn flood(args: &[&str], dir: &Path) -> String {
     const EVENTS: usize = 100_000;
