@@ -119,6 +119,14 @@ fn a_file_in_a_new_directory_is_shown_by_the_word_that_was_asked_for() {
 }
 
 #[test]
+fn a_directory_in_a_new_directory_is_not_said_to_be_written() {
+    let tool = Tool::start(&["-mr", "-e", "close_write,moved_to", "--format", "%e %w%f", "d"]);
+    fs::create_dir_all(tool.path("new/b")).unwrap();
+    tool.rename("new", "d/new");
+    tool.until("MOVED_TO,ISDIR d/new/b\n");
+}
+
+#[test]
 fn what_was_found_by_looking_is_marked_in_json() {
     let tool = Tool::start(&["-mr", "-e", "create,moved_to", "--json", "d"]);
     fs::create_dir(tool.path("new")).unwrap();

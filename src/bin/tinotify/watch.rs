@@ -139,6 +139,8 @@ fn in_words(found: EventMask, asked: EventMask) -> EventMask {
         &[E::DELETE, E::MOVED_FROM]
     } else if found.contains(E::MODIFY) {
         &[E::MODIFY, E::CLOSE_WRITE, E::ATTRIB]
+    } else if found.contains(E::ISDIR) {
+        &[E::CREATE, E::MOVED_TO]
     } else {
         &[E::CREATE, E::CLOSE_WRITE, E::MOVED_TO, E::MODIFY]
     };
