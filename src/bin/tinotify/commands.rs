@@ -17,8 +17,8 @@ const ENOUGH: usize = 512 * 1024;
 pub struct Commands {
     words: Vec<OsString>,
     debounce: Option<Duration>,
-    /// What is to be run for these paths; and the names of the event.
-    queue: VecDeque<Job>,
+    /// The paths for which it is to be run, once for each of these.
+    queue: VecDeque<Vec<Vec<u8>>>,
     burst: Vec<Vec<u8>>,
     /// The paths in the burst.
     known: HashSet<Vec<u8>>,
@@ -26,11 +26,6 @@ pub struct Commands {
     running: Option<Child>,
     /// One could not be started.
     pub failed: bool,
-}
-
-#[derive(Debug)]
-struct Job {
-    paths: Vec<Vec<u8>>,
 }
 
 impl Commands {
@@ -50,7 +45,7 @@ impl Commands {
     /// Something happened there.
     pub fn event(&mut self, path: Vec<u8>) {
         match self.debounce {
-            None => self.queue.push_back(Job { paths: vec![path] }),
+            None => self.queue.push_back(vec![path]),
             Some(quiet) => {
                 // A time too far away for the clock is never.
                 self.burst_ends = Instant::now().checked_add(quiet);
@@ -78,7 +73,7 @@ impl Commands {
             self.running = None;
         }
         match self.queue.pop_front() {
-            Some(job) => self.start(&job),
+            Some(paths) => self.start(&paths),
             None => Ok(()),
         }
     }
@@ -91,7 +86,7 @@ impl Commands {
                 child.wait()?;
             }
             match self.queue.pop_front() {
-                Some(job) => self.start(&job)?,
+                Some(paths) => self.start(&paths)?,
                 None => return Ok(()),
             }
         }
@@ -106,18 +101,18 @@ impl Commands {
             // A word for each, in the worst case, and its place in the list.
             size += path.len() + 16;
             if size > ENOUGH && !paths.is_empty() {
-                self.queue.push_back(Job { paths: std::mem::take(&mut paths) });
+                self.queue.push_back(std::mem::take(&mut paths));
                 size = 0;
             }
             paths.push(path);
         }
         if !paths.is_empty() {
-            self.queue.push_back(Job { paths });
+            self.queue.push_back(paths);
         }
     }
 
-    fn start(&mut self, job: &Job) -> io::Result<()> {
-        let mut words = words(&self.words, &job.paths).into_iter();
+    fn start(&mut self, paths: &[Vec<u8>]) -> io::Result<()> {
+        let mut words = words(&self.words, paths).into_iter();
         let Some(program) = words.next() else { return Ok(()) };
         let mut command = Command::new(&program);
         command.args(words).stdin(Stdio::null()).env_remove(crate::daemon::MARK);
@@ -184,7 +179,7 @@ mod tests {
             commands.event(b"/some/directory/file-0".to_vec());
         }
         commands.end_burst();
-        let all: Vec<_> = commands.queue.iter().flat_map(|job| &job.paths).collect();
+        let all: Vec<_> = commands.queue.iter().flatten().collect();
         assert_eq!(all.len(), 40_000);
         assert!(commands.queue.len() > 1);
     }

@@ -401,27 +401,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         }
     }
 
-    let [exclude, excludei, include, includei] = filters;
-    options.filter = match (exclude, excludei, include, includei) {
-        (None, None, None, None) => None,
-        (Some(pattern), None, None, None) => {
-            Some(Filter { pattern, any_case: false, exclude: true })
-        }
-        (None, Some(pattern), None, None) => {
-            Some(Filter { pattern, any_case: true, exclude: true })
-        }
-        (None, None, Some(pattern), None) => {
-            Some(Filter { pattern, any_case: false, exclude: false })
-        }
-        (None, None, None, Some(pattern)) => {
-            Some(Filter { pattern, any_case: true, exclude: false })
-        }
-        _ => {
-            return Err(UsageError::Together(
-                "two of --exclude, --excludei, --include, --includei",
-            ));
-        }
-    };
+    let kinds = [(true, false), (true, true), (false, false), (false, true)];
+    let mut given = filters.into_iter().zip(kinds).filter_map(|(pattern, (exclude, any_case))| {
+        Some(Filter { pattern: pattern?, any_case, exclude })
+    });
+    options.filter = given.next();
+    if given.next().is_some() {
+        return Err(UsageError::Together("two of --exclude, --excludei, --include, --includei"));
+    }
     let custom = format.is_some();
     if no_newline && !custom {
         return Err(UsageError::Needs("--no-newline", "--format"));

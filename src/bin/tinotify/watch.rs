@@ -107,14 +107,8 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     result
 }
 
-/// What is watched for one path.
-#[derive(Debug)]
-struct Root {
-    /// As it is shown.
-    shown: Vec<u8>,
-}
-
-type Roots = HashMap<Watch, Root>;
+/// How the path of each watch is shown.
+type Roots = HashMap<Watch, Vec<u8>>;
 
 /// What the kernel is asked for.
 fn asked(options: &Options) -> WatchMask {
@@ -169,7 +163,7 @@ fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watching, Fa
     for path in &options.paths {
         if options.follow {
             let watch = watcher.watch_name(path, mask)?;
-            roots.insert(watch, Root { shown: path.as_os_str().as_bytes().to_vec() });
+            roots.insert(watch, path.as_os_str().as_bytes().to_vec());
             continue;
         }
         let shown = paths::shown(path, options.no_dereference);
@@ -196,7 +190,7 @@ fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watching, Fa
                 watcher.watch_tree(path, mask, tree)?
             }
         };
-        roots.insert(watch, Root { shown });
+        roots.insert(watch, shown);
     }
     Ok(Watching { watcher, roots })
 }
@@ -247,6 +241,12 @@ impl<'a> At<'a> {
     fn new(path: &'a [u8]) -> Self {
         let slash = path.iter().rposition(|&byte| byte == b'/');
         Self { path, name: slash.map_or(0, |slash| slash + 1) }
+    }
+
+    /// An event there that the kernel told.
+    fn shown(self, mask: EventMask) -> Shown<'a> {
+        let (dir, name) = self.path.split_at(self.name);
+        Shown { dir, name, mask, word: None, cookie: 0, from: b"", found: false }
     }
 }
 
@@ -399,7 +399,7 @@ impl Session<'_> {
         let at = match event.name() {
             Some(name) => At { path, name: path.len() - name.len() },
             None => {
-                shown = root.shown.clone();
+                shown = root.clone();
                 At { path: &shown, name: shown.len() }
             }
         };
@@ -408,9 +408,9 @@ impl Session<'_> {
             return Ok(Came::Shown);
         }
         match event.change() {
-            Some(Change::Appeared) => return self.say("APPEARED", at, mask, true),
-            Some(Change::Replaced) => return self.say("REPLACED", at, mask, true),
-            Some(Change::Vanished) => return self.say("VANISHED", at, mask, true),
+            Some(Change::Appeared) => return self.say("APPEARED", at, mask),
+            Some(Change::Replaced) => return self.say("REPLACED", at, mask),
+            Some(Change::Vanished) => return self.say("VANISHED", at, mask),
             _ => {}
         }
         match event.tree() {
@@ -468,38 +468,28 @@ impl Session<'_> {
         if !mask.intersects(self.options.events) {
             return Ok(Came::Nothing);
         }
-        if !self.passes(at.path, mask) {
-            self.stats.hidden += 1;
-            return Ok(Came::Nothing);
-        }
-        let (dir, name) = at.path.split_at(at.name);
-        self.put(&Shown { dir, name, mask, word: None, cookie, from: b"", found })
+        self.filtered(at, &Shown { cookie, found, ..at.shown(mask) })
     }
 
     /// Shows what the kernel has no word for.
-    fn say(
-        &mut self,
-        word: &'static str,
-        at: At<'_>,
-        mask: EventMask,
-        found: bool,
-    ) -> Result<Came, Failure> {
-        if !self.passes(at.path, mask) {
-            self.stats.hidden += 1;
-            return Ok(Came::Nothing);
+    fn say(&mut self, word: &'static str, at: At<'_>, mask: EventMask) -> Result<Came, Failure> {
+        self.filtered(at, &Shown { word: Some(word), found: true, ..at.shown(mask) })
+    }
+
+    /// Shows what is not to be hidden.
+    fn filtered(&mut self, at: At<'_>, shown: &Shown<'_>) -> Result<Came, Failure> {
+        if self.passes(at.path, shown.mask) {
+            return self.put(shown);
         }
-        let (dir, name) = at.path.split_at(at.name);
-        self.put(&Shown { dir, name, mask, word: Some(word), cookie: 0, from: b"", found })
+        self.stats.hidden += 1;
+        Ok(Came::Nothing)
     }
 
     /// Tells a program what people are told by messages.
     fn note(&mut self, word: &'static str, at: At<'_>) -> Result<Came, Failure> {
         if self.output.is_json() {
-            let (dir, name) = at.path.split_at(at.name);
-            let mask = EventMask::empty();
-            let shown =
-                Shown { dir, name, mask, word: Some(word), cookie: 0, from: b"", found: true };
-            self.output.event(&shown)?;
+            let shown = at.shown(EventMask::empty());
+            self.output.event(&Shown { word: Some(word), found: true, ..shown })?;
         }
         Ok(Came::Nothing)
     }
@@ -517,10 +507,8 @@ impl Session<'_> {
             if !self.options.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
                 return Ok(Came::Nothing);
             }
-            let (dir, name) = to.path.split_at(to.name);
             let word = Some("RENAMED");
-            let from = from.path;
-            return self.put(&Shown { dir, name, mask: come, word, cookie, from, found: false });
+            return self.put(&Shown { word, cookie, from: from.path, ..to.shown(come) });
         }
         match self.show(from, gone, cookie, false)? {
             Came::Shown if !self.options.monitor => Ok(Came::Shown),
@@ -589,16 +577,7 @@ impl Session<'_> {
         );
         let asked = self.options.events.contains(EventMask::Q_OVERFLOW);
         if asked || self.output.is_json() {
-            let none: &[u8] = b"";
-            self.output.event(&Shown {
-                dir: none,
-                name: none,
-                mask,
-                word: None,
-                cookie: 0,
-                from: none,
-                found: false,
-            })?;
+            self.output.event(&At::new(b"").shown(mask))?;
         }
         Ok(if asked { Came::Shown } else { Came::Unasked })
     }
@@ -607,9 +586,9 @@ impl Session<'_> {
     fn ended(&mut self, watch: Watch, mask: EventMask) -> Result<Came, Failure> {
         let Some(root) = self.roots.remove(&watch) else { return Ok(Came::Nothing) };
         if self.options.monitor {
-            self.messages.tell(format_args!("The watch of {} has ended.", Escaped(&root.shown)));
+            self.messages.tell(format_args!("The watch of {} has ended.", Escaped(&root)));
         }
-        let at = At { path: &root.shown, name: root.shown.len() };
+        let at = At { path: &root, name: root.len() };
         match self.show(at, mask, 0, false)? {
             Came::Shown => Ok(Came::Shown),
             _ => Ok(Came::Unasked),
