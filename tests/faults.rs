@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use tinotify::{WatchError, WatchEventBuf, WatchMask, Watcher};
 
+mod traced;
+
 const SCENARIO: &str = "TINOTIFY_FAULTS";
 /// A step on the way to a followed name can't be watched, and no change follows that would have it
 /// tried again: so the name may be lost sight of, as is promised.
@@ -27,9 +29,8 @@ fn main() -> ExitCode {
         scenario(&mode);
         return ExitCode::SUCCESS;
     }
-    let works = Command::new("strace").args(["-e", "trace=none", "true"]).output();
-    if !works.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: fault injection: strace is missing, or may not trace here");
+    if !traced::works() {
+        eprintln!("SKIPPED: fault injection: {}", traced::MISSING);
         println!("0 passed, 0 failed, 1 skipped");
         return ExitCode::SUCCESS;
     }

@@ -4,6 +4,8 @@
 //! which uses a layer between two marks, while a second thread makes changes to watch. The tool is run
 //! as a whole, with the options that add calls.
 
+mod traced;
+
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod lists {
     use std::collections::BTreeSet;
@@ -16,6 +18,8 @@ mod lists {
     use tinotify::{
         Change, EventRing, InitFlags, Inotify, TreeOptions, WatchMask, Watcher, WatcherBuilder,
     };
+
+    use crate::traced::{self, calls, documented};
 
     const LAYER: &str = "TINOTIFY_LAYER";
 
@@ -32,9 +36,8 @@ mod lists {
             use_layer(&layer);
             return ExitCode::SUCCESS;
         }
-        let works = Command::new("strace").args(["-e", "trace=none", "true"]).output();
-        if !works.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: lists of system calls: strace is missing, or may not trace here");
+        if !traced::works() {
+            eprintln!("SKIPPED: lists of system calls: {}", traced::MISSING);
             return ExitCode::SUCCESS;
         }
         let mut failed = false;
@@ -71,16 +74,6 @@ mod lists {
         false
     }
 
-    /// The paragraph behind a heading.
-    fn documented(layer: &str) -> BTreeSet<String> {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/syscalls.md");
-        let text = fs::read_to_string(file).unwrap();
-        let (_, section) = text.split_once(&format!("\n## {layer}\n\n")).unwrap();
-        let (list, _) = section.split_once("\n\n").unwrap();
-        let calls = list.split([',', '\n', ' ']).filter(|word| !word.is_empty());
-        calls.map(|call| call.trim_matches('`').to_owned()).collect()
-    }
-
     /// The calls that a run makes between its marks, but for those of the thread that makes changes.
     fn made(layer: &str) -> BTreeSet<String> {
         let log = tempfile::NamedTempFile::new().unwrap();
@@ -99,16 +92,6 @@ mod lists {
         let own = sections.nth(1).unwrap();
         assert_eq!(sections.count(), 1, "{layer}: two marks");
         own.iter().filter(|(t, _)| t != changer).map(|(_, call)| (*call).to_owned()).collect()
-    }
-
-    /// The threads and their calls, from what strace has written.
-    fn calls(log: &str) -> impl Iterator<Item = (&str, &str)> {
-        log.lines().filter_map(|line| {
-            let (thread, line) = line.split_once(' ')?;
-            let (call, _) = line.trim_start().split_once('(')?;
-            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-            call.bytes().all(is_name).then_some((thread, call))
-        })
     }
 
     /// Calls that nothing else here makes.
@@ -397,7 +380,7 @@ mod lists {
             fn end(mut self) -> (ExitStatus, BTreeSet<String>) {
                 let status = self.strace.wait().unwrap();
                 let log = self.log();
-                (status, super::calls(&log).map(|(_, call)| call.to_owned()).collect())
+                (status, crate::traced::calls(&log).map(|(_, call)| call.to_owned()).collect())
             }
         }
     }

@@ -10,6 +10,7 @@ use support::{Program, Text, lossy};
 
 #[path = "tool/mod.rs"]
 mod support;
+mod traced;
 
 /// A program whose events and messages go to one terminal; killed if it is still there at the end.
 struct OnTerminal {
@@ -94,9 +95,8 @@ fn control_characters_in_messages_do_not_reach_a_terminal() {
 
 /// The tool on a tree of forty directories, each of which the kernel takes its time to watch.
 fn slowly(dir: &Path) -> Option<Command> {
-    let works = Command::new("strace").args(["-e", "trace=none", "true"]).output();
-    if !works.is_ok_and(|output| output.status.success()) {
-        support::skip("how far a set-up is: strace is missing, or may not trace here");
+    if !traced::works() {
+        support::skip(&format!("how far a set-up is: {}", traced::MISSING));
         return None;
     }
     for number in 0..40 {

@@ -4,6 +4,7 @@
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
 mod support;
+mod traced;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -20,6 +21,7 @@ use std::{env, fs, thread};
 use rustix::process::{Pid, Signal, kill_process};
 use support::{DEADLINE, as_plain_user, is_root, scratch, skipped};
 use tempfile::TempDir;
+use traced::{calls, documented};
 
 // What the programs are built as.
 
@@ -171,35 +173,15 @@ fn is_rust(name: &str) -> bool {
 
 // What docs/syscalls.md says.
 
-/// The calls of a layer: the paragraph behind its heading.
-fn documented(layer: &str) -> BTreeSet<String> {
-    let text =
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/syscalls.md")).unwrap();
-    let (_, section) = text.split_once(&format!("\n## {layer}\n\n")).unwrap();
-    let (list, _) = section.split_once("\n\n").unwrap();
-    let calls = list.split([',', '\n', ' ']).filter(|word| !word.is_empty());
-    calls.map(|call| call.trim_matches('`').to_owned()).collect()
-}
-
 /// strace(1), with its log, which tells of new processes too; and whether it works here.
 fn strace(log: &Path) -> Option<Command> {
-    let works = Command::new("strace").args(["-e", "trace=none", "true"]).output();
-    if !works.is_ok_and(|output| output.status.success()) {
-        skipped("lists of system calls", "strace is missing, or may not trace here");
+    if !traced::works() {
+        skipped("lists of system calls", traced::MISSING);
         return None;
     }
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(log);
     Some(strace)
-}
-
-/// The process and the call of each line of a log: `PID CALL(`; the second half of a call has none.
-fn calls(log: &str) -> impl Iterator<Item = (&str, &str)> {
-    log.lines().filter_map(|line| {
-        let (pid, line) = line.split_once(' ')?;
-        let (call, _) = line.trim_start().split_once('(')?;
-        call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some((pid, call))
-    })
 }
 
 #[test]
