@@ -75,6 +75,14 @@ pub(super) fn is_scarce(errno: Errno) -> bool {
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOSPC)
 }
 
+/// Whether a name in an open directory leads to a directory.
+fn is_dir<K: Kernel>(kernel: &mut K, dir: &K::Dir, name: &[u8]) -> Result<bool, Errno> {
+    match kernel.stat_child(dir, name) {
+        Err(errno) if is_moved(errno) => Ok(false),
+        stat => Ok(stat?.is_dir),
+    }
+}
+
 const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
 pub(super) const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISDIR);
 
@@ -193,58 +201,27 @@ impl<D> Tree<D> {
         let name: Box<[u8]> = self.nodes.name(id).into();
         let hidden = self.has(id, HIDDEN);
         let new = self.nodes.wd(id).is_none();
-        let found = if barred {
-            self.look_for(kernel, &dir, id, &name)
-        } else {
-            self.visit(kernel, &dir, parent, &name, new)
-        };
-        if found == Found::Moved {
-            let is_unsure = hidden || self.at_end && self.has(id, STRAY);
-            match is_unsure.then(|| self.is_free(kernel, parent, &name)) {
-                Some(Ok(true)) => self.gone(kernel, id, TreeKind::Found, DIR_DELETED),
-                Some(Err(_)) => self.doubt_all(kernel),
-                _ => self.later.push(id),
+        if !barred {
+            let found = self.visit(kernel, &dir, parent, &name, new);
+            if found != Found::Moved {
+                return found;
             }
         }
-        found
-    }
-
-    /// Whether a name surely leads to no directory. What was looked at by its path may be there all
-    /// the same, if the path led elsewhere for a moment.
-    fn is_free<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        parent: NodeId,
-        name: &[u8],
-    ) -> Result<bool, Errno> {
-        let dir = match self.open(kernel, parent) {
-            Err(errno) if is_moved(errno) => return Ok(false),
-            opened => opened?,
-        };
-        match kernel.stat_child(&dir, name) {
-            Err(errno) if is_moved(errno) => Ok(true),
-            stat => Ok(!stat?.is_dir),
-        }
-    }
-
-    /// Whether a directory that is not to be watched is where it may have been.
-    fn look_for<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: &D,
-        id: NodeId,
-        name: &[u8],
-    ) -> Found {
-        match kernel.stat_child(dir, name) {
-            Ok(stat) if stat.is_dir => {
+        let is_unsure = barred || hidden || self.at_end && self.has(id, STRAY);
+        match is_unsure.then(|| is_dir(kernel, &dir, &name)) {
+            Some(Ok(true)) if barred => {
                 self.set(id, STRAY, false);
                 self.unhide(id);
+                return Found::Dir;
             }
-            Ok(_) => return Found::Moved,
-            Err(errno) if is_moved(errno) => return Found::Moved,
-            Err(_) => self.doubt_all(kernel),
+            Some(Ok(false)) if hidden || self.at_end => {
+                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
+            }
+            Some(Err(_)) => self.doubt_all(kernel),
+            // What was looked at by its path may be there, if the path led elsewhere for a moment.
+            _ => self.later.push(id),
         }
-        Found::Dir
+        Found::Moved
     }
 
     /// Compares one name in an open directory with what is known of it. `listed`, files are told, so
