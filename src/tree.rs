@@ -1,36 +1,46 @@
 //! Trees that never lose track: a state machine without I/O of its own.
 //!
-//! It asks a [`Kernel`] to watch and to list, is fed the events that inotify gives, and tells what
+//! It asks a [`Kernel`] to watch and to list, is fed the events that inotify gives, and reports what
 //! happened, with paths beneath the root. `Watcher::watch_tree` drives it with the real kernel; a
-//! simulated one proves it.
-//!
-//! The one who drives it does, in this order, again and again:
+//! simulated one proves it. Whoever drives it repeats these steps:
 //!
 //! 1. [`next`](Tree::next), until it gives `None`;
-//! 2. [`feed`](Tree::feed) it the next event that was read, if there is one, and go to 1;
-//! 3. [`fence`](Tree::fence) it, before each read, if it [`wants_fence`](Tree::wants_fence), and go
-//!    to 1 if that is true;
-//! 4. read; and if nothing was queued, [`caught_up`](Tree::caught_up): if that is true, go to 1 and
-//!    read again, else wait.
+//! 2. [`feed`](Tree::feed) the next event that was read, if there is one, and go to 1;
+//! 3. read; if nothing was queued, call [`idle`](Tree::idle): if that is true, go to 1, else wait.
 //!
 //! # How it keeps track
 //!
-//! What it knows follows the events, in their order; what it asks the kernel shows the world as it is
-//! now, which is ahead of them. Four rules hold the two together:
+//! The tree of [nodes](nodes) is the world at one *position* of the stream of events: as it was when
+//! the next event was queued. A look at the disk shows a later world. Six rules join the two:
 //!
-//! - Watch first, look second: what changes after the look comes as an event.
-//! - A path is never trusted: whatever was opened by one is watched again, and only if that gives the
-//!   descriptor known is it the directory meant. Else the world has moved, events that tell how are
-//!   queued, and after them it is looked at again.
-//! - What was found by looking is told at once, and remembered until all events of before the look
-//!   have come, so that those which tell it again are dropped.
-//! - Which directory a rename moved is told by its own `MOVE_SELF`, not by its name.
+//! 1. **Watch first, look second.** What changes after a look comes as an event.
+//! 2. **Events move what is known; a look adds only what is not known.** An event of a name says what
+//!    is there at that position. `MOVE_SELF` says which directory a rename moved.
+//! 3. **A path is never trusted.** What was opened is watched again, and only the same descriptor means
+//!    the same directory.
+//! 4. **A look has a window**: from the position of now to the end of the queue after the look. An
+//!    event in the window that repeats what the look has shown is dropped.
+//! 5. **What is not sure is checked.** A rename that can't be attributed, an event that contradicts what
+//!    is known, a look that finds a known directory elsewhere: each puts a check of that one name on
+//!    the [agenda](agenda). A check looks, and concludes when the stream has come to the end of the
+//!    queue after its look without an event of that name; else it looks again.
+//! 6. **A loss is one big check.** After an overflow all that is queued is passed over, and the whole
+//!    tree is compared: more events can be lost behind the record without another one.
 //!
-//! While the record of an overflow is queued, more can be lost behind it without another one. So
-//! what was queued when that record had been read is of no use, and all is looked at after it.
+//! Each name is therefore exact at the position, or in a window, or on the agenda. At rest the agenda
+//! is empty, and a directory costs its node and nothing else.
+//!
+//! The files, in the order in which they may use each other: [`nodes`] (which directories there are),
+//! [`files`] (which files), [`renames`] (pending halves), [`agenda`] (checks and when), [`reports`]
+//! (what was said), `edits` (changes of these), `look` (opens, watches, lists), `check` (compares),
+//! `feed` (events).
 
 #![forbid(unsafe_code)]
 
+mod agenda;
+mod check;
+mod edits;
+mod event;
 mod feed;
 mod files;
 mod kernel;
@@ -39,22 +49,27 @@ pub(crate) mod linux;
 mod look;
 mod nodes;
 mod renames;
+mod reports;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::event::{Escaped, Wd};
-use crate::flags::{EventMask, WatchMask};
+use crate::event::Wd;
+use crate::flags::WatchMask;
 use crate::sys::Errno;
+pub use event::{Barred, TreeEvent, TreeKind};
 pub use kernel::{Kernel, Stat};
 
-use feed::Held;
+use agenda::{Agenda, When};
+use edits::Scarce;
+use feed::Inbox;
 use files::Files;
 use look::Frame;
-use nodes::{NodeId, Nodes, ROOT};
-use renames::{Doubt, Half};
+use nodes::{NodeRef, Nodes, ROOT};
+use renames::Renames;
+use reports::Reports;
 
 /// A condition on the path of a directory beneath the root.
 pub type Prune = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -106,123 +121,40 @@ impl fmt::Debug for Options {
     }
 }
 
-/// What happened in a tree.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TreeEvent {
-    /// How it is known, and what is beyond a mask.
-    pub kind: TreeKind,
-    /// The kernel's words for it, also where it did not say them: `CREATE`, `DELETE`, `MODIFY` for
-    /// what was found by looking, `MOVED_TO` for a rename.
-    pub mask: EventMask,
-    /// The number that joins the halves of a rename, else 0.
-    pub cookie: u32,
-    /// Where, beneath the root; empty for the root itself.
-    pub path: Vec<u8>,
-}
-
-/// How a [`TreeEvent`] is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TreeKind {
-    /// The kernel told it so. `MOVED_TO` is something that came from outside of what is watched, and
-    /// may have replaced a file; `MOVED_FROM` is something that went outside; after `UNMOUNT` nothing
-    /// of before is beneath the path.
-    Told,
-    /// It was found by looking: `CREATE`, it is there and was not told before, and if something else was
-    /// told to be there, that is gone; `DELETE`, it is gone, with all beneath it; `MODIFY`, it may have
-    /// changed. Told to those who asked for what may have made it so.
-    Found,
-    /// Something was renamed within the tree, with all beneath it; what was at the new path is
-    /// replaced.
-    Renamed {
-        /// Its old path beneath the root.
-        from: Vec<u8>,
-    },
-    /// The directory can't be watched, and nothing is told of what happens in it; why.
-    Unwatched(Barred),
-    /// Events were lost. What changed meanwhile is looked for and told, and then that it was.
-    Overflow,
-    /// All that was missed is told.
-    Resynced,
-    /// The root has another path now. Its events go on, but nothing new is found by its old path.
-    RootMoved,
-    /// The root was removed, or its watch ended by force; the tree is over.
-    RootRemoved,
-    /// The root's file system was unmounted; the tree is over.
-    RootUnmounted,
-}
-
-/// Why a directory can't be watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Barred {
-    /// The kernel said so: no permission, the limit of watches, no descriptor left.
-    Errno(Errno),
-    /// It is watched at another place of the tree already, to which its events belong: a bind mount.
-    Twice,
-}
-
-/// One line such as `Found CREATE,ISDIR "a/b"`: safe to print on a terminal.
-impl fmt::Display for TreeEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            TreeKind::Renamed { from } => write!(f, "Renamed from \"{}\"", Escaped(from))?,
-            kind => write!(f, "{kind:?}")?,
-        }
-        if !self.mask.is_empty() {
-            write!(f, " {}", self.mask)?;
-        }
-        write!(f, " \"{}\"", Escaped(&self.path))
-    }
-}
-
-impl fmt::Debug for TreeEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TreeEvent {{ {self} }}")
-    }
-}
-
 /// One tree of directories; `D` is what its [`Kernel`] opens.
 #[derive(Debug)]
 pub struct Tree<D> {
     options: Options,
     /// What the kernel is asked for.
     asked: WatchMask,
-    /// The directories that are to be watched for loud events again.
-    hushed: Vec<NodeId>,
     nodes: Nodes,
     files: Files,
-    /// The device of the root.
-    device: u64,
-    /// What is to be told.
-    out: VecDeque<TreeEvent>,
+    renames: Renames,
+    agenda: Agenda,
+    reports: Reports,
     /// The listings that are being gone through; the innermost last.
     frames: Vec<Frame<D>>,
-    /// The event that comes when the listings are through.
-    held: Option<Held>,
-    /// Old names that wait for what becomes of them.
-    halves: Vec<Half>,
-    /// The names to which something was renamed, where nothing else has happened to names since.
-    lately: Vec<(NodeId, Box<[u8]>)>,
-    /// Where an exchange may have left something.
-    doubts: Vec<Doubt>,
-    /// Directories to be looked at again when all events of before have come.
-    again: Vec<NodeId>,
-    /// Those for which that did not help: when more events have come.
-    later: Vec<NodeId>,
+    /// The event that was fed last, until it has its turn.
+    inbox: Inbox,
+    /// Watches that are not needed and are ended a few at a time, since each queues an event.
+    ending: BTreeSet<i32>,
     /// Directories that are watched at another place.
-    twice: Vec<NodeId>,
-    /// Counts the times that the whole tree was looked at.
-    pass: u32,
+    aliases: Vec<NodeRef>,
+    /// Directories that are watched without the events that listing makes.
+    quiet: Vec<NodeRef>,
+    /// What failed for want of something scarce.
+    scarce: Scarce,
+    /// The device of the root.
+    device: u64,
     stage: Stage,
-    /// Where in the stream those events end among which some were lost.
-    lost: Option<u64>,
-    /// Where in the stream those events end that a look was ahead of, at more than one listing shows.
-    unsure: Option<u64>,
-    /// How many bytes of the stream have come.
+    /// The position: how many bytes of the stream have come.
     at: u64,
-    /// Whether all events of before now have come.
-    at_end: bool,
+    /// Where the window of a look at the whole tree ends.
+    ahead: Option<u64>,
+    /// Where those events end among which some were lost.
+    lost: Option<u64>,
+    /// Whether the root's path leads elsewhere.
+    strayed: bool,
 }
 
 /// What the listings are for.
@@ -234,48 +166,52 @@ enum Stage {
     Setup,
     /// All is known.
     Steady,
-    /// Events were lost, and what they told is being looked for.
+    /// Events were lost, and the whole tree is being compared.
     Resync,
     Over,
 }
 
-/// The events without which track is lost.
-const NEEDED: WatchMask =
-    WatchMask::CREATE.union(WatchMask::DELETE).union(WatchMask::MOVE).union(WatchMask::MOVE_SELF);
+/// The events without which track is lost. `ATTRIB` tells of permissions.
+const NEEDED: WatchMask = WatchMask::CREATE
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MOVE)
+    .union(WatchMask::MOVE_SELF)
+    .union(WatchMask::ATTRIB);
 
-/// What the listing of a directory makes happen there and in its parent. Told while a whole tree is
-/// looked at, they fill the queue, and are lost, so that all is to be looked at again.
+/// The events that listing a directory makes, there and in its parent. While a whole tree is listed,
+/// they would fill the queue.
 const LOUD: WatchMask = WatchMask::OPEN.union(WatchMask::ACCESS).union(WatchMask::CLOSE_NOWRITE);
 
-/// Of the options, what is the kernel's business.
+/// Of the options, those that the kernel takes.
 const PASSED: WatchMask = WatchMask::ALL_EVENTS.union(WatchMask::EXCL_UNLINK);
 
+/// The end of a window that is not known yet.
+const UNKNOWN: u64 = u64::MAX;
+
 impl<D> Tree<D> {
-    /// A tree that is not begun yet.
+    /// Returns a tree that is not begun yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self {
             asked: options.mask.intersection(PASSED).union(NEEDED),
-            hushed: Vec::new(),
             nodes: Nodes::new(options.seed),
             files: Files::new(options.snapshot),
-            options,
-            device: 0,
-            out: VecDeque::new(),
+            renames: Renames::default(),
+            agenda: Agenda::default(),
+            reports: Reports::new(options.mask),
             frames: Vec::new(),
-            held: None,
-            halves: Vec::new(),
-            lately: Vec::new(),
-            doubts: Vec::new(),
-            again: Vec::new(),
-            later: Vec::new(),
-            twice: Vec::new(),
-            pass: 1,
+            inbox: Inbox::default(),
+            ending: BTreeSet::new(),
+            aliases: Vec::new(),
+            quiet: Vec::new(),
+            scarce: Scarce::default(),
+            device: 0,
             stage: Stage::New,
-            lost: None,
-            unsure: None,
             at: 0,
-            at_end: false,
+            ahead: None,
+            lost: None,
+            strayed: false,
+            options,
         }
     }
 
@@ -283,150 +219,162 @@ impl<D> Tree<D> {
     ///
     /// # Errors
     ///
-    /// Those of [`Kernel::open`], [`Kernel::watch`] and [`Kernel::stat`].
+    /// Those of [`Kernel::open`], [`Kernel::watch`], [`Kernel::stat`] and [`Kernel::list`].
     pub fn start<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> Result<(), Errno> {
         let dir = kernel.open(&[])?;
         self.device = kernel.stat(&dir)?.dev;
         let wd = kernel.watch(&dir, self.asked)?;
-        self.nodes.set_wd(ROOT, Some(wd));
-        self.see(ROOT);
+        self.nodes.set_state(ROOT, nodes::State::Watched(wd));
         self.stage = Stage::Setup;
-        self.unsure = Some(u64::MAX);
-        self.list(kernel, ROOT, dir, false)
+        self.ahead = Some(UNKNOWN);
+        self.list(kernel, ROOT, dir, look::Purpose::setup(self.options.existing))
     }
 
-    /// Works until there is something to tell; `None` when only another event can bring more.
+    /// Works until there is something to report; `None` when only another event can bring more.
     ///
     /// One call looks at no more than it needs to for one event.
     pub fn next<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> Option<TreeEvent> {
         loop {
-            if let Some(event) = self.out.pop_front() {
+            if let Some(event) = self.reports.pop() {
                 return Some(event);
             }
-            if self.stage == Stage::Over {
+            if self.stage == Stage::Over || !self.work(kernel) {
                 return None;
             }
-            if !self.frames.is_empty() {
-                self.step(kernel);
-            } else if let Some(held) = self.held.take() {
-                self.feed_held(kernel, &held);
-            } else {
-                match self.stage {
-                    Stage::Setup => self.stage = Stage::Steady,
-                    Stage::Resync => self.end_resync(kernel),
-                    Stage::Steady if !self.hushed.is_empty() => self.raise(kernel),
-                    _ => return None,
-                }
-            }
         }
+    }
+
+    /// Does one thing of what is to be done; `false` if nothing is.
+    fn work<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> bool {
+        if self.stage == Stage::New {
+            return false;
+        }
+        if !self.frames.is_empty() {
+            self.step(kernel);
+        } else if self.stage == Stage::Setup {
+            self.stage = Stage::Steady;
+            self.tell(TreeKind::Established, Default::default(), Vec::new());
+        } else if self.stage == Stage::Resync {
+            self.stage = Stage::Steady;
+            self.agenda.resynced(When::End);
+        } else if let Some(node) = self.quiet.pop() {
+            self.raise(kernel, node);
+        } else if self.lost.is_some_and(|end| end <= self.at) {
+            self.resync(kernel);
+        } else if let Some(task) = self.agenda.next(self.at) {
+            self.run(kernel, task);
+        } else if !self.inbox.is_empty() {
+            self.take_event(kernel);
+        } else if self.agenda.is_fresh() || self.ahead == Some(UNKNOWN) {
+            let end = kernel.end();
+            self.seal(end, false);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// All looks of before were made before the queue had this end.
+    fn seal(&mut self, end: u64, idle: bool) {
+        self.agenda.seal(end, idle);
+        if self.ahead == Some(UNKNOWN) {
+            self.ahead = Some(end);
+        }
+        self.come_to(self.at);
     }
 
     /// The queue was found empty, and all that was read from it, `at` bytes since its beginning, was
-    /// fed. Whether that made something to be told, or the queue is to be read again.
-    pub fn caught_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, at: u64) -> bool {
+    /// fed. Returns `true` if there is more to do, with [`next`](Self::next) and another read.
+    pub fn idle<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, at: u64) -> bool {
         self.come_to(at);
-        if self.stage == Stage::Over {
-            return false;
+        if matches!(self.stage, Stage::New | Stage::Over) {
+            return !self.end_some(kernel);
         }
-        if self.lost.is_some_and(|end| end <= at) {
-            self.resync(kernel);
-            return self.lost.is_none() || !self.out.is_empty();
+        let mut more = !self.end_some(kernel) || self.lost.is_some_and(|end| end <= at);
+        let (cookies, dirs) = self.renames.unfenced();
+        if !cookies.is_empty() {
+            for dir in dirs {
+                self.barrier(kernel, dir);
+            }
+            let end = kernel.end();
+            for cookie in cookies {
+                self.agenda.close(cookie, end);
+            }
+            more = true;
         }
-        if self.settle_halves(kernel) {
-            return true;
+        self.retry_scarce();
+        if self.agenda.is_idle() || self.agenda.is_fresh() || self.ahead == Some(UNKNOWN) {
+            let end = kernel.end();
+            self.seal(end, true);
+            more = true;
         }
-        let mut again = core::mem::take(&mut self.again);
-        again.sort_unstable();
-        again.dedup();
-        let worked = !again.is_empty();
-        self.at_end = true;
-        for id in again {
-            self.look_again(kernel, id);
-        }
-        self.at_end = false;
-        worked && (!self.frames.is_empty() || !self.out.is_empty() || !self.again.is_empty())
+        more || self.agenda.is_due(at)
     }
 
-    /// Tells other events from now on; those that were not asked for at the beginning do not come.
+    /// Replaces the events that are reported. Those that were not asked for at the beginning do not
+    /// come.
     pub fn tell_of(&mut self, mask: WatchMask) {
         self.options.mask = mask;
+        self.reports.ask(mask);
     }
 
-    /// Whether [`caught_up`](Self::caught_up) would do nothing.
+    /// Returns `true` if [`idle`](Self::idle) would do nothing.
     #[must_use]
     pub fn rests(&self) -> bool {
-        self.halves.is_empty()
-            && self.doubts.is_empty()
-            && self.again.is_empty()
-            && self.files.rest()
+        self.renames.is_empty()
+            && self.agenda.is_empty()
+            && self.ending.is_empty()
+            && self.ahead.is_none()
             && self.lost.is_none()
-    }
-
-    /// Whether the next read is to be told of by [`fence`](Self::fence).
-    #[must_use]
-    pub fn wants_fence(&self) -> bool {
-        self.files.wants_fence() || self.lost.is_some() || self.unsure == Some(u64::MAX)
-    }
-
-    /// The queue is about to be read: `at` bytes were read since its beginning, all of them fed, and it
-    /// ends at `end` now. Whether there is something to do first.
-    pub fn fence<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, at: u64, end: u64) -> bool {
-        self.files.fence(end);
-        if self.unsure == Some(u64::MAX) {
-            self.unsure = Some(end);
-        }
-        if self.lost == Some(u64::MAX) {
-            self.lost = Some(end);
-        }
-        if self.lost.is_none_or(|end| end > at) {
-            return false;
-        }
-        self.resync(kernel);
-        self.lost.is_none()
+            && !self.scarce.is_waiting()
     }
 
     /// All of the stream before `at` has come.
     fn come_to(&mut self, at: u64) {
         self.at = at;
-        self.files.passed(at);
-        self.unsure.take_if(|end| *end <= at);
+        self.ahead.take_if(|end| *end <= at);
+    }
+
+    /// Returns `true` if an event of the directory may be older than its listing.
+    fn in_window(&self, dir: NodeRef) -> bool {
+        self.ahead.is_some() || self.files.in_window(dir)
     }
 
     /// Ends all watches.
     pub fn stop<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         let mut next = Some(ROOT);
-        while let Some(id) = next {
-            if let Some(wd) = self.nodes.wd(id) {
+        while let Some(node) = next {
+            if let Some(wd) = self.nodes.wd(node) {
                 kernel.unwatch(wd);
             }
-            next = self.nodes.after(ROOT, id);
+            next = self.nodes.after(ROOT, node);
+        }
+        while let Some(wd) = self.ending.pop_first() {
+            kernel.unwatch(Wd::from_raw(wd));
         }
         self.nodes = Nodes::new(self.options.seed);
         self.files = Files::new(false);
         self.frames = Vec::new();
-        self.held = None;
-        self.halves.clear();
-        self.lately.clear();
-        self.doubts.clear();
-        self.again.clear();
-        self.later.clear();
-        self.twice.clear();
-        self.lost = None;
-        self.hushed = Vec::new();
+        self.inbox = Inbox::default();
+        self.renames = Renames::default();
+        self.agenda.clear();
+        self.aliases = Vec::new();
+        self.quiet = Vec::new();
+        self.scarce = Scarce::default();
+        (self.ahead, self.lost) = (None, None);
         self.stage = Stage::Over;
     }
 
-    /// Whether there will be no more events: the root is gone, or it was stopped.
+    /// Returns `true` if there will be no more events: the root is gone, or the tree was stopped.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
 
-    /// Whether all of it is being gone through: it is being set up, or events were lost and what they
-    /// told is being looked for.
+    /// Returns `true` while the whole tree is set up or compared.
     #[must_use]
     pub fn is_looking(&self) -> bool {
-        matches!(self.stage, Stage::Setup | Stage::Resync) || !self.hushed.is_empty()
+        matches!(self.stage, Stage::Setup | Stage::Resync) || !self.quiet.is_empty()
     }
 
     /// The number of directories that are known, watched or not, with the root.
@@ -435,41 +383,42 @@ impl<D> Tree<D> {
         self.nodes.len()
     }
 
-    /// Never: there is always a root.
+    /// Always `false`: there is a root.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.len() == 0
     }
 
-    /// Whether the descriptor is one of its watches.
+    /// Returns `true` if the descriptor is one of its watches.
     #[must_use]
     pub fn contains(&self, wd: Wd) -> bool {
         self.nodes.by_wd(wd).is_some()
     }
 
-    /// Whether the events of that watch that have a name, other than renames and those of
-    /// directories, can be told as they come, by [`path_of`](Self::path_of), without being fed.
+    /// Returns `true` if those events of the watch that have a name, other than renames and those of
+    /// directories, can be reported as they come, by [`path_of`](Self::path_of), without being fed.
     #[must_use]
     pub fn is_plain(&self, wd: Wd) -> bool {
         self.lost.is_none()
-            && self.halves.is_empty()
-            && self.doubts.is_empty()
-            && self.unsure.is_none()
-            && self.nodes.by_wd(wd).is_none_or(|id| !self.files.has(id))
+            && self.ahead.is_none()
+            && self.renames.is_empty()
+            && self.agenda.is_empty()
+            && self.reports.is_empty()
+            && self.nodes.by_wd(wd).is_none_or(|node| !self.files.knows(node))
     }
 
-    /// Whether the descriptor is the root's.
+    /// Returns `true` if the descriptor is the root's.
     #[must_use]
     pub fn is_root(&self, wd: Wd) -> bool {
         self.nodes.wd(ROOT) == Some(wd)
     }
 
-    /// Puts the path of a watched directory, beneath the root, in place of what `path` holds; `false`
-    /// if it is none of this tree.
+    /// Replaces `path` by that of a watched directory, beneath the root; `false` if the descriptor is
+    /// none of this tree.
     pub fn path_of(&self, wd: Wd, path: &mut Vec<u8>) -> bool {
         match self.nodes.by_wd(wd) {
-            Some(id) => {
-                self.nodes.path(id, &[], path);
+            Some(node) => {
+                self.nodes.path(node, &[], path);
                 true
             }
             None => false,
@@ -478,50 +427,7 @@ impl<D> Tree<D> {
 
     /// All directories that are known, parents first: the path beneath the root, and the watch.
     pub fn directories(&self) -> impl Iterator<Item = (Vec<u8>, Option<Wd>)> {
-        let ids = core::iter::successors(Some(ROOT), |&id| self.nodes.after(ROOT, id));
-        ids.map(|id| {
-            let mut path = Vec::new();
-            self.nodes.path(id, &[], &mut path);
-            (path, self.nodes.wd(id))
-        })
-    }
-
-    /// The path of a name in a directory.
-    fn path(&self, dir: NodeId, name: &[u8]) -> Vec<u8> {
-        let mut path = Vec::new();
-        self.nodes.path(dir, name, &mut path);
-        path
-    }
-
-    /// Has something told, if it was asked for.
-    fn tell(&mut self, kind: TreeKind, mask: EventMask, cookie: u32, path: Vec<u8>) {
-        let asked = self.options.mask.events();
-        let wanted = match &kind {
-            TreeKind::Told => mask.intersects(asked.union(EventMask::UNMOUNT)),
-            TreeKind::Found => asked.intersects(reasons(mask)),
-            TreeKind::Renamed { .. } => {
-                asked.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO)
-            }
-            _ => true,
-        };
-        if wanted {
-            self.out.push_back(TreeEvent { kind, mask, cookie, path });
-        }
-    }
-}
-
-/// What may have happened, where the mask was found by looking.
-const fn reasons(found: EventMask) -> EventMask {
-    if found.contains(EventMask::DELETE) {
-        EventMask::DELETE.union(EventMask::MOVED_FROM)
-    } else if found.contains(EventMask::MODIFY) {
-        EventMask::MODIFY.union(EventMask::CLOSE_WRITE).union(EventMask::ATTRIB)
-    } else if found.contains(EventMask::ISDIR) {
-        EventMask::CREATE.union(EventMask::MOVED_TO)
-    } else {
-        EventMask::CREATE
-            .union(EventMask::MOVED_TO)
-            .union(EventMask::MODIFY)
-            .union(EventMask::CLOSE_WRITE)
+        let nodes = core::iter::successors(Some(ROOT), |&node| self.nodes.after(ROOT, node));
+        nodes.map(|node| (self.path(node, &[]), self.nodes.wd(node)))
     }
 }

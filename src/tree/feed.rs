@@ -1,290 +1,533 @@
 //! What the events do to the tree.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::files::Known;
+use super::agenda::{Check, Place, Seen, When};
+use super::edits::{DIR_DELETED, Failure, failure};
+use super::event::{Barred, TreeKind};
 use super::kernel::Kernel;
-use super::look::{DIR_DELETED, ENDED, FAILED, Found, HIDDEN, STRAY};
-use super::nodes::{NodeId, ROOT};
-use super::{LOUD, Stage, Tree, TreeKind};
-use crate::event::{Event, Wd};
+use super::look::{Purpose, Visit};
+use super::nodes::{NodeRef, ROOT, State};
+use super::renames::{Ended, Pending, Swap, Told, place};
+use super::{Stage, Tree};
+use crate::event::Event;
 use crate::flags::EventMask;
 
-/// An event that comes when what was found before it is told.
-#[derive(Debug)]
-pub(super) struct Held {
-    wd: Wd,
-    mask: EventMask,
-    cookie: u32,
-    name: Box<[u8]>,
+/// The event that was fed last.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    event: Option<Fed>,
+    /// Reused.
+    name: Vec<u8>,
 }
 
-/// Changes of names, under the lock of the directory.
+#[derive(Clone, Copy, Debug)]
+struct Fed {
+    wd: crate::event::Wd,
+    mask: EventMask,
+    cookie: u32,
+    is_named: bool,
+}
+
+impl Inbox {
+    pub const fn is_empty(&self) -> bool {
+        self.event.is_none()
+    }
+}
+
+/// Changes of names, which are queued under the lock of the directory.
 const NAMES: EventMask = EventMask::CREATE
     .union(EventMask::DELETE)
     .union(EventMask::MOVED_FROM)
     .union(EventMask::MOVED_TO);
+
+/// A change of a name in a directory.
+#[derive(Clone, Copy)]
+struct Change<'a> {
+    dir: NodeRef,
+    name: &'a [u8],
+    mask: EventMask,
+    cookie: u32,
+}
+
+impl Change<'_> {
+    const fn is_dir(&self) -> bool {
+        self.mask.contains(EventMask::ISDIR)
+    }
+}
 
 impl<D> Tree<D> {
     /// Takes an event, whose record begins at byte `at` of all that was ever read from the queue.
     ///
     /// Only after [`next`](Self::next) gave `None`. Events of other watches, and those of a watch that
     /// has ended, change nothing.
-    pub fn feed<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, event: Event<'_>, at: u64) {
+    pub fn feed<K: Kernel<Dir = D>>(&mut self, _kernel: &mut K, event: Event<'_>, at: u64) {
         self.come_to(at);
         if matches!(self.stage, Stage::New | Stage::Over) {
             return;
         }
-        if event.is_overflow() {
-            self.tell(TreeKind::Overflow, event.mask(), 0, Vec::new());
-            self.drop_halves();
-            self.lost = Some(u64::MAX);
+        let (wd, mask, cookie) = (event.wd(), event.mask(), event.cookie());
+        let name = event.name();
+        self.inbox.name.clear();
+        self.inbox.name.extend_from_slice(name.unwrap_or_default());
+        self.inbox.event = Some(Fed { wd, mask, cookie, is_named: name.is_some() });
+    }
+
+    /// Does what the event that was fed last says, or what it ends before.
+    pub(super) fn take_event<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        let Some(event) = self.inbox.event.take() else { return };
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            return self.overflow(kernel);
+        }
+        let Some(dir) = self.nodes.by_wd(event.wd) else {
+            if event.mask.contains(EventMask::IGNORED) {
+                self.ending.remove(&event.wd.as_raw());
+            }
             return;
+        };
+        let name = core::mem::take(&mut self.inbox.name);
+        let change = Change { dir, name: &name, mask: event.mask, cookie: event.cookie };
+        if !event.is_named {
+            self.own(kernel, dir, event.mask);
+        } else if self.lost.is_some() {
+            // It is not known what was lost before.
+        } else if !event.mask.intersects(NAMES) {
+            self.other(change);
+        } else if !self.is_half_of_swap(change) {
+            match self.renames.take_late(dir, event.cookie) {
+                Some(ended) => {
+                    // What that finds comes first, and then this event.
+                    self.conclude(kernel, ended);
+                    self.inbox.event = Some(event);
+                }
+                None => self.change(kernel, change),
+            }
         }
-        let wd = event.wd();
-        // Neither for the end of a watch that only a look has brought about, nor for what a look makes
-        // happen: that would never end.
-        let Some(dir) = self.nodes.by_wd(wd) else { return };
-        if !event.mask().intersects(LOUD.events()) {
-            self.again_later();
+        self.inbox.name = name;
+    }
+
+    fn is_half_of_swap(&mut self, change: Change<'_>) -> bool {
+        let Change { dir, name, mask, cookie } = change;
+        let from = mask.contains(EventMask::MOVED_FROM);
+        change.is_dir()
+            && mask.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO)
+            && matches!(self.renames.tell_swap(dir, name, cookie, from), Told::Half)
+    }
+
+    /// Events were lost: what is queued is of no use, and then all is compared.
+    fn overflow<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        self.tell(TreeKind::Overflow, EventMask::Q_OVERFLOW, Vec::new());
+        while !self.renames.is_empty() {
+            for ended in self.renames.take_all() {
+                self.cut(ended);
+            }
         }
-        let Some(name) = event.name() else { return self.feed_own(kernel, dir, &event) };
-        if self.lost.is_some() {
-            return;
-        }
-        if !event.mask().intersects(NAMES) {
-            return self.feed_other(kernel, dir, name, &event);
-        }
-        self.hasten(kernel, dir, name, &event);
-        if self.frames.is_empty() {
-            self.feed_name(kernel, dir, name, &event);
+        self.agenda.clear();
+        self.files.lose();
+        self.ahead = None;
+        self.lost = Some(kernel.end());
+    }
+
+    /// A name was changed.
+    fn change<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
+        let recent = self.renames.is_recent(change.dir, change.name);
+        self.agenda.disturb(change.dir, change.name);
+        if change.mask.contains(EventMask::CREATE) {
+            self.come(kernel, change);
+        } else if change.mask.contains(EventMask::MOVED_TO) {
+            self.moved_to(kernel, change);
+        } else if change.mask.contains(EventMask::MOVED_FROM) {
+            self.moved_from(change, recent);
+        } else if change.is_dir() {
+            self.dir_deleted(change);
         } else {
-            // What that found comes first.
-            self.held = Some(Held {
-                wd,
-                mask: event.mask(),
-                cookie: event.cookie(),
-                name: event.name_and_nul().into(),
-            });
+            self.file_deleted(change);
         }
     }
 
-    /// Takes the event that had to wait.
-    pub(super) fn feed_held<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, held: &Held) {
-        let event = Event::from_parts(held.wd, held.mask, held.cookie, &held.name);
-        if let (Some(dir), Some(name)) = (self.nodes.by_wd(held.wd), event.name()) {
-            self.feed_name(kernel, dir, name, &event);
-        }
+    /// Returns `true` if an event of a name may be older than what is known of it.
+    fn is_unsure(&self, dir: NodeRef, name: &[u8]) -> bool {
+        self.in_window(dir) || self.agenda.has(dir, name)
     }
 
-    /// Takes an event that changes a name in a watched directory.
-    fn feed_name<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: NodeId,
-        name: &[u8],
-        event: &Event<'_>,
-    ) {
-        // What was settled just now may have ended this very watch.
-        if self.nodes.by_wd(event.wd()) != Some(dir) {
-            return;
-        }
-        let is_dir = event.is_dir();
-        if event.mask().contains(EventMask::CREATE) {
-            self.created(kernel, dir, name, event.mask(), 0);
-        } else if event.mask().contains(EventMask::MOVED_TO) {
-            self.moved_to(kernel, dir, name, event);
-        } else if event.mask().contains(EventMask::MOVED_FROM) {
-            self.moved_from(kernel, dir, name, event);
-        } else if is_dir {
-            if let Some(id) = self.nodes.child(dir, name) {
-                self.gone(kernel, id, TreeKind::Told, event.mask());
-            }
+    /// Something is there that was not, by an event without another half.
+    fn come<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
+        if change.is_dir() {
+            self.dir_came(kernel, change);
         } else {
-            let at = self.at;
-            let in_doubt = self.files.is_in_doubt(dir, at);
-            let window = self.files.get_mut(dir);
-            let known = window.is_none_or(|window| window.files.remove(name).is_some());
-            let later = self.nodes.child(dir, name).is_some();
-            if !later && (known || !in_doubt) {
-                let path = self.path(dir, name);
-                self.tell(TreeKind::Told, event.mask(), 0, path);
-            }
+            self.file_came(change, None);
         }
     }
 
-    /// What happens to a watched directory itself. But for the root, its parent tells it too.
-    fn feed_own<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, event: &Event<'_>) {
-        let mask = event.mask();
-        if id == ROOT {
-            if mask.intersects(EventMask::UNMOUNT | EventMask::IGNORED) {
-                // What went out of it before the end, did so.
-                self.give_up_all(kernel);
+    fn dir_came<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
+        let Change { dir, name, mask, cookie } = change;
+        if let Some(child) = self.nodes.child(dir, name) {
+            let watched = self.nodes.wd(child).is_some();
+            if self.is_unsure(dir, name) || watched && self.is_there(kernel, child) {
+                // It repeats what a look has shown, or another one was there before.
+                return self.check(dir, name, Check::default());
             }
-            if mask.contains(EventMask::MOVE_SELF) {
-                self.tell(TreeKind::RootMoved, mask, 0, Vec::new());
-            } else if mask.contains(EventMask::UNMOUNT) {
-                self.tell(TreeKind::RootUnmounted, mask, 0, Vec::new());
-                self.stop(kernel);
-            } else if mask.contains(EventMask::IGNORED) {
-                self.tell(TreeKind::RootRemoved, mask, 0, Vec::new());
-                self.stop(kernel);
+            if mask.contains(EventMask::MOVED_TO) {
+                self.remove(child);
             } else {
-                self.tell(TreeKind::Told, mask, 0, Vec::new());
+                self.gone(child, TreeKind::Found, DIR_DELETED, 0);
             }
-        } else if mask.contains(EventMask::MOVE_SELF) {
-            self.moved_self(kernel, id);
-        } else if mask.contains(EventMask::IGNORED) && self.has(id, STRAY) {
-            self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-        } else if mask.contains(EventMask::UNMOUNT) {
-            let path = self.path(id, &[]);
-            self.tell(TreeKind::Told, mask, 0, path);
-            self.clear(kernel, id);
+        }
+        if self.files.has(dir, name) {
+            if self.in_window(dir) {
+                return self.check(dir, name, Check::default());
+            }
+            self.file_gone(dir, name);
+        }
+        let event = Some((mask, cookie));
+        if self.strayed {
+            let node = self.know(dir, name, Purpose::NEW, event);
+            return self.blind(node, Barred::RootMoved);
+        }
+        let opened = match self.open(kernel, dir) {
+            Ok(opened) => opened,
+            Err(errno) if failure(errno) == Failure::Moved => {
+                self.know(dir, name, Purpose::NEW, event);
+                return self.check(dir, name, Check::default());
+            }
+            Err(errno) => return self.failed(dir, name, errno, Purpose::NEW, event),
+        };
+        match self.visit(kernel, &opened, (dir, name), Purpose::NEW, event) {
+            Visit::Added(node) => {
+                let seen = Some(Seen::Known(node));
+                self.check(dir, name, Check { seen, ..Check::default() });
+            }
+            Visit::Excluded => {}
+            Visit::Failed(errno) => self.failed(dir, name, errno, Purpose::NEW, event),
+            _ => {
+                self.know(dir, name, Purpose::NEW, event);
+                self.check(dir, name, Check::default());
+            }
+        }
+    }
+
+    /// A file came, `from` another path of the tree or from nowhere.
+    fn file_came(&mut self, change: Change<'_>, from: Option<Vec<u8>>) {
+        let Change { dir, name, mask, cookie } = change;
+        if self.nodes.child(dir, name).is_some() {
+            // A file does not replace a directory: they were exchanged, or the look was ahead.
+            if let Some(from) = from {
+                self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, cookie, from);
+            }
+            return self.check(dir, name, Check::owing());
+        }
+        self.agenda.take(dir, name);
+        let new = self.files.insert(dir, name);
+        let path = self.path(dir, name);
+        match from {
+            Some(from) => self.reports.tell(TreeKind::Renamed { from }, mask, cookie, path),
+            None if new || mask.contains(EventMask::MOVED_TO) && !self.in_window(dir) => {
+                self.reports.tell(TreeKind::Told, mask, cookie, path);
+            }
+            None => {}
+        }
+    }
+
+    fn dir_deleted(&mut self, change: Change<'_>) {
+        let Change { dir, name, mask, .. } = change;
+        if let Some(child) = self.nodes.child(dir, name) {
+            self.gone(child, TreeKind::Told, mask, 0);
+            self.agenda.take(dir, name);
+        } else if self.files.has(dir, name) {
+            self.check(dir, name, Check::owing());
+        }
+    }
+
+    fn file_deleted(&mut self, change: Change<'_>) {
+        let Change { dir, name, mask, .. } = change;
+        if self.file_left(dir, name) {
+            let path = self.path(dir, name);
+            self.tell(TreeKind::Told, mask, path);
+        }
+    }
+
+    /// A file has left its name. Returns `true` if it was reported to be there.
+    fn file_left(&mut self, dir: NodeRef, name: &[u8]) -> bool {
+        if self.nodes.child(dir, name).is_some() {
+            self.check(dir, name, Check::default());
+            return false;
+        }
+        let owed = self.agenda.take(dir, name).is_some_and(|check| check.owes_file);
+        if self.files.knows(dir) { self.files.remove(dir, name) } else { !owed }
+    }
+
+    fn moved_from(&mut self, change: Change<'_>, recent: bool) {
+        let Change { dir, name, cookie, .. } = change;
+        let mut pending = Pending::new(cookie, place(dir, name), change.is_dir());
+        pending.owes_file = !change.is_dir();
+        if change.is_dir() {
+            pending.node = self.nodes.child(dir, name);
+            pending.known = pending.node.is_some();
+        } else {
+            pending.known = self.file_left(dir, name);
+        }
+        pending.suspect = recent || self.in_window(dir);
+        self.renames.open(pending);
+        if let Some(ended) = self.renames.take_excess() {
+            self.cut(ended);
+        }
+    }
+
+    fn moved_to<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
+        let Change { dir, name, cookie, .. } = change;
+        self.renames.note(dir, name);
+        let Some(mut pending) = self.renames.take_half(cookie, change.is_dir()) else {
+            return self.come(kernel, change);
+        };
+        match pending.node.filter(|node| self.nodes.exists(*node)) {
+            Some(node) if self.nodes.wd(node).is_some() => {
+                // Its own event says whether it is the one.
+                pending.to = Some(place(dir, name));
+                self.renames.open(pending);
+            }
+            Some(node) => self.renamed(node, pending, &place(dir, name)),
+            None => {
+                let (from_dir, from_name) = &pending.from;
+                let from = (pending.known && !change.is_dir() && self.nodes.exists(*from_dir))
+                    .then(|| self.path(*from_dir, from_name));
+                match from {
+                    Some(from) => self.file_came(change, Some(from)),
+                    None => self.come(kernel, change),
+                }
+                if pending.suspect {
+                    let exchanged = (!change.is_dir()).then(|| place(dir, name));
+                    let owes_file = pending.owes_file;
+                    let check = Check { owes_file, exchanged, ..Check::default() };
+                    self.check(pending.from.0, &pending.from.1, check);
+                }
+            }
+        }
+    }
+
+    /// A directory says that it was moved, after both halves of the rename.
+    fn moved_self<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
+        match self.renames.take_of(node) {
+            Some(Ended::Rename(mut pending)) => match pending.to.take() {
+                Some(to) => self.renamed(node, pending, &to),
+                None => {
+                    let (dir, name) = &pending.from;
+                    let unsure = pending.suspect || self.is_unsure(*dir, name);
+                    let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+                    self.gone(node, TreeKind::Told, mask, pending.cookie);
+                    if unsure {
+                        let owes_file = pending.owes_file;
+                        self.check(*dir, name, Check { owes_file, ..Check::default() });
+                    }
+                }
+            },
+            Some(Ended::Swap(swap)) if swap.victim == node && swap.back => {
+                self.reports.decide(swap.cookie, true);
+                self.moved(node);
+            }
+            Some(Ended::Swap(swap)) => {
+                let (again, places) = (swap.moved == node, [swap.from.clone(), swap.to.clone()]);
+                self.conclude(kernel, Ended::Swap(swap));
+                if again {
+                    // It replaced the other one, and was moved once more.
+                    return self.moved_self(kernel, node);
+                }
+                for (dir, name) in places {
+                    self.check(dir, &name, Check::default());
+                }
+            }
+            None => self.check_place(node, When::End),
+        }
+    }
+
+    /// A directory was renamed.
+    fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
+        let (dir, name) = (to.0, &*to.1);
+        let (from_dir, from_name) = &pending.from;
+        let unsure = self.is_unsure(*from_dir, from_name) || self.is_unsure(dir, name);
+        let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
+        let absurd = self.nodes.is_within(dir, node)
+            || victim.is_some_and(|victim| self.nodes.is_within(node, victim));
+        if !absurd {
+            // What left it before has left it by its old path.
+            while let Some(ended) = self.renames.take_one(|pending| {
+                let waits = pending.node.is_some_and(|node| self.nodes.wd(node).is_some());
+                let of = |top| self.nodes.is_within(pending.from.0, top);
+                !waits && (of(node) || victim.is_some_and(of))
+            }) {
+                self.cut(ended);
+            }
+            let from = self.path(node, &[]);
+            self.files.remove(dir, name);
+            match victim {
+                Some(victim) if self.may_swap(victim, &pending.from) && !unsure => {
+                    self.swap(node, victim, &pending, to, from);
+                }
+                _ => {
+                    if let Some(victim) = victim {
+                        self.remove(victim);
+                    }
+                    self.relink(node, dir, name);
+                    let path = self.path(node, &[]);
+                    let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+                    self.reports.tell(TreeKind::Renamed { from }, mask, pending.cookie, path);
+                }
+            }
+            self.moved(node);
+        }
+        if unsure || absurd {
+            self.check(dir, name, Check::default());
+        }
+        if unsure || absurd || pending.suspect {
+            let owes_file = pending.owes_file;
+            self.check(*from_dir, from_name, Check { owes_file, ..Check::default() });
+        }
+    }
+
+    /// Returns `true` if a directory would still be known after an exchange.
+    fn may_swap(&self, victim: NodeRef, (dir, name): &Place) -> bool {
+        self.nodes.wd(victim).is_some() && !self.is_excluded(*dir, name)
+    }
+
+    /// A directory was renamed onto another one, which was replaced, or has the old name now.
+    fn swap(
+        &mut self,
+        node: NodeRef,
+        victim: NodeRef,
+        pending: &Pending,
+        to: &Place,
+        from: Vec<u8>,
+    ) {
+        let path = self.path(victim, &[]);
+        self.exchange(node, victim);
+        self.reports.tell_undecided(from, pending.cookie, path);
+        let from = pending.from.clone();
+        self.renames.open_swap(Swap::new(pending.cookie, node, victim, from, to.clone()));
+    }
+
+    /// No more events come of a rename.
+    pub(super) fn conclude<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut ended: Ended) {
+        let mut came = None;
+        if let Ended::Rename(pending) = &mut ended {
+            came = pending.to.take().map(|to| (to, pending.cookie));
+        }
+        self.cut(ended);
+        if let Some(((dir, name), cookie)) = came.filter(|((dir, _), _)| self.nodes.exists(*dir)) {
+            let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+            self.come(kernel, Change { dir, name: &name, mask, cookie });
+        }
+    }
+
+    /// The same, where the new name can't be looked at now.
+    pub(super) fn cut(&mut self, ended: Ended) {
+        match ended {
+            Ended::Rename(pending) => self.cut_rename(pending),
+            Ended::Swap(swap) => {
+                // Had they changed places, the other one would have said so.
+                self.reports.decide(swap.cookie, false);
+                self.remove(swap.victim);
+                let Some(second) = swap.second else { return };
+                let mut pending = Pending::new(second, swap.to, true);
+                pending.node = Some(swap.moved);
+                pending.suspect = true;
+                if swap.back && self.nodes.wd(swap.moved).is_none() {
+                    return self.renamed(swap.moved, pending, &swap.from);
+                }
+                pending.to = swap.back.then_some(swap.from);
+                self.renames.open(pending);
+            }
+        }
+    }
+
+    fn cut_rename(&mut self, pending: Pending) {
+        let (dir, name) = &pending.from;
+        if let Some((dir, name)) = &pending.to {
+            self.check(*dir, name, Check::default());
+        }
+        let mut suspect = pending.suspect;
+        match pending.node.filter(|node| self.nodes.exists(*node)) {
+            // A watched directory that was moved says so. It was another one of that name.
+            Some(node) if self.nodes.wd(node).is_some() => suspect = true,
+            Some(node) => {
+                let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+                self.gone(node, TreeKind::Told, mask, pending.cookie);
+            }
+            None if pending.known && !pending.is_dir && self.nodes.exists(*dir) => {
+                let path = self.path(*dir, name);
+                self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, pending.cookie, path);
+            }
+            None => {}
+        }
+        if suspect && self.nodes.exists(*dir) {
+            let owes_file = pending.owes_file;
+            self.check(*dir, name, Check { owes_file, ..Check::default() });
+        }
+    }
+
+    /// What happens to a watched directory itself. But for the root, its parent reports it too.
+    fn own<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, mask: EventMask) {
+        if node == ROOT {
+            return self.own_root(kernel, mask);
+        }
+        if mask.contains(EventMask::UNMOUNT) {
+            let path = self.path(node, &[]);
+            self.tell(TreeKind::Told, mask, path);
+            self.clear(node);
         } else if mask.contains(EventMask::IGNORED) {
-            // Its parent tells if it was removed; if not, what is there now is looked for.
-            self.nodes.set_wd(id, None);
-            self.set(id, ENDED, true);
-            self.again.push(id);
-            self.again.append(&mut self.twice);
+            self.nodes.set_state(node, State::Named);
+            if self.lost.is_none() {
+                // Its parent says if it was removed; if not, what is there now is looked at.
+                self.check_place(node, When::Idle);
+                for alias in core::mem::take(&mut self.aliases) {
+                    self.check_place(alias, When::Idle);
+                }
+                if self.renames.is_victim(node) {
+                    if let Some(ended) = self.renames.take_of(node) {
+                        self.conclude(kernel, ended);
+                    }
+                }
+            }
+        } else if self.lost.is_some() {
+            // It is not known what was lost before.
+        } else if mask.contains(EventMask::MOVE_SELF) {
+            self.moved_self(kernel, node);
+        } else if mask.contains(EventMask::ATTRIB) {
+            self.retry_beneath(node);
+        }
+    }
+
+    fn own_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mask: EventMask) {
+        let kind = match mask {
+            mask if mask.contains(EventMask::UNMOUNT) => TreeKind::RootUnmounted,
+            mask if mask.contains(EventMask::IGNORED) => TreeKind::RootRemoved,
+            _ => TreeKind::Told,
+        };
+        if kind != TreeKind::Told {
+            // What went out of it before the end, did so.
+            for ended in self.renames.take_all() {
+                self.cut(ended);
+            }
+            self.tell(kind, mask, Vec::new());
+            return self.stop(kernel);
+        }
+        self.tell(kind, mask, Vec::new());
+        if mask.contains(EventMask::MOVE_SELF) {
+            self.find_root(kernel);
+        } else if mask.contains(EventMask::ATTRIB) {
+            self.retry_beneath(ROOT);
         }
     }
 
     /// What changes no name.
-    fn feed_other<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: NodeId,
-        name: &[u8],
-        event: &Event<'_>,
-    ) {
-        if event.is_dir() {
-            if event.mask().contains(EventMask::ATTRIB) {
-                // Perhaps it may be read now.
-                let child = self.nodes.child(dir, name);
-                if let Some(id) = child.filter(|&id| self.has(id, FAILED)) {
-                    self.look_again(kernel, id);
-                }
+    fn other(&mut self, change: Change<'_>) {
+        let Change { dir, name, mask, cookie } = change;
+        if !change.is_dir() {
+            self.files.touch(dir, name);
+        } else if mask.contains(EventMask::ATTRIB) {
+            if let Some(child) = self.nodes.child(dir, name) {
+                self.retry_beneath(child);
             }
-        } else if let Some(known) =
-            self.files.get_mut(dir).and_then(|window| window.files.get_mut(name))
-        {
-            known.stat = None;
         }
         let path = self.path(dir, name);
-        self.tell(TreeKind::Told, event.mask(), 0, path);
-    }
-
-    /// Something is there that was not, by an event without another half.
-    pub(super) fn created<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: NodeId,
-        name: &[u8],
-        mask: EventMask,
-        cookie: u32,
-    ) {
-        let in_doubt = self.files.is_in_doubt(dir, self.at);
-        if let Some(id) = self.nodes.child(dir, name).filter(|&id| self.has(id, STRAY)) {
-            // The name was free, so it is not there.
-            self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-        }
-        let child = self.nodes.child(dir, name);
-        let window = self.files.get_mut(dir);
-        let file = window.as_ref().is_some_and(|window| window.files.contains_key(name));
-        if in_doubt && (file || child.is_some() && !mask.contains(EventMask::ISDIR)) {
-            return;
-        }
-        if !mask.contains(EventMask::ISDIR) {
-            if let Some(window) = window {
-                window.files.insert(name.into(), Known { stat: None, pass: self.pass });
-            }
-            if let Some(id) = child {
-                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-            }
-        } else if let Some(id) = child {
-            // Known already by looking, or another one since.
-            let moved = mask.contains(EventMask::MOVED_TO);
-            let ended = moved && self.has(id, ENDED);
-            let replaced = moved && self.nodes.wd(id).is_some();
-            if !ended && (self.look_again(kernel, id) == Found::Dir || !replaced) {
-                return;
-            }
-            self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-        } else {
-            self.file_gone(dir, name);
-        }
-        if !self.nodes.is_within(dir, ROOT) {
-            // It went with what was settled just now.
-            return;
-        }
-        let path = self.path(dir, name);
-        self.tell(TreeKind::Told, mask, cookie, path);
-        if mask.contains(EventMask::ISDIR) {
-            let id = self.nodes.add(dir, name);
-            self.see(id);
-            self.look_again(kernel, id);
-        }
-    }
-
-    /// Tells that a directory is gone, and forgets it with all beneath.
-    pub(super) fn gone<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        id: NodeId,
-        kind: TreeKind,
-        mask: EventMask,
-    ) {
-        if !self.has(id, HIDDEN) {
-            let path = self.path(id, &[]);
-            self.tell(kind, mask, 0, path);
-        }
-        self.remove(kernel, id);
-    }
-
-    /// Forgets a directory and all beneath it, and ends their watches.
-    pub(super) fn remove<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
-        while self.half_of(top).is_some() {}
-        let left = self.cut_halves(top);
-        self.remove_beneath(kernel, top);
-        self.forget(kernel, top);
-        for half in left {
-            self.give_up(kernel, half);
-        }
-    }
-
-    /// Forgets what is in a directory, and ends the watches of all beneath.
-    pub(super) fn clear<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
-        let left = self.cut_halves(top);
-        self.remove_beneath(kernel, top);
-        self.files.forget(top);
-        self.forget_doubts(top);
-        for half in left {
-            self.give_up(kernel, half);
-        }
-    }
-
-    fn remove_beneath<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
-        while let Some(mut id) = self.nodes.first_child(top) {
-            while let Some(child) = self.nodes.first_child(id) {
-                id = child;
-            }
-            // Each once, the innermost first, and no list of them.
-            self.forget(kernel, id);
-        }
-    }
-
-    fn forget<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) {
-        if let Some(wd) = self.nodes.wd(id) {
-            kernel.unwatch(wd);
-            self.again.append(&mut self.twice);
-        }
-        self.files.forget(id);
-        self.frames.retain(|frame| frame.id != id);
-        for list in [&mut self.again, &mut self.later, &mut self.twice] {
-            list.retain(|&other| other != id);
-        }
-        self.forget_doubts(id);
-        self.nodes.remove(id);
+        self.reports.tell(TreeKind::Told, mask, cookie, path);
     }
 }

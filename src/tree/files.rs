@@ -1,122 +1,139 @@
-//! Which files a directory is known to hold: for ever in snapshot mode, else only as long as events
+//! Which files a directory is known to hold: for ever where files are tracked, else only while events
 //! of before its listing may still come.
+//!
+//! A directory has a *window* from its listing until the stream has come to the end that the queue had
+//! when it was listed: events in the window may be older than the listing or not.
+//!
+//! Invariant: where files are not tracked, a directory is in `of` only while its window is open.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::kernel::Stat;
-use super::nodes::NodeId;
+use super::nodes::NodeRef;
 
-/// What is known of a file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+#[derive(Debug)]
+struct File {
     /// As it was when it was last looked at; `None` if something happened to it since.
-    pub stat: Option<Stat>,
-    /// The pass in which it was last seen.
-    pub pass: u32,
+    stat: Option<Stat>,
+    /// Whether the last listing has shown it, or an event has.
+    seen: bool,
 }
 
-/// The files of one directory.
-#[derive(Debug)]
-pub(super) struct Window {
-    pub files: BTreeMap<Box<[u8]>, Known>,
-    /// Where in the stream the events begin that are surely later than the listing.
-    until: u64,
-    /// Its listing is still to come.
-    waits: bool,
+#[derive(Debug, Default)]
+struct Dir {
+    files: BTreeMap<Box<[u8]>, File>,
+    /// How many listings have a window that is open.
+    open: u32,
 }
 
 #[derive(Debug)]
 pub(super) struct Files {
-    of: BTreeMap<NodeId, Window>,
-    /// Those whose end is known, the first first.
-    ends: VecDeque<(u64, NodeId)>,
-    /// Those that were listed since the last fence.
-    open: Vec<NodeId>,
-    /// Whether they are known for ever.
-    keep: bool,
+    of: BTreeMap<NodeRef, Dir>,
+    /// Whether they are tracked.
+    track: bool,
 }
 
-/// Of a listing whose end in the stream is not known yet.
-const OPEN: u64 = u64::MAX;
+/// What a listing says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    New,
+    Changed,
+    Same,
+}
 
 impl Files {
-    pub const fn new(keep: bool) -> Self {
-        Self { of: BTreeMap::new(), ends: VecDeque::new(), open: Vec::new(), keep }
+    pub const fn new(track: bool) -> Self {
+        Self { of: BTreeMap::new(), track }
     }
 
-    pub fn has(&self, dir: NodeId) -> bool {
+    /// A directory is being listed; `whole` where files that are not in the listing are gone.
+    pub fn open(&mut self, dir: NodeRef, whole: bool) {
+        let dir = self.of.entry(dir).or_default();
+        dir.open = dir.open.saturating_add(1);
+        if whole {
+            for file in dir.files.values_mut() {
+                file.seen = false;
+            }
+        }
+    }
+
+    /// The window of a listing ends. Returns the names of the files that it has shown to be gone.
+    pub fn close(&mut self, dir: NodeRef) -> Vec<Box<[u8]>> {
+        let Some(files) = self.of.get_mut(&dir) else { return Vec::new() };
+        files.open = files.open.saturating_sub(1);
+        if files.open > 0 {
+            return Vec::new();
+        }
+        let gone = files.files.iter().filter(|(_, file)| !file.seen);
+        let gone: Vec<Box<[u8]>> = gone.map(|(name, _)| name.clone()).collect();
+        for name in &gone {
+            files.files.remove(name);
+        }
+        if !self.track {
+            self.of.remove(&dir);
+        }
+        gone
+    }
+
+    pub fn forget(&mut self, dir: NodeRef) {
+        self.of.remove(&dir);
+    }
+
+    /// Events were lost: no window counts any more.
+    pub fn lose(&mut self) {
+        if !self.track {
+            self.of.clear();
+        }
+        for dir in self.of.values_mut() {
+            dir.open = 0;
+            for file in dir.files.values_mut() {
+                file.seen = true;
+            }
+        }
+    }
+
+    /// Returns `true` if an event of the directory may be older than its listing.
+    pub fn in_window(&self, dir: NodeRef) -> bool {
+        self.of.get(&dir).is_some_and(|dir| dir.open > 0)
+    }
+
+    /// Returns `true` if the files of the directory are known.
+    pub fn knows(&self, dir: NodeRef) -> bool {
         self.of.contains_key(&dir)
     }
 
-    pub fn get_mut(&mut self, dir: NodeId) -> Option<&mut Window> {
-        self.of.get_mut(&dir)
+    pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
+        self.of.get(&dir).is_some_and(|dir| dir.files.contains_key(name))
     }
 
-    /// A directory is being listed.
-    pub fn open(&mut self, dir: NodeId) -> &mut Window {
-        self.open.push(dir);
-        let new = Window { files: BTreeMap::new(), until: OPEN, waits: false };
-        let window = self.of.entry(dir).or_insert(new);
-        window.until = OPEN;
-        window.waits = false;
-        window
+    /// An event says that a file is there. Returns `false` if that was known.
+    pub fn insert(&mut self, dir: NodeRef, name: &[u8]) -> bool {
+        let Some(dir) = self.of.get_mut(&dir) else { return true };
+        dir.files.insert(name.into(), File { stat: None, seen: true }).is_none()
     }
 
-    /// A directory will be listed later, and what events tell until then is not to be told again.
-    pub fn wait(&mut self, dir: NodeId) {
-        self.open(dir).waits = true;
+    /// A file is gone. Returns `false` if it was not known.
+    pub fn remove(&mut self, dir: NodeRef, name: &[u8]) -> bool {
+        self.of.get_mut(&dir).is_some_and(|dir| dir.files.remove(name).is_some())
     }
 
-    pub fn forget(&mut self, dir: NodeId) {
-        if self.of.remove(&dir).is_some() {
-            self.open.retain(|&other| other != dir);
-            self.ends.retain(|&(_, other)| other != dir);
+    /// A file may have changed.
+    pub fn touch(&mut self, dir: NodeRef, name: &[u8]) {
+        if let Some(file) = self.of.get_mut(&dir).and_then(|dir| dir.files.get_mut(name)) {
+            file.stat = None;
         }
     }
 
-    /// All is out of date.
-    pub fn forget_all(&mut self) {
-        if !self.keep {
-            self.of.clear();
-            self.ends.clear();
-            self.open.clear();
+    /// A look has shown a file.
+    pub fn compare(&mut self, dir: NodeRef, name: &[u8], stat: Option<Stat>) -> Compared {
+        let Some(dir) = self.of.get_mut(&dir) else { return Compared::New };
+        let new = File { stat, seen: true };
+        match dir.files.insert(name.into(), new) {
+            None => Compared::New,
+            Some(old) if old.stat.is_some() && old.stat == stat => Compared::Same,
+            Some(_) => Compared::Changed,
         }
-    }
-
-    /// Whether no listing has an end to come.
-    pub fn rest(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    pub fn wants_fence(&self) -> bool {
-        !self.open.is_empty()
-    }
-
-    /// Whatever was listed was listed before `end`.
-    pub fn fence(&mut self, end: u64) {
-        for dir in self.open.drain(..) {
-            if let Some(window) = self.of.get_mut(&dir).filter(|window| !window.waits) {
-                window.until = end;
-                self.ends.push_back((end, dir));
-            }
-        }
-    }
-
-    /// All events before `at` have come.
-    pub fn passed(&mut self, at: u64) {
-        while let Some(&(end, dir)) = self.ends.front().filter(|(end, _)| *end <= at) {
-            self.ends.pop_front();
-            // It may have been listed again since.
-            if !self.keep && self.of.get(&dir).is_some_and(|window| window.until == end) {
-                self.of.remove(&dir);
-            }
-        }
-    }
-
-    /// Whether an event of a directory at `at` may be older than its listing.
-    pub fn is_in_doubt(&self, dir: NodeId, at: u64) -> bool {
-        self.of.get(&dir).is_some_and(|window| at < window.until)
     }
 }

@@ -73,7 +73,7 @@ pub trait Kernel {
     ///
     /// # Errors
     ///
-    /// As of getdents(2); what was given before the error holds.
+    /// As of getdents(2); `ENOENT` where the directory was removed.
     fn list(&mut self, dir: &mut Self::Dir, each: &mut dyn FnMut(&[u8], bool))
     -> Result<(), Errno>;
 
@@ -87,6 +87,10 @@ pub trait Kernel {
     ///
     /// As of getdents(2).
     fn settle(&mut self, dir: &mut Self::Dir) -> Result<(), Errno>;
+
+    /// Position of the end of the queue: the bytes that were ever read from it, and those that are
+    /// queued now (`FIONREAD`). What happened before this call is told by events before that position.
+    fn end(&mut self) -> u64;
 }
 
 /// What is known of an entry.

@@ -53,6 +53,8 @@ pub(crate) struct Linux<'a> {
     /// Whether somebody else needs the watch.
     shared: &'a (dyn Fn(Wd) -> bool + Sync),
     state: &'a mut State,
+    /// How many bytes were ever read from the queue.
+    consumed: u64,
     working: Option<WorkingDir>,
 }
 
@@ -117,8 +119,9 @@ impl<'a> Linux<'a> {
         root: &'a CStr,
         shared: &'a (dyn Fn(Wd) -> bool + Sync),
         state: &'a mut State,
+        consumed: u64,
     ) -> Self {
-        Self { inotify, root, shared, state, working: None }
+        Self { inotify, root, shared, state, consumed, working: None }
     }
 
     /// Does much work in a thread of its own, which has a working directory of its own: watching takes
@@ -503,6 +506,10 @@ impl Kernel for Linux<'_> {
             // The file system took the name for one that could be, and may have remembered the answer.
             _ => self.settle_by_listing(dir),
         }
+    }
+
+    fn end(&mut self) -> u64 {
+        self.consumed.saturating_add(self.inotify.queued_bytes().unwrap_or(0) as u64)
     }
 }
 

@@ -1,562 +1,351 @@
-//! Looking at what is there: where something new came, where events were lost, and where the world
-//! moved while it was looked at.
+//! Looks at the disk: opens, watches and lists directories, and adds what is not known.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::files::Known;
+use super::agenda::{Check, Seen, When};
+use super::edits::{DIR_CREATED, DIR_DELETED, Failure, failure};
+use super::event::{Barred, TreeKind};
+use super::files::Compared;
 use super::kernel::Kernel;
-use super::nodes::{NodeId, ROOT};
-use super::{Barred, LOUD, Stage, Tree, TreeKind};
+use super::nodes::{Listing, NodeRef, ROOT, State};
+use super::{LOUD, Stage, Tree};
 use crate::event::Wd;
-use crate::flags::EventMask;
+use crate::flags::{EventMask, WatchMask};
 use crate::sys::Errno;
+
+/// What a listing is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Purpose {
+    /// Whether what is in it is reported.
+    report: bool,
+    /// Whether it is of a directory that is new, so that its files are reported.
+    new: bool,
+    /// Whether what is known has to be compared, with all beneath.
+    deep: bool,
+}
+
+impl Purpose {
+    pub const NEW: Self = Self { report: true, new: true, deep: false };
+    pub const COMPARE: Self = Self { report: true, new: false, deep: true };
+
+    pub const fn setup(existing: bool) -> Self {
+        Self { report: existing, new: existing, deep: false }
+    }
+}
 
 /// One directory whose listing is being gone through.
 #[derive(Debug)]
 pub(super) struct Frame<D> {
-    pub id: NodeId,
+    node: NodeRef,
     /// Closed where too many are open.
     dir: Option<D>,
     /// One entry behind the other: whether it is a directory, its name, and a NUL.
     entries: Vec<u8>,
     next: usize,
-    /// Whether files are among them.
-    files: bool,
-    /// Whether the directory is new, and so are they.
-    telling: bool,
+    purpose: Purpose,
 }
 
 /// So many directories are open at once, of a listing in a listing.
 const OPEN: usize = 24;
 
-// What is noted of a node; the bits above are the pass in which it was last seen.
-/// It was said to have no subdirectories, and never listed.
-pub(super) const UNLISTED: u32 = 1;
-/// It is not told of yet.
-pub(super) const HIDDEN: u32 = 2;
-/// It can't be watched, and that is told.
-pub(super) const FAILED: u32 = 4;
-/// It is not to be watched.
-const BARRED: u32 = 8;
-/// It is watched at another place.
-const TWICE: u32 = 16;
-/// What is in it is not told of yet.
-const UNTOLD: u32 = 32;
-/// It is sure that the events of its moves are queued.
-const SETTLED: u32 = 64;
-/// It may be somewhere else, without an event to tell.
-pub(super) const STRAY: u32 = 128;
-/// Its watch has ended, and what is there now was not looked at.
-pub(super) const ENDED: u32 = 256;
-/// It tells no loud events, while all is looked at.
-const HUSHED: u32 = 512;
-const NOTES: u32 = 10;
-
 /// What a look at a name found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// A directory, which is in its place now.
-    Dir,
-    /// No directory, or it is not sure: events will tell.
-    Moved,
+pub(super) enum Visit {
+    /// The directory that is known by that name.
+    Agrees(NodeRef),
+    /// A directory that was not known; it is now.
+    Added(NodeRef),
     /// A directory that is known at another place.
-    Elsewhere,
+    Elsewhere(NodeRef),
+    /// A directory that is not known, where another one is known to be.
+    Unknown,
+    /// A directory that is not to be watched.
+    Excluded,
+    /// No directory.
+    Nothing,
+    /// The world moved under the look.
+    Moved,
+    Failed(Errno),
 }
 
-/// Whether an error says that the world has moved.
-pub(super) fn is_moved(errno: Errno) -> bool {
-    matches!(errno, Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE)
+/// What was opened or watched by a look.
+struct Looked<D> {
+    wd: Wd,
+    opened: Option<D>,
+    is_leaf: bool,
 }
-
-/// Whether an error is of the moment, and says nothing of the directory.
-pub(super) fn is_scarce(errno: Errno) -> bool {
-    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOSPC)
-}
-
-/// Whether a name in an open directory leads to a directory.
-fn is_dir<K: Kernel>(kernel: &mut K, dir: &K::Dir, name: &[u8]) -> Result<bool, Errno> {
-    match kernel.stat_child(dir, name) {
-        Err(errno) if is_moved(errno) => Ok(false),
-        stat => Ok(stat?.is_dir),
-    }
-}
-
-const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
-pub(super) const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISDIR);
 
 impl<D> Tree<D> {
-    pub(super) fn has(&self, id: NodeId, note: u32) -> bool {
-        self.nodes.note(id) & note != 0
+    /// What a directory is to be watched for now.
+    fn mask(&self, node: NodeRef) -> WatchMask {
+        if self.nodes.is_quiet(node) { self.asked.difference(LOUD) } else { self.asked }
     }
 
-    pub(super) fn set(&mut self, id: NodeId, note: u32, on: bool) {
-        let notes = self.nodes.note(id);
-        self.nodes.set_note(id, if on { notes | note } else { notes & !note });
-    }
-
-    /// Notes that a directory is there in this pass.
-    pub(super) fn see(&mut self, id: NodeId) {
-        let notes = self.nodes.note(id) & ((1 << NOTES) - 1);
-        self.nodes.set_note(id, notes | self.pass << NOTES);
-    }
-
-    fn is_seen(&self, id: NodeId) -> bool {
-        self.nodes.note(id) >> NOTES == self.pass << NOTES >> NOTES
-    }
-
-    /// Has a directory that was listed quietly tell of all again, while it is open, and all in it is
-    /// looked at.
-    fn raise_open<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, dir: &D) {
-        if !self.has(id, HUSHED) {
-            return;
+    /// Watches what was opened. At the limit, ends the watches that are to be ended.
+    fn watch<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        mask: WatchMask,
+    ) -> Result<Wd, Errno> {
+        let mut watched = kernel.watch(dir, mask);
+        if watched == Err(Errno::ENOSPC) && !self.ending.is_empty() {
+            while !self.end_some(kernel) {}
+            watched = kernel.watch(dir, mask);
         }
-        if let Ok(wd) = kernel.watch(dir, self.asked) {
-            self.set(id, HUSHED, self.nodes.wd(id) != Some(wd));
-            self.let_go(kernel, wd);
-        }
+        // Where a path is all there is to name it by, that may lead nowhere now.
+        watched.map_err(|errno| if failure(errno) == Failure::Moved { Errno::ESTALE } else { errno })
     }
 
-    /// The same for one that was closed meanwhile.
-    pub(super) fn raise<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        let Some(id) = self.hushed.pop() else { return };
-        // The number may be another directory's by now.
-        if self.has(id, HUSHED) {
-            self.set(id, HUSHED, false);
-            if self.open(kernel, id).is_err() {
-                self.later.push(id);
+    fn watch_child<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        name: &[u8],
+        mask: WatchMask,
+    ) -> Result<Wd, Errno> {
+        match kernel.watch_child(dir, name, mask) {
+            Err(Errno::ENOSPC) if !self.ending.is_empty() => {
+                while !self.end_some(kernel) {}
+                kernel.watch_child(dir, name, mask)
             }
+            watched => watched,
         }
-    }
-
-    /// Whether what is found is told.
-    fn is_telling(&self) -> bool {
-        self.stage != Stage::Setup || self.options.existing
     }
 
     /// Opens a watched directory by its path, and makes sure that it is the one.
     pub(super) fn open<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
-        id: NodeId,
+        node: NodeRef,
     ) -> Result<D, Errno> {
-        let known = self.nodes.wd(id).ok_or(Errno::ESTALE)?;
-        let path = self.path(id, &[]);
+        let known = self.nodes.wd(node).ok_or(Errno::ESTALE)?;
+        let path = self.path(node, &[]);
         let dir = kernel.open(&path)?;
-        let wd = kernel.watch(&dir, self.asked)?;
+        let mask = self.mask(node);
+        let wd = self.watch(kernel, &dir, mask)?;
         if wd == known {
             return Ok(dir);
         }
-        self.let_go(kernel, wd);
+        self.let_go(wd);
         Err(Errno::ESTALE)
     }
 
-    /// Ends a watch that came about by looking at the wrong thing.
-    fn let_go<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
-        if self.nodes.by_wd(wd).is_none() {
-            kernel.unwatch(wd);
+    /// Waits until all events are queued of what was done to the names in a directory.
+    pub(super) fn barrier<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeRef) {
+        if let Ok(mut dir) = self.open(kernel, dir) {
+            // If that fails, the directory is gone, and no name in it changes any more.
+            let _ = kernel.settle(&mut dir);
         }
     }
 
-    /// Whether a watched directory is in its place now.
-    pub(super) fn is_there<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) -> bool {
-        let Some(parent) = self.nodes.parent(id) else { return false };
+    /// Returns `true` if a watched directory is in its place now.
+    pub(super) fn is_there<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) -> bool {
+        let Some(parent) = self.nodes.parent(node) else { return true };
         let Ok(dir) = self.open(kernel, parent) else { return false };
-        let Ok(wd) = kernel.watch_child(&dir, self.nodes.name(id), self.asked) else {
-            return false;
-        };
-        self.let_go(kernel, wd);
-        self.nodes.wd(id) == Some(wd)
+        let (name, mask) = (self.name(node), self.mask(node));
+        let Ok(wd) = self.watch_child(kernel, &dir, &name, mask) else { return false };
+        self.let_go(wd);
+        self.nodes.wd(node) == Some(wd)
     }
 
-    /// Looks at one directory again, all events of before having come; or for the first time.
-    pub(super) fn look_again<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) -> Found {
-        let Some(parent) = self.nodes.parent(id) else {
-            if self.has(ROOT, UNLISTED) {
-                self.list_root(kernel);
-            }
-            return Found::Dir;
-        };
-        let barred = self.has(id, BARRED);
-        if barred && !self.has(id, STRAY) {
-            return Found::Dir;
-        }
-        let dir = match self.open(kernel, parent) {
-            Ok(dir) => dir,
-            Err(errno) if is_moved(errno) => {
-                self.later.push(id);
-                return Found::Moved;
-            }
-            Err(_) if self.has(id, STRAY) => {
-                // Only a look could have told that it is still there.
-                self.doubt_all(kernel);
-                return Found::Dir;
-            }
-            Err(errno) => {
-                self.fail(kernel, id, errno);
-                return Found::Dir;
-            }
-        };
-        let name: Box<[u8]> = self.nodes.name(id).into();
-        let hidden = self.has(id, HIDDEN);
-        let new = self.nodes.wd(id).is_none();
-        if !barred {
-            let found = self.visit(kernel, &dir, parent, &name, new);
-            if found != Found::Moved {
-                return found;
-            }
-        }
-        let is_unsure = barred || hidden || self.at_end && self.has(id, STRAY);
-        match is_unsure.then(|| is_dir(kernel, &dir, &name)) {
-            Some(Ok(true)) if barred => {
-                self.set(id, STRAY, false);
-                self.unhide(id);
-                return Found::Dir;
-            }
-            Some(Ok(false)) if hidden || self.at_end => {
-                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-            }
-            Some(Err(_)) => self.doubt_all(kernel),
-            // What was looked at by its path may be there, if the path led elsewhere for a moment.
-            _ => self.later.push(id),
-        }
-        Found::Moved
-    }
-
-    /// Compares one name in an open directory with what is known of it. `listed`, files are told, so
-    /// what is new is listed in any case.
-    fn visit<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: &D,
-        parent: NodeId,
-        name: &[u8],
-        listed: bool,
-    ) -> Found {
-        let child = self.nodes.child(parent, name);
-        if self.is_barred(parent, name) {
-            self.bar(kernel, parent, name, child);
-            return Found::Dir;
-        }
-        let looked = if listed {
-            self.look_inside(kernel, dir, name)
-        } else {
-            self.look_from_outside(kernel, dir, name)
-        };
-        let (wd, opened, is_leaf) = match looked {
-            Ok(Some(looked)) => looked,
-            Ok(None) => {
-                self.bar(kernel, parent, name, child);
-                return Found::Dir;
-            }
-            Err(errno) if is_moved(errno) => return Found::Moved,
-            Err(_errno)
-                if self.stage == Stage::Steady && child.is_some_and(|id| self.has(id, STRAY)) =>
-            {
-                self.doubt_all(kernel);
-                return Found::Dir;
-            }
-            Err(errno) => {
-                // The limit is nothing to what is watched already; after a loss nobody knows.
-                let other = |&id: &NodeId| {
-                    self.nodes.wd(id).is_some()
-                        && (errno == Errno::ENOSPC || self.stage == Stage::Resync)
-                };
-                let child = match child.filter(other) {
-                    Some(id) => {
-                        self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-                        None
-                    }
-                    None => child,
-                };
-                let id = child.unwrap_or_else(|| self.find(parent, name));
-                self.fail(kernel, id, errno);
-                return Found::Dir;
-            }
-        };
-        let (id, new) = match (self.nodes.by_wd(wd), child) {
-            (Some(owner), Some(child)) if owner == child => (child, false),
-            (Some(owner), _)
-                if self.stage == Stage::Resync
-                    && !self.is_seen(owner)
-                    && !self.nodes.is_within(parent, owner) =>
-            {
-                // Renamed while events were lost.
-                if let Some(child) = child {
-                    let inside = self.nodes.is_within(owner, child);
-                    self.gone(kernel, child, TreeKind::Found, DIR_DELETED);
-                    if inside {
-                        return self.visit(kernel, dir, parent, name, listed);
-                    }
-                }
-                self.file_gone(parent, name);
-                let from = self.path(owner, &[]);
-                self.nodes.relink(owner, parent, name);
-                let path = self.path(owner, &[]);
-                let mask = EventMask::MOVED_TO | EventMask::ISDIR;
-                self.tell(TreeKind::Renamed { from }, mask, 0, path);
-                self.bar_anew(kernel, owner);
-                (owner, false)
-            }
-            (Some(owner), mut child) => {
-                // After a loss there may be no event to tell that another one was here.
-                let stale = |&id: &NodeId| self.nodes.wd(id).is_some() && !self.is_seen(id);
-                if let Some(id) = child.filter(stale).filter(|_| self.stage == Stage::Resync) {
-                    self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-                    child = None;
-                }
-                self.elsewhere(kernel, parent, name, child, owner);
-                return Found::Elsewhere;
-            }
-            (None, child) => {
-                let known = child.filter(|&child| self.nodes.wd(child).is_none());
-                if let (Some(child), None) = (child, known) {
-                    self.gone(kernel, child, TreeKind::Found, DIR_DELETED);
-                }
-                let id = known.unwrap_or_else(|| self.find(parent, name));
-                self.unhide(id);
-                self.forget_doubts(id);
-                self.nodes.set_wd(id, Some(wd));
-                (id, true)
-            }
-        };
-        let unlisted = self.has(id, UNLISTED);
-        let telling = (new || self.has(id, UNTOLD)) && self.is_telling();
-        self.set(id, FAILED | TWICE | UNLISTED | UNTOLD | SETTLED | STRAY | ENDED | BARRED, false);
-        self.see(id);
-        if !(new || unlisted || self.is_looking()) {
-            return Found::Dir;
-        }
-        if !(listed || telling || !is_leaf || self.nodes.first_child(id).is_some()) {
-            self.set(id, UNLISTED, true);
-            return Found::Dir;
-        }
-        let opened = match opened {
-            Some(opened) => Ok(opened),
-            None => kernel.open_child(dir, name).and_then(|opened| {
-                match kernel.watch(&opened, self.asked)? {
-                    again if again == wd => Ok(opened),
-                    other => {
-                        self.let_go(kernel, other);
-                        Err(Errno::ESTALE)
-                    }
-                }
-            }),
-        };
-        match opened.and_then(|opened| self.list(kernel, id, opened, telling)) {
-            Ok(()) => {}
-            Err(errno) if is_moved(errno) => self.put_off(id, telling),
-            Err(errno) => self.fail(kernel, id, errno),
-        }
-        Found::Dir
-    }
-
-    /// A directory is to be listed when more events have come.
-    fn put_off(&mut self, id: NodeId, telling: bool) {
-        self.set(id, UNLISTED, true);
-        if telling {
-            self.set(id, UNTOLD, true);
-            self.files.wait(id);
-        }
-        self.later.push(id);
-    }
-
-    /// Watches a subdirectory and opens it; `None` if it is on another file system.
-    fn look_inside<K: Kernel<Dir = D>>(
+    /// Watches the subdirectory of that name, `inside` by opening it. `None` if it is on a file system
+    /// that is left out.
+    fn look<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: &D,
         name: &[u8],
-    ) -> Result<Option<(Wd, Option<D>, bool)>, Errno> {
-        let opened = kernel.open_child(dir, name)?;
-        if self.options.same_file_system && kernel.stat(&opened)?.dev != self.device {
-            return Ok(None);
+        inside: bool,
+        mask: WatchMask,
+    ) -> Result<Option<Looked<D>>, Errno> {
+        if inside {
+            let opened = kernel.open_child(dir, name)?;
+            if self.options.same_file_system && kernel.stat(&opened)?.dev != self.device {
+                return Ok(None);
+            }
+            let wd = self.watch(kernel, &opened, mask)?;
+            return Ok(Some(Looked { wd, opened: Some(opened), is_leaf: false }));
         }
-        let wd = kernel.watch(&opened, self.asked)?;
-        Ok(Some((wd, Some(opened), false)))
-    }
-
-    /// Watches a subdirectory and asks whether it is a leaf; `None` if it is on another file system.
-    fn look_from_outside<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: &D,
-        name: &[u8],
-    ) -> Result<Option<(Wd, Option<D>, bool)>, Errno> {
         if self.options.same_file_system && kernel.stat_child(dir, name)?.dev != self.device {
             return Ok(None);
         }
-        let wd = kernel.watch_child(dir, name, self.asked)?;
-        let stat = match kernel.stat_child(dir, name) {
-            Ok(stat) if stat.is_dir => stat,
+        let wd = self.watch_child(kernel, dir, name, mask)?;
+        match kernel.stat_child(dir, name) {
+            Ok(stat) if stat.is_dir => Ok(Some(Looked { wd, opened: None, is_leaf: stat.is_leaf })),
             other => {
-                self.let_go(kernel, wd);
-                return Err(other.err().unwrap_or(Errno::ENOTDIR));
+                self.let_go(wd);
+                Err(other.err().unwrap_or(Errno::ENOTDIR))
             }
-        };
-        Ok(Some((wd, None, stat.is_leaf)))
-    }
-
-    /// Adds a directory that was found, and tells of it.
-    pub(super) fn find(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
-        self.file_gone(parent, name);
-        let id = self.nodes.add(parent, name);
-        self.see(id);
-        if self.is_telling() {
-            let path = self.path(id, &[]);
-            self.tell(TreeKind::Found, DIR_CREATED, 0, path);
-        }
-        id
-    }
-
-    /// Tells of a directory that was found, if that was put off.
-    fn unhide(&mut self, id: NodeId) {
-        if self.has(id, HIDDEN) {
-            self.set(id, HIDDEN, false);
-            let path = self.path(id, &[]);
-            self.tell(TreeKind::Found, DIR_CREATED, 0, path);
         }
     }
 
-    /// A name leads to a directory that is known at another place: it was moved, and events will tell;
-    /// or it is there twice, and none will.
-    fn elsewhere<K: Kernel<Dir = D>>(
+    /// Looks at one name in an open directory. Adds what is not known and watches it; reports it, as
+    /// what `event` said or as discovered.
+    pub(super) fn visit<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
-        parent: NodeId,
-        name: &[u8],
-        child: Option<NodeId>,
-        owner: NodeId,
-    ) {
-        let Some(id) = child else {
-            let id = self.nodes.add(parent, name);
-            self.see(id);
-            // What was there at the beginning is not told, and so has nothing to hide.
-            self.set(id, HIDDEN, self.is_telling());
-            return self.again.push(id);
-        };
-        if self.nodes.wd(id).is_some() {
-            return self.later.push(id);
+        dir: &D,
+        (parent, name): (NodeRef, &[u8]),
+        purpose: Purpose,
+        event: Option<(EventMask, u32)>,
+    ) -> Visit {
+        let child = self.nodes.child(parent, name);
+        if self.is_excluded(parent, name) {
+            return self.leave_out(parent, name, purpose, event);
         }
-        self.see(id);
-        if !self.at_end || !self.has(id, SETTLED) {
-            if self.at_end {
-                if let Err(errno) = self.settle(kernel, parent) {
-                    if !is_moved(errno) {
-                        self.twice.push(id);
-                        return self.fail(kernel, id, errno);
+        let mask = child.map_or(self.asked, |child| self.mask(child));
+        let inside = purpose.new || self.options.snapshot;
+        let looked = match self.look(kernel, dir, name, inside, mask) {
+            Ok(Some(looked)) => looked,
+            Ok(None) => return self.leave_out(parent, name, purpose, event),
+            Err(Errno::ESTALE) => return Visit::Moved,
+            Err(errno) if failure(errno) == Failure::Moved => return Visit::Nothing,
+            Err(errno) => return Visit::Failed(errno),
+        };
+        let watched = child.filter(|child| self.nodes.wd(*child).is_some());
+        match (self.nodes.by_wd(looked.wd), watched) {
+            (Some(owner), _) if child == Some(owner) => {
+                if purpose.deep {
+                    match self.enter(kernel, dir, owner, looked, purpose) {
+                        Ok(()) => {}
+                        Err(errno) if failure(errno) == Failure::Moved => return Visit::Moved,
+                        Err(errno) => return Visit::Failed(errno),
                     }
                 }
-                self.set(id, SETTLED, true);
+                Visit::Agrees(owner)
             }
-            return self.again.push(id);
-        }
-        if self.has(owner, STRAY) {
-            return self.later.push(id);
-        }
-        self.unhide(id);
-        if !self.has(id, TWICE) {
-            self.set(id, TWICE, true);
-            let path = self.path(id, &[]);
-            let kind = TreeKind::Unwatched(Barred::Twice);
-            self.tell(kind, EventMask::ISDIR, 0, path);
-        }
-        self.twice.push(id);
-    }
-
-    /// Notes and tells that a directory can't be watched.
-    fn fail<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, errno: Errno) {
-        self.see(id);
-        self.unhide(id);
-        if self.nodes.wd(id).is_none() {
-            // What was in another one of that name.
-            self.clear(kernel, id);
-        }
-        if !self.has(id, FAILED) {
-            self.set(id, FAILED, true);
-            let path = self.path(id, &[]);
-            let kind = TreeKind::Unwatched(Barred::Errno(errno));
-            self.tell(kind, EventMask::ISDIR, 0, path);
+            (Some(owner), _) => Visit::Elsewhere(owner),
+            (None, Some(_)) => {
+                self.let_go(looked.wd);
+                Visit::Unknown
+            }
+            (None, None) => {
+                if let Some(child) = child.filter(|child| self.has_content(*child)) {
+                    // Of another directory, whose watch has ended.
+                    self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+                }
+                self.add(kernel, dir, (parent, name), looked, purpose, event)
+            }
         }
     }
 
-    /// Whether a directory is not to be watched.
-    fn is_barred(&self, parent: NodeId, name: &[u8]) -> bool {
-        self.options.depth.is_some_and(|depth| self.nodes.depth(parent) >= depth)
-            || self.options.prune.as_ref().is_some_and(|prune| prune(&self.path(parent, name)))
+    fn has_content(&self, node: NodeRef) -> bool {
+        self.nodes.first_child(node).is_some() || self.files.knows(node)
     }
 
-    /// Sees to it that a directory is known and not watched.
-    fn bar<K: Kernel<Dir = D>>(
+    /// Sees that a directory is known and not watched.
+    fn leave_out(
+        &mut self,
+        parent: NodeRef,
+        name: &[u8],
+        purpose: Purpose,
+        event: Option<(EventMask, u32)>,
+    ) -> Visit {
+        let node = self.know(parent, name, purpose, event);
+        self.exclude(node);
+        Visit::Excluded
+    }
+
+    /// The node of a name, which is added and reported if there is none.
+    pub(super) fn know(
+        &mut self,
+        parent: NodeRef,
+        name: &[u8],
+        purpose: Purpose,
+        event: Option<(EventMask, u32)>,
+    ) -> NodeRef {
+        if let Some(node) = self.nodes.child(parent, name) {
+            return node;
+        }
+        self.file_gone(parent, name);
+        let node = self.nodes.add(parent, name);
+        let path = self.path(node, &[]);
+        match event {
+            Some((mask, cookie)) => self.reports.tell(TreeKind::Told, mask, cookie, path),
+            None if purpose.report => self.tell(TreeKind::Found, DIR_CREATED, path),
+            None => {}
+        }
+        node
+    }
+
+    /// Adds a directory that is not known and is watched already.
+    fn add<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
-        parent: NodeId,
-        name: &[u8],
-        child: Option<NodeId>,
-    ) {
-        let id = child.unwrap_or_else(|| self.find(parent, name));
-        self.see(id);
-        self.set(id, STRAY, false);
-        self.unhide(id);
-        self.shut(kernel, id);
+        dir: &D,
+        (parent, name): (NodeRef, &[u8]),
+        looked: Looked<D>,
+        purpose: Purpose,
+        event: Option<(EventMask, u32)>,
+    ) -> Visit {
+        let node = self.know(parent, name, purpose, event);
+        let before = self.nodes.state(node);
+        let wd = looked.wd;
+        self.ending.remove(&wd.as_raw());
+        self.nodes.set_state(node, State::Watched(wd));
+        let purpose = Purpose { new: purpose.new || purpose.deep, ..purpose };
+        // Watched and listed, or neither.
+        if let Err(errno) = self.enter(kernel, dir, node, looked, purpose) {
+            self.unwatch(node, before);
+            let moved = failure(errno) == Failure::Moved;
+            return if moved { Visit::Moved } else { Visit::Failed(errno) };
+        }
+        if matches!(before, State::Denied | State::Scarce | State::Alias) {
+            let path = self.path(node, &[]);
+            self.tell(TreeKind::Watched, EventMask::ISDIR, path);
+        }
+        Visit::Added(node)
     }
 
-    /// Ends the watch of a directory and of all beneath it, which are known no longer.
-    fn shut<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) {
-        self.set(id, BARRED, true);
-        self.clear(kernel, id);
-        if let Some(wd) = self.nodes.wd(id) {
-            self.nodes.set_wd(id, None);
-            kernel.unwatch(wd);
-        }
-    }
-
-    /// After a rename, other directories may be those not to be watched.
-    pub(super) fn bar_anew<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, top: NodeId) {
-        if self.options.depth.is_none() && self.options.prune.is_none() {
-            return;
-        }
-        let mut next = Some(top);
-        while let Some(id) = next {
-            let Some(parent) = self.nodes.parent(id) else { return };
-            let name: Box<[u8]> = self.nodes.name(id).into();
-            let barred = self.is_barred(parent, &name);
-            if barred {
-                if self.stage != Stage::Resync && self.has(id, HIDDEN) {
-                    // It is not sure that it was there, and its watch will not tell.
-                    self.set(id, STRAY, true);
-                }
-                self.shut(kernel, id);
-            } else if self.has(id, BARRED) {
-                self.set(id, BARRED, false);
-                if self.stage != Stage::Resync {
-                    self.look_again(kernel, id);
-                }
+    /// Lists a watched directory, if there is anything to be found in it.
+    fn enter<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        node: NodeRef,
+        looked: Looked<D>,
+        purpose: Purpose,
+    ) -> Result<(), Errno> {
+        let files = purpose.new || self.options.snapshot;
+        if looked.is_leaf && !files && self.nodes.first_child(node).is_none() {
+            if self.nodes.listing(node) == Listing::Done {
+                self.nodes.set_listing(node, Listing::Leaf);
             }
-            next = self.nodes.after(top, id);
+            return Ok(());
         }
+        let opened = match looked.opened {
+            Some(opened) => opened,
+            None => {
+                let name = self.name(node);
+                let opened = kernel.open_child(dir, &name)?;
+                let mask = self.mask(node);
+                let wd = self.watch(kernel, &opened, mask)?;
+                if wd != looked.wd {
+                    self.let_go(wd);
+                    return Err(Errno::ESTALE);
+                }
+                opened
+            }
+        };
+        self.list(kernel, node, opened, purpose)
     }
 
-    /// Lists an open directory that is watched, to be gone through step by step. What is `new` has its
-    /// files told.
+    /// Lists an open directory that is watched, to be gone through step by step.
     pub(super) fn list<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
-        id: NodeId,
+        node: NodeRef,
         mut dir: D,
-        new: bool,
+        purpose: Purpose,
     ) -> Result<(), Errno> {
-        let new = new || self.stage == Stage::Setup && self.options.existing;
-        let files = new || self.options.snapshot;
-        if files {
-            self.files.open(id);
-        }
-        if self.asked.intersects(LOUD) && self.stage != Stage::Steady {
-            if let Some(wd) = self.nodes.wd(id) {
+        let files = purpose.new || self.options.snapshot;
+        if self.asked.intersects(LOUD) && self.stage != Stage::Steady && !self.nodes.is_quiet(node) {
+            if let Some(wd) = self.nodes.wd(node) {
                 kernel.hush(&dir, wd, self.asked.difference(LOUD));
-                self.set(id, HUSHED, true);
-                self.hushed.push(id);
+                self.nodes.set_quiet(node, true);
+                self.quiet.push(node);
             }
         }
         let mut entries = Vec::new();
@@ -567,181 +356,179 @@ impl<D> Tree<D> {
                 entries.push(0);
             }
         });
-        if entries.is_empty() && !files {
-            self.raise_open(kernel, id, &dir);
-        } else {
-            self.frames.push(Frame { id, dir: Some(dir), entries, next: 0, files, telling: new });
+        match listed {
+            // It was removed, so nothing is in it, and nothing will be.
+            Err(errno) if failure(errno) == Failure::Moved => entries.clear(),
+            listed => listed?,
         }
-        listed
+        if files {
+            self.files.open(node, purpose.deep);
+            self.agenda.window(node);
+        }
+        if purpose.deep {
+            self.miss(node, &entries);
+        }
+        if self.nodes.listing(node) == Listing::Owed {
+            let path = self.path(node, &[]);
+            self.tell(TreeKind::Watched, EventMask::ISDIR, path);
+        }
+        self.nodes.set_listing(node, Listing::Done);
+        self.frames.push(Frame { node, dir: Some(dir), entries, next: 0, purpose });
+        Ok(())
+    }
+
+    /// Has those names checked that are known and were not listed.
+    fn miss(&mut self, node: NodeRef, entries: &[u8]) {
+        let mut listed: Vec<&[u8]> = Vec::new();
+        for entry in entries.split(|&byte| byte == 0) {
+            if let Some((&1, name)) = entry.split_first() {
+                listed.push(name);
+            }
+        }
+        listed.sort_unstable();
+        let mut child = self.nodes.first_child(node);
+        while let Some(node) = child {
+            if listed.binary_search(&self.nodes.name(node)).is_err() {
+                let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
+                let check = Check { deep: true, last: true, ..Check::default() };
+                self.agenda.check(parent, &name, check, When::End);
+            }
+            child = self.nodes.sibling(node);
+        }
     }
 
     /// Goes one entry further in the innermost listing.
     pub(super) fn step<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         let Some(mut frame) = self.frames.pop() else { return };
+        if !self.nodes.exists(frame.node) {
+            return;
+        }
         let rest = frame.entries.get(frame.next..).unwrap_or_default();
         let Some((&is_dir, rest)) = rest.split_first() else {
-            self.end_listing(&frame);
             if let Some(dir) = &frame.dir {
-                self.raise_open(kernel, frame.id, dir);
+                self.raise_open(kernel, frame.node, dir);
             }
             return;
         };
         let name: Box<[u8]> = rest.split(|&byte| byte == 0).next().unwrap_or_default().into();
         frame.next = frame.next.saturating_add(name.len()).saturating_add(2);
-        let dir = match frame.dir.take() {
-            Some(dir) => dir,
-            None => match self.open(kernel, frame.id) {
-                Ok(dir) => dir,
-                Err(errno) if is_moved(errno) => return self.put_off(frame.id, frame.telling),
-                Err(errno) => return self.fail(kernel, frame.id, errno),
-            },
+        let dir = match frame.dir.take().map_or_else(|| self.open(kernel, frame.node), Ok) {
+            Ok(dir) => dir,
+            Err(errno) => return self.put_off(&frame, errno),
         };
         let outer = self.frames.len();
         if is_dir != 0 {
-            if self.visit(kernel, &dir, frame.id, &name, frame.files) == Found::Moved {
-                // The name is gone; or the path to it, and then the name may still be there.
-                match self.open(kernel, frame.id) {
-                    Ok(dir) => {
-                        self.visit(kernel, &dir, frame.id, &name, frame.files);
-                    }
-                    Err(_) => return self.put_off(frame.id, frame.telling),
-                }
-            }
+            let visit = self.visit(kernel, &dir, (frame.node, &name), frame.purpose, None);
+            self.visited(frame.node, &name, visit, frame.purpose);
         } else {
-            self.file(kernel, &dir, frame.id, &name);
+            self.file(kernel, &dir, frame.node, &name, frame.purpose);
         }
         frame.dir = Some(dir);
         // What the visit went into comes first.
         self.frames.insert(outer.min(self.frames.len()), frame);
         if let Some(frame) =
-            self.frames.len().checked_sub(OPEN).and_then(|i| self.frames.get_mut(i))
+            self.frames.len().checked_sub(OPEN).and_then(|index| self.frames.get_mut(index))
         {
             frame.dir = None;
         }
     }
 
+    /// The rest of a listing can't be gone through now, so it is compared later.
+    fn put_off(&mut self, frame: &Frame<D>, errno: Errno) {
+        match failure(errno) {
+            Failure::Moved => self.agenda.compare(frame.node, When::End),
+            _ => self.owe(frame.node, errno),
+        }
+    }
+
+    /// What a look at an entry of a listing leaves to be done.
+    fn visited(&mut self, dir: NodeRef, name: &[u8], visit: Visit, purpose: Purpose) {
+        let deep = purpose.deep;
+        match visit {
+            Visit::Agrees(_) | Visit::Added(_) | Visit::Excluded => {}
+            Visit::Failed(errno) => self.failed(dir, name, errno, purpose, None),
+            // The name was listed, so events of it are queued; but not if it is known.
+            Visit::Nothing if self.nodes.child(dir, name).is_none() => {}
+            _ => self.check(dir, name, Check { deep, ..Check::default() }),
+        }
+    }
+
+    /// A directory can't be watched.
+    pub(super) fn failed(
+        &mut self,
+        dir: NodeRef,
+        name: &[u8],
+        errno: Errno,
+        purpose: Purpose,
+        event: Option<(EventMask, u32)>,
+    ) {
+        let node = self.know(dir, name, purpose, event);
+        if self.nodes.wd(node).is_none() {
+            self.blind(node, Barred::Errno(errno));
+        } else if errno == Errno::ENOSPC {
+            // The limit is nothing to what is watched already, so this is another directory.
+            let seen = Some(Seen::Unknown);
+            self.check(dir, name, Check { seen, ..Check::default() });
+        } else {
+            self.owe(node, errno);
+        }
+    }
+
     /// Compares a file that is there with what is known of it.
-    fn file<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: &D, parent: NodeId, name: &[u8]) {
-        let stat = if self.options.snapshot {
+    fn file<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        parent: NodeRef,
+        name: &[u8],
+        purpose: Purpose,
+    ) {
+        let mut stat = None;
+        if self.options.snapshot {
             match kernel.stat_child(dir, name) {
-                Ok(stat) if !stat.is_dir => Some(stat),
-                Err(errno) if !is_moved(errno) => None,
-                // Gone again, and events will tell.
+                Ok(found) if !found.is_dir => stat = Some(found),
+                Err(errno) if failure(errno) != Failure::Moved => {}
+                // It is gone again, which events will tell.
                 _ => return,
             }
-        } else {
-            None
-        };
-        if let Some(child) = self.nodes.child(parent, name) {
-            if self.stage != Stage::Resync {
-                // Events will tell what became of the directory, and then of this.
-                return;
-            }
-            self.gone(kernel, child, TreeKind::Found, DIR_DELETED);
         }
-        let pass = self.pass;
-        let Some(window) = self.files.get_mut(parent) else { return };
-        let mask = match window.files.get_mut(name) {
-            Some(known) => {
-                known.pass = pass;
-                let before = core::mem::replace(&mut known.stat, stat);
-                (before.is_none() || before != stat).then_some(EventMask::MODIFY)
-            }
-            None => {
-                window.files.insert(name.into(), Known { stat, pass });
-                Some(EventMask::CREATE)
-            }
+        if self.nodes.child(parent, name).is_some() {
+            return self.check(parent, name, Check::owing());
+        }
+        let mask = match self.files.compare(parent, name, stat) {
+            Compared::New => EventMask::CREATE,
+            Compared::Changed if self.options.snapshot => EventMask::MODIFY,
+            Compared::Changed | Compared::Same => return,
         };
-        if let Some(mask) = mask.filter(|_| self.is_telling()) {
+        if purpose.report {
             let path = self.path(parent, name);
-            self.tell(TreeKind::Found, mask, 0, path);
+            self.tell(TreeKind::Found, mask, path);
         }
     }
 
-    /// Tells that a file is gone, if one is known.
-    pub(super) fn file_gone(&mut self, parent: NodeId, name: &[u8]) {
-        let window = self.files.get_mut(parent);
-        if window.is_some_and(|window| window.files.remove(name).is_some()) {
-            let path = self.path(parent, name);
-            self.tell(TreeKind::Found, EventMask::DELETE, 0, path);
-        }
-    }
-
-    /// All entries were seen, so files that are known from before a loss, and were not seen, are gone.
-    fn end_listing(&mut self, frame: &Frame<D>) {
-        if !frame.files {
+    /// Has a directory that was listed quietly report all events again, while it is open.
+    fn raise_open<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, dir: &D) {
+        if !self.nodes.is_quiet(node) {
             return;
         }
-        let pass = self.pass;
-        let Some(window) = self.files.get_mut(frame.id) else { return };
-        let files = core::mem::take(&mut window.files);
-        let (seen, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            files.into_iter().partition(|(_, known)| known.pass == pass);
-        window.files = seen;
-        for name in gone.keys() {
-            let path = self.path(frame.id, name);
-            self.tell(TreeKind::Found, EventMask::DELETE, 0, path);
+        if let Ok(wd) = self.watch(kernel, dir, self.asked) {
+            self.nodes.set_quiet(node, self.nodes.wd(node) != Some(wd));
+            self.let_go(wd);
         }
     }
 
-    /// Looks at all of the tree again.
-    pub(super) fn resync<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        self.pass = self.pass.wrapping_add(1);
-        self.stage = Stage::Resync;
-        self.unsure = Some(u64::MAX);
-        self.lost = None;
-        self.frames.clear();
-        self.drop_halves();
-        self.again.clear();
-        self.later.clear();
-        self.twice.clear();
-        self.files.forget_all();
-        self.see(ROOT);
-        let opened = self.open(kernel, ROOT);
-        match opened.and_then(|dir| self.list(kernel, ROOT, dir, false)) {
-            Ok(()) => self.set(ROOT, UNTOLD | UNLISTED, false),
-            Err(errno) if is_moved(errno) => {
-                self.tell(TreeKind::RootRemoved, EventMask::IGNORED, 0, Vec::new());
-                self.stop(kernel);
-            }
-            Err(errno) => {
-                // Nothing is known to be gone; it is tried again.
-                self.frames.clear();
-                self.stage = Stage::Steady;
-                self.lost = Some(self.at);
-                self.fail(kernel, ROOT, errno);
-            }
+    /// The same for one that was closed meanwhile.
+    pub(super) fn raise<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
+        if !self.nodes.is_quiet(node) {
+            return;
         }
-    }
-
-    /// Lists the root, where that was put off.
-    fn list_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        let untold = self.has(ROOT, UNTOLD);
-        let opened = self.open(kernel, ROOT);
-        match opened.and_then(|dir| self.list(kernel, ROOT, dir, untold)) {
-            Ok(()) => self.set(ROOT, UNTOLD | UNLISTED | FAILED, false),
-            Err(errno) => {
-                if !is_moved(errno) {
-                    self.fail(kernel, ROOT, errno);
-                }
-                self.later.push(ROOT);
+        self.nodes.set_quiet(node, false);
+        match self.open(kernel, node) {
+            Ok(_) => {}
+            Err(errno) if failure(errno) == Failure::Moved => {
+                self.agenda.compare(node, When::End);
             }
+            Err(errno) => self.owe(node, errno),
         }
-    }
-
-    /// What was not seen is gone.
-    pub(super) fn end_resync<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        let mut next = Some(ROOT);
-        while let Some(id) = next {
-            if self.is_seen(id) {
-                next = self.nodes.after(ROOT, id);
-            } else {
-                next = self.nodes.past(ROOT, id);
-                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-            }
-        }
-        self.stage = Stage::Steady;
-        self.set(ROOT, FAILED, false);
-        self.tell(TreeKind::Resynced, EventMask::empty(), 0, Vec::new());
     }
 }

@@ -1,509 +1,310 @@
-//! Renames: two events that belong together, of which either may not come.
+//! Renames that are not complete yet: two events that belong together, of which either may not come.
+//!
+//! The kernel queues `MOVED_FROM`, `MOVED_TO` and the `MOVE_SELF` of a directory while it holds the
+//! locks of both directories, so no other event of a name in either of them can come between
+//! (`fsnotify_move` in `vfs_rename`, Linux 6.18). The next one therefore ends what is pending there.
+//!
+//! A rename onto a watched directory is a *swap* until it is known whether that was replaced or has
+//! changed places (`RENAME_EXCHANGE` of renameat2(2)): the kernel queues an exchange as two renames.
+//!
+//! Invariant: `by_dir` has an entry for each directory that a pending rename or a swap touches.
 
 use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::files::Known;
-use super::kernel::Kernel;
-use super::look::{DIR_DELETED, HIDDEN, STRAY, UNLISTED, is_moved, is_scarce};
-use super::nodes::{NodeId, ROOT};
-use super::{Tree, TreeKind};
-use crate::event::Event;
-use crate::flags::EventMask;
-use crate::sys::Errno;
+use super::agenda::Place;
+use super::nodes::NodeRef;
 
-/// An old name whose new one has not come yet; or both, where it is not yet sure whose.
-///
-/// The kernel queues `MOVED_FROM`, `MOVED_TO` and the `MOVE_SELF` of a directory while it holds the
-/// locks of both directories, so nothing else that changes their names can come between
-/// (`fsnotify_move` in `vfs_rename`, Linux 6.18).
+/// An old name whose new one has not come yet; or both, where the directory has not said yet that it
+/// is the one.
 #[derive(Debug)]
-pub(super) struct Half {
-    cookie: u32,
-    dir: NodeId,
-    name: Box<[u8]>,
-    is_dir: bool,
-    /// The directory that has that name, as far as is known.
-    node: Option<NodeId>,
-    /// Whether the old name was ever told.
-    told: bool,
+pub(super) struct Pending {
+    pub cookie: u32,
+    pub from: Place,
+    pub is_dir: bool,
+    /// The directory that has the old name, as far as is known.
+    pub node: Option<NodeRef>,
+    /// Whether the old name was ever reported.
+    pub known: bool,
     /// The new name.
-    to: Option<(NodeId, Box<[u8]>)>,
-    /// Whether it is sure that all of it is queued.
-    settled: bool,
-    /// Whether something was renamed to the old name just before, or may have been.
-    back: bool,
+    pub to: Option<Place>,
+    /// Something was renamed to the old name just before, or may have been: an exchange looks the
+    /// same.
+    pub suspect: bool,
+    /// If there is a file at the old name still, it was not reported.
+    pub owes_file: bool,
+    /// Whether its end is on the agenda.
+    fenced: bool,
 }
 
-/// A name from which something was renamed just after something was renamed to it. Those are one and
-/// the same; or two things have changed places (`RENAME_EXCHANGE` of renameat2(2)), and the other one is
-/// still there: the kernel tells both alike. What is told next of the name decides, or a look when
-/// nothing more is told.
-#[derive(Debug)]
-pub(super) struct Doubt {
-    dir: NodeId,
-    name: Box<[u8]>,
-    /// Whether it is told already that something is there.
-    known: bool,
-    /// The file that was renamed, which may be the other one.
-    to: Option<(NodeId, Box<[u8]>)>,
-    seen: Seen,
-}
-
-/// What a look at a name has shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    /// It was not looked at.
-    No,
-    /// The directory was not in its place; events will tell.
-    Moved,
-    /// Whether it is there, and whether that is a directory.
-    Name(Option<bool>),
-}
-
-/// More than these wait only where other events of a directory do not tell that none comes.
-const HALVES: usize = 64;
-
-fn with_kind(mask: EventMask, is_dir: bool) -> EventMask {
-    if is_dir { mask | EventMask::ISDIR } else { mask }
-}
-
-impl<D> Tree<D> {
-    pub(super) fn moved_from<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: NodeId,
-        name: &[u8],
-        event: &Event<'_>,
-    ) {
-        let child = self.nodes.child(dir, name);
-        let (node, told) = if event.is_dir() {
-            (child, child.is_some_and(|id| !self.has(id, HIDDEN)))
-        } else {
-            let window = self.files.get_mut(dir);
-            (None, window.map_or(child.is_none(), |window| window.files.remove(name).is_some()))
-        };
-        let lately = self.lately.iter().position(|(at, known)| *at == dir && **known == *name);
-        self.halves.push(Half {
-            cookie: event.cookie(),
-            dir,
-            name: name.into(),
-            is_dir: event.is_dir(),
-            node,
-            told,
+impl Pending {
+    pub fn new(cookie: u32, from: Place, is_dir: bool) -> Self {
+        Self {
+            cookie,
+            from,
+            is_dir,
+            node: None,
+            known: false,
             to: None,
-            settled: false,
-            back: lately.map(|index| self.lately.remove(index)).is_some()
-                // The directory was not watched yet.
-                || self.unsure.is_some()
-                || self.files.is_in_doubt(dir, self.at),
-        });
-        if self.halves.len() > HALVES {
-            let oldest = self.halves.remove(0);
-            self.give_up(kernel, oldest);
+            suspect: false,
+            owes_file: false,
+            fenced: false,
+        }
+    }
+}
+
+/// A directory was renamed onto another one, which has the old name until more is known.
+#[derive(Debug)]
+pub(super) struct Swap {
+    pub cookie: u32,
+    pub from: Place,
+    pub to: Place,
+    pub moved: NodeRef,
+    pub victim: NodeRef,
+    /// The cookie of a rename that led away from the new name.
+    pub second: Option<u32>,
+    /// Whether that one led to the old name.
+    pub back: bool,
+    fenced: bool,
+}
+
+impl Swap {
+    pub const fn new(cookie: u32, moved: NodeRef, victim: NodeRef, from: Place, to: Place) -> Self {
+        Self { cookie, from, to, moved, victim, second: None, back: false, fenced: false }
+    }
+}
+
+/// What no more events come of.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Rename(Pending),
+    Swap(Swap),
+}
+
+/// What an event of a name means to the swaps.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Nothing.
+    Nothing,
+    /// It is one half of what may be an exchange: there is nothing more to do with it.
+    Half,
+}
+
+/// More renames than these do not wait for their other half.
+const MANY: usize = 64;
+
+/// So many names to which something was renamed are remembered.
+const RECENT: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct Renames {
+    pending: BTreeMap<u32, Pending>,
+    swaps: BTreeMap<u32, Swap>,
+    by_dir: BTreeSet<(NodeRef, u32)>,
+    by_node: BTreeMap<NodeRef, u32>,
+    /// By the cookie of the second rename.
+    by_second: BTreeMap<u32, u32>,
+    /// Names to which something was renamed, where no other name in the directory has changed since.
+    recent: VecDeque<Place>,
+}
+
+impl Renames {
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.swaps.is_empty()
+    }
+
+    pub fn open(&mut self, pending: Pending) {
+        self.by_dir.insert((pending.from.0, pending.cookie));
+        if let Some((to, _)) = &pending.to {
+            self.by_dir.insert((*to, pending.cookie));
+        }
+        if let Some(node) = pending.node {
+            self.by_node.insert(node, pending.cookie);
+        }
+        self.pending.insert(pending.cookie, pending);
+    }
+
+    pub fn open_swap(&mut self, swap: Swap) {
+        for dir in [swap.from.0, swap.to.0] {
+            self.by_dir.insert((dir, swap.cookie));
+        }
+        for node in [swap.moved, swap.victim] {
+            self.by_node.insert(node, swap.cookie);
+        }
+        self.swaps.insert(swap.cookie, swap);
+    }
+
+    /// Takes the rename whose old name has come and whose new one comes now.
+    pub fn take_half(&mut self, cookie: u32, is_dir: bool) -> Option<Pending> {
+        let pending = self.pending.get(&cookie)?;
+        (pending.is_dir == is_dir && pending.to.is_none()).then(|| self.take(cookie))?
+    }
+
+    fn take(&mut self, cookie: u32) -> Option<Pending> {
+        let pending = self.pending.remove(&cookie)?;
+        self.by_dir.remove(&(pending.from.0, cookie));
+        if let Some((to, _)) = &pending.to {
+            self.by_dir.remove(&(*to, cookie));
+        }
+        if let Some(node) = pending.node {
+            self.by_node.remove(&node);
+        }
+        Some(pending)
+    }
+
+    fn take_swap(&mut self, cookie: u32) -> Option<Swap> {
+        let swap = self.swaps.remove(&cookie)?;
+        for dir in [swap.from.0, swap.to.0] {
+            self.by_dir.remove(&(dir, cookie));
+        }
+        for node in [swap.moved, swap.victim] {
+            self.by_node.remove(&node);
+        }
+        if let Some(second) = swap.second {
+            self.by_second.remove(&second);
+        }
+        Some(swap)
+    }
+
+    fn end(&mut self, cookie: u32) -> Option<Ended> {
+        match self.take(cookie) {
+            Some(pending) => Some(Ended::Rename(pending)),
+            None => self.take_swap(cookie).map(Ended::Swap),
         }
     }
 
-    pub(super) fn moved_to<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: NodeId,
-        name: &[u8],
-        event: &Event<'_>,
-    ) {
-        if self.lately.len() >= HALVES {
-            self.lately.remove(0);
-        }
-        self.lately.push((dir, name.into()));
-        let is_half = |half: &Half| {
-            half.cookie == event.cookie() && half.is_dir == event.is_dir() && half.to.is_none()
-        };
-        let Some(index) = self.halves.iter().position(is_half) else {
-            return self.created(kernel, dir, name, event.mask(), event.cookie());
-        };
-        let mut half = self.halves.remove(index);
-        match half.node {
-            Some(id) if !half.told => {
-                if half.back {
-                    self.doubt((half.dir, half.name), None);
-                }
-                self.remove(kernel, id);
-                self.created(kernel, dir, name, event.mask(), event.cookie());
+    /// Takes what is pending of a directory that was moved, or has come to its end.
+    pub fn take_of(&mut self, node: NodeRef) -> Option<Ended> {
+        let cookie = *self.by_node.get(&node)?;
+        self.end(cookie)
+    }
+
+    /// Takes what a rename or a swap with this cookie has left, if it is still pending.
+    pub fn close(&mut self, cookie: u32) -> Option<Ended> {
+        self.end(cookie)
+    }
+
+    /// Takes a rename that `is_it`.
+    pub fn take_one(&mut self, is_it: impl Fn(&Pending) -> bool) -> Option<Ended> {
+        let cookie = self.pending.values().find(|pending| is_it(pending))?.cookie;
+        self.end(cookie)
+    }
+
+    /// Takes the oldest rename, if too many are pending.
+    pub fn take_excess(&mut self) -> Option<Ended> {
+        let (cookie, _) = self.pending.first_key_value().filter(|_| self.pending.len() > MANY)?;
+        self.end(*cookie)
+    }
+
+    /// Takes something that touches a directory.
+    pub fn take_touching(&mut self, dir: NodeRef) -> Option<Ended> {
+        let cookie = self.by_dir.range((dir, 0)..=(dir, u32::MAX)).next()?.1;
+        self.end(cookie)
+    }
+
+    /// An event of a name: what may it be of the swaps?
+    pub fn tell_swap(&mut self, dir: NodeRef, name: &[u8], cookie: u32, from: bool) -> Told {
+        let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
+        if from {
+            let touching = self.by_dir.range((dir, 0)..=(dir, u32::MAX)).map(|(_, cookie)| *cookie);
+            let swaps = &self.swaps;
+            let mut found = touching.filter(|cookie| {
+                let swap = swaps.get(cookie);
+                swap.is_some_and(|swap| swap.second.is_none() && is_it(&swap.to))
+            });
+            let Some(first) = found.next() else { return Told::Nothing };
+            if let Some(swap) = self.swaps.get_mut(&first) {
+                swap.second = Some(cookie);
+                self.by_second.insert(cookie, first);
             }
-            Some(id) => {
-                half.to = Some((dir, name.into()));
-                if self.nodes.wd(id).is_some() {
-                    // Its own event tells whether it is the one.
-                    half.settled = false;
-                    self.halves.push(half);
-                } else {
-                    self.renamed(kernel, half);
-                }
+            return Told::Half;
+        }
+        let first = self.by_second.get(&cookie).copied();
+        match first.and_then(|first| self.swaps.get_mut(&first)) {
+            Some(swap) if !swap.back && is_it(&swap.from) => {
+                swap.back = true;
+                Told::Half
             }
-            None if half.told => {
-                let from = self.path(half.dir, &half.name);
-                if let Some(id) = self.nodes.child(dir, name) {
-                    self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-                }
-                if let Some(window) = self.files.get_mut(dir) {
-                    window.files.insert(name.into(), Known { stat: None, pass: self.pass });
-                }
-                let path = self.path(dir, name);
-                // What was beneath a directory that is gone is told to be gone.
-                let kind = if self.nodes.is_within(half.dir, ROOT) {
-                    TreeKind::Renamed { from }
-                } else {
-                    TreeKind::Told
-                };
-                self.tell(kind, event.mask(), event.cookie(), path);
-                if half.back {
-                    self.doubt((half.dir, half.name), Some((dir, name.into())));
-                }
-            }
-            None => self.created(kernel, dir, name, event.mask(), event.cookie()),
+            _ => Told::Nothing,
         }
     }
 
-    /// A rename may have been the second half of an exchange.
-    fn doubt(&mut self, (dir, name): (NodeId, Box<[u8]>), to: Option<(NodeId, Box<[u8]>)>) {
-        let window = self.files.get_mut(dir);
-        let known = window.is_some_and(|window| window.files.contains_key(&name));
-        self.doubts.push(Doubt { dir, name, known, to, seen: Seen::No });
+    /// Takes what the event of a name in a directory ends, other than the rename that it is of.
+    pub fn take_late(&mut self, dir: NodeRef, cookie: u32) -> Option<Ended> {
+        if let Some(first) = self.by_second.get(&cookie).copied() {
+            return self.end(first);
+        }
+        let mut touching = self.by_dir.range((dir, 0)..=(dir, u32::MAX));
+        let late = touching.find(|(_, other)| cookie == 0 || *other != cookie)?.1;
+        self.end(late)
     }
 
-    /// The half of a directory's rename, which is taken out.
-    pub(super) fn half_of(&mut self, id: NodeId) -> Option<Half> {
-        let index = self.halves.iter().position(|half| half.node == Some(id))?;
-        Some(self.halves.remove(index))
+    /// Has something been renamed to this name, and no name in the directory changed since? Asked
+    /// with each event of a name.
+    pub fn is_recent(&mut self, dir: NodeRef, name: &[u8]) -> bool {
+        let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
+        let recent = self.recent.iter().any(is_it);
+        self.recent.retain(|place| place.0 != dir);
+        recent
     }
 
-    /// A directory says itself that it was moved, after both halves of it.
-    pub(super) fn moved_self<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId) {
-        match self.half_of(id) {
-            Some(half) if half.to.is_some() => {
-                self.set(id, STRAY, false);
-                self.renamed(kernel, half);
-            }
-            Some(half) => self.moved_out(kernel, &half),
-            // It was somewhere else, indeed.
-            None if self.has(id, STRAY) => self.gone(kernel, id, TreeKind::Found, DIR_DELETED),
-            None => {}
+    pub fn note(&mut self, dir: NodeRef, name: &[u8]) {
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
         }
+        self.recent.push_back((dir, name.into()));
     }
 
-    /// Nothing more comes of any rename.
-    pub(super) fn give_up_all<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        while let Some(half) = self.halves.pop() {
-            self.give_up(kernel, half);
+    /// What the fence is still to be taken of: the cookies, and the directories whose locks tell.
+    pub fn unfenced(&mut self) -> (Vec<u32>, Vec<NodeRef>) {
+        let (mut cookies, mut dirs) = (Vec::new(), Vec::new());
+        for pending in self.pending.values_mut().filter(|pending| !pending.fenced) {
+            pending.fenced = true;
+            cookies.push(pending.cookie);
+            dirs.push(pending.from.0);
         }
+        for swap in self.swaps.values_mut().filter(|swap| !swap.fenced) {
+            swap.fenced = true;
+            cookies.push(swap.cookie);
+            dirs.push(swap.to.0);
+        }
+        dirs.sort_unstable();
+        dirs.dedup();
+        (cookies, dirs)
     }
 
-    /// A directory has its new place.
-    fn renamed<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, half: Half) {
-        let (Some(id), Some((dir, name))) = (half.node, half.to) else { return };
-        if self.nodes.is_within(dir, id) {
-            // No file system does that: what is known is wrong.
-            return self.doubt_all(kernel);
-        }
-        // What went out of it before did so by its old path.
-        while let Some(index) =
-            self.halves.iter().position(|half| self.nodes.is_within(half.dir, id))
-        {
-            let half = self.halves.remove(index);
-            self.give_up(kernel, half);
-        }
-        let from = self.path(half.dir, &half.name);
-        if let Some(victim) = self.nodes.child(dir, &name).filter(|&victim| victim != id) {
-            if self.nodes.is_within(id, victim) {
-                return self.doubt_all(kernel);
-            }
-            self.remove(kernel, victim);
-        }
-        if let Some(window) = self.files.get_mut(dir) {
-            window.files.remove(&name);
-        }
-        self.nodes.relink(id, dir, &name);
-        self.again_later();
-        let path = self.path(dir, &name);
-        let mask = EventMask::MOVED_TO | EventMask::ISDIR;
-        self.tell(TreeKind::Renamed { from }, mask, half.cookie, path);
-        if self.nodes.wd(id).is_none() {
-            self.look_again(kernel, id);
-        } else if self.has(id, UNLISTED) {
-            self.again.push(id);
-        }
-        self.bar_anew(kernel, id);
-        if half.back {
-            self.doubt((half.dir, half.name), None);
-        }
+    /// Takes everything: events were lost, or the tree is over.
+    pub fn take_all(&mut self) -> Vec<Ended> {
+        let old = core::mem::take(self);
+        let pending = old.pending.into_values().map(Ended::Rename);
+        pending.chain(old.swaps.into_values().map(Ended::Swap)).collect()
     }
 
-    /// Looks at all of it again, as after a loss.
-    pub(super) fn doubt_all<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        self.tell(TreeKind::Overflow, EventMask::Q_OVERFLOW, 0, Vec::new());
-        self.resync(kernel);
+    /// Forgets a directory that was removed.
+    pub fn forget(&mut self, dir: NodeRef) {
+        self.recent.retain(|place| place.0 != dir);
     }
 
-    /// An old name whose new one does not come, or is not that of the directory it was thought to be.
-    pub(super) fn give_up<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut half: Half) {
-        let to = half.to.take();
-        let (is_dir, cookie) = (half.is_dir, half.cookie);
-        // A watched directory that was moved tells so itself. It was another one of that name.
-        let stays = match half.node {
-            Some(id) if self.nodes.wd(id).is_some() => self.stays(kernel, id, to.is_some()),
-            _ => false,
-        };
-        if !stays {
-            self.moved_out(kernel, &half);
-        } else if half.back && half.node.is_some_and(|id| self.has(id, STRAY)) {
-            // A file that has its name now may not be told.
-            self.doubt((half.dir, half.name), None);
-        }
-        // It may have been within what is gone.
-        if let Some((dir, name)) = to.filter(|(dir, _)| self.nodes.is_within(*dir, ROOT)) {
-            self.created(kernel, dir, &name, with_kind(EventMask::MOVED_TO, is_dir), cookie);
-        }
+    /// Returns `true` if the directory is the one that may have been replaced.
+    pub fn is_victim(&self, node: NodeRef) -> bool {
+        let swap = self.by_node.get(&node).and_then(|cookie| self.swaps.get(cookie));
+        swap.is_some_and(|swap| swap.victim == node)
     }
 
-    /// Whether a directory whose name was moved, and which was not, is still where it was. If that can't
-    /// be seen now, but is likely, it is looked for later.
-    fn stays<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, id: NodeId, likely: bool) -> bool {
-        let Some(parent) = self.nodes.parent(id) else { return true };
-        // If it is there again, events are still to come of what had its name meanwhile.
-        self.unsure = Some(u64::MAX);
-        match self.open(kernel, parent) {
-            Ok(_) => self.is_there(kernel, id),
-            Err(errno) if likely && is_moved(errno) || is_scarce(errno) => {
-                self.set(id, STRAY, true);
-                self.again.push(id);
-                true
-            }
-            Err(_) => false,
-        }
+    /// Returns `true` if a rename that is pending leads from or to this name.
+    pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
+        let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
+        self.by_dir.range((dir, 0)..=(dir, u32::MAX)).any(|(_, cookie)| {
+            let pending = self.pending.get(cookie);
+            let swap = self.swaps.get(cookie);
+            pending.is_some_and(|p| is_it(&p.from) || p.to.as_ref().is_some_and(is_it))
+                || swap.is_some_and(|swap| is_it(&swap.from) || is_it(&swap.to))
+        })
     }
+}
 
-    /// Something was moved to where nothing is watched.
-    fn moved_out<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, half: &Half) {
-        if half.told {
-            let path = self.path(half.dir, &half.name);
-            let mask = with_kind(EventMask::MOVED_FROM, half.is_dir);
-            self.tell(TreeKind::Told, mask, half.cookie, path);
-        }
-        // First, since what is removed may take the directory with it.
-        if half.back && (half.told || half.node.is_some()) {
-            self.doubt((half.dir, half.name.clone()), None);
-        }
-        if let Some(id) = half.node {
-            self.remove(kernel, id);
-        }
-    }
-
-    /// An event changes names in a directory, so halves in it that are older will stay alone.
-    pub(super) fn hasten<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: NodeId,
-        name: &[u8],
-        event: &Event<'_>,
-    ) {
-        let mask = event.mask();
-        let is_late = |half: &Half| {
-            half.cookie != event.cookie()
-                && (half.dir == dir || half.to.as_ref().is_some_and(|(to, _)| *to == dir))
-        };
-        while let Some(index) = self.halves.iter().position(is_late) {
-            let half = self.halves.remove(index);
-            let same = half.to.is_none() && *half.name == *name;
-            if same && mask.contains(EventMask::CREATE) {
-                // The name was free, so what had it is gone.
-                self.moved_out(kernel, &half);
-            } else {
-                self.give_up(kernel, half);
-            }
-        }
-        let is_it = |(at, known): &(NodeId, Box<[u8]>)| *at == dir && **known == *name;
-        let leaves = mask.contains(EventMask::MOVED_FROM);
-        self.lately.retain(|lately| lately.0 != dir || leaves && is_it(lately));
-        let to_it = |doubt: &Doubt| doubt.to.as_ref().is_some_and(is_it);
-        if let Some(index) = self.doubts.iter().position(to_it) {
-            self.changed(index);
-        }
-        let of_it = |doubt: &Doubt| doubt.dir == dir && *doubt.name == *name;
-        if let Some(index) = self.doubts.iter().position(of_it) {
-            if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
-                self.changed(index);
-            }
-            let doubt = self.doubts.remove(index);
-            if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
-                self.exchanged(kernel, &doubt, event.is_dir());
-            }
-        }
-    }
-
-    /// A file that was renamed may be another one.
-    fn changed(&mut self, doubt: usize) {
-        let to = self.doubts.get_mut(doubt).and_then(|doubt| doubt.to.take());
-        if let Some((dir, name)) = to {
-            let path = self.path(dir, &name);
-            self.tell(TreeKind::Found, EventMask::MODIFY, 0, path);
-        }
-    }
-
-    /// It was an exchange, which has left something at the old name.
-    fn exchanged<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, doubt: &Doubt, is_dir: bool) {
-        let Doubt { dir, ref name, known, .. } = *doubt;
-        if known {
-            return;
-        }
-        match self.nodes.child(dir, name) {
-            Some(id) if self.has(id, STRAY) && !is_dir => {
-                self.gone(kernel, id, TreeKind::Found, DIR_DELETED);
-            }
-            Some(_) => return,
-            None => {}
-        }
-        if is_dir {
-            let id = self.find(dir, name);
-            self.look_again(kernel, id);
-            return;
-        }
-        let pass = self.pass;
-        let window = self.files.get_mut(dir);
-        let new = window.is_none_or(|window| {
-            window.files.insert(name.clone(), Known { stat: None, pass }).is_none()
-        });
-        if new {
-            let path = self.path(dir, name);
-            self.tell(TreeKind::Found, EventMask::CREATE, 0, path);
-        }
-    }
-
-    /// The queue is empty: makes sure that halves are not alone because somebody is at it right now;
-    /// those for which that is sure will stay alone, and what was seen is so. Whether it did anything.
-    pub(super) fn settle_halves<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> bool {
-        if self.halves.is_empty() && self.doubts.is_empty() {
-            return false;
-        }
-        let mut sure = true;
-        for index in 0..self.halves.len() {
-            let Some(half) = self.halves.get_mut(index).filter(|half| !half.settled) else {
-                continue;
-            };
-            half.settled = true;
-            let dir = half.dir;
-            // If that fails, nothing better is known.
-            let _ = self.settle(kernel, dir);
-            sure = false;
-        }
-        for index in 0..self.doubts.len() {
-            let Some(doubt) = self.doubts.get(index).filter(|doubt| doubt.seen == Seen::No) else {
-                continue;
-            };
-            let (dir, name) = (doubt.dir, doubt.name.clone());
-            let opened = self.open(kernel, dir);
-            let moved = opened.as_ref().is_err_and(|&errno| is_moved(errno));
-            let seen = match opened.and_then(|dir| kernel.stat_child(&dir, &name)) {
-                Ok(stat) => Seen::Name(Some(stat.is_dir)),
-                Err(_) if moved => Seen::Moved,
-                Err(errno) if is_moved(errno) => Seen::Name(None),
-                Err(_) => {
-                    self.doubt_all(kernel);
-                    return true;
-                }
-            };
-            if let Some(doubt) = self.doubts.get_mut(index) {
-                doubt.seen = seen;
-            }
-            if moved {
-                continue;
-            }
-            // So that events of what was seen are queued.
-            let _ = self.settle(kernel, dir);
-            sure = false;
-        }
-        let mut worked = !sure;
-        while sure && !self.halves.is_empty() {
-            worked = true;
-            let half = self.halves.remove(0);
-            self.give_up(kernel, half);
-        }
-        let seen = |doubt: &Doubt| match doubt.seen {
-            Seen::Name(kind) if sure => Some(kind),
-            _ => None,
-        };
-        while let Some((index, kind)) =
-            self.doubts.iter().enumerate().find_map(|(index, doubt)| Some((index, seen(doubt)?)))
-        {
-            worked = true;
-            if kind.is_some() {
-                self.changed(index);
-            }
-            let doubt = self.doubts.remove(index);
-            if let Some(is_dir) = kind {
-                self.exchanged(kernel, &doubt, is_dir);
-            }
-        }
-        worked
-    }
-
-    /// Sees to it that all is queued of what was done to the names in a directory.
-    pub(super) fn settle<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: NodeId,
-    ) -> Result<(), Errno> {
-        let mut dir = self.open(kernel, dir)?;
-        kernel.settle(&mut dir)
-    }
-
-    /// Events were lost, so whatever waits for its other half waits in vain.
-    pub(super) fn drop_halves(&mut self) {
-        self.lately.clear();
-        self.doubts.clear();
-        for half in core::mem::take(&mut self.halves) {
-            // Directories are looked for where they are now.
-            if half.told && half.node.is_none() {
-                let path = self.path(half.dir, &half.name);
-                self.tell(TreeKind::Told, EventMask::MOVED_FROM, half.cookie, path);
-            }
-        }
-    }
-
-    /// What is left of the renames that lead into a directory or out of it, which is no longer told of.
-    pub(super) fn cut_halves(&mut self, top: NodeId) -> Vec<Half> {
-        let within = |id: NodeId| self.nodes.is_within(id, top);
-        let to_within = |half: &Half| half.to.as_ref().is_some_and(|(to, _)| within(*to));
-        let halves = core::mem::take(&mut self.halves).into_iter();
-        let (touched, others): (Vec<Half>, Vec<Half>) =
-            halves.partition(|half| within(half.dir) || to_within(half));
-        let left = touched.into_iter().filter_map(|mut half| {
-            if to_within(&half) {
-                half.to = None;
-            }
-            if within(half.dir) {
-                half.node = None;
-                half.told = false;
-            }
-            (half.node.is_some() || half.to.is_some()).then_some(half)
-        });
-        let left = left.collect();
-        self.halves = others;
-        left
-    }
-
-    pub(super) fn forget_doubts(&mut self, id: NodeId) {
-        self.lately.retain(|(dir, _)| *dir != id);
-        self.doubts.retain(|doubt| doubt.dir != id);
-        for doubt in &mut self.doubts {
-            doubt.to.take_if(|(dir, _)| *dir == id);
-        }
-    }
-
-    /// The world is known better now, so what was not in its place may be.
-    pub(super) fn again_later(&mut self) {
-        self.again.append(&mut self.later);
-        for doubt in self.doubts.iter_mut().filter(|doubt| doubt.seen == Seen::Moved) {
-            doubt.seen = Seen::No;
-        }
-    }
+/// A place of a directory and a name.
+pub(super) fn place(dir: NodeRef, name: &[u8]) -> Place {
+    (dir, Box::from(name))
 }

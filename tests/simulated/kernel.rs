@@ -240,6 +240,13 @@ impl Kernel for World {
         self.lock(dir.ino);
         if self.nodes[dir.ino].dead { Err(Errno::ENOENT) } else { Ok(()) }
     }
+
+    fn end(&mut self) -> u64 {
+        self.call();
+        let end = self.consumed + self.queue.bytes();
+        trace!(self, "  end {end}");
+        end
+    }
 }
 
 impl World {
@@ -289,6 +296,7 @@ impl World {
         let mut records = Vec::new();
         while let Some(record) = self.queue.pop(room) {
             room -= record.size();
+            self.consumed += record.size();
             records.push(record);
         }
         if !records.is_empty() {

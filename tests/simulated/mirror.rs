@@ -46,6 +46,8 @@ pub struct Mirror {
     entries: Vec<(Path, bool)>,
     /// Directories that were said to be unwatched: nothing is known of what is in them.
     excused: Vec<Path>,
+    /// Directories that could not be compared: what is in them may differ.
+    unlisted: Vec<Path>,
     /// Events were lost, and what is told meanwhile may be known already.
     pub tolerant: bool,
     /// Whether it still knows of files, too.
@@ -66,6 +68,7 @@ impl Mirror {
         Self {
             entries: vec![(Path::ROOT, true)],
             excused: Vec::new(),
+            unlisted: Vec::new(),
             tolerant: false,
             knows_files: true,
             learning: !rules.existing,
@@ -83,10 +86,15 @@ impl Mirror {
     fn remove(&mut self, path: Path) {
         self.entries.retain(|entry| !entry.0.is_in(path));
         self.excused.retain(|excused| !excused.is_in(path));
+        self.unlisted.retain(|unlisted| !unlisted.is_in(path));
     }
 
     fn is_excused(&self, path: Path) -> bool {
         self.excused.iter().any(|excused| path != *excused && path.is_in(*excused))
+    }
+
+    fn is_unlisted(&self, path: Path) -> bool {
+        self.unlisted.iter().any(|unlisted| path.is_in(*unlisted))
     }
 
     /// Takes what was told.
@@ -119,6 +127,33 @@ impl Mirror {
                 self.existed(world, path, false)?;
                 return self.rename(from, path, is_dir);
             }
+            TreeKind::Exchanged { with } => {
+                let with = parse(with)?;
+                self.existed(world, with, false)?;
+                self.existed(world, path, false)?;
+                for entry in &mut self.entries {
+                    if entry.0.is_in(with) {
+                        entry.0 = entry.0.moved(with, path);
+                    } else if entry.0.is_in(path) {
+                        entry.0 = entry.0.moved(path, with);
+                    }
+                }
+                for excused in self.excused.iter_mut().chain(&mut self.unlisted) {
+                    if excused.is_in(with) {
+                        *excused = excused.moved(with, path);
+                    } else if excused.is_in(path) {
+                        *excused = excused.moved(path, with);
+                    }
+                }
+                for (one, other) in [(with, path), (path, with)] {
+                    let moved: Vec<Path> = self.touched.iter().filter(|p| p.is_in(one)).map(|p| p.moved(one, other)).collect();
+                    self.touched.extend(moved);
+                    self.forget_excluded(one);
+                }
+                return Ok(());
+            }
+            TreeKind::Unlisted(_) => { self.unlisted.push(path); return Ok(()); }
+            TreeKind::Watched => { self.excused.retain(|excused| *excused != path); self.unlisted.retain(|p| *p != path); return Ok(()); }
             TreeKind::Told => self.existed(world, path, true)?,
             TreeKind::Found => self.existed(world, path, false)?,
             _ => return Ok(()),
@@ -135,8 +170,9 @@ impl Mirror {
             let known = self.get(path);
             // Who keeps no file names may find a directory in the place of a file.
             let found = event.kind == TreeKind::Found && is_dir && !self.rules.snapshot;
-            let replaces = (told(EventMask::MOVED_TO) || found) && known == Some(false);
-            if known.is_some() && !replaces && !self.tolerant && !self.learning {
+            let replaces = found && known == Some(false)
+                || told(EventMask::MOVED_TO) && (known == Some(false) || known == Some(is_dir));
+            if known.is_some() && !replaces && !self.tolerant && !self.learning && !self.is_unlisted(path) {
                 return Err("told again".into());
             }
             self.remove(path);
@@ -146,7 +182,7 @@ impl Mirror {
         } else if told(EventMask::DELETE | EventMask::MOVED_FROM) {
             let known = self.get(path);
             let matters = is_dir || self.knows_files;
-            if known != Some(is_dir) && matters && !self.tolerant && !self.learning {
+            if known != Some(is_dir) && matters && !self.tolerant && !self.learning && !self.is_unlisted(path) {
                 return Err("gone, but never told to be there".into());
             }
             self.remove(path);
@@ -176,7 +212,7 @@ impl Mirror {
             }
             return Ok(());
         }
-        let strict = !self.tolerant && !self.learning && (is_dir || self.knows_files);
+        let strict = !self.tolerant && !self.learning && !self.is_unlisted(from) && (is_dir || self.knows_files);
         if strict && self.get(from) != Some(is_dir) {
             return Err("renamed, but never told to be there".into());
         }
@@ -189,7 +225,7 @@ impl Mirror {
                 entry.0 = entry.0.moved(from, to);
             }
         }
-        for excused in &mut self.excused {
+        for excused in self.excused.iter_mut().chain(&mut self.unlisted) {
             if excused.is_in(from) {
                 *excused = excused.moved(from, to);
             }
@@ -201,15 +237,20 @@ impl Mirror {
         if self.get(to).is_none() && (is_dir || self.knows_files) {
             self.entries.push((to, is_dir));
         }
-        // Of what is not watched there, nothing is known any more.
-        if is_dir && self.is_barred(to) {
-            self.entries.retain(|entry| entry.0 == to || !entry.0.is_in(to));
-        }
-        let rules = self.rules;
-        if let Some(depth) = rules.depth {
-            self.entries.retain(|entry| entry.0.depth() <= depth + 1);
+        if is_dir {
+            self.forget_excluded(to);
         }
         Ok(())
+    }
+
+    /// Of what is not watched any more, nothing is known.
+    fn forget_excluded(&mut self, to: Path) {
+        if self.is_barred(to) {
+            self.entries.retain(|entry| entry.0 == to || !entry.0.is_in(to));
+        }
+        if let Some(depth) = self.rules.depth {
+            self.entries.retain(|entry| entry.0.depth() <= depth + 1);
+        }
     }
 
     fn is_barred(&self, path: Path) -> bool {
@@ -236,6 +277,9 @@ impl Mirror {
     /// while a rename was on its way, may a path be made of parts of which each was.
     fn existed(&self, world: &World, path: Path, told: bool) -> Result<(), String> {
         let still = self.rules.split_renames == 0 && self.rules.heat == 0;
+        if self.is_unlisted(path) {
+            return Ok(());
+        }
         let strict = told && still && !self.tolerant && !self.learning;
         let existed = if strict { world.ever_was(path) } else { world.ever_fitted(path) };
         if existed { Ok(()) } else { Err("such a path never existed".into()) }
@@ -245,11 +289,12 @@ impl Mirror {
     pub fn compare(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
         if self.learning {
             self.learning = false;
-            self.entries = truth.iter().map(|entry| (entry.path, entry.is_dir)).collect();
+            let known = truth.iter().filter(|entry| !self.is_excused(entry.path));
+            self.entries = known.map(|entry| (entry.path, entry.is_dir)).collect();
         }
         self.tolerant = false;
         for entry in truth {
-            if self.is_excused(entry.path) || !(entry.is_dir || self.knows_files) {
+            if self.is_excused(entry.path) || self.is_unlisted(entry.path) || !(entry.is_dir || self.knows_files) {
                 continue;
             }
             if self.get(entry.path) != Some(entry.is_dir) {
@@ -258,7 +303,7 @@ impl Mirror {
         }
         let entries = self.entries.clone();
         for (path, is_dir) in entries {
-            if self.is_excused(path) || !(is_dir || self.knows_files) {
+            if self.is_excused(path) || self.is_unlisted(path) || !(is_dir || self.knows_files) {
                 continue;
             }
             if !truth.iter().any(|entry| (entry.path, entry.is_dir) == (path, is_dir)) {
@@ -282,6 +327,7 @@ impl Mirror {
                 && !node.was_linked
                 && !self.touched.contains(path)
                 && !self.is_excused(*path)
+                && !self.is_unlisted(*path)
             {
                 return Err(format!("changed, and not told: {path}"));
             }
@@ -297,6 +343,6 @@ impl Mirror {
 
     /// Whether a directory may be unwatched.
     pub fn may_be_blind(&self, path: Path) -> bool {
-        self.excused.iter().any(|excused| path.is_in(*excused))
+        self.excused.iter().any(|excused| path.is_in(*excused)) || self.is_unlisted(path)
     }
 }

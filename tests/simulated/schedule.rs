@@ -43,8 +43,7 @@ struct Run {
     world: World,
     tree: Tree<Handle>,
     mirror: Mirror,
-    /// Bytes of the stream that were read, and those of them that were fed.
-    consumed: u64,
+    /// Bytes of the stream that were fed.
     fed: u64,
     read: std::collections::VecDeque<Record>,
     totals: Totals,
@@ -79,7 +78,6 @@ impl Run {
             world,
             tree: Tree::new(options),
             mirror: Mirror::new(rules),
-            consumed: 0,
             fed: 0,
             read: Default::default(),
             totals: Totals { schedules: 1, ..Totals::default() },
@@ -111,29 +109,22 @@ impl Run {
                 trace!(self.world, "feed at {}: {record:?}", self.fed);
                 self.tree.feed(&mut self.world, record.event(), self.fed);
                 self.fed += record.size();
+                self.totals.events += 1;
+                self.hear()?;
                 if record.mask.contains(EventMask::IGNORED) {
                     self.world.untold.retain(|wd| *wd != record.wd);
                 }
-                self.totals.events += 1;
                 continue;
             }
             if self.world.choices.chance(heat, 64) {
                 self.world.change();
             }
-            if self.tree.wants_fence() {
-                let end = self.consumed + self.world.queued_bytes();
-                trace!(self.world, "fence {end}");
-                if self.tree.fence(&mut self.world, self.consumed, end) {
-                    continue;
-                }
-            }
             let room = 48 + u64::from(self.world.choices.below(400));
             self.read = self.world.read(room).into();
-            self.consumed += self.read.iter().map(Record::size).sum::<u64>();
             if !self.read.is_empty() {
                 continue;
             }
-            let more = self.tree.caught_up(&mut self.world, self.consumed);
+            let more = { let at = self.world.consumed; self.tree.idle(&mut self.world, at) };
             if more {
                 trace!(self.world, "caught up: more");
             }

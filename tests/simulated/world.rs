@@ -145,6 +145,8 @@ pub struct World {
     pub root: Ino,
     /// Changes that may still be made.
     pub ops: u32,
+    /// Bytes that were read from the queue.
+    pub consumed: u64,
     /// Calls that the engine made.
     pub calls: u64,
     watched: u32,
@@ -195,6 +197,7 @@ impl World {
             root: 0,
             ops: 0,
             calls: 0,
+            consumed: 0,
             watched: 0,
             last_wd: 0,
             untold: Vec::new(),

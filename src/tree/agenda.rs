@@ -1,0 +1,300 @@
+//! The one list of what is still to be compared with the disk, or to be ended, and when.
+//!
+//! An entry is due at a position of the stream. Where that position is not known yet it is *fresh*:
+//! the next [`seal`](Agenda::seal) gives it the end of the queue. Of what is due at one position,
+//! the kinds come in the order of [`Phase`], and those of a kind in the order in which they were
+//! added.
+//!
+//! Invariant: a name has one check at most, and each check stands in `due` once.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::nodes::NodeRef;
+
+/// A directory, and a name in it.
+pub(super) type Place = (NodeRef, Box<[u8]>);
+
+/// What a look at a name has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    Nothing,
+    File,
+    /// A directory of the tree.
+    Known(NodeRef),
+    /// A directory that is not in the tree.
+    Unknown,
+}
+
+/// A promise to compare a name with the disk.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    /// What a look has shown, which holds unless an event of that name comes before the check is due.
+    pub seen: Option<Seen>,
+    /// A file of that name may not have been reported.
+    pub owes_file: bool,
+    /// Where the file is now that left this name last, and which is another one if there is still a
+    /// file here: the two were exchanged.
+    pub exchanged: Option<Place>,
+    /// Events were lost, so what is beneath has to be compared as well.
+    pub deep: bool,
+    /// Nothing was found where a watched directory was: waits until others are looked at, since it
+    /// may be found at another name.
+    pub last: bool,
+    /// Where the directory that was seen is known to be, and whether it was seen there as well.
+    pub elsewhere: Option<(Place, bool)>,
+    /// How often the world moved under the look.
+    pub tries: u32,
+}
+
+impl Check {
+    /// A check of a name at which there may be a file that was not reported.
+    pub fn owing() -> Self {
+        Self { owes_file: true, ..Self::default() }
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    check: Check,
+    /// `None` where it waits until the directory can be listed.
+    due: Option<Due>,
+}
+
+/// What is to be done at a position.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// No more events of a rename come.
+    Close(u32),
+    /// All events that a listing was ahead of have come.
+    Window(NodeRef),
+    /// A name is to be compared.
+    Check(Place, Check),
+    /// A directory is to be listed and compared, with all beneath it.
+    Compare(NodeRef),
+    /// All that the loss of events left to be found has been reported.
+    Resynced,
+}
+
+/// The order at one position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Close,
+    Window,
+    Name,
+    Compare,
+    Last,
+    Resynced,
+}
+
+type Due = (u64, Phase, u64);
+
+/// Due at the end of the queue, wherever that will be found to be.
+const FRESH: u64 = u64::MAX - 1;
+/// The same, but not before the queue has been found empty.
+const IDLE: u64 = u64::MAX;
+
+#[derive(Debug)]
+enum Item {
+    Close(u32),
+    Window(NodeRef),
+    Name(Place),
+    Compare(NodeRef),
+    Resynced,
+}
+
+/// When an entry is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// At this position.
+    At(u64),
+    /// At the end of the queue.
+    End,
+    /// Once the queue has been found empty: events that are queued will probably do without it.
+    Idle,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    due: BTreeMap<Due, Item>,
+    checks: BTreeMap<NodeRef, BTreeMap<Box<[u8]>, Entry>>,
+    /// The directories that are to be compared.
+    compares: BTreeSet<NodeRef>,
+    sequence: u64,
+    /// The number of checks that a loss of events has left.
+    deep: usize,
+}
+
+impl Agenda {
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self { sequence: self.sequence, ..Self::default() };
+    }
+
+    fn put(&mut self, when: When, phase: Phase, item: Item) -> Due {
+        let at = match when {
+            When::At(at) => at,
+            When::End => FRESH,
+            When::Idle => IDLE,
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        let due = (at, phase, self.sequence);
+        self.due.insert(due, item);
+        due
+    }
+
+    pub fn close(&mut self, cookie: u32, at: u64) {
+        self.put(When::At(at), Phase::Close, Item::Close(cookie));
+    }
+
+    pub fn window(&mut self, dir: NodeRef) {
+        self.put(When::End, Phase::Window, Item::Window(dir));
+    }
+
+    pub fn compare(&mut self, dir: NodeRef, when: When) {
+        if self.compares.insert(dir) {
+            self.put(when, Phase::Compare, Item::Compare(dir));
+        }
+    }
+
+    /// Returns `true` if some directory is to be compared with all beneath it.
+    pub fn has_deep(&self) -> bool {
+        self.deep > 0 || !self.compares.is_empty()
+    }
+
+    /// Returns `true` if the directory at a name is to be compared with all beneath it.
+    pub fn is_deep(&self, node: NodeRef, dir: NodeRef, name: &[u8]) -> bool {
+        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
+        self.compares.contains(&node) || entry.is_some_and(|entry| entry.check.deep)
+    }
+
+    pub fn resynced(&mut self, when: When) {
+        self.put(when, Phase::Resynced, Item::Resynced);
+    }
+
+    /// Adds a check of a name, or merges it with the one there is. A look of before counts no more.
+    pub fn check(&mut self, dir: NodeRef, name: &[u8], mut check: Check, when: When) {
+        if let Some(old) = self.take(dir, name) {
+            check.owes_file |= old.owes_file;
+            check.deep |= old.deep;
+            check.tries = check.tries.max(old.tries);
+            check.exchanged = check.exchanged.or(old.exchanged);
+        }
+        let phase = if check.last { Phase::Last } else { Phase::Name };
+        let due = self.put(when, phase, Item::Name((dir, name.into())));
+        self.deep = self.deep.saturating_add(usize::from(check.deep));
+        self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
+    }
+
+    /// Returns `true` if the name is to be checked.
+    pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
+        self.checks.get(&dir).is_some_and(|names| names.contains_key(name))
+    }
+
+    /// An event of that name has come: what a look has shown may be out of date.
+    pub fn disturb(&mut self, dir: NodeRef, name: &[u8]) {
+        if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
+            entry.check.seen = None;
+        }
+    }
+
+    /// Takes a check back.
+    pub fn take(&mut self, dir: NodeRef, name: &[u8]) -> Option<Check> {
+        let names = self.checks.get_mut(&dir)?;
+        let Entry { check, due } = names.remove(name)?;
+        if names.is_empty() {
+            self.checks.remove(&dir);
+        }
+        if let Some(due) = due {
+            self.due.remove(&due);
+        }
+        self.deep = self.deep.saturating_sub(usize::from(check.deep));
+        Some(check)
+    }
+
+    /// Takes back all checks of the names in a directory that is gone.
+    pub fn forget(&mut self, dir: NodeRef) {
+        for Entry { check, due } in self.checks.remove(&dir).unwrap_or_default().into_values() {
+            if let Some(due) = due {
+                self.due.remove(&due);
+            }
+            self.deep = self.deep.saturating_sub(usize::from(check.deep));
+        }
+    }
+
+    /// Puts a check aside until the directory can be listed, and is compared then.
+    pub fn park(&mut self, dir: NodeRef, name: &[u8], check: Check) {
+        let old = self.take(dir, name);
+        let owes_file = check.owes_file || old.is_some_and(|old| old.owes_file);
+        let check = Check { owes_file, exchanged: check.exchanged, ..Check::default() };
+        self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: None });
+    }
+
+    /// The directory has been listed: what was put aside is fresh.
+    pub fn unpark(&mut self, dir: NodeRef) {
+        let names = self.checks.get(&dir).into_iter().flatten();
+        let parked = names.filter(|(_, entry)| entry.due.is_none()).map(|(name, _)| name.clone());
+        for name in parked.collect::<Vec<_>>() {
+            self.check(dir, &name, Check::default(), When::End);
+        }
+    }
+
+    /// Takes what is due first, once the stream has come to `at`.
+    pub fn next(&mut self, at: u64) -> Option<Task> {
+        loop {
+            let entry = self.due.first_entry().filter(|entry| entry.key().0 <= at)?;
+            match entry.remove() {
+                Item::Close(cookie) => return Some(Task::Close(cookie)),
+                Item::Window(dir) => return Some(Task::Window(dir)),
+                Item::Compare(dir) => {
+                    self.compares.remove(&dir);
+                    return Some(Task::Compare(dir));
+                }
+                Item::Resynced if self.has_deep() => self.resynced(When::Idle),
+                Item::Resynced => return Some(Task::Resynced),
+                Item::Name((dir, name)) => {
+                    if let Some(check) = self.take(dir, &name) {
+                        return Some(Task::Check((dir, name), check));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns `true` if something is due.
+    pub fn is_due(&self, at: u64) -> bool {
+        self.due.first_key_value().is_some_and(|(due, _)| due.0 <= at)
+    }
+
+    /// Returns `true` if entries wait for [`seal`](Self::seal).
+    pub fn is_fresh(&self) -> bool {
+        self.due.range((FRESH, Phase::Close, 0)..(IDLE, Phase::Close, 0)).next().is_some()
+    }
+
+    /// Returns `true` if entries wait for the queue to be empty.
+    pub fn is_idle(&self) -> bool {
+        self.due.last_key_value().is_some_and(|(due, _)| due.0 == IDLE)
+    }
+
+    /// The queue ends at `end` now: fresh entries are due there.
+    pub fn seal(&mut self, end: u64, idle: bool) {
+        let mut fresh = self.due.split_off(&(FRESH, Phase::Close, 0));
+        if !idle {
+            self.due.append(&mut fresh.split_off(&(IDLE, Phase::Close, 0)));
+        }
+        for ((_, phase, sequence), item) in fresh {
+            let due = (end, phase, sequence);
+            if let Item::Name((dir, name)) = &item {
+                let names = self.checks.get_mut(dir);
+                if let Some(entry) = names.and_then(|names| names.get_mut(name)) {
+                    entry.due = Some(due);
+                }
+            }
+            self.due.insert(due, item);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Compares what is known with the disk, where it is not sure.
+
+use super::agenda::{Check, Place, Seen, Task, When};
+use super::edits::{DIR_DELETED, Failure, failure};
+use super::event::{Barred, TreeKind};
+use super::kernel::Kernel;
+use super::look::{Purpose, Visit};
+use super::nodes::{NodeRef, ROOT, State};
+use super::{Stage, Tree, UNKNOWN};
+use crate::flags::EventMask;
+use crate::sys::Errno;
+
+/// So often a directory may not be found by its path while nothing is queued.
+const TRIES: u32 = 8;
+
+impl<D> Tree<D> {
+    /// Does what is due.
+    pub(super) fn run<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, task: Task) {
+        match task {
+            Task::Close(cookie) => {
+                if let Some(ended) = self.renames.close(cookie) {
+                    self.conclude(kernel, ended);
+                }
+            }
+            Task::Window(dir) => {
+                for name in self.files.close(dir) {
+                    let path = self.path(dir, &name);
+                    self.tell(TreeKind::Found, EventMask::DELETE, path);
+                }
+            }
+            Task::Compare(node) => self.compare(kernel, node),
+            Task::Check(place, check) => self.run_check(kernel, place, check),
+            Task::Resynced => self.tell(TreeKind::Resynced, EventMask::empty(), Default::default()),
+        }
+    }
+
+    /// Events were lost, and all that was queued by then has been passed over.
+    pub(super) fn resync<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        self.lost = None;
+        self.stage = Stage::Resync;
+        self.ahead = Some(UNKNOWN);
+        self.compare(kernel, ROOT);
+    }
+
+    /// Lists a watched directory and compares it, and all beneath.
+    fn compare<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
+        if self.nodes.wd(node).is_none() {
+            return;
+        }
+        let opened = self.open(kernel, node);
+        match opened.and_then(|dir| self.list(kernel, node, dir, Purpose::COMPARE)) {
+            Ok(()) => {
+                self.strayed &= node != ROOT;
+                self.agenda.unpark(node);
+            }
+            Err(errno) if failure(errno) != Failure::Moved => self.owe(node, errno),
+            Err(_) if node == ROOT => self.stray(),
+            Err(_) => {
+                if let Some(parent) = self.nodes.parent(node) {
+                    let name = self.name(node);
+                    self.check(parent, &name, Check { deep: true, ..Check::default() });
+                }
+            }
+        }
+    }
+
+    /// The root's path does not lead to it.
+    fn stray(&mut self) {
+        if !self.strayed {
+            self.strayed = true;
+            self.tell(TreeKind::RootMoved, EventMask::empty(), Default::default());
+        }
+    }
+
+    /// The root says that it was moved, or has a new path.
+    pub(super) fn find_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        match self.open(kernel, ROOT) {
+            Err(errno) if failure(errno) == Failure::Moved => self.stray(),
+            _ if self.strayed => self.agenda.compare(ROOT, When::End),
+            _ => {}
+        }
+    }
+
+    /// A directory is not to be found by its path. Has it looked for, and `check` done later.
+    fn retry_later<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, place: &Place, mut check: Check) {
+        let (dir, name) = place;
+        if kernel.end() <= self.at {
+            // No event will say why.
+            check.tries = check.tries.saturating_add(1);
+            if check.tries > TRIES {
+                return self.park(place, check, Errno::ENOENT);
+            }
+            match self.open(kernel, ROOT) {
+                Err(errno) if failure(errno) == Failure::Moved => return self.stray(),
+                _ => self.check_place(*dir, When::End),
+            }
+        }
+        check.seen = None;
+        self.check(*dir, name, check);
+    }
+
+    fn run_check<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, place: Place, check: Check) {
+        let (dir, name) = (place.0, &*place.1);
+        if self.nodes.wd(dir).is_none() {
+            return;
+        }
+        if self.renames.has(dir, name) {
+            // What is pending decides first.
+            let check = Check { seen: None, ..check };
+            return self.agenda.check(dir, name, check, When::Idle);
+        }
+        if let Some(seen) = check.seen {
+            return self.decide(kernel, &place, check, seen);
+        }
+        let mut opened = match self.open(kernel, dir) {
+            Ok(opened) => opened,
+            Err(errno) if failure(errno) == Failure::Moved => {
+                return self.retry_later(kernel, &place, check);
+            }
+            Err(errno) => return self.park(&place, check, errno),
+        };
+        match self.see(kernel, &opened, &place, check.deep) {
+            Ok(Some(seen)) => {
+                // So that the events of what was seen are queued.
+                let _ = kernel.settle(&mut opened);
+                self.check(dir, name, Check { seen: Some(seen), elsewhere: None, ..check });
+            }
+            Ok(None) => {}
+            Err(Errno::ESTALE) => self.retry_later(kernel, &place, check),
+            Err(errno) => self.park(&place, check, errno),
+        }
+    }
+
+    /// Looks at a name; `None` if there is nothing to be decided.
+    fn see<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        opened: &D,
+        (dir, name): &Place,
+        deep: bool,
+    ) -> Result<Option<Seen>, Errno> {
+        let purpose = if deep { Purpose::COMPARE } else { Purpose::NEW };
+        let excluded = self.is_excluded(*dir, name);
+        let mut failed = None;
+        if !excluded {
+            match self.visit(kernel, opened, (*dir, name), purpose, None) {
+                Visit::Agrees(node) | Visit::Added(node) | Visit::Elsewhere(node) => {
+                    return Ok(Some(Seen::Known(node)));
+                }
+                Visit::Unknown => return Ok(Some(Seen::Unknown)),
+                Visit::Excluded => return Ok(None),
+                Visit::Moved => return Err(Errno::ESTALE),
+                // It may be that nothing is there.
+                Visit::Failed(errno) => failed = Some(errno),
+                Visit::Nothing => {}
+            }
+        }
+        match kernel.stat_child(opened, name) {
+            Ok(stat) if !stat.is_dir => Ok(Some(Seen::File)),
+            Ok(_) if excluded => {
+                self.visit(kernel, opened, (*dir, name), purpose, None);
+                Ok(None)
+            }
+            Ok(_) if failed.is_some() => {
+                self.failed(*dir, name, failed.unwrap_or(Errno::ENOENT), purpose, None);
+                Ok(None)
+            }
+            // It came just now.
+            Ok(_) => Err(Errno::ESTALE),
+            Err(errno) if failure(errno) == Failure::Moved => Ok(Some(Seen::Nothing)),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// What a look has shown holds: no event of the name has come since.
+    fn decide<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        place: &Place,
+        check: Check,
+        seen: Seen,
+    ) {
+        let (dir, name) = (place.0, &*place.1);
+        let child = self.nodes.child(dir, name);
+        match seen {
+            Seen::Known(node) if child == Some(node) => {}
+            Seen::Known(node) if self.nodes.wd(node).is_some() => {
+                self.found(kernel, place, check, node);
+            }
+            Seen::Known(_) => self.look_anew(place, check),
+            Seen::Unknown => {
+                if let Some(check) = self.free(place, check) {
+                    self.look_anew(place, check);
+                }
+            }
+            Seen::Nothing => {
+                if self.free(place, check).is_some() {
+                    self.file_gone(dir, name);
+                }
+            }
+            Seen::File => {
+                if let Some(check) = self.free(place, check) {
+                    self.find_file(place, check);
+                }
+            }
+        }
+    }
+
+    fn look_anew(&mut self, (dir, name): &Place, check: Check) {
+        let check = Check { seen: None, last: false, ..check };
+        self.agenda.check(*dir, name, check, When::At(self.at));
+    }
+
+    /// The directory that is known by a name is not there. Reports it, but not before all other names
+    /// that are due were compared: it may be found at one of them.
+    fn free(&mut self, (dir, name): &Place, check: Check) -> Option<Check> {
+        let Some(child) = self.nodes.child(*dir, name) else { return Some(check) };
+        if self.nodes.wd(child).is_some() && !check.last {
+            let check = Check { last: true, ..check };
+            self.agenda.check(*dir, name, check, When::At(self.at));
+            return None;
+        }
+        self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+        Some(check)
+    }
+
+    /// There is a file, and no directory is known by its name.
+    fn find_file(&mut self, (dir, name): &Place, check: Check) {
+        let new = self.files.insert(*dir, name);
+        if new && (check.owes_file || self.files.knows(*dir)) {
+            let path = self.path(*dir, name);
+            self.tell(TreeKind::Found, EventMask::CREATE, path);
+        }
+        if let Some((dir, name)) = check.exchanged.filter(|(dir, _)| self.nodes.exists(*dir)) {
+            let path = self.path(dir, &name);
+            self.tell(TreeKind::Found, EventMask::MODIFY, path);
+        }
+    }
+
+    /// A directory is at a name, and known at another one: it was moved, or it is there twice.
+    fn found<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        place: &Place,
+        check: Check,
+        node: NodeRef,
+    ) {
+        let (dir, name) = (place.0, &*place.1);
+        let seen = Some(Seen::Known(node));
+        let Some(parent) = self.nodes.parent(node) else { return };
+        let known = (parent, self.name(node));
+        if self.renames.has(known.0, &known.1) {
+            // What is pending decides first.
+            return self.agenda.check(dir, name, Check { seen: None, ..check }, When::Idle);
+        }
+        let elsewhere = Some((known.clone(), self.is_there(kernel, node)));
+        if check.elsewhere != elsewhere {
+            // It may have been moved since it was seen here.
+            return self.check(dir, name, Check { seen, elsewhere, ..check });
+        }
+        if elsewhere.is_some_and(|(_, there)| there) {
+            let watched = self.nodes.child(dir, name).filter(|child| self.nodes.wd(*child).is_some());
+            let check = Check { seen, ..check };
+            if watched.is_none() || self.free(place, check).is_some() {
+                self.alias(dir, name);
+            }
+            return;
+        }
+        if self.nodes.is_within(dir, node) {
+            // What is known can't be true.
+            self.gone(node, TreeKind::Found, DIR_DELETED, 0);
+            return self.compare_all();
+        }
+        let Some(check) = self.free_for(place, check, node) else { return };
+        if self.nodes.wd(node).is_none() {
+            // It was beneath what was there.
+            return self.look_anew(place, check);
+        }
+        self.files.remove(dir, name);
+        let from = self.path(node, &[]);
+        self.relink(node, dir, name);
+        let path = self.path(node, &[]);
+        let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+        self.tell(TreeKind::Renamed { from }, mask, path);
+        self.moved(node);
+        self.check(known.0, &known.1, Check::default());
+        if check.deep {
+            self.agenda.compare(node, When::End);
+        }
+    }
+
+    /// Makes a name free for a directory that is there; `None` if that has to wait.
+    fn free_for(&mut self, place: &Place, check: Check, node: NodeRef) -> Option<Check> {
+        match self.nodes.child(place.0, &place.1) {
+            Some(child) if self.nodes.wd(child).is_some() => {
+                let check = Check { seen: Some(Seen::Known(node)), ..check };
+                self.free(place, check)
+            }
+            Some(child) => {
+                if self.nodes.is_within(node, child) {
+                    self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+                } else {
+                    self.remove(child);
+                }
+                Some(check)
+            }
+            None => Some(check),
+        }
+    }
+
+    /// A directory is watched at another place.
+    fn alias(&mut self, dir: NodeRef, name: &[u8]) {
+        let node = self.know(dir, name, Purpose::NEW, None);
+        if self.nodes.state(node) != State::Alias {
+            self.clear(node);
+            let path = self.path(node, &[]);
+            self.tell(TreeKind::Unwatched(Barred::Twice), EventMask::ISDIR, path);
+            self.nodes.set_state(node, State::Alias);
+        }
+        self.aliases.push(node);
+    }
+}

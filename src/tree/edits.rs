@@ -1,0 +1,373 @@
+//! Changes of what is known, and their reports. Nothing here looks at the disk, but for the ends of
+//! watches.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::agenda::{Check, Place, When};
+use super::event::{Barred, TreeKind};
+use super::kernel::Kernel;
+use super::nodes::{Listing, NodeRef, ROOT, State};
+use super::renames::Ended;
+use super::{Tree, UNKNOWN};
+use crate::event::Wd;
+use crate::flags::EventMask;
+use crate::sys::Errno;
+
+pub(super) const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
+pub(super) const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISDIR);
+
+/// At most so many watches are ended between two reads, since each queues an event.
+const ENDED_AT_ONCE: usize = 32;
+
+/// Places where something failed for want of something scarce: watches, descriptors, memory. They
+/// are tried again with a growing distance.
+#[derive(Debug, Default)]
+pub(super) struct Scarce {
+    places: Vec<NodeRef>,
+    /// Idle moments until they are tried again.
+    left: u32,
+    /// The distance of before.
+    distance: u32,
+}
+
+/// The greatest distance of two tries, in idle moments.
+const FAR: u32 = 64;
+
+impl Scarce {
+    pub const fn is_waiting(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    fn add(&mut self, node: NodeRef) {
+        if self.places.is_empty() {
+            self.left = self.distance;
+        }
+        self.places.push(node);
+    }
+
+    /// At an idle moment, takes what is to be tried again.
+    fn due(&mut self) -> Vec<NodeRef> {
+        if self.places.is_empty() {
+            self.distance = 0;
+            return Vec::new();
+        }
+        if self.left > 0 {
+            self.left = self.left.saturating_sub(1);
+            return Vec::new();
+        }
+        self.distance = self.distance.saturating_mul(2).saturating_add(1).min(FAR);
+        core::mem::take(&mut self.places)
+    }
+}
+
+/// What an error says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The world has moved.
+    Moved,
+    /// Something scarce is exhausted, which says nothing of the directory.
+    Scarce,
+    /// It is not permitted, or does not work at all.
+    Denied,
+}
+
+pub(super) const fn failure(errno: Errno) -> Failure {
+    match errno {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ESTALE => Failure::Moved,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOSPC => Failure::Scarce,
+        _ => Failure::Denied,
+    }
+}
+
+impl<D> Tree<D> {
+    /// The path of a name in a directory.
+    pub(super) fn path(&self, dir: NodeRef, name: &[u8]) -> Vec<u8> {
+        let mut path = Vec::new();
+        self.nodes.path(dir, name, &mut path);
+        path
+    }
+
+    pub(super) fn tell(&mut self, kind: TreeKind, mask: EventMask, path: Vec<u8>) {
+        self.reports.tell(kind, mask, 0, path);
+    }
+
+    /// The name of a directory, for when it is to change.
+    pub(super) fn name(&self, node: NodeRef) -> Box<[u8]> {
+        self.nodes.name(node).into()
+    }
+
+    /// Has a name checked.
+    pub(super) fn check(&mut self, dir: NodeRef, name: &[u8], mut check: Check) {
+        check.owes_file &= !self.files.has(dir, name);
+        self.agenda.check(dir, name, check, When::End);
+    }
+
+    /// Has the name of a directory checked.
+    pub(super) fn check_place(&mut self, node: NodeRef, when: When) {
+        if let Some(parent) = self.nodes.parent(node) {
+            let name = self.name(node);
+            self.agenda.check(parent, &name, Check::default(), when);
+        }
+    }
+
+    /// Reports that a directory is gone, with all beneath it, and forgets it.
+    pub(super) fn gone(&mut self, node: NodeRef, kind: TreeKind, mask: EventMask, cookie: u32) {
+        let path = self.path(node, &[]);
+        self.reports.tell(kind, mask, cookie, path);
+        self.remove(node);
+    }
+
+    /// Forgets a directory and all beneath it, whose watches will be ended.
+    pub(super) fn remove(&mut self, top: NodeRef) {
+        if top == ROOT || !self.nodes.exists(top) {
+            return;
+        }
+        let mut ended = self.remove_beneath(top);
+        self.forget(top, &mut ended);
+        self.conclude_all(ended);
+    }
+
+    /// Forgets what is in a directory, and all beneath.
+    pub(super) fn clear(&mut self, top: NodeRef) {
+        let mut ended = self.remove_beneath(top);
+        self.files.forget(top);
+        self.agenda.forget(top);
+        while let Some(pending) = self.renames.take_touching(top) {
+            ended.push(pending);
+        }
+        self.conclude_all(ended);
+    }
+
+    fn remove_beneath(&mut self, top: NodeRef) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        while let Some(mut node) = self.nodes.first_child(top) {
+            while let Some(child) = self.nodes.first_child(node) {
+                node = child;
+            }
+            // Each once, the innermost first, and no list of them.
+            self.forget(node, &mut ended);
+        }
+        ended
+    }
+
+    fn forget(&mut self, node: NodeRef, ended: &mut Vec<Ended>) {
+        while let Some(pending) = self.renames.take_touching(node) {
+            ended.push(pending);
+        }
+        ended.extend(self.renames.take_of(node));
+        self.unwatch(node, State::Named);
+        self.files.forget(node);
+        self.agenda.forget(node);
+        self.renames.forget(node);
+        self.nodes.remove(node);
+    }
+
+    /// What is left of renames when a directory that they touch is gone.
+    fn conclude_all(&mut self, ended: Vec<Ended>) {
+        for pending in ended {
+            self.cut(pending);
+        }
+    }
+
+    /// Ends the watch of a directory, which has another state from now on.
+    pub(super) fn unwatch(&mut self, node: NodeRef, state: State) {
+        if let Some(wd) = self.nodes.wd(node) {
+            self.ending.insert(wd.as_raw());
+            // What is the same directory elsewhere can be watched there.
+            for alias in core::mem::take(&mut self.aliases) {
+                self.check_place(alias, When::End);
+            }
+        }
+        self.nodes.set_state(node, state);
+    }
+
+    /// Ends a watch that came about by looking, if no directory has it.
+    pub(super) fn let_go(&mut self, wd: Wd) {
+        if self.nodes.by_wd(wd).is_none() {
+            self.ending.insert(wd.as_raw());
+        }
+    }
+
+    /// Ends some of the watches that are to be ended; `true` if none is left.
+    pub(super) fn end_some<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> bool {
+        for _ in 0..ENDED_AT_ONCE {
+            match self.ending.pop_first() {
+                Some(wd) => kernel.unwatch(Wd::from_raw(wd)),
+                None => return true,
+            }
+        }
+        false
+    }
+
+    /// Reports that a directory can't be watched, and has it tried again later.
+    pub(super) fn blind(&mut self, node: NodeRef, why: Barred) {
+        let scarce = matches!(why, Barred::Errno(errno) if failure(errno) == Failure::Scarce);
+        let state = if scarce { State::Scarce } else { State::Denied };
+        if !matches!(self.nodes.state(node), State::Scarce | State::Denied) {
+            self.clear(node);
+            let path = self.path(node, &[]);
+            self.tell(TreeKind::Unwatched(why), EventMask::ISDIR, path);
+        }
+        self.unwatch(node, state);
+        self.wait(node, scarce);
+    }
+
+    /// A check of a name can't be done now.
+    pub(super) fn park(&mut self, (dir, name): &Place, check: Check, errno: Errno) {
+        self.agenda.park(*dir, name, check);
+        self.owe(*dir, errno);
+    }
+
+    /// Reports that a watched directory can't be compared, and has it tried again later.
+    pub(super) fn owe(&mut self, node: NodeRef, errno: Errno) {
+        if self.nodes.listing(node) != Listing::Owed {
+            self.nodes.set_listing(node, Listing::Owed);
+            let path = self.path(node, &[]);
+            self.tell(TreeKind::Unlisted(errno), EventMask::ISDIR, path);
+        }
+        self.wait(node, failure(errno) == Failure::Scarce);
+    }
+
+    fn wait(&mut self, node: NodeRef, scarce: bool) {
+        if scarce {
+            self.scarce.add(node);
+        } else {
+            self.nodes.trouble(node);
+        }
+    }
+
+    /// Tries again what failed for want of something scarce.
+    pub(super) fn retry_scarce(&mut self) {
+        for node in self.scarce.due() {
+            self.retry(node);
+        }
+    }
+
+    fn retry(&mut self, node: NodeRef) {
+        match self.nodes.state(node) {
+            State::Watched(_) if self.nodes.listing(node) == Listing::Owed => {
+                self.agenda.compare(node, When::End);
+            }
+            State::Denied | State::Scarce => self.check_place(node, When::End),
+            _ => {}
+        }
+    }
+
+    /// A permission may have changed at a directory: tries again what failed there and beneath it.
+    pub(super) fn retry_beneath(&mut self, top: NodeRef) {
+        let mut next = Some(top).filter(|top| self.nodes.is_troubled(*top));
+        while let Some(node) = next {
+            if self.nodes.is_troubled(node) {
+                self.nodes.calm(node);
+                self.retry(node);
+                next = self.nodes.after(top, node);
+            } else {
+                next = self.nodes.past(top, node);
+            }
+        }
+    }
+
+    /// A directory is not to be watched, and nothing beneath it is to be known.
+    pub(super) fn exclude(&mut self, node: NodeRef) {
+        self.clear(node);
+        self.unwatch(node, State::Excluded);
+        self.nodes.set_listing(node, Listing::Done);
+    }
+
+    /// Returns `true` if a directory is not to be watched, by its depth or its path.
+    pub(super) fn is_excluded(&self, parent: NodeRef, name: &[u8]) -> bool {
+        self.options.depth.is_some_and(|depth| self.nodes.depth(parent) >= depth)
+            || self.options.prune.as_ref().is_some_and(|prune| prune(&self.path(parent, name)))
+    }
+
+    /// After a rename, other directories may be those that are excluded.
+    pub(super) fn exclude_anew(&mut self, top: NodeRef) {
+        if self.options.depth.is_none() && self.options.prune.is_none() {
+            return;
+        }
+        let mut next = Some(top);
+        while let Some(node) = next {
+            let Some(parent) = self.nodes.parent(node) else { return };
+            let name = self.name(node);
+            let excluded = self.nodes.state(node) == State::Excluded;
+            match (self.is_excluded(parent, &name), excluded) {
+                (true, false) => self.exclude(node),
+                (false, true) => {
+                    self.nodes.set_state(node, State::Named);
+                    self.check(parent, &name, Check::default());
+                }
+                _ => {}
+            }
+            next = self.nodes.after(top, node);
+        }
+    }
+
+    /// A directory has another place from now on, which is free.
+    pub(super) fn relink(&mut self, node: NodeRef, dir: NodeRef, name: &[u8]) {
+        self.leave_place(node);
+        self.nodes.relink(node, dir, name);
+        self.enter_place(node);
+    }
+
+    /// Two directories change places.
+    pub(super) fn exchange(&mut self, one: NodeRef, other: NodeRef) {
+        self.leave_place(one);
+        self.leave_place(other);
+        self.nodes.exchange(one, other);
+        self.enter_place(one);
+        self.enter_place(other);
+    }
+
+    /// If a directory was to be compared with all beneath, it still is, wherever it goes.
+    fn leave_place(&mut self, node: NodeRef) {
+        if self.is_uncompared(node) {
+            self.agenda.compare(node, When::End);
+        }
+        if let Some(parent) = self.nodes.parent(node) {
+            let name = self.name(node);
+            self.agenda.disturb(parent, &name);
+        }
+    }
+
+    /// Returns `true` if the directory, or one that it is in, is to be compared with all beneath it.
+    fn is_uncompared(&self, node: NodeRef) -> bool {
+        let is_deep = |node: NodeRef| {
+            let parent = self.nodes.parent(node).unwrap_or(ROOT);
+            self.nodes.listing(node) == Listing::Owed
+                || self.agenda.is_deep(node, parent, self.nodes.name(node))
+        };
+        (self.agenda.has_deep() || self.nodes.is_troubled(ROOT) || self.scarce.is_waiting())
+            && self.nodes.ancestors(node).any(is_deep)
+    }
+
+    fn enter_place(&mut self, node: NodeRef) {
+        if let Some(parent) = self.nodes.parent(node).filter(|_| self.nodes.is_troubled(node)) {
+            self.nodes.trouble(parent);
+        }
+    }
+
+    /// What a rename of a directory makes possible: looks that failed, and exclusions.
+    pub(super) fn moved(&mut self, node: NodeRef) {
+        match self.nodes.state(node) {
+            State::Watched(_) | State::Excluded => {}
+            _ => self.check_place(node, When::End),
+        }
+        self.exclude_anew(node);
+        self.retry_beneath(node);
+    }
+
+    /// Reports that a file is gone, if one is known.
+    pub(super) fn file_gone(&mut self, dir: NodeRef, name: &[u8]) {
+        if self.files.remove(dir, name) {
+            let path = self.path(dir, name);
+            self.tell(TreeKind::Found, EventMask::DELETE, path);
+        }
+    }
+
+    /// Has the whole tree compared, behind all that is queued.
+    pub(super) fn compare_all(&mut self) {
+        self.agenda.compare(ROOT, When::End);
+        self.ahead = Some(UNKNOWN);
+    }
+}
