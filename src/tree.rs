@@ -52,7 +52,7 @@ mod renames;
 mod reports;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -138,6 +138,8 @@ pub struct Tree<D> {
     inbox: Inbox,
     /// Watches that are not needed and are ended a few at a time, since each queues an event.
     ending: BTreeSet<i32>,
+    /// Watches that were to be ended and are needed again, and where their own events begin.
+    stale: BTreeMap<i32, u64>,
     /// Directories that are watched at another place.
     aliases: Vec<NodeRef>,
     /// Directories that are watched without the events that listing makes.
@@ -202,6 +204,7 @@ impl<D> Tree<D> {
             frames: Vec::new(),
             inbox: Inbox::default(),
             ending: BTreeSet::new(),
+            stale: BTreeMap::new(),
             aliases: Vec::new(),
             quiet: Vec::new(),
             scarce: Scarce::default(),
@@ -333,6 +336,7 @@ impl<D> Tree<D> {
     fn come_to(&mut self, at: u64) {
         self.at = at;
         self.ahead.take_if(|end| *end <= at);
+        self.stale.retain(|_, begin| *begin > at);
     }
 
     /// Returns `true` if an event of the directory may be older than its listing.
@@ -358,6 +362,7 @@ impl<D> Tree<D> {
         self.inbox = Inbox::default();
         self.renames = Renames::default();
         self.agenda.clear();
+        self.stale.clear();
         self.aliases = Vec::new();
         self.quiet = Vec::new();
         self.scarce = Scarce::default();

@@ -79,6 +79,9 @@ impl<D> Tree<D> {
         if event.mask.contains(EventMask::Q_OVERFLOW) {
             return self.overflow(kernel);
         }
+        if self.stale.contains_key(&event.wd.as_raw()) {
+            return;
+        }
         let Some(dir) = self.nodes.by_wd(event.wd) else {
             if event.mask.contains(EventMask::IGNORED) {
                 self.ending.remove(&event.wd.as_raw());
@@ -469,9 +472,9 @@ impl<D> Tree<D> {
             return self.own_root(kernel, mask);
         }
         if mask.contains(EventMask::UNMOUNT) {
+            self.clear(node);
             let path = self.path(node, &[]);
             self.tell(TreeKind::Told, mask, path);
-            self.clear(node);
         } else if mask.contains(EventMask::IGNORED) {
             self.nodes.set_state(node, State::Named);
             if self.lost.is_none() {

@@ -207,7 +207,10 @@ impl<D> Tree<D> {
         let watched = child.filter(|child| self.nodes.wd(*child).is_some());
         match (self.nodes.by_wd(looked.wd), watched) {
             (Some(owner), _) if child == Some(owner) => {
-                if purpose.deep {
+                // What was said to be a leaf may have been another directory.
+                let is_leaf = self.nodes.listing(owner) == Listing::Leaf;
+                if purpose.deep || is_leaf {
+                    let purpose = Purpose { new: false, deep: true, ..purpose };
                     match self.enter(kernel, dir, owner, looked, purpose) {
                         Ok(()) => {}
                         Err(errno) if failure(errno) == Failure::Moved => return Visit::Moved,
@@ -283,7 +286,10 @@ impl<D> Tree<D> {
         let node = self.know(parent, name, purpose, event);
         let before = self.nodes.state(node);
         let wd = looked.wd;
-        self.ending.remove(&wd.as_raw());
+        if self.ending.remove(&wd.as_raw()) {
+            // What is queued of it is of before.
+            self.stale.insert(wd.as_raw(), kernel.end());
+        }
         self.nodes.set_state(node, State::Watched(wd));
         let purpose = Purpose { new: purpose.new || purpose.deep, ..purpose };
         // Watched and listed, or neither.
