@@ -291,9 +291,9 @@ impl<D> Tree<D> {
     pub fn idle<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, at: u64) -> bool {
         self.come_to(at);
         if matches!(self.stage, Stage::New | Stage::Over) {
-            return !self.end_some(kernel);
+            return false;
         }
-        let mut more = !self.end_some(kernel) || self.lost.is_some_and(|end| end <= at);
+        let mut more = self.lost.is_some_and(|end| end <= at) || self.agenda.is_due(at);
         let (cookies, dirs) = self.renames.unfenced();
         if !cookies.is_empty() {
             for dir in dirs {
@@ -311,7 +311,12 @@ impl<D> Tree<D> {
             self.seal(end, true);
             more = true;
         }
-        more || self.agenda.is_due(at)
+        // Not while something is to be compared: the next look may need a watch again, and each end
+        // queues an event, which would move the end of the queue that a check waits for.
+        if !more && self.agenda.is_empty() {
+            more = !self.end_some(kernel);
+        }
+        more
     }
 
     /// Replaces the events that are reported. Those that were not asked for at the beginning do not

@@ -189,7 +189,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Ends some of the watches that are to be ended; `true` if none is left.
+    /// Ends some of the watches that are to be ended; `true` if none was left.
     pub(super) fn end_some<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> bool {
         for _ in 0..ENDED_AT_ONCE {
             match self.ending.pop_first() {
