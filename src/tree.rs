@@ -63,7 +63,7 @@ pub use event::{Barred, TreeEvent, TreeKind};
 pub use kernel::{Kernel, Stat};
 
 use agenda::{Agenda, When};
-use edits::Scarce;
+use edits::Waiting;
 use feed::Inbox;
 use files::Files;
 use look::Frame;
@@ -144,8 +144,8 @@ pub struct Tree<D> {
     aliases: Vec<NodeRef>,
     /// Directories that are watched without the events that listing makes.
     quiet: Vec<NodeRef>,
-    /// What failed for want of something scarce.
-    scarce: Scarce,
+    /// What failed and is tried again.
+    waiting: Waiting,
     /// The device of the root.
     device: u64,
     stage: Stage,
@@ -207,7 +207,7 @@ impl<D> Tree<D> {
             stale: BTreeMap::new(),
             aliases: Vec::new(),
             quiet: Vec::new(),
-            scarce: Scarce::default(),
+            waiting: Waiting::default(),
             device: 0,
             stage: Stage::New,
             at: 0,
@@ -305,7 +305,7 @@ impl<D> Tree<D> {
             }
             more = true;
         }
-        self.retry_scarce();
+        self.retry_some();
         if self.agenda.is_idle() || self.agenda.is_fresh() || self.ahead == Some(UNKNOWN) {
             let end = kernel.end();
             self.seal(end, true);
@@ -334,7 +334,7 @@ impl<D> Tree<D> {
             && self.ending.is_empty()
             && self.ahead.is_none()
             && self.lost.is_none()
-            && !self.scarce.is_waiting()
+            && self.waiting.is_empty()
     }
 
     /// All of the stream before `at` has come.
@@ -370,7 +370,7 @@ impl<D> Tree<D> {
         self.stale.clear();
         self.aliases = Vec::new();
         self.quiet = Vec::new();
-        self.scarce = Scarce::default();
+        self.waiting = Waiting::default();
         (self.ahead, self.lost) = (None, None);
         self.stage = Stage::Over;
     }
@@ -402,7 +402,7 @@ impl<D> Tree<D> {
     /// Returns `true` if the descriptor is one of its watches.
     #[must_use]
     pub fn contains(&self, wd: Wd) -> bool {
-        self.nodes.by_wd(wd).is_some()
+        self.nodes.by_wd(wd).is_some() || self.renames.has_ghost(wd.as_raw())
     }
 
     /// Returns `true` if those events of the watch that have a name, other than renames and those of

@@ -1,9 +1,16 @@
 //! Trees never lose track, whatever the world does meanwhile: the engine over a simulated kernel. And
 //! the simulated kernel does what the real one does.
 //!
-//! Each schedule is the number that it is made from. From the environment: `TINOTIFY_SCHEDULES`, how
-//! many; `TINOTIFY_FIRST_SEED`; `TINOTIFY_SEED`, one alone; `TINOTIFY_SURVEY`, to go on after a failure,
-//! and say at the end what kinds there are; `TINOTIFY_WITHOUT=exchanges,faults`, to leave these out.
+//! Each schedule is the number that it is made from. From the environment:
+//!
+//! - `TINOTIFY_SCHEDULES`: how many; `TINOTIFY_FIRST_SEED`; `TINOTIFY_SEED`: one alone.
+//! - `TINOTIFY_DISTRIBUTION`: one of those in `simulated/distributions.rs`. Default: they take turns.
+//! - `TINOTIFY_SURVEY`: goes on after a failure, and says at the end what kinds there are.
+//! - `TINOTIFY_WITHOUT`: a list of words. Worlds without `exchanges`, `faults`, `users`, or an errno such as
+//!   `eacces`; no check of `blind`, `masks`, `one_rename`, `rests`, `budget`.
+//! - `TINOTIFY_WORDS`: how long the words are of which all are tried.
+//! - `TINOTIFY_GROWTH_TIME`: compares processor time as well as calls.
+//! - `TINOTIFY_SCRIPT`: the scripts whose names contain this, with a trace of those that fail.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 #![deny(unsafe_code)]
@@ -11,6 +18,8 @@
 mod simulated;
 mod support;
 
+#[path = "simulated/growth.rs"]
+mod growth;
 #[path = "simulated/real.rs"]
 mod real;
 
@@ -21,7 +30,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use simulated::choices::Choices;
+use simulated::distributions::{ALL, Distribution};
 use simulated::schedule::{self, Totals};
+use simulated::{script, shrink, words};
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
@@ -61,20 +72,23 @@ fn watch_over(current: &[AtomicU64], is_done: impl Fn() -> bool) {
     }
 }
 
-/// Runs the schedules of so many seeds on all processors, and gives what went wrong, shortly.
-fn run_all(first: u64, count: u64, keep_going: bool) -> (Totals, Vec<(u64, String)>) {
+type Results = (BTreeMap<Distribution, Totals>, Vec<(u64, String)>);
+
+/// Runs the schedules of so many seeds on all processors. Returns the totals and what went wrong.
+fn run_all(first: u64, count: u64, keep_going: bool) -> Results {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
     let current: Vec<AtomicU64> = (0..threads).map(|_| AtomicU64::new(NO_SEED)).collect();
     let work = |current: &AtomicU64| {
-        let (mut totals, mut wrong) = (Totals::default(), Vec::new());
+        let (mut totals, mut wrong): Results = Default::default();
         // In portions, so that the threads don't wait for each other.
         while keep_going || !failed.load(Ordering::Relaxed) {
             let begin = next.fetch_add(100, Ordering::Relaxed);
             for seed in begin..(begin + 100).min(first + count) {
                 current.store(seed, Ordering::Relaxed);
-                match schedule::run(Choices::seeded(seed), false).0 {
-                    Ok(more) => totals.add(more),
+                let distribution = Distribution::of_seed(seed);
+                match schedule::run_in(Choices::seeded(seed), distribution, false).0 {
+                    Ok(more) => totals.entry(distribution).or_default().add(more),
                     Err(why) => {
                         failed.store(true, Ordering::Relaxed);
                         wrong.push((seed, why));
@@ -88,35 +102,39 @@ fn run_all(first: u64, count: u64, keep_going: bool) -> (Totals, Vec<(u64, Strin
         current.store(NO_SEED, Ordering::Relaxed);
         (totals, wrong)
     };
-    let (mut totals, mut wrong) = (Totals::default(), Vec::new());
+    // What panics is reported with its seed.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let (mut totals, mut wrong): Results = Default::default();
     thread::scope(|scope| {
         let threads: Vec<_> = current.iter().map(|current| scope.spawn(|| work(current))).collect();
         watch_over(&current, || threads.iter().all(|thread| thread.is_finished()));
         for thread in threads {
             let (more, also_wrong) = thread.join().unwrap();
-            totals.add(more);
+            for (distribution, more) in more {
+                totals.entry(distribution).or_default().add(more);
+            }
             wrong.extend(also_wrong);
         }
     });
+    std::panic::set_hook(hook);
     wrong.sort();
     (totals, wrong)
 }
 
-#[test]
-fn no_schedule_makes_a_tree_lose_track() {
-    if let Some(seed) = number("TINOTIFY_SEED") {
-        schedule::check(seed);
-        return;
-    }
-    let count = number("TINOTIFY_SCHEDULES").unwrap_or(4_000);
-    let first = number("TINOTIFY_FIRST_SEED").unwrap_or(0);
-    let survey = number("TINOTIFY_SURVEY").is_some();
-    let (totals, wrong) = run_all(first, count, survey);
-    println!("{totals:?}");
-    if survey {
+/// Says of each distribution what happened, and what kinds of failures there were.
+fn report(totals: &BTreeMap<Distribution, Totals>, wrong: &[(u64, String)]) {
+    for distribution in ALL {
+        let of_it = |seed: u64| Distribution::of_seed(seed) == distribution;
+        let wrong: Vec<_> = wrong.iter().filter(|(seed, _)| of_it(*seed)).collect();
+        let totals = totals.get(&distribution).copied().unwrap_or_default();
+        if wrong.is_empty() && totals.schedules == 0 {
+            continue;
+        }
+        println!("{}: {} wrong; {totals:?}", distribution.name(), wrong.len());
         let mut kinds: BTreeMap<String, (u32, u64, &str)> = BTreeMap::new();
-        for (seed, why) in &wrong {
-            kinds.entry(schedule::kind(why)).or_insert((0, *seed, why)).0 += 1;
+        for (seed, why) in wrong {
+            kinds.entry(shrink::kind(why)).or_insert((0, *seed, why)).0 += 1;
         }
         let mut kinds: Vec<_> = kinds.into_values().collect();
         kinds.sort_by_key(|kind| std::cmp::Reverse(kind.0));
@@ -124,15 +142,119 @@ fn no_schedule_makes_a_tree_lose_track() {
             println!("{count:6} such as seed {seed}: {why}");
         }
     }
-    if let Some((seed, _)) = wrong.first() {
-        schedule::check(*seed);
+}
+
+#[test]
+fn no_schedule_makes_a_tree_lose_track() {
+    if let Some(seed) = number("TINOTIFY_SEED") {
+        shrink::check(seed, Distribution::of_seed(seed));
+        return;
     }
-    assert_eq!(totals.schedules, count);
+    let count = number("TINOTIFY_SCHEDULES").unwrap_or(4_000);
+    let first = number("TINOTIFY_FIRST_SEED").unwrap_or(0);
+    let survey = number("TINOTIFY_SURVEY").is_some();
+    let begin = Instant::now();
+    let (totals, wrong) = run_all(first, count, survey);
+    report(&totals, &wrong);
+    println!("{count} schedules, {} wrong, {:.0?}", wrong.len(), begin.elapsed());
+    if let (Some((seed, _)), false) = (wrong.first(), survey) {
+        shrink::check(*seed, Distribution::of_seed(*seed));
+    }
+    assert!(wrong.is_empty(), "{} of {count} schedules are wrong", wrong.len());
 }
 
 #[test]
 fn schedules_that_found_something_once_are_right() {
     for seed in FOUND_SOMETHING {
-        schedule::check(seed);
+        shrink::check(seed, Distribution::Mixed);
     }
+}
+
+#[test]
+fn scripted_worlds_are_right() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts");
+    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    let asked = env::var("TINOTIFY_SCRIPT").ok();
+    let (mut ran, mut wrong) = (0, Vec::new());
+    for path in paths {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if asked.as_ref().is_some_and(|asked| !name.contains(asked.as_str())) {
+            continue;
+        }
+        ran += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (result, trace) = script::run(&text, asked.is_some());
+        if let Err(why) = result {
+            if asked.is_some() {
+                println!("{}", trace.join("\n"));
+            }
+            wrong.push(format!("{name}: {why}"));
+        }
+    }
+    assert!(ran > 0, "no script runs");
+    assert!(wrong.is_empty(), "{} of {ran} scripts are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn all_short_words_are_right() {
+    let length = number("TINOTIFY_WORDS").unwrap_or(3) as usize;
+    let letters = words::letters();
+    let (next, ran) = (AtomicU64::new(0), AtomicU64::new(0));
+    let work = || {
+        let mut wrong: BTreeMap<String, (u64, String)> = BTreeMap::new();
+        while let Some(first) = letters.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            words::each(first, length, &mut |word| {
+                for reader in words::readers(length) {
+                    for snapshot in [false, true] {
+                        ran.fetch_add(1, Ordering::Relaxed);
+                        if let Err(script) = words::run(word, reader, snapshot) {
+                            let why = script.lines().next().unwrap_or_default();
+                            wrong.entry(shrink::kind(why)).or_insert((0, script)).0 += 1;
+                        }
+                    }
+                }
+            });
+        }
+        wrong
+    };
+    let begin = Instant::now();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut wrong: BTreeMap<String, (u64, String)> = BTreeMap::new();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        for (kind, (count, script)) in threads.into_iter().flat_map(|t| t.join().unwrap()) {
+            wrong.entry(kind).or_insert((0, script)).0 += count;
+        }
+    });
+    for (count, script) in wrong.values() {
+        println!("{count} words such as\n{script}");
+    }
+    let (count, took) = (wrong.values().map(|kind| kind.0).sum::<u64>(), begin.elapsed());
+    let ran = ran.into_inner();
+    println!("{ran} runs of words of {length} letters, {count} wrong, {took:.0?}");
+    assert!(count == 0, "{count} of {ran} runs of words are wrong");
+}
+
+#[test]
+fn cost_grows_no_faster_than_what_happens() {
+    const N: usize = 500;
+    let times = number("TINOTIFY_GROWTH_TIME").is_some();
+    let mut wrong = Vec::new();
+    for task in growth::tasks() {
+        // The quickest of three is the one that was disturbed least.
+        let quickest = |n| (0..3).map(|_| task.run(n)).min_by_key(|cost| cost.time).unwrap();
+        let (small, large) = (quickest(N), quickest(4 * N));
+        let title = task.title();
+        println!("{title}: {small}; at 4n {large}");
+        if large.calls > 5 * small.calls + 50 {
+            wrong.push(format!("{title}: {} calls, at 4n {}", small.calls, large.calls));
+        }
+        // A square would be 16 times.
+        let is_long = task.title().contains("chain"); // Its paths are.
+        if times && !is_long && large.time > 9 * small.time {
+            wrong.push(format!("{title}: {:?}, at 4n {:?}", small.time, large.time));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

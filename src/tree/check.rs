@@ -70,6 +70,7 @@ impl<D> Tree<D> {
             self.strayed = true;
             self.tell(TreeKind::RootMoved, EventMask::empty(), Default::default());
         }
+        self.wait(ROOT);
     }
 
     /// The root says that it was moved, or has a new path.

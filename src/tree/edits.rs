@@ -2,7 +2,9 @@
 //! watches.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use super::agenda::{Check, Place, When};
 use super::event::{Barred, TreeKind};
@@ -20,36 +22,38 @@ pub(super) const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISD
 /// At most so many watches are ended between two reads, since each queues an event.
 const ENDED_AT_ONCE: usize = 32;
 
-/// Places where something failed for want of something scarce: watches, descriptors, memory. They
-/// are tried again with a growing distance.
+/// Directories that could not be watched or listed. They are tried again in turn, now and then: what
+/// was scarce may be free, and not every reason that passes makes an event.
 #[derive(Debug, Default)]
-pub(super) struct Scarce {
-    places: Vec<NodeRef>,
-    /// Idle moments until they are tried again.
+pub(super) struct Waiting {
+    nodes: BTreeSet<NodeRef>,
+    /// The last one that was tried.
+    last: Option<NodeRef>,
+    /// Idle moments until some are tried again.
     left: u32,
-    /// The distance of before.
+    /// The distance between the last two tries.
     distance: u32,
 }
 
-/// The greatest distance of two tries, in idle moments.
-const FAR: u32 = 64;
+/// So many are tried at a time, however many wait.
+const TRIED_AT_ONCE: usize = 8;
 
-impl Scarce {
-    pub const fn is_waiting(&self) -> bool {
-        !self.places.is_empty()
+/// The greatest distance between two tries, in idle moments.
+const FAR: u32 = 32;
+
+impl Waiting {
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
     }
 
     fn add(&mut self, node: NodeRef) {
-        if self.places.is_empty() {
-            self.left = self.distance;
-        }
-        self.places.push(node);
+        self.nodes.insert(node);
     }
 
-    /// At an idle moment, takes what is to be tried again.
+    /// At an idle moment, takes those that are to be tried again.
     fn due(&mut self) -> Vec<NodeRef> {
-        if self.places.is_empty() {
-            self.distance = 0;
+        if self.nodes.is_empty() {
+            (self.left, self.distance) = (0, 0);
             return Vec::new();
         }
         if self.left > 0 {
@@ -57,7 +61,20 @@ impl Scarce {
             return Vec::new();
         }
         self.distance = self.distance.saturating_mul(2).saturating_add(1).min(FAR);
-        core::mem::take(&mut self.places)
+        self.left = self.distance;
+        let after = |last: NodeRef| (Bound::Excluded(last), Bound::Unbounded);
+        let mut due: Vec<NodeRef> = match self.last {
+            Some(last) => self.nodes.range(after(last)).take(TRIED_AT_ONCE).copied().collect(),
+            None => Vec::new(),
+        };
+        if due.is_empty() {
+            due = self.nodes.iter().take(TRIED_AT_ONCE).copied().collect();
+        }
+        self.last = due.last().copied();
+        for node in &due {
+            self.nodes.remove(node);
+        }
+        due
     }
 }
 
@@ -202,15 +219,13 @@ impl<D> Tree<D> {
 
     /// Reports that a directory can't be watched, and has it tried again later.
     pub(super) fn blind(&mut self, node: NodeRef, why: Barred) {
-        let scarce = matches!(why, Barred::Errno(errno) if failure(errno) == Failure::Scarce);
-        let state = if scarce { State::Scarce } else { State::Denied };
-        if !matches!(self.nodes.state(node), State::Scarce | State::Denied) {
+        if self.nodes.state(node) != State::Blind {
             self.clear(node);
             let path = self.path(node, &[]);
             self.tell(TreeKind::Unwatched(why), EventMask::ISDIR, path);
         }
-        self.unwatch(node, state);
-        self.wait(node, scarce);
+        self.unwatch(node, State::Blind);
+        self.wait(node);
     }
 
     /// A check of a name can't be done now.
@@ -226,30 +241,30 @@ impl<D> Tree<D> {
             let path = self.path(node, &[]);
             self.tell(TreeKind::Unlisted(errno), EventMask::ISDIR, path);
         }
-        self.wait(node, failure(errno) == Failure::Scarce);
+        self.wait(node);
     }
 
-    fn wait(&mut self, node: NodeRef, scarce: bool) {
-        if scarce {
-            self.scarce.add(node);
-        } else {
-            self.nodes.trouble(node);
-        }
+    /// Has a directory tried again later, and when a permission changes there or above.
+    pub(super) fn wait(&mut self, node: NodeRef) {
+        self.waiting.add(node);
+        self.nodes.trouble(node);
     }
 
-    /// Tries again what failed for want of something scarce.
-    pub(super) fn retry_scarce(&mut self) {
-        for node in self.scarce.due() {
+    /// Tries some of those again that wait.
+    pub(super) fn retry_some(&mut self) {
+        for node in self.waiting.due() {
             self.retry(node);
         }
     }
 
     fn retry(&mut self, node: NodeRef) {
         match self.nodes.state(node) {
-            State::Watched(_) if self.nodes.listing(node) == Listing::Owed => {
-                self.agenda.compare(node, When::End);
+            State::Watched(_) => {
+                if self.nodes.listing(node) == Listing::Owed || node == ROOT && self.strayed {
+                    self.agenda.compare(node, When::End);
+                }
             }
-            State::Denied | State::Scarce => self.check_place(node, When::End),
+            State::Blind => self.check_place(node, When::End),
             _ => {}
         }
     }
@@ -337,7 +352,7 @@ impl<D> Tree<D> {
             self.nodes.listing(node) == Listing::Owed
                 || self.agenda.is_deep(node, parent, self.nodes.name(node))
         };
-        (self.agenda.has_deep() || self.nodes.is_troubled(ROOT) || self.scarce.is_waiting())
+        (self.agenda.has_deep() || !self.waiting.is_empty())
             && self.nodes.ancestors(node).any(is_deep)
     }
 

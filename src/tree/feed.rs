@@ -85,6 +85,8 @@ impl<D> Tree<D> {
         let Some(dir) = self.nodes.by_wd(event.wd) else {
             if event.mask.contains(EventMask::IGNORED) {
                 self.ending.remove(&event.wd.as_raw());
+            } else if event.mask.contains(EventMask::MOVE_SELF) {
+                self.renames.take_ghost(event.wd.as_raw());
             }
             return;
         };
@@ -133,7 +135,7 @@ impl<D> Tree<D> {
 
     /// A name was changed.
     fn change<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
-        let recent = self.renames.is_recent(change.dir, change.name);
+        let recent = self.renames.take_recent(change.dir, change.name);
         self.agenda.disturb(change.dir, change.name);
         if change.mask.contains(EventMask::CREATE) {
             self.come(kernel, change);
@@ -171,6 +173,9 @@ impl<D> Tree<D> {
                 return self.check(dir, name, Check::default());
             }
             if mask.contains(EventMask::MOVED_TO) {
+                if let Some(wd) = self.nodes.wd(child) {
+                    self.renames.note_ghost(wd.as_raw());
+                }
                 self.remove(child);
             } else {
                 self.gone(child, TreeKind::Found, DIR_DELETED, 0);
@@ -259,17 +264,22 @@ impl<D> Tree<D> {
         if self.files.knows(dir) { self.files.remove(dir, name) } else { !owed }
     }
 
-    fn moved_from(&mut self, change: Change<'_>, recent: bool) {
+    fn moved_from(&mut self, change: Change<'_>, recent: Option<Option<i32>>) {
         let Change { dir, name, cookie, .. } = change;
         let mut pending = Pending::new(cookie, place(dir, name), change.is_dir());
         pending.owes_file = !change.is_dir();
         if change.is_dir() {
             pending.node = self.nodes.child(dir, name);
             pending.known = pending.node.is_some();
-        } else {
+        } else if recent.is_none() || self.nodes.child(dir, name).is_none() {
             pending.known = self.file_left(dir, name);
         }
-        pending.suspect = recent || self.in_window(dir);
+        // Otherwise, the directory that came just now has changed places with this file. Of a watched
+        // directory, its own event tells.
+        let child = self.nodes.child(dir, name);
+        let tells = child.is_some_and(|child| self.nodes.wd(child).is_some());
+        pending.suspect = recent.is_some() && !tells || self.in_window(dir);
+        pending.ghost = recent.flatten().filter(|_| change.is_dir());
         self.renames.open(pending);
         if let Some(ended) = self.renames.take_excess() {
             self.cut(ended);
@@ -346,7 +356,8 @@ impl<D> Tree<D> {
     fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
-        let unsure = self.is_unsure(*from_dir, from_name) || self.is_unsure(dir, name);
+        let unsure_to = self.is_unsure(dir, name);
+        let unsure = unsure_to || self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
         let absurd = self.nodes.is_within(dir, node)
             || victim.is_some_and(|victim| self.nodes.is_within(node, victim));
@@ -362,7 +373,7 @@ impl<D> Tree<D> {
             let from = self.path(node, &[]);
             self.files.remove(dir, name);
             match victim {
-                Some(victim) if self.may_swap(victim, &pending.from) && !unsure => {
+                Some(victim) if self.may_swap(victim, &pending.from) && !unsure_to => {
                     self.swap(node, victim, &pending, to, from);
                 }
                 _ => {

@@ -298,7 +298,7 @@ impl<D> Tree<D> {
             let moved = failure(errno) == Failure::Moved;
             return if moved { Visit::Moved } else { Visit::Failed(errno) };
         }
-        if matches!(before, State::Denied | State::Scarce | State::Alias) {
+        if matches!(before, State::Blind | State::Alias) {
             let path = self.path(node, &[]);
             self.tell(TreeKind::Watched, EventMask::ISDIR, path);
         }

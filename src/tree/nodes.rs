@@ -40,10 +40,8 @@ pub(super) enum State {
     Named,
     /// It is watched.
     Watched(Wd),
-    /// It can't be watched until a permission changes.
-    Denied,
-    /// It can't be watched until something scarce is free again.
-    Scarce,
+    /// It could not be watched, and will be tried again.
+    Blind,
     /// It is not to be watched.
     Excluded,
     /// The same directory is watched at another place: a bind mount.
@@ -81,10 +79,10 @@ struct Node {
 const _: () = assert!(size_of::<Node>() == 40);
 
 // The low bits of `meta`.
-const UNWATCHED: u32 = 0b111;
-const LISTING: u32 = 0b11 << 3;
-const QUIET: u32 = 1 << 5;
-const TROUBLED: u32 = 1 << 6;
+const UNWATCHED: u32 = 0b11;
+const LISTING: u32 = 0b11 << 2;
+const QUIET: u32 = 1 << 4;
+const TROUBLED: u32 = 1 << 5;
 const STATE: u32 = 0xFF;
 
 #[derive(Debug)]
@@ -290,10 +288,9 @@ impl Nodes {
             return State::Watched(Wd::from_raw(node.wd));
         }
         match node.meta & UNWATCHED {
-            1 => State::Denied,
-            2 => State::Scarce,
-            3 => State::Excluded,
-            4 => State::Alias,
+            1 => State::Blind,
+            2 => State::Excluded,
+            3 => State::Alias,
             _ => State::Named,
         }
     }
@@ -302,10 +299,9 @@ impl Nodes {
         let (wd, kind) = match state {
             State::Watched(wd) => (wd.as_raw(), 0),
             State::Named => (-1, 0),
-            State::Denied => (-1, 1),
-            State::Scarce => (-1, 2),
-            State::Excluded => (-1, 3),
-            State::Alias => (-1, 4),
+            State::Blind => (-1, 1),
+            State::Excluded => (-1, 2),
+            State::Alias => (-1, 3),
         };
         if !self.exists(node) {
             return;
@@ -335,7 +331,7 @@ impl Nodes {
     }
 
     pub fn listing(&self, node: NodeRef) -> Listing {
-        match self.node(node).map_or(0, |node| node.meta & LISTING) >> 3 {
+        match self.node(node).map_or(0, |node| node.meta & LISTING) >> 2 {
             1 => Listing::Leaf,
             2 => Listing::Owed,
             _ => Listing::Done,
@@ -348,7 +344,7 @@ impl Nodes {
             Listing::Leaf => 1,
             Listing::Owed => 2,
         };
-        self.set_bits(node, LISTING, bits << 3);
+        self.set_bits(node, LISTING, bits << 2);
     }
 
     /// Returns `true` while the directory is watched without the events that listing it makes.

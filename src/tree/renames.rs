@@ -34,6 +34,9 @@ pub(super) struct Pending {
     pub suspect: bool,
     /// If there is a file at the old name still, it was not reported.
     pub owes_file: bool,
+    /// The watch of the directory that was replaced at the old name just before. If that says that it
+    /// was moved, this is its rename.
+    pub ghost: Option<i32>,
     /// Whether its end is on the agenda.
     fenced: bool,
 }
@@ -49,6 +52,7 @@ impl Pending {
             to: None,
             suspect: false,
             owes_file: false,
+            ghost: None,
             fenced: false,
         }
     }
@@ -106,7 +110,18 @@ pub(super) struct Renames {
     /// By the cookie of the second rename.
     by_second: BTreeMap<u32, u32>,
     /// Names to which something was renamed, where no other name in the directory has changed since.
-    recent: VecDeque<Place>,
+    recent: VecDeque<Recent>,
+    /// By the watch of the directory that they may be of.
+    by_ghost: BTreeMap<i32, u32>,
+}
+
+/// A name to which something was renamed.
+#[derive(Debug)]
+struct Recent {
+    place: Place,
+    /// The watch of the directory that was there. If it changed places with something outside, its
+    /// own rename comes next.
+    ghost: Option<i32>,
 }
 
 impl Renames {
@@ -121,6 +136,9 @@ impl Renames {
         }
         if let Some(node) = pending.node {
             self.by_node.insert(node, pending.cookie);
+        }
+        if let Some(wd) = pending.ghost {
+            self.by_ghost.insert(wd, pending.cookie);
         }
         self.pending.insert(pending.cookie, pending);
     }
@@ -149,6 +167,9 @@ impl Renames {
         }
         if let Some(node) = pending.node {
             self.by_node.remove(&node);
+        }
+        if let Some(wd) = pending.ghost {
+            self.by_ghost.remove(&wd);
         }
         Some(pending)
     }
@@ -241,19 +262,39 @@ impl Renames {
     }
 
     /// Has something been renamed to this name, and no name in the directory changed since? Asked
-    /// with each event of a name.
-    pub fn is_recent(&mut self, dir: NodeRef, name: &[u8]) -> bool {
-        let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
-        let recent = self.recent.iter().any(is_it);
-        self.recent.retain(|place| place.0 != dir);
-        recent
+    /// with each event of a name. If so, returns the watch of the directory that was replaced.
+    pub fn take_recent(&mut self, dir: NodeRef, name: &[u8]) -> Option<Option<i32>> {
+        let recent = self.recent.iter().find(|recent| recent.place.0 == dir && *recent.place.1 == *name);
+        let ghost = recent.map(|recent| recent.ghost);
+        self.recent.retain(|recent| recent.place.0 != dir);
+        ghost
     }
 
+    /// Something was renamed to this name.
     pub fn note(&mut self, dir: NodeRef, name: &[u8]) {
         if self.recent.len() >= RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back((dir, name.into()));
+        self.recent.push_back(Recent { place: (dir, name.into()), ghost: None });
+    }
+
+    /// The last thing that was renamed has replaced a directory with this watch.
+    pub fn note_ghost(&mut self, wd: i32) {
+        if let Some(recent) = self.recent.back_mut() {
+            recent.ghost = Some(wd);
+        }
+    }
+
+    /// Returns `true` if a pending rename may be that of a directory with this watch.
+    pub fn has_ghost(&self, wd: i32) -> bool {
+        self.by_ghost.contains_key(&wd)
+    }
+
+    /// A directory that seemed to be replaced says that it was moved.
+    pub fn take_ghost(&mut self, wd: i32) {
+        if let Some(cookie) = self.by_ghost.get(&wd).copied() {
+            self.take(cookie);
+        }
     }
 
     /// What the fence is still to be taken of: the cookies, and the directories whose locks tell.
@@ -283,7 +324,7 @@ impl Renames {
 
     /// Forgets a directory that was removed.
     pub fn forget(&mut self, dir: NodeRef) {
-        self.recent.retain(|place| place.0 != dir);
+        self.recent.retain(|recent| recent.place.0 != dir);
     }
 
     /// Returns `true` if the directory is the one that may have been replaced.

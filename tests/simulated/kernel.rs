@@ -6,9 +6,11 @@ use std::rc::Rc;
 use tinotify::tree::{Kernel, Stat};
 use tinotify::{Errno, EventMask, WatchMask, Wd};
 
-use super::names::{Name, Path, ROOT, bytes, number};
+use super::inode::{Ino, Kind};
+use super::names::{Name, Path, bytes, number};
 use super::queue::Record;
-use super::world::{Ino, Kind, TOP, World, trace};
+use super::rules::is_left_out;
+use super::world::{TOP, World, trace};
 
 /// An open directory.
 pub struct Handle {
@@ -40,14 +42,49 @@ impl World {
     fn call(&mut self) {
         self.meddle();
         self.calls += 1;
+        while let Some(at) = self.ambush.iter().position(|(call, _)| *call <= self.calls) {
+            let (_, line) = self.ambush.remove(at);
+            self.change_by_line(&line);
+        }
         assert!(self.calls < ENOUGH, "it never comes to rest");
     }
 
+    /// Fails for no reason now and then, with one of those, or with a lie where the rules have it so.
     fn fault(&mut self, among: &[Errno]) -> Result<(), Errno> {
-        if self.rules.faults > 0 && self.choices.chance(self.rules.faults, 256) {
-            return Err(self.choices.pick(among).unwrap_or(Errno::ENOMEM));
+        if let Some(errno) = self.next_fault.take() {
+            self.faults += 1;
+            return Err(errno);
         }
-        Ok(())
+        if self.rules.faults == 0 || !self.failing {
+            return Ok(());
+        }
+        if !self.choices.chance(self.rules.faults, 256) {
+            return Ok(());
+        }
+        let lies = [ESTALE(), Errno::ENOENT];
+        let errno = if self.rules.lies && self.choices.chance(1, 3) {
+            self.choices.pick(&lies)
+        } else {
+            self.choices.pick(among)
+        };
+        let errno = errno.unwrap_or(Errno::ENOMEM);
+        if is_left_out(&format!("{errno:?}").to_lowercase()) {
+            return Ok(());
+        }
+        self.faults += 1;
+        let name = if errno == ESTALE() { "ESTALE".into() } else { format!("{errno:?}") };
+        self.record_fault(&name);
+        Err(errno)
+    }
+
+    fn may_search(&self, dir: Ino) -> Result<(), Errno> {
+        let may = self.nodes[dir].search || self.rules.superuser;
+        may.then_some(()).ok_or(Errno::EACCES)
+    }
+
+    fn may_read(&self, dir: Ino) -> Result<(), Errno> {
+        let may = self.nodes[dir].read || self.rules.superuser;
+        may.then_some(()).ok_or(Errno::EACCES)
     }
 
     /// What a name in a directory leads to, mounts and all.
@@ -55,6 +92,7 @@ impl World {
         if self.nodes[dir].kind != Kind::Dir {
             return Err(Errno::ENOTDIR);
         }
+        self.may_search(dir)?;
         self.entry(dir, name).map(|ino| self.over(ino)).ok_or(Errno::ENOENT)
     }
 
@@ -71,10 +109,10 @@ impl World {
         }
     }
 
+    /// A descriptor with `O_PATH`: it needs no permission of the directory itself.
     fn handle(&mut self, ino: Ino, path: Vec<Name>) -> Result<Handle, Errno> {
         let node = &mut self.nodes[ino];
         match node.kind {
-            Kind::Dir if !node.readable && !self.rules.superuser => return Err(Errno::EACCES),
             Kind::Dir => node.open += 1,
             Kind::File => return Err(Errno::ENOTDIR),
             // ENOTDIR of O_DIRECTORY and O_NOFOLLOW comes before ELOOP of O_NOFOLLOW alone.
@@ -103,9 +141,7 @@ impl World {
         if mask.contains(WatchMask::ONLYDIR) && node.kind != Kind::Dir {
             return Err(Errno::ENOTDIR);
         }
-        if !node.readable && !self.rules.superuser {
-            return Err(Errno::EACCES);
-        }
+        self.may_read(ino)?;
         let before = node.wd;
         let wd = self.add_watch(ino, mask | WatchMask::MASK_ADD);
         trace!(self, "        inode {ino}, wd before: {before}");
@@ -117,6 +153,7 @@ fn shown(name: &[u8]) -> String {
     name.escape_ascii().to_string()
 }
 
+// What each kind of call fails with, beside the lies.
 const OPENING: [Errno; 4] = [Errno::EMFILE, Errno::ENOMEM, Errno::EACCES, Errno::ENFILE];
 const LOOKING: [Errno; 2] = [Errno::ENOMEM, Errno::EACCES];
 const WATCHING: [Errno; 3] = [Errno::ENOMEM, Errno::ENOSPC, Errno::EACCES];
@@ -128,7 +165,8 @@ impl Kernel for World {
         self.call();
         let result = self.fault(&OPENING).and_then(|()| {
             let path = Path::parse(path).ok_or(Errno::ENOENT)?;
-            let names = [ROOT].into_iter().chain(path.names());
+            let root = self.roots[self.acting].0.clone();
+            let names = root.into_iter().chain(path.names());
             let ino = self.resolve(names.clone())?;
             let path = if self.rules.no_proc { names.collect() } else { Vec::new() };
             self.handle(ino, path)
@@ -158,16 +196,7 @@ impl Kernel for World {
         self.call();
         let result = self.fault(&WATCHING).and_then(|()| {
             if !dir.path.is_empty() {
-                // By path: what is found there must be what was opened, or it is let go.
-                let there = self.resolve(dir.path.iter().copied())?;
-                if there != dir.ino {
-                    let before = self.nodes[there].wd;
-                    let wd = self.watch_inode(there, mask)?;
-                    if before == 0 {
-                        let _ = self.remove_watch(wd.as_raw());
-                    }
-                    return Err(ESTALE());
-                }
+                return self.watch_by_path(&dir.path, dir.ino, mask);
             }
             self.watch_inode(dir.ino, mask)
         });
@@ -180,6 +209,10 @@ impl Kernel for World {
         let result = self.fault(&WATCHING).and_then(|()| {
             let number = number(name).ok_or(Errno::ENOENT)?;
             let ino = self.look_up(dir.ino, number)?;
+            if !dir.path.is_empty() {
+                let path = [&dir.path[..], &[number]].concat();
+                return self.watch_by_path(&path, ino, mask | WatchMask::ONLYDIR);
+            }
             self.watch_inode(ino, mask)
         });
         trace!(self, "  watch child of {} {:?}: {result:?}", dir.ino, shown(name));
@@ -189,7 +222,10 @@ impl Kernel for World {
     fn hush(&mut self, dir: &Handle, wd: Wd, mask: WatchMask) {
         self.call();
         trace!(self, "  hush {}", dir.ino);
-        if self.nodes[dir.ino].wd == wd.as_raw() {
+        let is_shared = self.is_shared(wd.as_raw());
+        let is_there = || self.resolve(dir.path.iter().copied()) == Ok(dir.ino);
+        let may = self.may_read(dir.ino).is_ok() && (dir.path.is_empty() || is_there());
+        if self.nodes[dir.ino].wd == wd.as_raw() && may && !is_shared {
             let _ = self.add_watch(dir.ino, mask);
         }
     }
@@ -197,7 +233,9 @@ impl Kernel for World {
     fn unwatch(&mut self, wd: Wd) {
         self.call();
         trace!(self, "  unwatch {wd}");
-        let _ = self.remove_watch(wd.as_raw());
+        if !self.is_shared(wd.as_raw()) {
+            let _ = self.remove_watch(wd.as_raw());
+        }
     }
 
     fn stat(&mut self, dir: &Handle) -> Result<Stat, Errno> {
@@ -227,7 +265,9 @@ impl Kernel for World {
     fn list(&mut self, dir: &mut Handle, each: &mut dyn FnMut(&[u8], bool)) -> Result<(), Errno> {
         self.call();
         self.fault(&LOOKING)?;
-        trace!(self, "  list {}", dir.ino);
+        let may = self.may_open_list(dir);
+        trace!(self, "  list {}: {may:?}", dir.ino);
+        may?;
         self.tell_listing(dir.ino, EventMask::OPEN);
         let listed = self.give_entries(dir, each);
         self.tell_listing(dir.ino, EventMask::CLOSE_NOWRITE);
@@ -236,7 +276,13 @@ impl Kernel for World {
 
     fn settle(&mut self, dir: &mut Handle) -> Result<(), Errno> {
         self.call();
-        trace!(self, "  settle {}", dir.ino);
+        // By a look-up, which needs search; else by a listing, which needs read.
+        let fails = self.fault(&OPENING).and_then(|()| match self.may_search(dir.ino) {
+            Err(_) => self.may_open_list(dir),
+            searchable => searchable,
+        });
+        trace!(self, "  settle {}: {fails:?}", dir.ino);
+        fails?;
         self.lock(dir.ino);
         if self.nodes[dir.ino].dead { Err(Errno::ENOENT) } else { Ok(()) }
     }
@@ -250,6 +296,34 @@ impl Kernel for World {
 }
 
 impl World {
+    /// Without /proc, `.` in the directory is opened, which needs search, too.
+    fn may_open_list(&self, dir: &Handle) -> Result<(), Errno> {
+        if !dir.path.is_empty() {
+            self.may_search(dir.ino)?;
+        }
+        self.may_read(dir.ino)
+    }
+
+    /// Watches what the path leads to; if that is not the inode that was meant, lets it go again.
+    fn watch_by_path(&mut self, path: &[Name], want: Ino, mask: WatchMask) -> Result<Wd, Errno> {
+        let there = self.resolve(path.iter().copied())?;
+        let before = self.nodes[there].wd;
+        let wd = self.watch_inode(there, mask)?;
+        if there == want {
+            return Ok(wd);
+        }
+        if before == 0 {
+            let _ = self.remove_watch(wd.as_raw());
+        }
+        Err(ESTALE())
+    }
+
+    /// Whether another subscriber needs a watch.
+    fn is_shared(&self, wd: i32) -> bool {
+        let user = |ino: Ino| !self.nodes[ino].user.is_empty();
+        self.kept.contains(&wd) || self.watch_of(wd).is_some_and(user)
+    }
+
     /// The directory and its parent tell of who lists it.
     fn tell_listing(&mut self, dir: Ino, mask: EventMask) {
         self.tell(dir, mask | EventMask::ISDIR, 0, 0);
@@ -296,9 +370,9 @@ impl World {
         let mut records = Vec::new();
         while let Some(record) = self.queue.pop(room) {
             room -= record.size();
-            self.consumed += record.size();
             records.push(record);
         }
+        self.consumed += records.iter().map(Record::size).sum::<u64>();
         if !records.is_empty() {
             trace!(self, "read: {records:?}");
         }

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use tinotify::EventMask;
 use tinotify::tree::{TreeEvent, TreeKind};
 
+use super::inode::Ino;
 use super::names::{DEEPEST, PRUNED, Path};
 use super::rules::Rules;
-use super::world::{Ino, World};
+use super::world::World;
 
 /// An entry of the tree as it is.
 #[derive(Clone, Copy, Debug)]
@@ -17,12 +18,15 @@ pub struct Entry {
     pub ino: Ino,
     /// Whether it is a directory that is to be watched.
     pub entered: bool,
+    /// Whether it came without an event, so that nobody can know of it: a whiteout, what was mounted.
+    pub silent: bool,
 }
 
 /// All that is in the tree, parents first; of what is not entered only the entry.
-pub fn truth(world: &World) -> Vec<Entry> {
+pub fn truth(world: &World, root: Ino) -> Vec<Entry> {
     let rules = &world.rules;
-    let root = Entry { path: Path::ROOT, is_dir: true, ino: world.root, entered: true };
+    let dev = world.nodes[root].dev;
+    let root = Entry { path: Path::ROOT, is_dir: true, ino: root, entered: true, silent: false };
     let mut entries = vec![root];
     let mut next = 0;
     while let Some(&dir) = entries.get(next) {
@@ -31,23 +35,45 @@ pub fn truth(world: &World) -> Vec<Entry> {
             continue;
         }
         for (name, ino) in &world.nodes[dir.ino].entries {
+            let covered = world.mounts_on(*ino).any(|at| world.is_silent(at));
+            let silent = dir.silent || covered || world.nodes[*ino].whiteout;
             let (path, ino) = (dir.path.join(*name), world.over(*ino));
             let entered = world.is_dir(ino)
                 && rules.depth.is_none_or(|depth| path.depth() <= depth)
                 && !(rules.prune && *name == PRUNED)
-                && !(rules.same_fs && world.nodes[ino].dev != world.nodes[world.root].dev);
-            entries.push(Entry { path, is_dir: world.is_dir(ino), ino, entered });
+                && !(rules.same_fs && world.nodes[ino].dev != dev);
+            entries.push(Entry { path, is_dir: world.is_dir(ino), ino, entered, silent });
         }
     }
     entries
 }
 
+/// Why nothing is known of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Excuse {
+    /// It was reported as unwatched, for this reason.
+    Reported(String),
+    /// It was reported that it can't be compared.
+    Unlisted,
+    /// It came out of a directory of which nothing is known.
+    Moved,
+}
+
+/// An entry that was reported.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    pub path: Path,
+    pub is_dir: bool,
+    /// The inode, if it is the one that was there at the last rest.
+    pub id: Option<Ino>,
+    /// How often it was reported as renamed since.
+    pub renames: u32,
+}
+
 pub struct Mirror {
-    entries: Vec<(Path, bool)>,
-    /// Directories that were said to be unwatched: nothing is known of what is in them.
-    excused: Vec<Path>,
-    /// Directories that could not be compared: what is in them may differ.
-    unlisted: Vec<Path>,
+    pub entries: Vec<Known>,
+    /// Directories of whose content nothing is known.
+    pub excused: Vec<(Path, Excuse)>,
     /// Events were lost, and what is told meanwhile may be known already.
     pub tolerant: bool,
     /// Whether it still knows of files, too.
@@ -59,160 +85,189 @@ pub struct Mirror {
     /// The files that were there at the last quiet.
     versions: Vec<(Path, Ino, u64)>,
     /// Why a directory may be said to be unwatched.
-    rules: Rules,
+    pub rules: Rules,
+    /// The root of the tree.
+    root: Ino,
     pub overflows: u32,
+    pub resyncs: u32,
+    /// Entries that were discovered, and renames that were reported.
+    pub found: u64,
+    pub renamed: u64,
+    /// Since the last rest, something came out of a directory of which nothing is known.
+    pub muddled: bool,
 }
 
 impl Mirror {
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules, root: Ino) -> Self {
         Self {
-            entries: vec![(Path::ROOT, true)],
+            entries: vec![Known { path: Path::ROOT, is_dir: true, id: None, renames: 0 }],
             excused: Vec::new(),
-            unlisted: Vec::new(),
             tolerant: false,
             knows_files: true,
             learning: !rules.existing,
             touched: HashSet::new(),
             versions: Vec::new(),
             rules,
+            root,
             overflows: 0,
+            resyncs: 0,
+            found: 0,
+            renamed: 0,
+            muddled: false,
         }
     }
 
     fn get(&self, path: Path) -> Option<bool> {
-        self.entries.iter().find(|entry| entry.0 == path).map(|entry| entry.1)
+        self.entries.iter().find(|entry| entry.path == path).map(|entry| entry.is_dir)
+    }
+
+    fn add(&mut self, path: Path, is_dir: bool) {
+        self.entries.push(Known { path, is_dir, id: None, renames: 0 });
     }
 
     fn remove(&mut self, path: Path) {
-        self.entries.retain(|entry| !entry.0.is_in(path));
-        self.excused.retain(|excused| !excused.is_in(path));
-        self.unlisted.retain(|unlisted| !unlisted.is_in(path));
+        self.entries.retain(|entry| !entry.path.is_in(path));
+        self.excused.retain(|excused| !excused.0.is_in(path));
     }
 
-    fn is_excused(&self, path: Path) -> bool {
-        self.excused.iter().any(|excused| path != *excused && path.is_in(*excused))
+    /// Forgets what is beneath a path, but not the path itself.
+    pub fn empty(&mut self, path: Path) {
+        self.entries.retain(|entry| entry.path == path || !entry.path.is_in(path));
     }
 
-    fn is_unlisted(&self, path: Path) -> bool {
-        self.unlisted.iter().any(|unlisted| path.is_in(*unlisted))
+    pub fn is_excused(&self, path: Path) -> bool {
+        self.excused.iter().any(|(excused, _)| path != *excused && path.is_in(*excused))
     }
 
-    /// Takes what was told.
+    /// Whether a file may be there, or not be there, without an event.
+    fn is_vague(&self, is_dir: bool) -> bool {
+        !is_dir && self.rules.whiteouts > 0
+    }
+
+    /// Whether something silent happened, so that looking shows what no event told.
+    fn is_lenient(&self, world: &World, path: Path) -> bool {
+        self.tolerant || self.learning || self.is_excused(path) || !world.silent.is_empty()
+    }
+
+    /// Takes what was reported.
     pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
         let parse = |bytes: &[u8]| {
             Path::parse(bytes).ok_or_else(|| format!("no path of this world: {event}"))
         };
         let path = parse(&event.path)?;
         let is_dir = event.mask.contains(EventMask::ISDIR);
-        let told = |bits| event.mask.intersects(bits);
         match &event.kind {
-            TreeKind::Overflow => {
-                self.overflows += 1;
-                self.tolerant = true;
-                if !self.rules.snapshot {
-                    self.knows_files = false;
-                    self.entries.retain(|entry| entry.1);
-                }
-                return Ok(());
+            TreeKind::Overflow => return self.hear_overflow(world),
+            TreeKind::Resynced => {
+                self.resyncs += 1;
+                let fits = self.resyncs <= self.overflows;
+                return fits.then_some(()).ok_or("resynced, but nothing was lost".into());
             }
             TreeKind::Unwatched(barred) => {
-                self.may_be_unwatched(&format!("{barred:?}"))?;
-                self.entries.retain(|entry| entry.0 == path || !entry.0.is_in(path));
-                self.excused.push(path);
+                let why = format!("{barred:?}");
+                self.may_be_unwatched(&why)?;
+                self.empty(path);
+                self.excused.retain(|excused| !excused.0.is_in(path));
+                self.excused.push((path, Excuse::Reported(why)));
                 return Ok(());
             }
-            TreeKind::Renamed { from } => {
-                let from = parse(from)?;
-                self.existed(world, from, false)?;
-                self.existed(world, path, false)?;
-                return self.rename(from, path, is_dir);
+            TreeKind::Unlisted(_) => {
+                self.excused.push((path, Excuse::Unlisted));
+                return Ok(());
+            }
+            TreeKind::Watched => {
+                self.excused.retain(|(excused, excuse)| *excused != path || *excuse == Excuse::Moved);
+                return Ok(());
             }
             TreeKind::Exchanged { with } => {
                 let with = parse(with)?;
+                self.renamed += 2;
                 self.existed(world, with, false)?;
                 self.existed(world, path, false)?;
-                for entry in &mut self.entries {
-                    if entry.0.is_in(with) {
-                        entry.0 = entry.0.moved(with, path);
-                    } else if entry.0.is_in(path) {
-                        entry.0 = entry.0.moved(path, with);
-                    }
-                }
-                for excused in self.excused.iter_mut().chain(&mut self.unlisted) {
-                    if excused.is_in(with) {
-                        *excused = excused.moved(with, path);
-                    } else if excused.is_in(path) {
-                        *excused = excused.moved(path, with);
-                    }
-                }
-                for (one, other) in [(with, path), (path, with)] {
-                    let moved: Vec<Path> = self.touched.iter().filter(|p| p.is_in(one)).map(|p| p.moved(one, other)).collect();
-                    self.touched.extend(moved);
-                    self.forget_excluded(one);
-                }
-                return Ok(());
+                return self.exchange(path, with);
             }
-            TreeKind::Unlisted(_) => { self.unlisted.push(path); return Ok(()); }
-            TreeKind::Watched => { self.excused.retain(|excused| *excused != path); self.unlisted.retain(|p| *p != path); return Ok(()); }
+            TreeKind::Renamed { from } => {
+                let from = parse(from)?;
+                self.renamed += 1;
+                self.existed(world, from, false)?;
+                self.existed(world, path, false)?;
+                return self.rename(world, from, path, is_dir);
+            }
             TreeKind::Told => self.existed(world, path, true)?,
-            TreeKind::Found => self.existed(world, path, false)?,
+            TreeKind::Found => {
+                self.found += 1;
+                self.existed(world, path, false)?;
+            }
             _ => return Ok(()),
         }
-        if self.is_excused(path) {
-            return Ok(());
+        self.hear_entry(world, event, path, is_dir)
+    }
+
+    /// Where the queue lost nothing since the last one, none may be reported.
+    fn hear_overflow(&mut self, world: &World) -> Result<(), String> {
+        self.overflows += 1;
+        self.tolerant = true;
+        if !self.rules.snapshot {
+            self.knows_files = false;
+            self.entries.retain(|entry| entry.is_dir);
         }
+        let fits = u64::from(self.overflows) <= world.queue.overflows_read;
+        fits.then_some(()).ok_or("an overflow is reported, but the queue lost nothing".into())
+    }
+
+    fn hear_entry(
+        &mut self,
+        world: &World,
+        event: &TreeEvent,
+        path: Path,
+        is_dir: bool,
+    ) -> Result<(), String> {
+        let told = |bits| event.mask.intersects(bits);
+        let lenient = self.is_lenient(world, path);
         if told(EventMask::CREATE | EventMask::MOVED_TO) {
             self.touched.insert(path);
             let parent = self.get(path.parent());
-            if parent != Some(true) && !self.learning {
+            if parent != Some(true) && !lenient {
                 return Err("its parent was not told before".into());
             }
             let known = self.get(path);
             // Who keeps no file names may find a directory in the place of a file.
             let found = event.kind == TreeKind::Found && is_dir && !self.rules.snapshot;
-            let replaces = found && known == Some(false)
-                || told(EventMask::MOVED_TO) && (known == Some(false) || known == Some(is_dir));
-            if known.is_some() && !replaces && !self.tolerant && !self.learning && !self.is_unlisted(path) {
+            let replaces = told(EventMask::MOVED_TO) && (known == Some(false) || is_dir)
+                || found && known == Some(false);
+            if known.is_some() && !replaces && !lenient && !self.is_vague(known == Some(true)) {
                 return Err("told again".into());
             }
             self.remove(path);
             if is_dir || self.knows_files {
-                self.entries.push((path, is_dir));
+                self.add(path, is_dir);
             }
         } else if told(EventMask::DELETE | EventMask::MOVED_FROM) {
             let known = self.get(path);
-            let matters = is_dir || self.knows_files;
-            if known != Some(is_dir) && matters && !self.tolerant && !self.learning && !self.is_unlisted(path) {
+            let matters = (is_dir || self.knows_files) && !self.is_vague(is_dir);
+            if known != Some(is_dir) && matters && !lenient {
                 return Err("gone, but never told to be there".into());
             }
             self.remove(path);
         } else if told(EventMask::UNMOUNT) {
-            self.entries.retain(|entry| entry.0 == path || !entry.0.is_in(path));
-            self.excused.retain(|excused| *excused == path || !excused.is_in(path));
+            self.empty(path);
+            self.excused.retain(|(excused, _)| *excused == path || !excused.is_in(path));
         } else if told(EventMask::MODIFY) {
             self.touched.insert(path);
         }
         Ok(())
     }
 
-    fn rename(&mut self, from: Path, to: Path, is_dir: bool) -> Result<(), String> {
+    fn rename(&mut self, world: &World, from: Path, to: Path, is_dir: bool) -> Result<(), String> {
         if to.is_in(from) {
             return Err("renamed into itself".into());
         }
         if self.is_excused(from) || self.is_excused(to) {
-            // It comes out of the unknown, or goes there.
-            self.remove(from);
-            self.remove(to);
-            if !self.is_excused(to) {
-                self.entries.push((to, is_dir));
-                // What is in it was perhaps never told.
-                if is_dir {
-                    self.excused.push(to);
-                }
-            }
+            self.rename_unknown(from, to, is_dir);
             return Ok(());
         }
-        let strict = !self.tolerant && !self.learning && !self.is_unlisted(from) && (is_dir || self.knows_files);
+        let strict =
+            !self.is_lenient(world, from) && (is_dir || self.knows_files) && !self.is_vague(is_dir);
         if strict && self.get(from) != Some(is_dir) {
             return Err("renamed, but never told to be there".into());
         }
@@ -221,11 +276,12 @@ impl Mirror {
         }
         self.remove(to);
         for entry in &mut self.entries {
-            if entry.0.is_in(from) {
-                entry.0 = entry.0.moved(from, to);
+            if entry.path.is_in(from) {
+                entry.renames += u32::from(entry.path == from);
+                entry.path = entry.path.moved(from, to);
             }
         }
-        for excused in self.excused.iter_mut().chain(&mut self.unlisted) {
+        for (excused, _) in &mut self.excused {
             if excused.is_in(from) {
                 *excused = excused.moved(from, to);
             }
@@ -235,22 +291,78 @@ impl Mirror {
         self.touched.extend(moved);
         self.touched.insert(to);
         if self.get(to).is_none() && (is_dir || self.knows_files) {
-            self.entries.push((to, is_dir));
+            self.add(to, is_dir);
         }
-        if is_dir {
-            self.forget_excluded(to);
+        if is_dir && !world.silent.is_empty() {
+            // It may come out of what is covered.
+            self.excused.push((to, Excuse::Moved));
         }
+        self.leave_barred(to, is_dir);
         Ok(())
     }
 
-    /// Of what is not watched any more, nothing is known.
-    fn forget_excluded(&mut self, to: Path) {
-        if self.is_barred(to) {
-            self.entries.retain(|entry| entry.0 == to || !entry.0.is_in(to));
+    /// Something comes out of a directory of which nothing is known, or goes into one.
+    fn rename_unknown(&mut self, from: Path, to: Path, is_dir: bool) {
+        self.muddled = true;
+        let beneath = self.excused.iter().filter(|(path, _)| *path != from && path.is_in(from));
+        let beneath: Vec<_> =
+            beneath.map(|(path, excuse)| (path.moved(from, to), excuse.clone())).collect();
+        self.remove(from);
+        self.remove(to);
+        self.add(to, is_dir);
+        if is_dir {
+            // What is in it was perhaps never reported.
+            self.excused.push((to, Excuse::Moved));
+        }
+        self.excused.extend(beneath);
+    }
+
+    /// Of what is not watched at the new place, nothing is known any more.
+    fn leave_barred(&mut self, to: Path, is_dir: bool) {
+        if is_dir && self.is_barred(to) {
+            self.empty(to);
         }
         if let Some(depth) = self.rules.depth {
-            self.entries.retain(|entry| entry.0.depth() <= depth + 1);
+            self.entries.retain(|entry| entry.path.depth() <= depth + 1);
         }
+    }
+
+    /// Two entries have changed places, each with all beneath.
+    fn exchange(&mut self, one: Path, other: Path) -> Result<(), String> {
+        if one.is_in(other) || other.is_in(one) {
+            return Err("exchanged with what is in it".into());
+        }
+        if !self.tolerant && !self.learning {
+            for path in [one, other] {
+                if self.get(path).is_none() && !self.is_excused(path) {
+                    return Err(format!("exchanged, but never told to be there: {path}"));
+                }
+            }
+        }
+        let swapped = |path: Path| {
+            if path.is_in(one) {
+                path.moved(one, other)
+            } else if path.is_in(other) {
+                path.moved(other, one)
+            } else {
+                path
+            }
+        };
+        for entry in &mut self.entries {
+            entry.renames += u32::from(entry.path == one || entry.path == other);
+            entry.path = swapped(entry.path);
+        }
+        for (excused, _) in &mut self.excused {
+            *excused = swapped(*excused);
+        }
+        let touched: Vec<Path> = self.touched.iter().map(|path| swapped(*path)).collect();
+        self.touched.extend(touched);
+        for path in [one, other] {
+            self.touched.insert(path);
+            let is_dir = self.get(path) == Some(true);
+            self.leave_barred(path, is_dir);
+        }
+        Ok(())
     }
 
     fn is_barred(&self, path: Path) -> bool {
@@ -261,11 +373,13 @@ impl Mirror {
     fn may_be_unwatched(&self, why: &str) -> Result<(), String> {
         let rules = &self.rules;
         let may = if why.contains("Twice") {
-            rules.binds
+            rules.binds || rules.remounts > 0
         } else if why.contains("ENOSPC") {
             rules.watch_limit < u32::MAX || rules.last_wd < i32::MAX || rules.faults > 0
         } else if why.contains("EACCES") {
             rules.unreadable || rules.faults > 0
+        } else if ["ENOENT", "116", "ESTALE", "RootMoved"].iter().any(|errno| why.contains(errno)) {
+            rules.lies
         } else {
             rules.faults > 0
                 && ["EMFILE", "ENFILE", "ENOMEM"].iter().any(|errno| why.contains(errno))
@@ -276,12 +390,21 @@ impl Mirror {
     /// No path is told that never was. Only where something was found by looking, or was watched
     /// while a rename was on its way, may a path be made of parts of which each was.
     fn existed(&self, world: &World, path: Path, told: bool) -> Result<(), String> {
-        let still = self.rules.split_renames == 0 && self.rules.heat == 0;
-        if self.is_unlisted(path) {
+        // What is covered goes on reporting by its old path; and what others watched may have
+        // reported before it came into the tree.
+        let rules = &self.rules;
+        let is_shared = rules.second_tree || rules.users > 0;
+        let is_seen = rules.remounts == 0 && !is_shared;
+        let still = self.rules.split_renames == 0 && self.rules.heat == 0 && is_seen;
+        if self.excused.iter().any(|(excused, _)| path.is_in(*excused)) {
             return Ok(());
         }
         let strict = told && still && !self.tolerant && !self.learning;
-        let existed = if strict { world.ever_was(path) } else { world.ever_fitted(path) };
+        let existed = if strict {
+            world.ever_was(self.root, path)
+        } else {
+            world.ever_fitted(self.root, path)
+        };
         if existed { Ok(()) } else { Err("such a path never existed".into()) }
     }
 
@@ -289,24 +412,30 @@ impl Mirror {
     pub fn compare(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
         if self.learning {
             self.learning = false;
-            let known = truth.iter().filter(|entry| !self.is_excused(entry.path));
-            self.entries = known.map(|entry| (entry.path, entry.is_dir)).collect();
+            self.entries.clear();
+            for entry in truth {
+                if !self.is_excused(entry.path) {
+                    self.add(entry.path, entry.is_dir);
+                }
+            }
         }
         self.tolerant = false;
+        let vague = |entry: &Entry| entry.silent || self.is_excused(entry.path);
         for entry in truth {
-            if self.is_excused(entry.path) || self.is_unlisted(entry.path) || !(entry.is_dir || self.knows_files) {
+            if vague(entry) || !(entry.is_dir || self.knows_files) {
                 continue;
             }
             if self.get(entry.path) != Some(entry.is_dir) {
                 return Err(format!("never told: {} (inode {})", entry.path, entry.ino));
             }
         }
-        let entries = self.entries.clone();
-        for (path, is_dir) in entries {
-            if self.is_excused(path) || self.is_unlisted(path) || !(is_dir || self.knows_files) {
+        let silent: Vec<Path> = truth.iter().filter(|e| e.silent).map(|e| e.path).collect();
+        for Known { path, is_dir, .. } in &self.entries {
+            let is_vague = silent.iter().any(|silent| path.is_in(*silent));
+            if is_vague || self.is_excused(*path) || !(*is_dir || self.knows_files) {
                 continue;
             }
-            if !truth.iter().any(|entry| (entry.path, entry.is_dir) == (path, is_dir)) {
+            if !truth.iter().any(|entry| (entry.path, entry.is_dir) == (*path, *is_dir)) {
                 return Err(format!("told, but it is not there: {path}"));
             }
         }
@@ -327,7 +456,6 @@ impl Mirror {
                 && !node.was_linked
                 && !self.touched.contains(path)
                 && !self.is_excused(*path)
-                && !self.is_unlisted(*path)
             {
                 return Err(format!("changed, and not told: {path}"));
             }
@@ -335,7 +463,7 @@ impl Mirror {
         self.touched.clear();
         self.versions = truth
             .iter()
-            .filter(|entry| !entry.is_dir)
+            .filter(|entry| !entry.is_dir && !entry.silent && !self.is_excused(entry.path))
             .map(|entry| (entry.path, entry.ino, world.nodes[entry.ino].version))
             .collect();
         Ok(())
@@ -343,6 +471,6 @@ impl Mirror {
 
     /// Whether a directory may be unwatched.
     pub fn may_be_blind(&self, path: Path) -> bool {
-        self.excused.iter().any(|excused| path.is_in(*excused)) || self.is_unlisted(path)
+        self.excused.iter().any(|(excused, _)| path.is_in(*excused))
     }
 }

@@ -8,11 +8,25 @@
 // Each binary uses some of this.
 #![allow(dead_code)]
 
+pub mod chance;
+pub mod changes;
 pub mod choices;
+pub mod distributions;
+pub mod driver;
+pub mod field;
+pub mod history;
+pub mod inode;
 pub mod kernel;
 pub mod mirror;
+pub mod mounts;
 pub mod names;
+pub mod oracle;
 pub mod queue;
+pub mod recorder;
 pub mod rules;
 pub mod schedule;
+pub mod script;
+pub mod shrink;
+pub mod watches;
+pub mod words;
 pub mod world;

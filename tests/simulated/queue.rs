@@ -45,14 +45,17 @@ pub struct Queue {
     overflown: bool,
     /// Events that were lost, ever.
     pub lost: u64,
+    /// Records of an overflow that were read, ever.
+    pub overflows_read: u64,
 }
 
 impl Queue {
     pub fn new(limit: usize) -> Self {
-        Self { records: VecDeque::new(), limit, overflown: false, lost: 0 }
+        Self { records: VecDeque::new(), limit, overflown: false, lost: 0, overflows_read: 0 }
     }
 
-    pub fn push(&mut self, record: Record) {
+    /// Returns `true` if the record merged with the last one.
+    pub fn push(&mut self, record: Record) -> bool {
         // The limit comes before merging, and one overflow is told at a time.
         if self.records.len() >= self.limit {
             self.lost += 1;
@@ -61,16 +64,18 @@ impl Queue {
                 let mask = EventMask::Q_OVERFLOW;
                 self.records.push_back(Record { wd: -1, mask, cookie: 0, name: 0 });
             }
-            return;
+            return false;
         }
         // Cookies are not compared, and an end of a watch takes in no other.
         let same = |last: &Record| {
             (last.wd, last.mask, last.name) == (record.wd, record.mask, record.name)
                 && !last.mask.contains(EventMask::IGNORED)
         };
-        if !self.records.back().is_some_and(same) {
+        let merges = self.records.back().is_some_and(same);
+        if !merges {
             self.records.push_back(record);
         }
+        merges
     }
 
     /// One record, if there is one of at most `room` bytes.
@@ -81,12 +86,27 @@ impl Queue {
         let record = self.records.pop_front()?;
         if record.mask.contains(EventMask::Q_OVERFLOW) {
             self.overflown = false;
+            self.overflows_read += 1;
         }
         Some(record)
     }
 
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// The size of the first record.
+    pub fn first(&self) -> Option<u64> {
+        self.records.front().map(Record::size)
+    }
+
+    /// Loses all that comes until the limit is set anew.
+    pub fn fill(&mut self) {
+        self.limit = self.records.len();
+    }
+
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// `FIONREAD`.

@@ -9,14 +9,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tinotify::tree::Kernel;
 use tinotify::{Event, EventMask, Inotify, WatchMask as W};
 
+use crate::simulated::changes::Op;
 use crate::simulated::choices::Choices;
 use crate::simulated::names::{Name, bytes};
-use crate::simulated::queue::Record;
 use crate::simulated::rules::Rules;
-use crate::simulated::world::{Op, World};
-use crate::support::{c, instance, scratch};
+use crate::simulated::world::World;
+use crate::support::{as_plain_user, c, instance, is_root, scratch, skipped};
 
 fn path(top: &Path, names: &[Name]) -> PathBuf {
     let mut path = top.to_path_buf();
@@ -39,11 +40,15 @@ fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
             let file = OpenOptions::new().append(true).custom_open(one);
             file.is_ok_and(|mut file| file.write_all(b"x").is_ok())
         }
-        Op::Chmod(..) => {
-            !one.is_symlink() && fs::set_permissions(one, PermissionsExt::from_mode(0o755)).is_ok()
+        Op::Chmod { read, search, .. } => {
+            let mode = 0o200 | u32::from(read) << 8 | u32::from(search) << 6;
+            !one.is_symlink() && fs::set_permissions(one, PermissionsExt::from_mode(mode)).is_ok()
         }
         Op::Remove(..) => fs::remove_file(one).is_ok() || fs::remove_dir(one).is_ok(),
         Op::Rename { .. } => fs::rename(one, &paths[1]).is_ok(),
+        Op::Whiteout { .. } => {
+            renameat_with(CWD, one, CWD, &paths[1], RenameFlags::WHITEOUT).is_ok()
+        }
         Op::Exchange { .. } => {
             renameat_with(CWD, one, CWD, &paths[1], RenameFlags::EXCHANGE).is_ok()
         }
@@ -52,7 +57,7 @@ fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
             Err(_) => false,
         },
         Op::Release(dir) => held.remove(&dir).is_some(),
-        Op::Unmount(_) => unreachable!("no mounts here"),
+        Op::Unmount(_) | Op::Cover { .. } | Op::Uncover(_) => unreachable!("no mounts here"),
     }
 }
 
@@ -95,100 +100,201 @@ fn events(cookies: &mut Cookies, inotify: &Inotify, room: usize) -> Vec<Seen> {
     }
 }
 
-fn run_script(seed: u64) -> usize {
+/// Whether the file system of scratch directories has them: overlayfs and old kernels don't.
+fn has_whiteouts() -> bool {
     let scratch = scratch();
-    let inotify = instance();
-    let mut held = HashMap::new();
-    let (mut here, mut there) = (Cookies(vec![0]), Cookies(vec![0]));
-    let rules = Rules {
+    let (one, other) = (scratch.path().join("one"), scratch.path().join("other"));
+    File::create_new(&one).unwrap();
+    renameat_with(CWD, &one, CWD, &other, RenameFlags::WHITEOUT).is_ok()
+}
+
+/// A simulated world and a real directory to which the same is done.
+struct Pair {
+    seed: u64,
+    world: World,
+    top: PathBuf,
+    inotify: Inotify,
+    held: HashMap<usize, File>,
+    here: Cookies,
+    there: Cookies,
+    trace: Vec<String>,
+    compared: usize,
+}
+
+fn rules(seed: u64) -> Rules {
+    Rules {
         names: 5,
         held: true,
         exchanges: true,
         superuser: true,
+        chmods: if is_root() { u32::from(seed.is_multiple_of(3)) * 3 } else { 0 },
+        whiteouts: if has_whiteouts() { u32::from(seed.is_multiple_of(5)) * 3 } else { 0 },
         root_moves: seed % 4 == 1,
         root_dies: seed % 4 == 2,
         ..Rules::plain()
-    };
-    let mut world = World::new(Choices::seeded(seed), rules);
-    let top = scratch.path();
-    // What `new` made before anyone logged.
-    fs::create_dir(path(top, &world.names_to(1))).unwrap();
-    fs::create_dir(path(top, &world.names_to(2))).unwrap();
-    world.logging = true;
-    world.ops = u32::MAX;
-    let mut trace = Vec::new();
-    let mut compared = 0;
-    for _ in 0..120 {
-        match world.choices.below(16) {
-            0..=2 => {
-                let dir = world.some_dir();
-                let masks = [W::ALL_EVENTS - (W::OPEN | W::ACCESS | W::CLOSE_NOWRITE), W::CREATE];
-                let options = [W::empty(), W::MASK_ADD, W::MASK_CREATE];
-                let mask = world.choices.pick(&masks).unwrap();
-                let mask = mask | world.choices.pick(&options).unwrap();
-                let real = path(top, &world.names_to(dir));
-                let mine = world.add_watch(dir, mask).ok();
-                let its = inotify.add_watch(&c(&real), mask).ok().map(|wd| wd.as_raw());
-                trace.push(format!("watch {real:?} {mask}: {mine:?}"));
-                assert_eq!(mine, its, "seed {seed}: {trace:#?}");
-            }
-            3 => {
-                let wd = 1 + world.choices.below(8) as i32;
-                let mine = world.remove_watch(wd).is_ok();
-                // The crate says that no harm is done where the watch has ended.
-                let _ = inotify.rm_watch(tinotify::Wd::from_raw(wd));
-                trace.push(format!("unwatch {wd}: {mine}"));
-            }
-            4..=5 => {
-                assert_eq!(
-                    world.queue.bytes(),
-                    inotify.queued_bytes().unwrap() as u64,
-                    "seed {seed}: {trace:#?}"
-                );
-                let room = 32 + world.choices.below(300) as usize;
-                let mine: Vec<Record> = {
-                    let mut left = room as u64;
-                    std::iter::from_fn(|| {
-                        let record = world.queue.pop(left)?;
-                        left -= record.size();
-                        Some(record)
-                    })
-                    .collect()
-                };
-                let mine: Vec<Seen> = mine.iter().map(|r| here.seen(r.event())).collect();
-                let its = events(&mut there, &inotify, room.max(32));
-                trace.push(format!("read {room}: {mine:?}"));
-                assert_eq!(mine, its, "seed {seed}: mine left, its right: {trace:#?}");
-                compared += mine.len();
-            }
-            _ => {
-                world.change();
-                for (op, paths, done) in world.log.drain(..) {
-                    let paths: Vec<PathBuf> = paths.iter().map(|names| path(top, names)).collect();
-                    trace.push(format!("{op:?} {paths:?}: {done}"));
-                    // The world knows more reasons why not: it is not as deep.
-                    if done {
-                        assert!(redo(op, &paths, &mut held), "seed {seed}: {trace:#?}");
-                    }
-                }
-            }
+    }
+}
+
+impl Pair {
+    fn new(seed: u64, top: &Path) -> Self {
+        let mut world = World::new(Choices::seeded(seed), rules(seed));
+        // What `new` made before anyone logged.
+        fs::create_dir(path(top, &world.names_to(1))).unwrap();
+        fs::create_dir(path(top, &world.names_to(2))).unwrap();
+        world.logging = true;
+        world.ops = u32::MAX;
+        Self {
+            seed,
+            world,
+            top: top.into(),
+            inotify: instance(),
+            held: HashMap::new(),
+            here: Cookies(vec![0]),
+            there: Cookies(vec![0]),
+            trace: Vec::new(),
+            compared: 0,
         }
     }
-    loop {
-        let mine: Vec<Seen> = std::iter::from_fn(|| world.queue.pop(u64::MAX))
-            .map(|record| here.seen(record.event()))
-            .collect();
-        let its = events(&mut there, &inotify, 1 << 16);
+
+    fn same<T: PartialEq + std::fmt::Debug>(&self, mine: T, its: T) {
+        let Self { seed, trace, .. } = self;
         assert_eq!(mine, its, "seed {seed}: mine left, its right: {trace:#?}");
-        compared += mine.len();
-        if mine.is_empty() {
-            return compared;
+    }
+
+    fn watch(&mut self) {
+        let dir = self.world.some_dir();
+        let masks = [W::ALL_EVENTS - (W::OPEN | W::ACCESS | W::CLOSE_NOWRITE), W::CREATE];
+        let options = [W::empty(), W::MASK_ADD, W::MASK_CREATE];
+        let mask = self.world.choices.pick(&masks).unwrap();
+        let mask = mask | self.world.choices.pick(&options).unwrap();
+        let real = path(&self.top, &self.world.names_to(dir));
+        let mine = self.world.add_watch(dir, mask).ok();
+        let its = self.inotify.add_watch(&c(&real), mask).ok().map(|wd| wd.as_raw());
+        self.trace.push(format!("watch {real:?} {mask}: {mine:?}"));
+        self.same(mine, its);
+    }
+
+    fn unwatch(&mut self) {
+        let wd = 1 + self.world.choices.below(8) as i32;
+        let mine = self.world.remove_watch(wd).is_ok();
+        // The crate says that no harm is done where the watch has ended.
+        let _ = self.inotify.rm_watch(tinotify::Wd::from_raw(wd));
+        self.trace.push(format!("unwatch {wd}: {mine}"));
+    }
+
+    fn read(&mut self, room: usize) -> usize {
+        self.same(self.world.queue.bytes(), self.inotify.queued_bytes().unwrap() as u64);
+        let mut left = room as u64;
+        let mut mine = Vec::new();
+        while let Some(record) = self.world.queue.pop(left) {
+            left -= record.size();
+            mine.push(self.here.seen(record.event()));
+        }
+        let its = events(&mut self.there, &self.inotify, room.max(32));
+        self.trace.push(format!("read {room}: {mine:?}"));
+        self.compared += mine.len();
+        let read = mine.len();
+        self.same(mine, its);
+        read
+    }
+
+    fn change(&mut self) {
+        self.world.change();
+        for (op, paths, done) in std::mem::take(&mut self.world.log) {
+            let paths: Vec<PathBuf> = paths.iter().map(|names| path(&self.top, names)).collect();
+            self.trace.push(format!("{op:?} {paths:?}: {done}"));
+            // The world knows more reasons why not: it is not as deep.
+            if done {
+                let redone = redo(op, &paths, &mut self.held);
+                assert!(redone, "seed {}: {:#?}", self.seed, self.trace);
+            }
         }
     }
 }
 
+fn run_script(seed: u64) -> usize {
+    let scratch = scratch();
+    let mut pair = Pair::new(seed, scratch.path());
+    for _ in 0..120 {
+        match pair.world.choices.below(16) {
+            0..=2 => pair.watch(),
+            3 => pair.unwatch(),
+            4..=5 => {
+                let room = 32 + pair.world.choices.below(300) as usize;
+                pair.read(room);
+            }
+            _ => pair.change(),
+        }
+    }
+    while pair.read(1 << 16) > 0 {}
+    pair.compared
+}
+
 #[test]
 fn the_simulated_kernel_tells_what_the_real_one_tells() {
+    if !is_root() {
+        skipped("changes of permissions", "a plain user is stopped by them");
+    }
+    if !has_whiteouts() {
+        skipped("whiteouts", "this file system has none");
+    }
     let compared: usize = (0..300).map(run_script).sum();
     assert!(compared > 5_000, "only {compared} events were compared");
+}
+
+/// What a plain user may do with a directory and what is in it: open it for its path, watch it, list it;
+/// look at an entry, open it, watch it.
+type Permitted = [bool; 6];
+
+fn permitted_really(dir: &Path) -> Permitted {
+    use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
+    let open = |at, path: &Path, flags| openat(at, path, flags | OFlags::CLOEXEC, Mode::empty());
+    let inotify = instance();
+    let fd = open(CWD, dir, OFlags::PATH);
+    let pinned = |name: &str| {
+        use std::os::fd::AsRawFd;
+        let number = fd.as_ref().map(AsRawFd::as_raw_fd).unwrap();
+        c(Path::new(&format!("/proc/self/fd/{number}{name}")))
+    };
+    [
+        fd.is_ok(),
+        inotify.add_watch(&pinned(""), W::CREATE).is_ok(),
+        fs::read_dir(OsStr::from_bytes(pinned("").to_bytes())).is_ok(),
+        statat(CWD, dir.join("b"), AtFlags::empty()).is_ok(),
+        open(CWD, &dir.join("b"), OFlags::PATH).is_ok(),
+        inotify.add_watch(&pinned("/b"), W::CREATE).is_ok(),
+    ]
+}
+
+fn permitted_here(read: bool, search: bool) -> Permitted {
+    let rules = Rules { unreadable: true, ..Rules::plain() };
+    let mut world = World::new(Choices::list(Vec::new()), rules);
+    let at = (world.root, 1);
+    world.apply(Op::Mkdir(at.0, at.1));
+    world.apply(Op::Mkdir(world.nodes.len() - 1, 2));
+    world.apply(Op::Chmod { at, read, search });
+    let opened = world.open(b"a");
+    let mut dir = opened.unwrap();
+    [
+        true,
+        world.watch(&dir, W::CREATE).is_ok(),
+        world.list(&mut dir, &mut |_, _| {}).is_ok(),
+        world.stat_child(&dir, b"b").is_ok(),
+        world.open_child(&dir, b"b").is_ok(),
+        world.watch_child(&dir, b"b", W::CREATE).is_ok(),
+    ]
+}
+
+#[test]
+fn the_simulated_kernel_permits_what_the_real_one_permits() {
+    let scratch = scratch();
+    let dir = scratch.path().join("a");
+    fs::create_dir_all(dir.join("b")).unwrap();
+    for (read, search) in [(false, false), (false, true), (true, false), (true, true)] {
+        let digit = u32::from(read) * 4 + u32::from(search);
+        fs::set_permissions(&dir, PermissionsExt::from_mode(digit * 0o111)).unwrap();
+        let really = as_plain_user(|| permitted_really(&dir));
+        fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(permitted_here(read, search), really, "mine left: read {read}, search {search}");
+    }
 }

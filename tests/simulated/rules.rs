@@ -6,9 +6,11 @@ use std::sync::OnceLock;
 use tinotify::WatchMask;
 
 use super::choices::Choices;
+use super::distributions::Distribution;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
+    pub distribution: Distribution,
     // The world.
     /// How many names are in use.
     pub names: u8,
@@ -39,8 +41,29 @@ pub struct Rules {
     pub heat: u32,
     /// In how many of 256 calls the kernel fails for no reason.
     pub faults: u32,
+    /// Calls fail until nothing changes any more, and then no longer.
+    pub faults_end: bool,
+    /// Among the faults are those that contradict what is there: `ENOENT`, `ESTALE`.
+    pub lies: bool,
     /// Watching by path: another inode may be there.
     pub no_proc: bool,
+    // In how many of 16 changes it is one of these; the rest is a common one.
+    /// A rename or an exchange, mostly of directories.
+    pub moves: u32,
+    /// New permissions: read and search apart.
+    pub chmods: u32,
+    /// A mount that comes or goes.
+    pub remounts: u32,
+    /// A rename that leaves a whiteout.
+    pub whiteouts: u32,
+    /// The most changes between two rests.
+    pub burst: u32,
+    /// The most changes in all.
+    pub most: u32,
+    /// Inodes that another subscriber of the same instance watches.
+    pub users: u32,
+    /// A second tree in the same instance, at the same root or beneath it.
+    pub second_tree: bool,
 
     // The tree.
     pub depth: Option<u32>,
@@ -52,7 +75,7 @@ pub struct Rules {
 }
 
 /// Whether `TINOTIFY_WITHOUT`, a list of words, has this one: to see what else goes wrong.
-fn is_left_out(what: &str) -> bool {
+pub fn is_left_out(what: &str) -> bool {
     static WITHOUT: OnceLock<String> = OnceLock::new();
     let without = WITHOUT.get_or_init(|| env::var("TINOTIFY_WITHOUT").unwrap_or_default());
     without.split(',').any(|word| word == what)
@@ -65,6 +88,13 @@ fn is_asked_for(what: &str) -> bool {
     with.split(',').any(|word| word == what)
 }
 
+/// The events that every engine asks for beside those of its options.
+pub const NEEDED: WatchMask = WatchMask::CREATE
+    .union(WatchMask::DELETE)
+    .union(WatchMask::MOVE)
+    .union(WatchMask::MOVE_SELF)
+    .union(WatchMask::ATTRIB);
+
 /// All events that tell of names, and more that the mirror can bear.
 pub const NAMES: WatchMask = WatchMask::CREATE.union(WatchMask::DELETE).union(WatchMask::MOVE);
 
@@ -72,6 +102,7 @@ impl Rules {
     /// Nothing special.
     pub fn plain() -> Self {
         Self {
+            distribution: Distribution::Mixed,
             names: 4,
             queue_limit: 16_384,
             watch_limit: u32::MAX,
@@ -91,7 +122,17 @@ impl Rules {
             late_renames: false,
             heat: 0,
             faults: 0,
+            faults_end: false,
+            lies: false,
             no_proc: false,
+            moves: 0,
+            chmods: 0,
+            remounts: 0,
+            whiteouts: 0,
+            burst: 8,
+            most: 60,
+            users: 0,
+            second_tree: false,
             depth: None,
             prune: false,
             same_fs: false,
@@ -102,7 +143,7 @@ impl Rules {
     }
 
     /// Some of all, so that most worlds have few specialities.
-    pub fn chosen(choices: &mut Choices) -> Self {
+    pub fn mixed(choices: &mut Choices) -> Self {
         let mut rules = Self::plain();
         rules.names = 2 + choices.below(6) as u8;
         rules.heat = [0, 4, 16, 32][choices.below(4) as usize];
@@ -136,8 +177,6 @@ impl Rules {
         }
         rules.prune = choices.chance(1, 8);
         rules.same_fs = choices.chance(1, 4);
-        rules.exchanges &= !is_left_out("exchanges");
-        rules.faults *= u32::from(!is_left_out("faults"));
         rules.snapshot = choices.chance(1, 3);
         rules.existing = rules.snapshot || !choices.chance(1, 3);
         if choices.chance(1, 2) {

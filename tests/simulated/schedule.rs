@@ -1,18 +1,20 @@
-//! One schedule: a world, a tree in it, a reader, and what must be true whenever all is quiet.
+//! One schedule: a world, one or two trees in it, and a reader.
 
-use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tinotify::EventMask;
-use tinotify::tree::{Options, Tree};
+use tinotify::WatchMask;
 
+use super::changes::Op;
 use super::choices::Choices;
-use super::kernel::Handle;
-use super::mirror::{Mirror, truth};
-use super::names::{self, PRUNED, Path};
-use super::queue::Record;
-use super::rules::Rules;
-use super::world::{World, trace};
+use super::distributions::Distribution;
+use super::driver::Driver;
+use super::inode::Kind;
+use super::mirror::truth;
+use super::names::{ELSEWHERE, ROOT};
+use super::oracle::Oracle;
+use super::recorder::Recorder;
+use super::rules::is_left_out;
+use super::world::{Moves, World, trace};
 
 /// What happened in schedules, for those who want to know whether they are of any worth.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,131 +41,175 @@ impl Totals {
 /// More steps than any schedule needs: it goes round in circles.
 const ENOUGH: u64 = 20_000;
 
-struct Run {
-    world: World,
-    tree: Tree<Handle>,
-    mirror: Mirror,
-    /// Bytes of the stream that were fed.
-    fed: u64,
-    read: std::collections::VecDeque<Record>,
-    totals: Totals,
+/// So many rounds at rest are enough for all that is tried again further and further apart.
+const PATIENCE: u32 = 300;
+
+pub struct Run {
+    pub world: World,
+    pub driver: Driver,
+    pub oracles: Vec<Oracle>,
+    pub totals: Totals,
+    /// What was reported, where somebody asks for it.
+    pub reports: Option<Vec<String>>,
     steps: u64,
-    /// The root is not where its path leads, or was not at some time: nothing new can be found.
-    blind: bool,
 }
 
 impl Run {
-    fn new(mut choices: Choices, tracing: bool) -> Self {
-        let rules = Rules::chosen(&mut choices);
+    /// A schedule whose rules, world and changes come from the choices.
+    fn chosen(mut choices: Choices, distribution: Distribution, tracing: bool) -> Self {
+        let rules = distribution.rules(&mut choices);
         let mut world = World::populated(choices, rules);
-        world.ops = 3 + world.choices.below(60);
+        world.ops = 3 + world.choices.below(rules.most);
         if tracing {
-            world.trace = Some(vec![rules.differences()]);
-            for entry in truth(&world) {
+            world.trace = Some(vec![format!("{} {}", distribution.name(), rules.differences())]);
+            for entry in truth(&world, world.root) {
                 let kind = world.nodes[entry.ino].kind;
                 trace!(world, "{kind:?} {} inode {}", entry.path, entry.ino);
             }
         }
-        let mut options = Options::new(rules.mask);
-        options.depth = rules.depth;
-        options.same_file_system = rules.same_fs;
-        options.snapshot = rules.snapshot;
-        options.existing = rules.existing;
-        if rules.prune {
-            options.prune = Some(Box::new(|path: &[u8]| {
-                path.rsplit(|byte| *byte == b'/').next() == Some(names::bytes(PRUNED))
-            }));
+        world.add_others();
+        if tracing {
+            world.recorder = Some(Recorder::new(&world));
         }
-        Self {
-            world,
-            tree: Tree::new(options),
-            mirror: Mirror::new(rules),
-            fed: 0,
-            read: Default::default(),
-            totals: Totals { schedules: 1, ..Totals::default() },
-            steps: 0,
-            blind: false,
-        }
+        Self::new(world)
+    }
+
+    /// Trees over a world as it is.
+    pub fn new(world: World) -> Self {
+        let driver = Driver::new(&world);
+        let oracles = (0..driver.len()).map(|index| Oracle::new(&world, index)).collect();
+        let totals = Totals { schedules: 1, ..Totals::default() };
+        Self { world, driver, oracles, totals, reports: None, steps: 0 }
     }
 
     fn step(&mut self) -> Result<(), String> {
         self.steps += 1;
-        self.blind |= !self.world.root_in_place();
+        for oracle in &mut self.oracles {
+            oracle.look_for_root(&self.world);
+        }
         if self.steps > ENOUGH { Err("it never comes to rest".into()) } else { Ok(()) }
     }
 
+    /// Starts all trees. Returns `false` if none is left.
+    pub fn start(&mut self) -> Result<bool, String> {
+        for index in 0..self.driver.len() {
+            if let Err(errno) = self.driver.start(&mut self.world, index) {
+                trace!(self.world, "start: {errno}");
+            }
+            self.hear()?;
+        }
+        Ok(!self.is_over())
+    }
+
+    fn is_over(&self) -> bool {
+        (0..self.driver.len()).all(|index| self.driver.is_over(index))
+    }
+
     fn run(&mut self) -> Result<(), String> {
-        if let Err(errno) = self.tree.start(&mut self.world) {
-            trace!(self.world, "start: {errno}");
-            self.tree.stop(&mut self.world);
+        if !self.start()? {
             return self.no_watch_is_left();
         }
-        let heat = self.world.rules.heat;
+        let mut is_last = false;
+        loop {
+            self.settle()?;
+            if self.is_over() {
+                return self.no_watch_is_left();
+            }
+            self.quiet()?;
+            if self.world.ops == 0 {
+                if is_last || !self.world.rules.faults_end {
+                    break;
+                }
+                is_last = true;
+                self.end_faults()?;
+                continue;
+            }
+            let is_quiet = |line: &String| line == "quiet";
+            if !self.world.trace.iter().any(|trace| trace.last().is_some_and(is_quiet)) {
+                trace!(self.world, "quiet");
+            }
+            for _ in 0..1 + self.world.choices.below(self.world.rules.burst) {
+                self.world.change();
+            }
+        }
+        self.budget()?;
+        if self.world.choices.chance(1, 4) {
+            for index in 0..self.driver.len() {
+                self.driver.stop(&mut self.world, index);
+            }
+            self.no_watch_is_left()?;
+        }
+        Ok(())
+    }
+
+    /// Reads and feeds until nothing is left to do.
+    pub fn settle(&mut self) -> Result<(), String> {
         loop {
             self.step()?;
             self.hear()?;
-            if self.tree.is_over() {
-                return self.no_watch_is_left();
+            if self.is_over() {
+                return Ok(());
             }
-            if let Some(record) = self.read.pop_front() {
-                trace!(self.world, "feed at {}: {record:?}", self.fed);
-                self.tree.feed(&mut self.world, record.event(), self.fed);
-                self.fed += record.size();
+            if self.driver.feed(&mut self.world).is_some() {
                 self.totals.events += 1;
-                self.hear()?;
-                if record.mask.contains(EventMask::IGNORED) {
-                    self.world.untold.retain(|wd| *wd != record.wd);
-                }
                 continue;
             }
+            let heat = self.world.rules.heat;
             if self.world.choices.chance(heat, 64) {
                 self.world.change();
             }
-            let room = 48 + u64::from(self.world.choices.below(400));
-            self.read = self.world.read(room).into();
-            if !self.read.is_empty() {
-                continue;
-            }
-            let more = { let at = self.world.consumed; self.tree.idle(&mut self.world, at) };
-            if more {
-                trace!(self.world, "caught up: more");
-            }
-            self.world.close_dropped();
-            if more || !self.world.queue.is_empty() {
+            let room = |world: &mut World| 48 + u64::from(world.choices.below(400));
+            if self.driver.turn(&mut self.world, room) {
                 continue;
             }
             if self.world.is_renaming() {
                 self.world.finish_rename();
                 continue;
             }
-            self.hear()?;
-            self.quiet()?;
-            if self.world.ops == 0 {
-                break;
-            }
-            if self.world.trace.as_ref().and_then(|trace| trace.last()).is_none_or(|l| l != "quiet")
-            {
-                trace!(self.world, "quiet");
-            }
-            for _ in 0..1 + self.world.choices.below(8) {
-                self.world.change();
+            return self.hear();
+        }
+    }
+
+    /// Calls don't fail any more. One event that has nothing to do with it comes (after lies: an
+    /// overflow), and then the reader finds nothing for a long time.
+    pub fn end_faults(&mut self) -> Result<(), String> {
+        trace!(self.world, "no call fails any more");
+        self.world.failing = false;
+        self.world.record_step(|| "faults end".into());
+        // That step does all of it.
+        let recorder = self.world.recorder.take();
+        let root = self.world.root;
+        let wakes =
+            if self.world.rules.lies { 2 * self.world.rules.queue_limit.min(64) } else { 1 };
+        if self.world.rules.lies {
+            self.world.queue.set_limit(1);
+        }
+        for _ in 0..wakes {
+            if !self.world.apply(Op::Create(root, ELSEWHERE)) {
+                self.world.apply(Op::Remove(root, ELSEWHERE));
             }
         }
-        if self.world.choices.chance(1, 4) {
-            self.tree.stop(&mut self.world);
-            self.no_watch_is_left()?;
+        self.world.queue.set_limit(self.world.rules.queue_limit);
+        let waited = (0..PATIENCE).try_for_each(|_| self.settle());
+        self.world.recorder = recorder;
+        waited?;
+        for oracle in &mut self.oracles {
+            oracle.patient = true;
         }
         Ok(())
     }
 
-    /// Takes all that the tree has to tell.
-    fn hear(&mut self) -> Result<(), String> {
-        while let Some(event) = self.tree.next(&mut self.world) {
-            self.step()?;
-            trace!(self.world, "told: {event}");
-            self.totals.told += 1;
-            if !self.blind {
-                self.mirror.hear(&self.world, &event).map_err(|why| format!("{event}: {why}"))?;
+    /// Takes all that the trees have to report.
+    pub fn hear(&mut self) -> Result<(), String> {
+        for index in 0..self.driver.len() {
+            while let Some(event) = self.driver.next(&mut self.world, index) {
+                self.step()?;
+                trace!(self.world, "told: {event}");
+                self.totals.told += 1;
+                if let Some(reports) = &mut self.reports {
+                    reports.push(event.to_string());
+                }
+                self.oracles[index].hear(&self.world, &event)?;
             }
         }
         Ok(())
@@ -171,176 +217,108 @@ impl Run {
 
     fn no_watch_is_left(&mut self) -> Result<(), String> {
         self.world.close_dropped();
-        match self.world.nodes.iter().position(|node| node.wd != 0) {
+        let left = |node: &super::inode::Inode| node.wd != 0 && node.user.is_empty();
+        match self.world.nodes.iter().position(left) {
             Some(ino) => Err(format!("it is over, and inode {ino} is still watched")),
             None => Ok(()),
         }
     }
 
-    fn quiet(&mut self) -> Result<(), String> {
+    pub fn quiet(&mut self) -> Result<(), String> {
+        self.world.record_step(|| "quiet".into());
         self.totals.quiets += 1;
         // All ends are told by now, those that were lost by an overflow.
         self.world.untold.clear();
-        self.blind |= !self.world.root_in_place();
-        if self.blind {
-            return Ok(());
-        }
-        let truth = truth(&self.world);
-        let mut known = Vec::new();
-        for (path, wd) in self.tree.directories() {
-            let parsed = Path::parse(&path).ok_or("a directory with a path of no world")?;
-            known.push((parsed, wd.map_or(0, |wd| wd.as_raw())));
-        }
-        if known.len() != self.tree.len() {
-            return Err(format!("{} directories, and len {}", known.len(), self.tree.len()));
-        }
-        for entry in truth.iter().filter(|entry| entry.is_dir) {
-            if self.mirror.may_be_blind(entry.path) {
-                continue;
-            }
-            let wd = self.world.nodes[entry.ino].wd;
-            match known.iter().find(|known| known.0 == entry.path) {
-                None => return Err(format!("unknown: {} (inode {})", entry.path, entry.ino)),
-                Some((_, 0)) if !entry.entered => {}
-                Some((_, known)) if entry.entered && *known == wd && wd != 0 => {}
-                Some((_, known)) => {
-                    let (path, ino) = (entry.path, entry.ino);
-                    return Err(format!("{path} (inode {ino}) has wd {wd}, known is {known}"));
-                }
+        let overflows = self.world.queue.overflows_read;
+        self.world.silent.retain(|(_, before)| *before == overflows);
+        for index in 0..self.driver.len() {
+            if !self.driver.is_over(index) {
+                self.oracles[index].quiet(&self.world, &self.driver)?;
             }
         }
-        for (path, wd) in &known {
-            if known.iter().filter(|known| known.0 == *path).count() > 1 {
-                return Err(format!("known twice: {path}"));
-            }
-            let there = truth.iter().any(|entry| entry.is_dir && entry.path == *path);
-            if !there && !self.mirror.may_be_blind(*path) {
-                return Err(format!("known, but it is not there: {path} with wd {wd}"));
-            }
+        let first_new = self.world.nodes.len();
+        self.world.moves = Moves { first_new, ..Moves::default() };
+        Ok(())
+    }
+
+    /// Where faults or others interfere, more calls are right.
+    fn budget(&self) -> Result<(), String> {
+        let rules = &self.world.rules;
+        let is_alone = self.driver.len() == 1 && rules.faults == 0 && rules.remounts == 0;
+        if is_alone && !self.oracles[0].blind && !is_left_out("budget") {
+            self.oracles[0].budget(&self.world, self.totals.events)?;
         }
-        // The kernel's list of watches: each directory beneath the root at most once, by nature of
-        // inodes, and nothing else.
-        for (ino, node) in self.world.nodes.iter().enumerate() {
-            if node.wd == 0 {
-                continue;
-            }
-            let blind = |path| self.mirror.may_be_blind(path);
-            if known.iter().any(|known| known.1 == node.wd && blind(known.0)) {
-                continue;
-            }
-            if !truth.iter().any(|entry| entry.ino == ino && entry.entered) {
-                return Err(format!("watched, but not in the tree: inode {ino}, wd {}", node.wd));
-            }
-            if !known.iter().any(|known| known.1 == node.wd) {
-                return Err(format!("watched, but not known: inode {ino}, wd {}", node.wd));
-            }
-        }
-        for (path, wd) in known {
-            let has_ended = wd != 0 && self.world.watch_of(wd).is_none();
-            if has_ended && !self.mirror.may_be_blind(path) {
-                return Err(format!("the watch of {path}, wd {wd}, has ended"));
-            }
-        }
-        self.mirror.compare(&self.world, &truth)
+        Ok(())
     }
 }
 
-/// Runs one schedule; the error says what was wrong.
-pub fn run(choices: Choices, tracing: bool) -> (Result<Totals, String>, Vec<String>, Choices) {
-    let mut run = Run::new(choices, tracing);
+impl World {
+    /// A second tree and other subscribers, where the rules have them.
+    fn add_others(&mut self) {
+        if self.rules.second_tree {
+            let root = self.root;
+            let entries = self.nodes[root].entries.clone();
+            let beneath: Vec<_> = entries.iter().filter(|entry| self.is_dir(entry.1)).collect();
+            let inner = self.choices.pick(&beneath).filter(|_| true);
+            let second = match inner {
+                Some((name, ino)) if self.choices.chance(2, 3) => {
+                    (vec![ROOT, *name], self.over(*ino))
+                }
+                _ => (vec![ROOT], root),
+            };
+            trace!(self, "a second tree at inode {}", second.1);
+            self.roots.push(second);
+            self.was_away.push(false);
+            self.remember();
+        }
+        let users = if is_left_out("users") { 0 } else { self.rules.users };
+        for _ in 0..users {
+            let ino = self.some_dir();
+            if self.nodes[ino].kind == Kind::Dir && self.nodes[ino].user.is_empty() {
+                let masks = [WatchMask::ATTRIB, WatchMask::CREATE | WatchMask::MODIFY];
+                let user = self.choices.pick(&masks).unwrap_or(WatchMask::ATTRIB);
+                trace!(self, "another subscriber watches inode {ino} for {user}");
+                if self.add_watch(ino, user | WatchMask::MASK_ADD).is_ok() {
+                    self.nodes[ino].user = user;
+                }
+            }
+        }
+    }
+
+    /// Whether no watch is to be had now.
+    pub fn is_short_of_watches(&self) -> bool {
+        self.watched >= self.rules.watch_limit
+            || (1..=self.rules.last_wd.min(1_000)).all(|wd| self.watch_of(wd).is_some())
+    }
+}
+
+/// How a schedule ends: its totals, or what was wrong; its trace; and the choices.
+pub type Ended = (Result<Totals, String>, Vec<String>, Choices);
+
+/// Runs one schedule of the mixed distribution: what a fuzzer's bytes stand for.
+pub fn run(choices: Choices, tracing: bool) -> Ended {
+    run_in(choices, Distribution::Mixed, tracing)
+}
+
+/// Runs one schedule.
+pub fn run_in(choices: Choices, distribution: Distribution, tracing: bool) -> Ended {
+    let mut run = Run::chosen(choices, distribution, tracing);
     let result = catch_unwind(AssertUnwindSafe(|| run.run()));
-    let result = result.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
-        Err(format!("panicked: {}", text.unwrap_or_default()))
-    });
+    let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
     run.totals.calls = run.world.calls;
-    run.totals.overflows = u64::from(run.mirror.overflows);
+    run.totals.overflows = run.world.queue.overflows_read;
     let totals = run.totals;
+    if let Some(script) = run.world.recorder.take() {
+        let script = format!("as a script:\n{}\n", script.text());
+        run.world.trace.get_or_insert_default().push(script);
+    }
     (result.map(|()| totals), run.world.trace.unwrap_or_default(), run.world.choices)
 }
 
-/// The words of a failure without the names and numbers that are its own.
-pub fn kind(why: &str) -> String {
-    let unnamed = why.split('"').step_by(2).collect::<Vec<_>>().join("_");
-    let own = |word: &&str| {
-        !word.contains(['/', '(', '\\', ',']) && !word.contains(|c: char| c.is_ascii_digit())
-    };
-    unnamed
-        .split_whitespace()
-        .filter(|word| word.len() > 2)
-        .filter(own)
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// Makes a failing list of choices shorter and duller for as long as it fails in the same way.
-fn shrink(mut list: Vec<u32>, why: &str) -> Vec<u32> {
-    let why = kind(why);
-    let mut tries = 0;
-    let mut fails = |list: &[u32]| {
-        tries += 1;
-        tries < 40_000
-            && run(Choices::list(list.to_vec()), false).0.is_err_and(|other| kind(&other) == why)
-    };
-    loop {
-        let before = list.clone();
-        let mut size = list.len().next_power_of_two();
-        while size > 0 {
-            let mut at = list.len().saturating_sub(size);
-            loop {
-                let end = (at + size).min(list.len());
-                if at < end {
-                    let mut shorter = list.clone();
-                    shorter.drain(at..end);
-                    if fails(&shorter) {
-                        list = shorter;
-                    } else if list[at..end].iter().any(|choice| *choice != 0) {
-                        let mut duller = list.clone();
-                        duller[at..end].fill(0);
-                        if fails(&duller) {
-                            list = duller;
-                        }
-                    }
-                }
-                if at == 0 {
-                    break;
-                }
-                at = at.saturating_sub(size);
-            }
-            size /= 2;
-        }
-        for at in 0..list.len() {
-            while list[at] > 0 {
-                let mut duller = list.clone();
-                duller[at] -= 1;
-                if !fails(&duller) {
-                    break;
-                }
-                list = duller;
-            }
-        }
-        if list == before {
-            return list;
-        }
-    }
-}
-
-/// What went wrong in a schedule, in short and in full.
-pub fn explain(choices: Choices) -> String {
-    let (result, _, choices) = run(choices.keeping(), false);
-    let list = shrink(choices.kept(), &result.err().unwrap_or_default());
-    let (result, trace, _) = run(Choices::list(list.clone()), true);
-    let mut text = String::new();
-    for line in trace {
-        let _ = writeln!(text, "{line}");
-    }
-    match result {
-        Err(why) => writeln!(text, "WRONG: {why}\nchoices: {list:?}"),
-        Ok(_) => writeln!(text, "(shrunk, it does not fail)"),
-    }
-    .unwrap();
-    text
+pub fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
+    format!("panicked: {}", text.unwrap_or_default())
 }
 
 /// Whether the trace is printed as it comes: for schedules that do not end.
@@ -348,13 +326,7 @@ pub fn is_loud() -> bool {
     std::env::var_os("TINOTIFY_LOUD").is_some()
 }
 
-/// Runs the schedule of a seed, which must be right.
-pub fn check(seed: u64) -> Totals {
-    match run(Choices::seeded(seed), is_loud()).0 {
-        Ok(totals) => totals,
-        Err(why) => {
-            let shrunk = explain(Choices::seeded(seed));
-            panic!("seed {seed}: {why}\n\nshrunk:\n{shrunk}\nTINOTIFY_SEED={seed} runs it alone")
-        }
-    }
+/// What went wrong in a mixed schedule.
+pub fn explain(choices: Choices) -> String {
+    super::shrink::explain(choices, Distribution::Mixed)
 }

@@ -1,0 +1,390 @@
+//! What changes in the world, and which events each change queues.
+
+use std::collections::VecDeque;
+
+use tinotify::EventMask;
+
+use super::inode::{Ino, Kind};
+use super::names::{DEEPEST, Name, bytes};
+use super::world::{World, trace};
+
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
+    Mkdir(Ino, Name),
+    Create(Ino, Name),
+    Symlink(Ino, Name),
+    Link {
+        from: (Ino, Name),
+        to: (Ino, Name),
+    },
+    Write(Ino, Name),
+    Chmod {
+        at: (Ino, Name),
+        read: bool,
+        search: bool,
+    },
+    Remove(Ino, Name),
+    Rename {
+        from: (Ino, Name),
+        to: (Ino, Name),
+    },
+    /// A rename that leaves a whiteout at the old name (`RENAME_WHITEOUT`).
+    Whiteout {
+        from: (Ino, Name),
+        to: (Ino, Name),
+    },
+    Exchange {
+        one: (Ino, Name),
+        other: (Ino, Name),
+    },
+    Hold(Ino),
+    Release(Ino),
+    /// Unmounts a file system: its watches end.
+    Unmount(Ino),
+    /// Mounts a new file system, or binds a directory, over a directory. No event reports it.
+    Cover {
+        dir: Ino,
+        with: Option<Ino>,
+    },
+    /// Takes a mount away whose file system stays. No event reports it.
+    Uncover(Ino),
+}
+
+/// What is left to be queued of a rename that has begun.
+pub struct Pending {
+    /// The directories whose locks it holds.
+    pub locked: [Ino; 2],
+    pub steps: VecDeque<Step>,
+}
+
+#[derive(Clone, Copy)]
+pub enum Step {
+    /// One half of the rename of the inode given last.
+    Half(Ino, EventMask, u32, Name, Ino),
+    Tell(Ino, EventMask, u32, Name),
+    /// The last reference to a directory that has no name any more is gone.
+    Drop(Ino),
+}
+
+impl World {
+    /// Makes a change, if it is possible.
+    pub fn apply(&mut self, op: Op) -> bool {
+        self.close_dropped();
+        let is_kept = self.logging || self.recorder.is_some();
+        let paths = if is_kept { self.paths_of(op) } else { Vec::new() };
+        let line = self.trace.as_ref().map(|trace| trace.len());
+        if line.is_some() {
+            let paths: Vec<String> =
+                self.paths_of(op).iter().map(|names| self.readable(names)).collect();
+            trace!(self, "    {op:?} {}", paths.join(" "));
+        }
+        let done = self.try_apply(op).is_some();
+        if let (Some(trace), Some(line), false) = (&mut self.trace, line, done) {
+            trace.truncate(line);
+        }
+        if done {
+            self.record_change(op, &paths);
+            for tree in 0..self.roots.len() {
+                self.was_away[tree] |= self.nodes.len() > 2 && !self.is_in_place(tree);
+            }
+        }
+        if self.logging {
+            self.log.push((op, paths, done));
+        }
+        if done {
+            match op {
+                Op::Write(..) | Op::Chmod { .. } | Op::Remove(..) => {}
+                Op::Hold(_) | Op::Release(_) => {}
+                _ => self.remember(),
+            }
+        }
+        done
+    }
+
+    fn readable(&self, names: &[Name]) -> String {
+        let names: Vec<String> =
+            names.iter().map(|name| bytes(*name).escape_ascii().to_string()).collect();
+        names.join("/")
+    }
+
+    /// The paths from [`TOP`] that a change is about.
+    pub fn paths_of(&self, op: Op) -> Vec<Vec<Name>> {
+        let path = |(dir, name): (Ino, Name)| {
+            let mut names = self.names_to(dir);
+            names.push(name);
+            names
+        };
+        match op {
+            Op::Mkdir(dir, name) | Op::Create(dir, name) | Op::Symlink(dir, name) => {
+                vec![path((dir, name))]
+            }
+            Op::Write(dir, name) | Op::Remove(dir, name) => vec![path((dir, name))],
+            Op::Chmod { at, .. } => vec![path(at)],
+            Op::Link { from, to } | Op::Rename { from, to } | Op::Whiteout { from, to } => {
+                vec![path(from), path(to)]
+            }
+            Op::Exchange { one, other } => vec![path(one), path(other)],
+            Op::Hold(dir) | Op::Release(dir) | Op::Unmount(dir) | Op::Uncover(dir) => {
+                vec![self.names_to(dir)]
+            }
+            Op::Cover { dir, with } => {
+                [dir].into_iter().chain(with).map(|dir| self.names_to(dir)).collect()
+            }
+        }
+    }
+
+    /// Whether a name can be made there now.
+    fn is_free(&self, dir: Ino, name: Name) -> Option<()> {
+        self.is_open_for_names(dir)?;
+        (self.entry(dir, name).is_none() && self.level(dir) + 2 < DEEPEST).then_some(())
+    }
+
+    fn is_open_for_names(&self, dir: Ino) -> Option<()> {
+        (self.is_dir(dir) && !self.nodes[dir].dead && !self.is_locked(dir)).then_some(())
+    }
+
+    fn try_apply(&mut self, op: Op) -> Option<()> {
+        match op {
+            Op::Mkdir(dir, name) => self.make(dir, name, Kind::Dir),
+            Op::Create(dir, name) => self.make(dir, name, Kind::File),
+            Op::Symlink(dir, name) => self.make(dir, name, Kind::Link),
+            Op::Link { from, to } => self.link(from, to),
+            Op::Write(dir, name) => self.write(dir, name),
+            Op::Chmod { at, read, search } => self.chmod(at, read, search),
+            Op::Remove(dir, name) => self.remove(dir, name),
+            Op::Rename { from, to } => self.rename(from, to, false),
+            Op::Whiteout { from, to } => self.rename(from, to, true),
+            Op::Exchange { one, other } => self.exchange(one, other),
+            Op::Hold(ino) => {
+                let node = &mut self.nodes[ino];
+                (!node.held && !node.dead).then(|| node.held = true)
+            }
+            Op::Release(ino) => {
+                let was_held = std::mem::take(&mut self.nodes[ino].held);
+                was_held.then(|| self.step(Step::Drop(ino)))
+            }
+            Op::Unmount(root) => self.unmount(root),
+            Op::Cover { dir, with } => self.cover(dir, with),
+            Op::Uncover(root) => self.uncover(root),
+        }
+    }
+
+    fn make(&mut self, dir: Ino, name: Name, kind: Kind) -> Option<()> {
+        self.is_free(dir, name)?;
+        let ino = self.inode(kind, self.nodes[dir].dev);
+        self.enter(dir, name, ino);
+        let is_dir = if kind == Kind::Dir { EventMask::ISDIR } else { EventMask::empty() };
+        self.tell(dir, EventMask::CREATE | is_dir, 0, name);
+        if kind == Kind::File {
+            self.tell(dir, EventMask::CLOSE_WRITE, 0, name);
+        }
+        Some(())
+    }
+
+    fn link(&mut self, from: (Ino, Name), to: (Ino, Name)) -> Option<()> {
+        self.is_free(to.0, to.1)?;
+        let ino = self.entry(from.0, from.1)?;
+        let file = &mut self.nodes[ino];
+        if file.kind != Kind::File || file.whiteout || file.dev != self.nodes[to.0].dev {
+            return None;
+        }
+        self.nodes[ino].links += 1;
+        self.nodes[ino].was_linked = true;
+        self.enter(to.0, to.1, ino);
+        self.tell(to.0, EventMask::CREATE, 0, to.1);
+        Some(())
+    }
+
+    fn write(&mut self, dir: Ino, name: Name) -> Option<()> {
+        let ino = self.entry(dir, name)?;
+        if self.nodes[ino].kind != Kind::File || self.nodes[ino].whiteout {
+            return None;
+        }
+        self.nodes[ino].version += 1;
+        self.tell(dir, EventMask::MODIFY, 0, name);
+        self.tell(dir, EventMask::CLOSE_WRITE, 0, name);
+        Some(())
+    }
+
+    fn chmod(&mut self, (dir, name): (Ino, Name), read: bool, search: bool) -> Option<()> {
+        let ino = self.entry(dir, name)?;
+        let node = &mut self.nodes[ino];
+        // chmod follows links, and goes to what is mounted.
+        if node.kind == Kind::Link || node.whiteout || node.mounted.is_some() {
+            return None;
+        }
+        (node.read, node.search) = (read, search);
+        if node.kind == Kind::Dir {
+            self.moves.chmods += 1;
+            self.tell(dir, EventMask::ATTRIB | EventMask::ISDIR, 0, name);
+            self.tell(ino, EventMask::ATTRIB | EventMask::ISDIR, 0, 0);
+        } else {
+            self.tell(dir, EventMask::ATTRIB, 0, name);
+        }
+        Some(())
+    }
+
+    fn remove(&mut self, dir: Ino, name: Name) -> Option<()> {
+        self.is_open_for_names(dir)?;
+        let ino = self.entry(dir, name)?;
+        if !self.is_dir(ino) {
+            self.leave(dir, name);
+            self.nodes[ino].links -= 1;
+            self.tell(dir, EventMask::DELETE, 0, name);
+            return Some(());
+        }
+        let node = &self.nodes[ino];
+        if node.mounted.is_some() || !node.entries.is_empty() || self.is_locked(ino) {
+            return None;
+        }
+        self.leave(dir, name);
+        self.die(ino, dir);
+        self.step(Step::Drop(ino));
+        self.tell(dir, EventMask::DELETE | EventMask::ISDIR, 0, name);
+        Some(())
+    }
+
+    fn die(&mut self, dir: Ino, parent: Ino) {
+        let node = &mut self.nodes[dir];
+        node.dead = true;
+        node.parent = None;
+        if node.is_kept() {
+            node.pinned = Some(parent);
+            self.nodes[parent].pins += 1;
+        }
+    }
+
+    fn rename(&mut self, from: (Ino, Name), to: (Ino, Name), whiteout: bool) -> Option<()> {
+        let ino = self.entry(from.0, from.1)?;
+        let victim = self.entry(to.0, to.1);
+        if victim == Some(ino) {
+            // The same file by two names: nothing happens, and that is no error.
+            return (from.0 == to.0 || self.is_dir(to.0)).then_some(());
+        }
+        self.may_move(ino, from.0, to.0)?;
+        if let Some(victim) = victim {
+            let node = &self.nodes[victim];
+            let fits = self.is_dir(victim) == self.is_dir(ino)
+                && node.mounted.is_none()
+                && node.entries.is_empty()
+                && !self.is_locked(victim);
+            fits.then_some(())?;
+        }
+        // One cross-directory rename at a time has the file system's own lock.
+        self.leave(from.0, from.1);
+        if let Some(victim) = victim {
+            self.leave(to.0, to.1);
+            match self.nodes[victim].kind {
+                Kind::Dir => self.die(victim, to.0),
+                _ => self.nodes[victim].links -= 1,
+            }
+        }
+        self.enter(to.0, to.1, ino);
+        if whiteout {
+            let left = self.inode(Kind::File, self.nodes[from.0].dev);
+            self.nodes[left].whiteout = true;
+            self.enter(from.0, from.1, left);
+        }
+        self.cookie += 1;
+        *self.moves.done.entry(ino).or_default() += 1;
+        let mut steps = self.halves(ino, from, to, self.cookie, victim);
+        steps.extend(victim.map(Step::Drop));
+        self.queue_rename([from.0, to.0], steps);
+        Some(())
+    }
+
+    /// fsnotify_move.
+    fn halves(
+        &self,
+        ino: Ino,
+        from: (Ino, Name),
+        to: (Ino, Name),
+        cookie: u32,
+        victim: Option<Ino>,
+    ) -> VecDeque<Step> {
+        let is_dir = if self.is_dir(ino) { EventMask::ISDIR } else { EventMask::empty() };
+        let mut steps = VecDeque::with_capacity(5);
+        steps.push_back(Step::Half(from.0, EventMask::MOVED_FROM | is_dir, cookie, from.1, ino));
+        steps.push_back(Step::Half(to.0, EventMask::MOVED_TO | is_dir, cookie, to.1, ino));
+        // The victim lost a link.
+        if let Some(victim) = victim {
+            if self.is_dir(victim) {
+                let mask = EventMask::ATTRIB | EventMask::ISDIR;
+                steps.push_back(Step::Tell(victim, mask, 0, 0));
+            }
+        }
+        if self.is_dir(ino) {
+            steps.push_back(Step::Half(ino, EventMask::MOVE_SELF | is_dir, 0, 0, ino));
+        }
+        steps
+    }
+
+    fn queue_rename(&mut self, locked: [Ino; 2], mut steps: VecDeque<Step>) {
+        let mut now = steps.len() as u32;
+        if self.pending.is_none() && self.choices.chance(self.rules.split_renames, 16) {
+            // What comes later may be all of it.
+            let least = u32::from(!self.rules.late_renames);
+            now = least + self.choices.below(now - least + 1);
+        }
+        for _ in 0..now.min(steps.len() as u32) {
+            if let Some(step) = steps.pop_front() {
+                self.step(step);
+            }
+        }
+        if !steps.is_empty() {
+            trace!(self, "        (the rest comes later)");
+            self.pending = Some(Pending { locked, steps });
+        }
+    }
+
+    fn may_move(&self, ino: Ino, from: Ino, to: Ino) -> Option<()> {
+        self.is_open_for_names(from)?;
+        self.is_open_for_names(to)?;
+        let node = &self.nodes[ino];
+        let across = from != to;
+        let may = node.mounted.is_none()
+            && self.nodes[from].dev == self.nodes[to].dev
+            && !self.reaches(ino, to)
+            && self.level(to) + 2 + self.height(ino) < DEEPEST
+            && !(across && self.is_locked(ino))
+            // One rename between directories at a time has the file system's own lock.
+            && !(across && self.pending.as_ref().is_some_and(|p| p.locked[0] != p.locked[1]));
+        may.then_some(())
+    }
+
+    fn exchange(&mut self, one: (Ino, Name), other: (Ino, Name)) -> Option<()> {
+        let (first, second) = (self.entry(one.0, one.1)?, self.entry(other.0, other.1)?);
+        if first == second {
+            return Some(());
+        }
+        self.may_move(first, one.0, other.0)?;
+        self.may_move(second, other.0, one.0)?;
+        self.leave(one.0, one.1);
+        self.leave(other.0, other.1);
+        self.enter(one.0, one.1, second);
+        self.enter(other.0, other.1, first);
+        self.cookie += 2;
+        // A half says nothing of a directory that was not watched at its rename: what has changed
+        // places with it may as well have been replaced.
+        let is_known = |ino: Ino| {
+            let node = &self.nodes[ino];
+            ino < self.moves.first_new && node.wd != 0 && !self.moves.unclear.contains(&ino)
+        };
+        if !is_known(first) || !is_known(second) {
+            self.make_unclear(first);
+            self.make_unclear(second);
+        }
+        for ino in [first, second] {
+            *self.moves.done.entry(ino).or_default() += 1;
+            // The same events come where one file replaces the other and goes back: only a look
+            // tells them apart.
+            if !self.is_dir(ino) {
+                self.make_unclear(ino);
+            }
+        }
+        let mut steps = self.halves(first, one, other, self.cookie - 1, None);
+        steps.extend(self.halves(second, other, one, self.cookie, None));
+        self.queue_rename([one.0, other.0], steps);
+        Some(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Which worlds are likely: several distributions, each with its own emphasis.
+
+use std::env;
+use std::sync::OnceLock;
+
+use tinotify::WatchMask;
+
+use super::choices::Choices;
+use super::rules::{Rules, is_left_out};
+
+/// An emphasis, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Distribution {
+    /// Some of everything.
+    Mixed,
+    /// Three names, and changes before most calls.
+    Hot,
+    /// Mostly renames and exchanges of directories that are known.
+    Renames,
+    /// A short queue, long unread.
+    Overflows,
+    /// Calls fail, and at the end no longer.
+    Failing,
+    /// Many changes between two reads, none during the engine's work.
+    Bursts,
+    /// The reader comes after every change.
+    Keen,
+    /// Read and search are granted and denied.
+    Permissions,
+    /// Mounts come and go; renames leave whiteouts.
+    Mounts,
+    /// Others watch the same inodes: a second tree, other subscribers.
+    Shared,
+}
+
+use Distribution as D;
+
+pub const ALL: [Distribution; 10] = [
+    D::Mixed,
+    D::Hot,
+    D::Renames,
+    D::Overflows,
+    D::Failing,
+    D::Bursts,
+    D::Keen,
+    D::Permissions,
+    D::Mounts,
+    D::Shared,
+];
+
+impl Distribution {
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    /// The one of a seed: they take turns, but `TINOTIFY_DISTRIBUTION` names one for all.
+    pub fn of_seed(seed: u64) -> Self {
+        Self::asked_for().unwrap_or(ALL[(seed % ALL.len() as u64) as usize])
+    }
+
+    /// That of `TINOTIFY_DISTRIBUTION`.
+    pub fn asked_for() -> Option<Self> {
+        static ASKED: OnceLock<Option<Distribution>> = OnceLock::new();
+        *ASKED.get_or_init(|| {
+            let name = env::var("TINOTIFY_DISTRIBUTION").ok().filter(|name| name != "all")?;
+            let found = ALL.into_iter().find(|distribution| distribution.name() == name);
+            let names = ALL.map(Self::name).join(", ");
+            Some(found.unwrap_or_else(|| panic!("TINOTIFY_DISTRIBUTION={name}: expected {names}")))
+        })
+    }
+
+    pub fn rules(self, choices: &mut Choices) -> Rules {
+        let mut rules = self.all_rules(choices);
+        rules.exchanges &= !is_left_out("exchanges");
+        rules.faults *= u32::from(!is_left_out("faults"));
+        rules
+    }
+
+    fn all_rules(self, choices: &mut Choices) -> Rules {
+        let mut rules = match self {
+            D::Mixed => return Rules::mixed(choices),
+            _ => Rules { distribution: self, ..common(choices) },
+        };
+        match self {
+            D::Hot => {
+                (rules.names, rules.heat, rules.most) = (3, 24 + choices.below(20), 160);
+                (rules.moves, rules.exchanges) = (choices.below(6), true);
+                split(&mut rules, choices);
+            }
+            D::Renames => {
+                (rules.names, rules.moves) = (3 + choices.below(4) as u8, 11);
+                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.exchanges = true;
+                split(&mut rules, choices);
+            }
+            D::Overflows => {
+                (rules.queue_limit, rules.burst) = (2 + choices.below(7) as usize, 24);
+                rules.heat = [0, 4, 16][choices.below(3) as usize];
+                rules.moves = choices.below(6);
+                split(&mut rules, choices);
+            }
+            D::Failing => {
+                rules.faults = 4 + choices.below(40);
+                (rules.faults_end, rules.lies) = (true, choices.chance(1, 4));
+                rules.heat = [0, 4, 16][choices.below(3) as usize];
+                if choices.chance(1, 4) {
+                    rules.watch_limit = 2 + choices.below(10);
+                }
+            }
+            D::Bursts => {
+                (rules.burst, rules.most, rules.moves) = (40, 160, choices.below(8));
+                rules.exchanges = true;
+            }
+            D::Keen => {
+                (rules.burst, rules.moves, rules.exchanges) = (1, choices.below(8), true);
+                rules.held = choices.chance(1, 4);
+            }
+            D::Mixed | D::Permissions | D::Mounts | D::Shared => {
+                self.surroundings(&mut rules, choices)
+            }
+        }
+        rules
+    }
+
+    /// Where it is not the changes of names that are unusual.
+    fn surroundings(self, rules: &mut Rules, choices: &mut Choices) {
+        match self {
+            D::Permissions => {
+                rules.chmods = 2 + choices.below(5);
+                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                (rules.moves, rules.unreadable) = (choices.below(4), true);
+                if choices.chance(1, 3) {
+                    rules.queue_limit = 2 + choices.below(14) as usize;
+                }
+            }
+            D::Mounts => {
+                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                (rules.mounts, rules.binds) = (choices.chance(1, 2), choices.chance(1, 4));
+                (rules.remounts, rules.whiteouts) = (choices.below(4), choices.below(3));
+                rules.same_fs = choices.chance(1, 4);
+                if choices.chance(1, 3) {
+                    rules.queue_limit = 2 + choices.below(14) as usize;
+                }
+            }
+            D::Shared => {
+                (rules.second_tree, rules.users) = (choices.chance(2, 3), choices.below(4));
+                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.moves = choices.below(6);
+                // A look at a directory that others watch can't be made without its events.
+                if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
+                    rules.queue_limit = 4 + choices.below(14) as usize;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What all but [`Distribution::Mixed`] choose from.
+fn common(choices: &mut Choices) -> Rules {
+    let mut rules = Rules::plain();
+    rules.names = 2 + choices.below(6) as u8;
+    rules.counts_links = !choices.chance(1, 2);
+    rules.reuse_inodes = choices.chance(1, 2);
+    rules.no_proc = choices.chance(1, 8);
+    if choices.chance(1, 4) {
+        rules.last_wd = 24 + choices.below(20) as i32;
+    }
+    rules.snapshot = choices.chance(1, 2);
+    rules.existing = rules.snapshot || !choices.chance(1, 3);
+    if choices.chance(1, 2) {
+        rules.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
+    }
+    if choices.chance(1, 4) {
+        rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
+        if rules.mask.contains(WatchMask::MODIFY) {
+            rules.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
+        }
+    }
+    rules
+}
+
+fn split(rules: &mut Rules, choices: &mut Choices) {
+    rules.split_renames = [0, 0, 4, 12][choices.below(4) as usize];
+    rules.late_renames = choices.chance(1, 4);
+}

@@ -1,0 +1,205 @@
+//! The engine's protocol: who calls what, and in which order. A change of the protocol is a change of
+//! this file alone.
+
+use std::collections::VecDeque;
+
+use tinotify::tree::{Kernel, Options, Tree, TreeEvent};
+use tinotify::{Errno, Event, EventMask, WatchMask, Wd};
+
+use super::kernel::Handle;
+use super::names::{self, PRUNED};
+use super::queue::Record;
+use super::rules::Rules;
+use super::world::{World, trace};
+
+/// The trees of one inotify instance, and the reader that feeds them.
+pub struct Driver {
+    trees: Vec<Tree<Handle>>,
+    /// Records that were read and not fed.
+    read: VecDeque<Record>,
+    /// Bytes of the stream that were fed.
+    fed: u64,
+    /// The watch whose end was fed last.
+    ended: Option<i32>,
+    /// Whether there are others whose watches a tree must leave alone.
+    is_shared: bool,
+}
+
+/// The options that the rules ask for.
+pub fn options(rules: &Rules) -> Options {
+    let mut options = Options::new(rules.mask);
+    options.depth = rules.depth;
+    options.same_file_system = rules.same_fs;
+    options.snapshot = rules.snapshot;
+    options.existing = rules.existing;
+    if rules.prune {
+        options.prune = Some(Box::new(|path: &[u8]| {
+            path.rsplit(|byte| *byte == b'/').next() == Some(names::bytes(PRUNED))
+        }));
+    }
+    options
+}
+
+impl Driver {
+    /// One tree for each root of the world.
+    pub fn new(world: &World) -> Self {
+        let tree = |_: &_| Tree::new(options(&world.rules));
+        Self {
+            trees: world.roots.iter().map(tree).collect(),
+            read: VecDeque::new(),
+            fed: 0,
+            ended: None,
+            is_shared: world.roots.len() > 1 || world.rules.users > 0,
+        }
+    }
+
+    /// Lets a tree work on the world, which keeps the watches that others need.
+    fn with<R>(
+        &mut self,
+        world: &mut World,
+        index: usize,
+        work: impl FnOnce(&mut Tree<Handle>, &mut World) -> R,
+    ) -> R {
+        world.acting = index;
+        world.kept.clear();
+        for (other, tree) in self.trees.iter().enumerate() {
+            if other != index {
+                let wds = tree.directories().filter_map(|(_, wd)| wd);
+                world.kept.extend(wds.map(Wd::as_raw));
+            }
+        }
+        world.is_working = true;
+        let result = work(&mut self.trees[index], world);
+        world.is_working = false;
+        result
+    }
+
+    /// Starts a tree; where that fails, it ends.
+    pub fn start(&mut self, world: &mut World, index: usize) -> Result<(), Errno> {
+        let started = self.with(world, index, |tree, world| tree.start(world));
+        if started.is_err() {
+            self.stop(world, index);
+        }
+        started
+    }
+
+    pub fn stop(&mut self, world: &mut World, index: usize) {
+        self.with(world, index, |tree, world| tree.stop(world));
+    }
+
+    /// The next event that a tree reports, if it has one.
+    pub fn next(&mut self, world: &mut World, index: usize) -> Option<TreeEvent> {
+        self.with(world, index, |tree, world| tree.next(world))
+    }
+
+    pub fn is_over(&self, index: usize) -> bool {
+        self.trees[index].is_over()
+    }
+
+    pub fn len(&self) -> usize {
+        self.trees.len()
+    }
+
+    /// Whether all that was read was fed.
+    pub fn is_fed(&self) -> bool {
+        self.read.is_empty()
+    }
+
+    /// The trees have taken the end of a watch: its descriptor may be given again.
+    fn forget_ended(&mut self, world: &mut World) {
+        if let Some(ended) = self.ended.take() {
+            world.untold.retain(|wd| *wd != ended);
+        }
+    }
+
+    /// Feeds the next record to the trees that it is for. Their events are to be taken before the next.
+    pub fn feed(&mut self, world: &mut World) -> Option<Record> {
+        self.forget_ended(world);
+        let record = self.read.pop_front()?;
+        trace!(world, "feed at {}: {record:?}", self.fed);
+        let fed = self.fed;
+        for index in 0..self.trees.len() {
+            let is_overflow = record.mask.contains(EventMask::Q_OVERFLOW);
+            let is_its = self.trees[index].contains(Wd::from_raw(record.wd));
+            if is_overflow || is_its || !self.is_shared {
+                self.with(world, index, |tree, world| tree.feed(world, record.event(), fed));
+            }
+        }
+        self.fed += record.size();
+        if record.mask.contains(EventMask::IGNORED) {
+            self.ended = Some(record.wd);
+        }
+        Some(record)
+    }
+
+    /// All that was read being fed: reads again, `room` bytes at most, and where nothing is queued has
+    /// the trees do what waits for that. Returns `false` when nothing is left to do.
+    pub fn turn(&mut self, world: &mut World, room: impl FnOnce(&mut World) -> u64) -> bool {
+        self.forget_ended(world);
+        let room = room(world);
+        self.read = world.read(room).into();
+        let read = self.read.len();
+        world.record_step(|| if read == 0 { "idle".into() } else { format!("read {read}") });
+        !self.read.is_empty() || self.idle(world)
+    }
+
+    /// The queue is empty.
+    fn idle(&mut self, world: &mut World) -> bool {
+        let mut more = false;
+        for index in 0..self.trees.len() {
+            let at = world.consumed;
+            more |= self.with(world, index, |tree, world| tree.idle(world, at));
+        }
+        if more {
+            trace!(world, "idle: more");
+        }
+        world.close_dropped();
+        more || !world.queue.is_empty()
+    }
+
+    /// The directories that a tree knows: path and watch.
+    pub fn directories(&self, index: usize) -> Vec<(Vec<u8>, i32)> {
+        let raw = |wd: Option<Wd>| wd.map_or(0, |wd| wd.as_raw());
+        self.trees[index].directories().map(|(path, wd)| (path, raw(wd))).collect()
+    }
+
+    /// How many directories a tree says it knows.
+    pub fn known(&self, index: usize) -> usize {
+        self.trees[index].len()
+    }
+
+    /// Whether a tree keeps nothing but its nodes.
+    pub fn rests(&self, index: usize) -> bool {
+        self.trees[index].rests()
+    }
+}
+
+/// A kernel with a queue, and nothing else than a reader.
+pub trait Stream: Kernel {
+    /// Feeds one record, if there is one, to `feed`, with its position. Returns `false` if there is none.
+    fn read_one(&mut self, feed: impl FnOnce(&mut Self, Event<'_>, u64)) -> bool;
+    /// Bytes that were read, and where the queue ends.
+    fn ends(&self) -> (u64, u64);
+}
+
+/// Drives one tree until nothing is left to do. Returns how many events it reported.
+pub fn drive<K: Stream>(tree: &mut Tree<K::Dir>, kernel: &mut K) -> u64 {
+    let mut reported = 0;
+    loop {
+        while tree.next(kernel).is_some() {
+            reported += 1;
+        }
+        if kernel.read_one(|kernel, event, at| tree.feed(kernel, event, at)) {
+            continue;
+        }
+        let (at, _) = kernel.ends();
+        if !tree.idle(kernel, at) && at == kernel.ends().1 {
+            return reported;
+        }
+    }
+}
+
+/// What a tree asks of the kernel for each directory.
+pub fn asked(rules: &Rules) -> WatchMask {
+    rules.mask & WatchMask::ALL_EVENTS | super::rules::NEEDED
+}

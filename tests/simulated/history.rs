@@ -1,0 +1,117 @@
+//! What there was in the course of time: to know whether a reported path ever existed.
+
+use tinotify::EventMask;
+
+use super::inode::{Ino, Kind};
+use super::names::{DEEPEST, Name, Path};
+use super::world::World;
+
+impl World {
+    /// Takes down the paths that there are now.
+    pub fn remember(&mut self) {
+        for tree in 0..self.roots.len() {
+            self.remember_beneath(self.roots[tree].1);
+        }
+    }
+
+    fn remember_beneath(&mut self, root: Ino) {
+        let mut stack = vec![(Path::ROOT, root)];
+        self.paths.insert((root, 0));
+        while let Some((path, dir)) = stack.pop() {
+            let dir = self.over(dir);
+            for (name, ino) in &self.nodes[dir].entries {
+                let path = path.join(*name);
+                self.paths.insert((root, path.0));
+                if self.nodes[*ino].kind == Kind::Dir && path.depth() < DEEPEST {
+                    stack.push((path, *ino));
+                }
+            }
+        }
+    }
+
+    /// Whether something was ever there.
+    pub fn ever_was(&self, root: Ino, path: Path) -> bool {
+        self.paths.contains(&(root, path.0))
+    }
+
+    /// Whether each name on the way was ever in a directory that the name before it stood for: true
+    /// of what is found by looking, where a directory further up was renamed since.
+    pub fn ever_fitted(&self, root: Ino, path: Path) -> bool {
+        let mut at = vec![root];
+        for name in path.names() {
+            let mut next = Vec::new();
+            for dir in at {
+                for ino in self.named.get(&(dir, name)).into_iter().flatten() {
+                    self.with_mounts(*ino, &mut next);
+                }
+            }
+            at = next;
+        }
+        !at.is_empty()
+    }
+
+    pub fn enter(&mut self, dir: Ino, name: Name, ino: Ino) {
+        self.nodes[dir].entries.push((name, ino));
+        if self.is_dir(ino) {
+            self.nodes[ino].parent = Some((dir, name));
+        }
+        let named = self.named.entry((dir, name)).or_default();
+        if !named.contains(&ino) {
+            named.push(ino);
+        }
+    }
+
+    pub fn leave(&mut self, dir: Ino, name: Name) -> Option<Ino> {
+        let entries = &mut self.nodes[dir].entries;
+        let at = entries.iter().position(|entry| entry.0 == name)?;
+        Some(entries.remove(at).1)
+    }
+
+    /// Adds a directory and all that was ever mounted on it.
+    fn with_mounts(&self, ino: Ino, found: &mut Vec<Ino>) {
+        if !found.contains(&ino) {
+            found.push(ino);
+            for mounted in &self.nodes[ino].was_mounted {
+                self.with_mounts(*mounted, found);
+            }
+        }
+    }
+
+    // Renames.
+
+    /// A half of the rename of an inode comes. If nobody watches where it comes, the engine can't know
+    /// that it is the same inode.
+    pub fn half(&mut self, dir: Ino, mask: EventMask, moved: Ino) {
+        let is_heard = self.nodes[dir].wd != 0 && mask.bits() & self.nodes[dir].mask.bits() != 0;
+        if !is_heard || !self.is_clear(dir) {
+            self.make_unclear(moved);
+        }
+    }
+
+    /// Whether each directory from here up is watched, and was never renamed unseen.
+    fn is_clear(&self, dir: Ino) -> bool {
+        let is_slow = self.rules.heat == 0 && self.rules.split_renames == 0;
+        let mut at = dir;
+        loop {
+            let node = &self.nodes[at];
+            // Of what is new, the place is sure only when no look is ahead of the events.
+            let is_sure = at < self.moves.first_new || is_slow;
+            if node.wd == 0 || !is_sure || self.moves.unclear.contains(&at) {
+                return false;
+            }
+            match node.parent {
+                _ if at == self.root => return true,
+                Some((parent, _)) => at = parent,
+                None => return false,
+            }
+        }
+    }
+
+    pub fn make_unclear(&mut self, ino: Ino) {
+        if self.moves.unclear.insert(ino) {
+            for (_, beneath) in self.nodes[ino].entries.clone() {
+                self.make_unclear(beneath);
+            }
+        }
+    }
+}

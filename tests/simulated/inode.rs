@@ -1,0 +1,104 @@
+//! An inode of the simulated file system, and a cheap hash for numbers.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use tinotify::WatchMask;
+
+use super::names::Name;
+
+/// An inode, by its place in [`World::nodes`]. Never used again within one world.
+pub type Ino = usize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Dir,
+    File,
+    Link,
+}
+
+pub struct Inode {
+    pub kind: Kind,
+    pub dev: u64,
+    /// As stat tells it: numbers of what is gone may come again.
+    pub number: u64,
+    /// How many names a file has.
+    pub links: u32,
+    /// Whether it ever had more than one.
+    pub was_linked: bool,
+    pub entries: Vec<(Name, Ino)>,
+    /// Where a directory is; the root of a mount has none.
+    pub parent: Option<(Ino, Name)>,
+    /// What is mounted on this directory.
+    pub mounted: Option<Ino>,
+    /// All that was ever mounted on it.
+    pub was_mounted: Vec<Ino>,
+    /// Whether this directory is mounted somewhere, which keeps it.
+    pub is_mounted: bool,
+    /// Descriptors of the one who watches.
+    pub open: u32,
+    /// Whether somebody else has it open.
+    pub held: bool,
+    /// Directories that were removed from this one and are still open: they keep their parent, too.
+    pub pins: u32,
+    /// The parent that this one, removed and open, keeps.
+    pub pinned: Option<Ino>,
+    /// Permission to list it, and to watch it.
+    pub read: bool,
+    /// Permission to reach what is in it.
+    pub search: bool,
+    /// What a rename with a whiteout leaves at the old name, without an event.
+    pub whiteout: bool,
+    /// A directory that was removed.
+    pub dead: bool,
+    /// 0: not watched.
+    pub wd: i32,
+    pub mask: WatchMask,
+    /// What another subscriber of the same instance asked for; empty: there is none.
+    pub user: WatchMask,
+    /// Size and time change together, with each write.
+    pub version: u64,
+}
+
+/// A hash for keys that are numbers.
+#[derive(Default)]
+pub struct Fibonacci(u64);
+
+impl Hasher for Fibonacci {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 ^= self.0 >> 32;
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(u64::from(byte));
+    }
+}
+
+pub type Hash = BuildHasherDefault<Fibonacci>;
+
+impl Inode {
+    pub fn is_kept(&self) -> bool {
+        self.open > 0 || self.held || self.pins > 0 || self.is_mounted
+    }
+
+    pub fn is_gone(&self) -> bool {
+        match self.kind {
+            Kind::Dir => self.dead && !self.is_kept(),
+            _ => self.links == 0,
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! What must be true of one tree whenever all is quiet.
+
+use tinotify::WatchMask;
+use tinotify::tree::TreeEvent;
+
+use super::driver::{self, Driver};
+use super::inode::Ino;
+use super::mirror::{Entry, Excuse, Mirror, truth};
+use super::names::{Name, Path};
+use super::rules::is_left_out;
+use super::world::{TOP, World};
+
+/// The most calls that a tree may make. Somewhat more than any schedule of 100,000 needed.
+pub mod budget {
+    pub const EACH_EVENT: u64 = 6;
+    pub const EACH_FOUND: u64 = 6;
+    pub const EACH_RENAME: u64 = 4;
+    /// For each entry, whenever all is looked at again.
+    pub const EACH_LOOK: u64 = 8;
+    pub const START: u64 = 20;
+}
+
+pub struct Oracle {
+    index: usize,
+    root: Ino,
+    pub mirror: Mirror,
+    /// The root is not where its path leads, or was not at some time: nothing new can be found.
+    pub blind: bool,
+    /// The most entries that there were.
+    entries: u64,
+    /// What was known at the last rest, and how much had gone wrong by then.
+    known: Vec<Ino>,
+    overflows: u64,
+    faults: u64,
+    /// Whether it has waited so long that all that was scarce must have been tried again.
+    pub patient: bool,
+}
+
+/// A check that `TINOTIFY_WITHOUT` can leave out.
+fn is_checked(what: &str) -> bool {
+    !is_left_out(what)
+}
+
+fn require(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(message()) }
+}
+
+/// A directory as the tree knows it.
+type Dir = (Path, i32);
+
+impl Oracle {
+    pub fn new(world: &World, index: usize) -> Self {
+        let root = world.roots[index].1;
+        Self {
+            index,
+            root,
+            mirror: Mirror::new(world.rules, root),
+            blind: false,
+            entries: 0,
+            known: Vec::new(),
+            overflows: 0,
+            faults: 0,
+            patient: false,
+        }
+    }
+
+    /// Takes an event.
+    pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
+        self.look_for_root(world);
+        if self.blind {
+            return Ok(());
+        }
+        self.mirror.tolerant |= self.is_lied_to(world);
+        self.mirror.hear(world, event).map_err(|why| format!("{event}: {why}"))
+    }
+
+    pub fn look_for_root(&mut self, world: &World) {
+        self.blind |= world.was_away[self.index] || !world.is_in_place(self.index);
+    }
+
+    /// Calls that say of what is there that it is not: until an overflow makes the tree look at all of
+    /// it again, it may believe them.
+    fn is_lied_to(&self, world: &World) -> bool {
+        world.rules.lies && world.failing
+    }
+
+    /// Everything, when nothing is left to do.
+    pub fn quiet(&mut self, world: &World, driver: &Driver) -> Result<(), String> {
+        self.look_for_root(world);
+        if self.blind || self.is_lied_to(world) {
+            return Ok(());
+        }
+        let truth = truth(world, self.root);
+        self.entries = self.entries.max(truth.len() as u64);
+        self.forgive(world, &truth);
+        self.recovered(world, &truth);
+        let known = self.directories(driver)?;
+        self.known_is_true(world, &truth, &known)?;
+        self.watches_are_its(world, &truth, &known, driver)?;
+        self.mirror.compare(world, &truth)?;
+        if is_checked("masks") {
+            self.masks_are_as_asked(world, &truth, driver)?;
+        }
+        if is_checked("one_rename") {
+            self.renames_are_one(world, &truth)?;
+        }
+        let rules = &world.rules;
+        // What could not be watched waits to be tried again.
+        let waits = |excuse: &Excuse| !matches!(excuse, Excuse::Moved);
+        let waits = self.mirror.excused.iter().any(|(_, excuse)| waits(excuse));
+        if is_checked("rests") && !waits && world.faults == 0 && world.silent.is_empty() && !rules.unreadable
+        {
+            require(driver.rests(self.index), || "at rest, it keeps more than its nodes".into())?;
+        }
+        self.remember(world, &truth);
+        Ok(())
+    }
+
+    /// What the tree knows.
+    fn directories(&self, driver: &Driver) -> Result<Vec<Dir>, String> {
+        let mut known = Vec::new();
+        for (path, wd) in driver.directories(self.index) {
+            let parsed = Path::parse(&path).ok_or("a directory with a path of no world")?;
+            require(!known.iter().any(|known: &Dir| known.0 == parsed), || {
+                format!("known twice: {parsed}")
+            })?;
+            known.push((parsed, wd));
+        }
+        let len = driver.known(self.index);
+        require(known.len() == len, || format!("{} directories, and len {len}", known.len()))?;
+        Ok(known)
+    }
+
+    /// Excuses what can't be known: after a loss, directories that may not be listed.
+    fn forgive(&mut self, world: &World, truth: &[Entry]) {
+        if world.rules.remounts > 0 {
+            // What is excluded now, for its file system, is no more of the tree.
+            for entry in truth.iter().filter(|e| e.is_dir && !e.entered && !e.silent) {
+                self.mirror.empty(entry.path);
+            }
+        }
+    }
+
+    /// Takes back excuses that no longer hold: no directory stays unwatched for a reason that has passed.
+    /// Permission is noticed at once, other things once there was time to try them again. What is there
+    /// must have been reported then.
+    fn recovered(&mut self, world: &World, truth: &[Entry]) {
+        let may_fail = world.rules.faults > 0 && !self.patient;
+        let mut adopted = Vec::new();
+        let excused = std::mem::take(&mut self.mirror.excused);
+        for (path, excuse) in excused {
+            let entry = truth.iter().find(|entry| entry.path == path && entry.is_dir);
+            let denied = entry.is_some_and(|entry| is_denied(world, self.index, entry));
+            let is_there = entry.is_some_and(|entry| !entry.silent);
+            match excuse {
+                Excuse::Unlisted if !denied && !may_fail => {}
+                Excuse::Moved if is_there && !denied && !may_fail => adopted.push(path),
+                Excuse::Reported(ref why)
+                    if entry.is_some_and(|entry| !self.has_reason(world, entry, why)) => {}
+                excuse => self.mirror.excused.push((path, excuse)),
+            }
+        }
+        self.mirror.muddled |= !adopted.is_empty();
+        for path in &adopted {
+            self.mirror.entries.retain(|entry| entry.path == *path || !entry.path.is_in(*path));
+            for entry in truth.iter().filter(|e| e.path != *path && e.path.is_in(*path)) {
+                if self.mirror.is_excused(entry.path) || entry.silent {
+                    continue;
+                }
+                let (path, is_dir) = (entry.path, entry.is_dir);
+                let known = super::mirror::Known { path, is_dir, id: None, renames: 0 };
+                self.mirror.entries.push(known);
+            }
+        }
+    }
+
+    /// Whether a directory may still be unwatched for the reason that was given.
+    fn has_reason(&self, world: &World, entry: &Entry, why: &str) -> bool {
+        let may_fail = world.rules.faults > 0 && !self.patient;
+        if !is_checked("blind") || !entry.entered || entry.silent || why.contains("Twice") {
+            return true;
+        }
+        if why.contains("EACCES") {
+            return may_fail || is_denied(world, self.index, entry);
+        }
+        // Scarce things are tried again now and then, at last when it has waited.
+        !self.patient || why.contains("ENOSPC") && world.is_short_of_watches()
+    }
+
+    fn may_be_blind(&self, path: Path) -> bool {
+        self.mirror.may_be_blind(path)
+    }
+
+    /// Each directory is known by its path, with its watch; nothing else is.
+    fn known_is_true(&self, world: &World, truth: &[Entry], known: &[Dir]) -> Result<(), String> {
+        let silent = |path: Path| truth.iter().any(|entry| entry.silent && path.is_in(entry.path));
+        for entry in truth.iter().filter(|entry| entry.is_dir) {
+            if self.may_be_blind(entry.path) || entry.silent {
+                continue;
+            }
+            let wd = world.nodes[entry.ino].wd;
+            match known.iter().find(|known| known.0 == entry.path) {
+                None => return Err(format!("unknown: {} (inode {})", entry.path, entry.ino)),
+                Some((_, 0)) if !entry.entered => {}
+                Some((_, known)) if entry.entered && *known == wd && wd != 0 => {}
+                Some((_, known)) => {
+                    let (path, ino) = (entry.path, entry.ino);
+                    return Err(format!("{path} (inode {ino}) has wd {wd}, known is {known}"));
+                }
+            }
+        }
+        for &(path, wd) in known {
+            if self.may_be_blind(path) || silent(path) {
+                continue;
+            }
+            let is_there = truth.iter().any(|entry| entry.is_dir && entry.path == path);
+            require(is_there, || format!("known, but it is not there: {path} with wd {wd}"))?;
+            let has_ended = wd != 0 && world.watch_of(wd).is_none();
+            require(!has_ended, || format!("the watch of {path}, wd {wd}, has ended"))?;
+        }
+        Ok(())
+    }
+
+    /// The kernel's list of watches: each directory beneath a root at most once, by nature of inodes,
+    /// and what others asked for, but nothing else.
+    fn watches_are_its(
+        &self,
+        world: &World,
+        truth: &[Entry],
+        known: &[Dir],
+        driver: &Driver,
+    ) -> Result<(), String> {
+        if !world.silent.is_empty() {
+            return Ok(());
+        }
+        for (ino, node) in world.nodes.iter().enumerate().filter(|(_, node)| node.wd != 0) {
+            let is_blind = |dir: &&Dir| self.may_be_blind(dir.0);
+            if known.iter().filter(is_blind).any(|known| known.1 == node.wd)
+                || !node.user.is_empty()
+                || self.is_others(driver, node.wd)
+            {
+                continue;
+            }
+            let is_in = truth.iter().any(|entry| entry.ino == ino && entry.entered);
+            require(is_in, || {
+                format!("watched, but not in the tree: inode {ino}, wd {}", node.wd)
+            })?;
+            let is_known = known.iter().any(|known| known.1 == node.wd);
+            require(is_known, || format!("watched, but not known: inode {ino}, wd {}", node.wd))?;
+        }
+        for (ino, node) in world.nodes.iter().enumerate() {
+            let is_alive = !node.user.is_empty() && !node.dead;
+            require(!is_alive || node.wd != 0, || {
+                format!("another subscriber's watch was ended: inode {ino}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn is_others(&self, driver: &Driver, wd: i32) -> bool {
+        let others = (0..driver.len()).filter(|other| *other != self.index);
+        others.into_iter().any(|other| driver.directories(other).iter().any(|dir| dir.1 == wd))
+    }
+
+    /// Each watch has the mask that was asked for, no less and no more. Strict where no call to change it
+    /// back can have failed: no faults, no permission taken.
+    fn masks_are_as_asked(
+        &self,
+        world: &World,
+        truth: &[Entry],
+        driver: &Driver,
+    ) -> Result<(), String> {
+        if world.rules.faults > 0 || world.rules.unreadable {
+            return Ok(());
+        }
+        let asked = driver::asked(&world.rules);
+        for entry in truth.iter().filter(|entry| entry.entered && !entry.silent) {
+            let node = &world.nodes[entry.ino];
+            let (least, most) = (asked | node.user, asked | node.user);
+            if node.wd == 0 || self.may_be_blind(entry.path) {
+                continue;
+            }
+            let fits = node.mask.contains(least) && most.contains(node.mask);
+            require(fits, || {
+                let (more, less) = (node.mask - most, least - node.mask);
+                format!("the mask at rest has {more} too much, {less} too little: {}", entry.path)
+            })?;
+        }
+        let _ = driver;
+        self.users_masks(world)
+    }
+
+    fn users_masks(&self, world: &World) -> Result<(), String> {
+        for (ino, node) in world.nodes.iter().enumerate().filter(|(_, node)| node.wd != 0) {
+            let less: WatchMask = node.user - node.mask;
+            require(less.is_empty(), || {
+                format!("another subscriber's watch lost {less}: inode {ino}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// One event for one rename.
+    ///
+    /// Promised for what was known at the last rest and is still there, in a tree without limits, if since
+    /// then nothing was lost or failed, no permission or mount changed, no rename event merged, and each
+    /// rename was between watched directories ([`World::half`]). For files only with a snapshot; not for
+    /// those with two names.
+    fn renames_are_one(&self, world: &World, truth: &[Entry]) -> Result<(), String> {
+        let rules = &world.rules;
+        let is_whole = rules.depth.is_none() && !rules.prune && !rules.same_fs;
+        let is_calm = self.overflows == world.queue.overflows_read
+            && self.faults == world.faults
+            && (world.moves.chmods, world.moves.mounts, world.moves.merged) == (0, 0, 0);
+        if self.mirror.muddled
+            || !is_whole
+            || !is_calm
+            || rules.mounts
+            || rules.binds
+            || rules.remounts > 0
+        {
+            return Ok(());
+        }
+        for entry in truth {
+            let ino = entry.ino;
+            let is_promised = self.known.contains(&ino)
+                && !world.moves.unclear.contains(&ino)
+                && !self.may_be_blind(entry.path)
+                && (entry.is_dir || rules.snapshot && !world.nodes[ino].was_linked)
+                && !world.nodes[ino].whiteout;
+            let Some(known) = self.mirror.entries.iter().find(|k| k.path == entry.path) else {
+                continue;
+            };
+            if !is_promised {
+                continue;
+            }
+            let (path, done) = (entry.path, world.moves.done.get(&ino).copied().unwrap_or(0));
+            require(known.id == Some(ino), || {
+                format!("discovered anew, but it only was renamed: {path} (inode {ino})")
+            })?;
+            require(known.renames <= done, || {
+                let reported = known.renames;
+                format!("renamed {done} times, reported {reported} times: {path} (inode {ino})")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What is known now, for the next rest.
+    fn remember(&mut self, world: &World, truth: &[Entry]) {
+        for known in &mut self.mirror.entries {
+            let entry = truth.iter().find(|entry| entry.path == known.path);
+            (known.id, known.renames) = (entry.map(|entry| entry.ino), 0);
+        }
+        self.mirror.muddled = false;
+        let entries = &self.mirror.entries;
+        self.known = entries.iter().filter_map(|known| known.id).collect();
+        (self.overflows, self.faults) = (world.queue.overflows_read, world.faults);
+    }
+
+    /// At the end: the calls that were made, by one tree alone in its world.
+    pub fn budget(&self, world: &World, events: u64) -> Result<(), String> {
+        use budget as b;
+        let looks = 1 + world.queue.overflows_read;
+        let most = b::START
+            + b::EACH_EVENT * events
+            + b::EACH_FOUND * self.mirror.found
+            + b::EACH_RENAME * self.mirror.renamed
+            + b::EACH_LOOK * looks * self.entries;
+        require(world.calls <= most, || {
+            let (calls, found) = (world.calls, self.mirror.found);
+            format!(
+                "{calls} calls for {events} events and {found} entries found; {most} are enough"
+            )
+        })
+    }
+}
+
+/// Whether a directory can't be watched or listed now, for want of a permission: search on the way, read of
+/// itself, and read of each directory above it in the tree, since only a watch says for sure which
+/// directory was opened on the way.
+fn is_denied(world: &World, tree: usize, entry: &Entry) -> bool {
+    if world.rules.superuser {
+        return false;
+    }
+    let mut at = TOP;
+    let above = world.roots[tree].0.len();
+    let names: Vec<Name> = world.roots[tree].0.iter().copied().chain(entry.path.names()).collect();
+    for (depth, name) in names.into_iter().enumerate() {
+        let node = &world.nodes[at];
+        if !node.search || depth >= above && !node.read {
+            return true;
+        }
+        match world.entry(at, name) {
+            Some(ino) => at = world.over(ino),
+            None => return false,
+        }
+    }
+    !world.nodes[at].read || world.rules.no_proc && !world.nodes[at].search
+}

@@ -1,0 +1,159 @@
+//! Writes down what happens as a script, as far as a script can say it: not when the rest of a rename comes,
+//! nor what a listing shows of a change in its midst.
+
+use super::changes::Op;
+use super::names::{Name, ROOT, bytes};
+use super::world::World;
+
+/// The script so far.
+#[derive(Default)]
+pub struct Recorder {
+    lines: Vec<String>,
+    /// The step that goes on. What happens before its calls is written in front of it.
+    step: Option<String>,
+    /// The calls that had been made when it began.
+    base: u64,
+}
+
+impl Recorder {
+    /// A script that begins with the world as it is.
+    pub fn new(world: &World) -> Self {
+        let mut lines = vec![options(world)];
+        for entry in super::mirror::truth(world, super::world::TOP) {
+            let names: Vec<Name> = entry.path.names().collect();
+            // The outside and the root are always there.
+            if names.len() > 1 {
+                let make = if entry.is_dir { "mkdir" } else { "create" };
+                lines.push(format!("{make} {}", shown(&names)));
+            }
+        }
+        lines.push("start".into());
+        Self { lines, step: None, base: world.calls }
+    }
+
+    fn flush(&mut self, calls: u64) {
+        self.lines.extend(self.step.take());
+        self.base = calls;
+    }
+
+    pub fn text(mut self) -> String {
+        self.flush(0);
+        // Coming to rest is one step, however many rounds it takes.
+        let mut lines: Vec<String> = Vec::new();
+        for line in self.lines {
+            if line == "quiet" && lines.last().is_some_and(|last| last == "idle") {
+                lines.pop();
+            }
+            if line != "quiet" || lines.last() != Some(&line) {
+                lines.push(line);
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+impl World {
+    /// A step of the reader begins.
+    pub fn record_step(&mut self, step: impl FnOnce() -> String) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush(self.calls);
+            recorder.step = Some(step());
+        }
+    }
+
+    /// A change is made: by itself, or just before a call.
+    pub fn record_change(&mut self, op: Op, paths: &[Vec<Name>]) {
+        let line = self.line_of(op, paths);
+        let Some(recorder) = &mut self.recorder else { return };
+        if self.is_working {
+            let call = self.calls + 1 - recorder.base;
+            recorder.lines.push(format!("before call {call}: {line}"));
+        } else {
+            recorder.flush(self.calls);
+            recorder.lines.push(line);
+        }
+    }
+
+    /// The call that was just begun fails.
+    pub fn record_fault(&mut self, errno: &str) {
+        if let Some(recorder) = &mut self.recorder {
+            let call = self.calls - recorder.base;
+            recorder.lines.push(format!("before call {call}: fail {errno}"));
+        }
+    }
+
+    fn line_of(&self, op: Op, paths: &[Vec<Name>]) -> String {
+        let verb = match op {
+            Op::Mkdir(..) => "mkdir",
+            Op::Create(..) => "create",
+            Op::Symlink(..) => "symlink",
+            Op::Link { .. } => "link",
+            Op::Write(..) => "write",
+            Op::Remove(..) => "rm",
+            Op::Rename { .. } => "mv",
+            Op::Whiteout { .. } => "whiteout",
+            Op::Exchange { .. } => "exchange",
+            Op::Hold(_) => "hold",
+            Op::Release(ino) => return format!("release {ino}"),
+            Op::Unmount(_) => "umount",
+            Op::Cover { with: None, .. } => "mount",
+            Op::Cover { .. } => "bind",
+            Op::Uncover(_) => "uncover",
+            Op::Chmod { read, search, .. } => {
+                let mode = u32::from(read) * 4 + u32::from(search);
+                return format!(
+                    "chmod {mode}00 {}",
+                    paths.first().map(|p| shown(p)).unwrap_or_default()
+                );
+            }
+        };
+        let paths: Vec<String> = paths.iter().map(|path| shown(path)).collect();
+        format!("{verb} {}", paths.join(" "))
+    }
+}
+
+/// The line of options that gives the rules of a world.
+fn options(world: &World) -> String {
+    let rules = &world.rules;
+    let mut options = String::from("options");
+    let words = [
+        (rules.snapshot, " snapshot"),
+        (rules.mask.contains(tinotify::WatchMask::MODIFY), " modify"),
+        (rules.mask.contains(tinotify::WatchMask::DELETE_SELF), " self"),
+        (!rules.existing, " quiet_start"),
+        (rules.prune, " prune"),
+        (rules.no_proc, " no_proc"),
+        (rules.mounts || rules.binds || rules.remounts > 0, " mounts"),
+        (rules.whiteouts > 0, " whiteouts"),
+        (rules.faults > 0, " faults"),
+        (rules.lies, " lies"),
+    ];
+    words.iter().filter(|word| word.0).for_each(|word| options += word.1);
+    if let Some(depth) = rules.depth {
+        options += &format!(" depth={depth}");
+    }
+    if rules.queue_limit < 1_000 {
+        options += &format!(" limit={}", rules.queue_limit);
+    }
+    if rules.watch_limit < 1_000 {
+        options += &format!(" watches={}", rules.watch_limit);
+    }
+    for (path, _) in world.roots.iter().skip(1) {
+        options += &format!(" second={}", shown(path));
+    }
+    options
+}
+
+/// A path from [`TOP`](super::world::TOP), as a script has it.
+fn shown(names: &[Name]) -> String {
+    let text = |names: &[Name]| {
+        let names: Vec<String> =
+            names.iter().map(|name| bytes(*name).escape_ascii().to_string()).collect();
+        names.join("/")
+    };
+    match names {
+        [ROOT] => ".".into(),
+        [ROOT, beneath @ ..] => text(beneath),
+        names => format!("/{}", text(names)),
+    }
+}

@@ -1,0 +1,248 @@
+//! Scripted worlds: steps with names, which mean the same whatever the engine does.
+//!
+//! One step a line; `#` begins a comment. Paths are beneath the root, `.` is the root itself; with a `/` in
+//! front they begin at the directory that holds the root, `/root/a` being `a`, and `/out` is outside.
+//!
+//! | step | what it does |
+//! |---|---|
+//! | `options snapshot modify self quiet_start prune depth=N limit=N watches=N no_proc mounts whiteouts faults lies second=PATH` | first line: the rules |
+//! | `mkdir P`, `create P`, `symlink P`, `write P`, `rm P` | a change; before `start` it is there from the beginning |
+//! | `mv P Q`, `exchange P Q`, `whiteout P Q`, `link P Q` | renames, and a second name |
+//! | `chmod MODE P` | the owner's digit counts: 4 is read, 1 is search |
+//! | `hold P`, `release INODE` | somebody has a directory open |
+//! | `mount P`, `bind P Q`, `uncover P`, `umount P` | mounts over P, Q over P; and away again |
+//! | `start` | the tree is set up, and comes to rest |
+//! | `read`, `read N` | reads all, or N records, and feeds them |
+//! | `idle` | has the engine do what waits for an empty queue, once |
+//! | `overflow` | the queue is full until the next read |
+//! | `before call N: STEP` | a change, or `fail ERRNO`, just before the Nth next call of the engine |
+//! | `quiet` | drives until nothing is left to do, and compares everything |
+//! | `expect TEXT`, `never TEXT` | one of the events since the last `quiet` but one has this text; none has |
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tinotify::{Errno, WatchMask};
+
+use super::changes::Op;
+use super::choices::Choices;
+use super::inode::Ino;
+use super::names::{Name, ROOT, bytes};
+use super::rules::Rules;
+use super::schedule::{Run, panicked};
+use super::world::{TOP, World};
+
+/// The rules of a line of options.
+pub fn rules(line: &str) -> Result<Rules, String> {
+    let mut rules = Rules { exchanges: true, held: true, unreadable: true, ..Rules::plain() };
+    for word in line.split_whitespace() {
+        let (word, value) = word.split_once('=').unwrap_or((word, ""));
+        let value: u32 = value.parse().unwrap_or_default();
+        match word {
+            "snapshot" => rules.snapshot = true,
+            "modify" => {
+                rules.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
+            }
+            "self" => rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF,
+            "quiet_start" => rules.existing = false,
+            "prune" => rules.prune = true,
+            "no_proc" => rules.no_proc = true,
+            "mounts" => (rules.binds, rules.mounts, rules.remounts) = (true, true, 1),
+            "whiteouts" => rules.whiteouts = 1,
+            "faults" => (rules.faults, rules.faults_end) = (1, true),
+            "lies" => rules.lies = true,
+            "names_only" => rules.mask = super::rules::NAMES,
+            "depth" => rules.depth = Some(value),
+            "watches" => rules.watch_limit = value,
+            "limit" => rules.queue_limit = value as usize,
+            "second" => {}
+            _ => return Err(format!("unknown option {word:?}")),
+        }
+    }
+    Ok(rules)
+}
+
+impl World {
+    /// What a path of a script names: the directory it is in, and its name.
+    fn place(&self, path: &str) -> Option<(Ino, Name)> {
+        let (mut at, names) = match path.strip_prefix('/') {
+            Some(rest) => (TOP, rest),
+            None if path == "." => return Some((TOP, ROOT)),
+            None => (self.over(self.root), path),
+        };
+        let mut names = names.split('/').peekable();
+        loop {
+            let name = by_text(names.next()?)?;
+            if names.peek().is_none() {
+                return Some((at, name));
+            }
+            at = self.over(self.entry(at, name)?);
+        }
+    }
+
+    /// What is at a path, mounts and all.
+    pub fn at(&self, path: &str) -> Option<Ino> {
+        let (dir, name) = self.place(path)?;
+        self.entry(dir, name).map(|ino| self.over(ino))
+    }
+
+    fn op(&self, line: &str) -> Option<Op> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let place = |at: usize| words.get(at).and_then(|path| self.place(path));
+        let dir = |at: usize| words.get(at).and_then(|path| self.at(path));
+        let covered = |at: usize| place(at).and_then(|(dir, name)| self.entry(dir, name));
+        Some(match *words.first()? {
+            "mkdir" => place(1).map(|(dir, name)| Op::Mkdir(dir, name))?,
+            "create" => place(1).map(|(dir, name)| Op::Create(dir, name))?,
+            "symlink" => place(1).map(|(dir, name)| Op::Symlink(dir, name))?,
+            "write" => place(1).map(|(dir, name)| Op::Write(dir, name))?,
+            "rm" => place(1).map(|(dir, name)| Op::Remove(dir, name))?,
+            "mv" => Op::Rename { from: place(1)?, to: place(2)? },
+            "whiteout" => Op::Whiteout { from: place(1)?, to: place(2)? },
+            "exchange" => Op::Exchange { one: place(1)?, other: place(2)? },
+            "link" => Op::Link { from: place(1)?, to: place(2)? },
+            "hold" => Op::Hold(dir(1)?),
+            "release" => Op::Release(words.get(1)?.parse().ok()?),
+            "mount" => Op::Cover { dir: covered(1)?, with: None },
+            "bind" => Op::Cover { dir: covered(1)?, with: Some(dir(2)?) },
+            "uncover" => Op::Uncover(dir(1)?),
+            "umount" => Op::Unmount(dir(1)?),
+            "chmod" => {
+                let mode = words.get(1)?.as_bytes().first()?;
+                Op::Chmod { at: place(2)?, read: mode & 4 != 0, search: mode & 1 != 0 }
+            }
+            _ => return None,
+        })
+    }
+
+    /// Makes the change of a line. Returns `false` if it is not possible.
+    pub fn change_by_line(&mut self, line: &str) -> bool {
+        if let Some(name) = line.strip_prefix("fail ") {
+            let raw = match name.trim() {
+                "EACCES" => Errno::EACCES,
+                "EMFILE" => Errno::EMFILE,
+                "ENFILE" => Errno::ENFILE,
+                "ENOMEM" => Errno::ENOMEM,
+                "ENOSPC" => Errno::ENOSPC,
+                "ENOENT" => Errno::ENOENT,
+                _ => Errno::from_raw(116),
+            };
+            self.next_fault = Some(raw);
+            return true;
+        }
+        self.op(line).is_some_and(|op| self.apply(op))
+    }
+}
+
+/// The number of a name as it is shown.
+fn by_text(text: &str) -> Option<Name> {
+    (1..=15).find(|name| bytes(*name).escape_ascii().to_string() == text)
+}
+
+/// Runs a script. The error says which line was wrong, and how.
+pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
+    let mut lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let first = lines.clone().find(|line| !line.is_empty()).unwrap_or_default();
+    let options = first.strip_prefix("options").unwrap_or_default();
+    let rules = match rules(options) {
+        Ok(rules) => rules,
+        Err(why) => return (Err(why), Vec::new()),
+    };
+    let mut world = World::new(Choices::list(Vec::new()), rules);
+    world.trace = tracing.then(Vec::new);
+    // Until `start`.
+    for line in lines.by_ref() {
+        if line == "start" {
+            break;
+        }
+        let is_change = !line.is_empty() && !line.starts_with("options");
+        if is_change && !world.change_by_line(line) {
+            return (Err(format!("{line}: not possible")), Vec::new());
+        }
+    }
+    for word in options.split_whitespace() {
+        if let Some(path) = word.strip_prefix("second=") {
+            let Some(root) = world.at(path) else { return (Err("no second root".into()), vec![]) };
+            world.roots.push((world.names_to(root), root));
+            world.was_away.push(false);
+            world.remember();
+        }
+    }
+    let mut run = Run::new(world);
+    run.reports = Some(Vec::new());
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let started = run.start().and_then(|_| run.rest());
+        started.map_err(|why| format!("start: {why}"))?;
+        for line in lines.filter(|line| !line.is_empty()) {
+            run.step_by_line(line).map_err(|why| format!("{line}: {why}"))?;
+        }
+        run.rest().map_err(|why| format!("at the end: {why}"))
+    }));
+    let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
+    (result, run.world.trace.unwrap_or_default())
+}
+
+impl Run {
+    /// Drives until nothing is left to do, and compares everything.
+    pub fn rest(&mut self) -> Result<(), String> {
+        self.settle()?;
+        self.quiet()
+    }
+
+    fn step_by_line(&mut self, line: &str) -> Result<(), String> {
+        let reports = self.reports.get_or_insert_default();
+        if let Some(rest) = line.strip_prefix("before call ") {
+            let (call, change) = rest.split_once(':').ok_or("expected `before call N: STEP`")?;
+            let call: u64 = call.trim().parse().map_err(|_| "invalid number of a call")?;
+            self.world.ambush.push((self.world.calls + call, change.trim().into()));
+            return Ok(());
+        }
+        if let Some(text) = line.strip_prefix("expect ") {
+            let found = reports.iter().any(|report| report.contains(text));
+            return found.then_some(()).ok_or_else(|| format!("reported were {reports:#?}"));
+        }
+        if let Some(text) = line.strip_prefix("never ") {
+            let found = reports.iter().any(|report| report.contains(text));
+            return (!found).then_some(()).ok_or_else(|| format!("reported were {reports:#?}"));
+        }
+        match line {
+            "quiet" => {
+                reports.clear();
+                self.rest()
+            }
+            "read" => self.read_records(u32::MAX),
+            "idle" => {
+                self.read_records(0)?;
+                self.driver.turn(&mut self.world, |_| 0);
+                self.hear()
+            }
+            "overflow" => {
+                self.world.queue.fill();
+                Ok(())
+            }
+            "faults end" => self.end_faults(),
+            _ => match line.strip_prefix("read ").map(str::parse) {
+                Some(records) => self.read_records(records.map_err(|_| "invalid number")?),
+                None if self.world.change_by_line(line) => Ok(()),
+                None => Err("not possible".into()),
+            },
+        }
+    }
+
+    /// Reads and feeds so many records, but does nothing that waits for the end of the queue.
+    fn read_records(&mut self, records: u32) -> Result<(), String> {
+        self.world.queue.set_limit(self.world.rules.queue_limit);
+        for _ in 0..records {
+            let first = |world: &mut World| world.queue.first().unwrap_or(0);
+            self.hear()?;
+            while !self.world.queue.is_empty() && self.driver.is_fed() {
+                self.driver.turn(&mut self.world, first);
+                self.hear()?;
+            }
+            if self.driver.feed(&mut self.world).is_none() {
+                break;
+            }
+            self.totals.events += 1;
+        }
+        self.hear()
+    }
+}

@@ -1,0 +1,119 @@
+//! A failing schedule, made as short as it can be, and explained.
+
+use std::fmt::Write as _;
+
+use super::choices::Choices;
+use super::distributions::Distribution;
+use super::schedule::{Totals, is_loud, run_in};
+
+/// The words of a failure without the names and numbers that are its own.
+pub fn kind(why: &str) -> String {
+    let unnamed = why.split('"').step_by(2).collect::<Vec<_>>().join("_");
+    let own = |word: &&str| {
+        !word.contains(['/', '(', '\\', ',']) && !word.contains(|c: char| c.is_ascii_digit())
+    };
+    unnamed
+        .split_whitespace()
+        .filter(|word| word.len() > 2)
+        .filter(own)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Makes a failing list of choices shorter and duller for as long as it fails in the same way.
+fn shrink(mut list: Vec<u32>, distribution: Distribution, why: &str) -> Vec<u32> {
+    let why = kind(why);
+    let mut tries = 0;
+    let mut fails = |list: &[u32]| {
+        tries += 1;
+        tries < 40_000
+            && run_in(Choices::list(list.to_vec()), distribution, false)
+                .0
+                .is_err_and(|other| kind(&other) == why)
+    };
+    loop {
+        let before = list.clone();
+        let mut size = list.len().next_power_of_two();
+        while size > 0 {
+            let mut at = list.len().saturating_sub(size);
+            loop {
+                let end = (at + size).min(list.len());
+                if at < end {
+                    let mut shorter = list.clone();
+                    shorter.drain(at..end);
+                    if fails(&shorter) {
+                        list = shorter;
+                    } else if list[at..end].iter().any(|choice| *choice != 0) {
+                        let mut duller = list.clone();
+                        duller[at..end].fill(0);
+                        if fails(&duller) {
+                            list = duller;
+                        }
+                    }
+                }
+                if at == 0 {
+                    break;
+                }
+                at = at.saturating_sub(size);
+            }
+            size /= 2;
+        }
+        for at in 0..list.len() {
+            while list[at] > 0 {
+                let mut duller = list.clone();
+                duller[at] -= 1;
+                if !fails(&duller) {
+                    break;
+                }
+                list = duller;
+            }
+        }
+        if list == before {
+            return list;
+        }
+    }
+}
+
+/// What went wrong in a schedule, in short and in full.
+pub fn explain(choices: Choices, distribution: Distribution) -> String {
+    let (result, _, choices) = run_in(choices.keeping(), distribution, false);
+    let list = shrink(choices.kept(), distribution, &result.err().unwrap_or_default());
+    let (result, trace, _) = run_in(Choices::list(list.clone()), distribution, true);
+    let mut text = String::new();
+    for line in &trace {
+        let _ = writeln!(text, "{line}");
+    }
+    match result {
+        Err(why) => {
+            let same = trace.last().is_some_and(|last| fails_alike(last, &why));
+            let same = if same { "fails in the same way" } else { "does not fail in the same way" };
+            writeln!(text, "(the script {same})\nWRONG: {why}\nchoices: {list:?}")
+        }
+        Ok(_) => writeln!(text, "(shrunk, it does not fail)"),
+    }
+    .unwrap();
+    text
+}
+
+/// Whether a script, behind a line of its own, is wrong in that way.
+fn fails_alike(script: &str, why: &str) -> bool {
+    let script = script.split_once('\n').map_or("", |(_, script)| script);
+    let other = super::script::run(script, false).0.err().unwrap_or_default();
+    // Behind the step.
+    kind(&other).ends_with(&kind(why))
+}
+
+/// Runs the schedule of a seed, which must be right.
+pub fn check(seed: u64, distribution: Distribution) -> Totals {
+    match run_in(Choices::seeded(seed), distribution, is_loud()).0 {
+        Ok(totals) => totals,
+        Err(why) => {
+            let shrunk = explain(Choices::seeded(seed), distribution);
+            let name = distribution.name();
+            panic!(
+                "seed {seed}, {name}: {why}\n\nshrunk:\n{shrunk}\n\
+                 TINOTIFY_DISTRIBUTION={name} TINOTIFY_SEED={seed} runs it alone"
+            )
+        }
+    }
+}
