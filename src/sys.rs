@@ -590,6 +590,14 @@ mod directories {
         88
     };
 
+    /// chdir(2) to `/`: of all that share the working directory with this thread.
+    #[cfg(feature = "std")]
+    pub(crate) fn leave_working_dir() -> Result<(), Errno> {
+        // SAFETY: the kernel reads the path up to its NUL.
+        unsafe { syscall1(Sysno::chdir, c"/".as_ptr() as usize) }?;
+        Ok(())
+    }
+
     /// `CLONE_FS` of unshare(2): from now on this thread has a working directory (and a root and a
     /// umask) of its own.
     #[cfg(feature = "std")]
@@ -600,10 +608,10 @@ mod directories {
     }
 }
 
-#[cfg(feature = "std")]
-pub(crate) use directories::unshare_working_dir;
 #[cfg(feature = "alloc")]
 pub(crate) use directories::{EntryBuffer, Links, Status};
+#[cfg(feature = "std")]
+pub(crate) use directories::{leave_working_dir, unshare_working_dir};
 
 #[cfg(feature = "std")]
 mod owned {

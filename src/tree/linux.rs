@@ -124,7 +124,7 @@ impl<'a> Linux<'a> {
     /// Does much work in a thread of its own, which has a working directory of its own: watching takes
     /// two thirds of the time there. Where no thread is to be had, the work is done here.
     ///
-    /// The directory that was worked on last stays in use until the work is done: its file system can't
+    /// The directory that was worked on last stays in use until this returns: its file system can't
     /// be unmounted, and its `DELETE_SELF` does not come.
     #[cfg(feature = "std")]
     pub(crate) fn on_own_thread<T: Send>(
@@ -135,6 +135,7 @@ impl<'a> Linux<'a> {
         let panicked = std::thread::scope(|scope| {
             let run = || {
                 self.working = WorkingDir::new(self.root);
+                let _released = self.working.is_some().then_some(Released);
                 done = Some(work(self));
             };
             let thread = std::thread::Builder::new().name("tinotify tree".into());
@@ -245,6 +246,7 @@ impl<'a> Linux<'a> {
             return std::thread::scope(|scope| {
                 let add = || {
                     crate::sys::unshare_working_dir().ok()?;
+                    let _released = Released;
                     dir.fd.change_dir().ok()?;
                     Some(add_watch(inotify, name, mask))
                 };
@@ -309,6 +311,21 @@ impl<'a> Linux<'a> {
             size: status.size,
             mtime: status.mtime,
         }
+    }
+}
+
+/// Leaves the working directory of a thread that has one for itself.
+///
+/// A joined thread may still be ending (`do_exit` wakes in `exit_mm`, before `exit_fs`), and would keep
+/// the directory in use meanwhile.
+#[cfg(feature = "std")]
+struct Released;
+
+#[cfg(feature = "std")]
+impl Drop for Released {
+    fn drop(&mut self) {
+        // Where `/` can't be searched, the directory stays in use until the thread has ended.
+        let _ = again(crate::sys::leave_working_dir);
     }
 }
 

@@ -817,6 +817,94 @@ fn a_panic_in_the_own_thread_is_passed_on() {
     assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&7_u8));
 }
 
+#[test]
+fn the_own_thread_ends_outside_of_the_tree() {
+    use std::cell::RefCell;
+    use std::path::PathBuf;
+    use std::sync::mpsc::{Sender, channel};
+    /// Sends the working directory that a thread has when it ends.
+    struct AtEnd(Sender<PathBuf>);
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            self.0.send(std::env::current_dir().unwrap()).unwrap();
+        }
+    }
+    thread_local!(static AT_END: RefCell<Option<AtEnd>> = const { RefCell::new(None) });
+    let dir = tree();
+    let (sender, ends) = channel();
+    for panics in [false, true] {
+        let ended = std::panic::catch_unwind(|| {
+            with(Way::OwnThread, &instance(), dir.path(), |linux| {
+                AT_END.set(Some(AtEnd(sender.clone())));
+                let top = linux.open(b"").unwrap();
+                linux.watch(&top, MASK).unwrap();
+                if panics {
+                    std::panic::resume_unwind(Box::new(()));
+                }
+            });
+        });
+        assert_eq!(ended.is_err(), panics);
+        assert_eq!(ends.recv().unwrap(), Path::new("/"));
+    }
+}
+
+/// The kernel wakes whoever joins a thread a moment before it drops the thread's working directory:
+/// about one time in a thousand an unmount comes between. `TINOTIFY_UNMOUNTS` sets how often to try.
+#[test]
+fn a_tree_can_be_unmounted_as_soon_as_its_calls_have_returned() {
+    use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+    if !in_namespace(
+        "tree::linux::tests::a_tree_can_be_unmounted_as_soon_as_its_calls_have_returned",
+    ) {
+        return;
+    }
+    let dir = scratch();
+    let root = dir.path();
+    let tries = std::env::var("TINOTIFY_UNMOUNTS").map_or(200, |text| text.parse().unwrap());
+    let mut busy = BTreeMap::new();
+    let mut times = |way: &str, work: &mut dyn FnMut() -> Option<crate::Watcher>| {
+        for _ in 0..tries {
+            mount(c"none", root, c"tmpfs", MountFlags::empty(), None).unwrap();
+            fs::create_dir_all(root.join("a/b")).unwrap();
+            // A watcher is not dropped before the file system is unmounted.
+            let _watcher = work();
+            if unmount(root, UnmountFlags::empty()).is_err() {
+                *busy.entry(way.to_owned()).or_insert(0) += 1;
+                unmount(root, UnmountFlags::DETACH).unwrap();
+            }
+        }
+    };
+    for way in WAYS {
+        let inotify = instance();
+        times(&format!("{way:?}"), &mut || {
+            with(way, &inotify, root, |linux| {
+                let mut a = linux.open(b"a").unwrap();
+                linux.watch(&a, MASK).unwrap();
+                linux.watch_child(&a, b"b", MASK).unwrap();
+                listed(linux, &mut a);
+            });
+            None
+        });
+        times(&format!("{way:?}, after a panic"), &mut || {
+            let panicked = std::panic::catch_unwind(|| {
+                with(way, &inotify, root, |linux| {
+                    let a = linux.open(b"a").unwrap();
+                    linux.watch_child(&a, b"b", MASK).unwrap();
+                    std::panic::resume_unwind(Box::new(()));
+                });
+            });
+            assert!(panicked.is_err());
+            None
+        });
+    }
+    times("a watcher", &mut || {
+        let watcher = crate::Watcher::new().unwrap();
+        watcher.watch_tree(root, MASK, crate::TreeOptions::new()).unwrap();
+        Some(watcher)
+    });
+    assert_eq!(busy, BTreeMap::new(), "of {tries} each");
+}
+
 /// Runs `work` with nothing, or a lie, at /proc, and hands it the true one.
 fn with_false_proc(work: impl FnOnce(&Path)) {
     use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, unmount};
