@@ -1,15 +1,18 @@
 //! The kernel that this program runs on.
 //!
-//! inotify_add_watch(2) takes a path, and a path can lead elsewhere by the time it is walked. So a
-//! directory is held by a descriptor, and named so that nothing on the way can be swapped, in the
-//! first of these ways that works:
+//! inotify_add_watch(2) takes a path, and a path can lead elsewhere by the time it is walked. No check
+//! before or after the call shows what was watched in between. So a directory is held by a descriptor,
+//! and named so that nothing on the way can be swapped, in the first of these ways that works:
 //!
-//! 1. `name`, or `.`, in a working directory that this thread has for itself: the fastest, for whoever
-//!    does much at once ([`Linux::on_own_thread`]).
-//! 2. `/proc/self/fd/N/name`: where there is a /proc, and it is ours.
-//! 3. As the first, in a thread that is made for this one call (needs `std`).
-//! 4. The path from the root, and a look afterwards whether it leads to the same inode. Who swaps a
-//!    directory and swaps it back between the call and the look is not found out.
+//! | way | needs | cost of one call |
+//! |---|---|---|
+//! | `name`, or `.`, in the working directory of a thread that does much at once ([`Linux::on_own_thread`]) | `unshare`, `std` | the least |
+//! | `/proc/self/fd/N/name` | a /proc that is this process' own | a longer path |
+//! | as the first, in a thread for this one call | `unshare`, `std` | a thread |
+//! | `name`, or `.`, in the working directory of a child process for this one call | `clone` | a process |
+//!
+//! Where none of them works, nothing is watched, and the error says why: `EPERM`, mostly. A directory
+//! that may be read but not searched can be entered by nobody: only /proc leads to it.
 //!
 //! Descriptors are opened with `O_PATH`, which makes no events and needs no permission to read; what
 //! is listed is opened once more for that.
@@ -70,8 +73,6 @@ pub(crate) struct State {
     ways: Ways,
     /// The number of the last [`Dir`].
     dirs: u64,
-    /// The last watch that was new. The kernel counts upwards.
-    newest: Option<Wd>,
     /// For the devices seen, whether subdirectories are counted in link counts.
     counting: Vec<(u64, bool)>,
     /// Paths, on their way into calls.
@@ -105,8 +106,6 @@ pub(crate) struct Dir {
     fd: Fd,
     /// Unlike the descriptor's, this number is never given again.
     number: u64,
-    /// Where it was when it was opened, beneath the root.
-    path: Box<[u8]>,
 }
 
 impl<'a> Linux<'a> {
@@ -187,44 +186,20 @@ impl<'a> Linux<'a> {
         opened.ok_or(Errno::EINVAL)
     }
 
-    fn dir(&mut self, fd: Fd, path: Box<[u8]>) -> Dir {
+    fn dir(&mut self, fd: Fd) -> Dir {
         self.state.dirs = self.state.dirs.wrapping_add(1);
-        Dir { fd, number: self.state.dirs, path }
+        Dir { fd, number: self.state.dirs }
     }
 
     /// Watches a directory, or a name in it.
     fn add(&mut self, dir: &Dir, name: Option<&[u8]>, mask: WatchMask) -> Result<Wd, Errno> {
-        let mut mask = mask | WatchMask::ONLYDIR | WatchMask::MASK_ADD;
+        let mut mask = mask | WatchMask::ONLYDIR;
         if name.is_some() {
             mask |= WatchMask::DONT_FOLLOW;
         }
-        let added = match self.add_pinned(dir, name, mask) {
-            Some(added) => added,
-            None => self.add_by_path(dir, name, mask),
-        };
-        if let Ok(wd) = added {
-            self.state.newest = self.state.newest.max(Some(wd));
-        }
-        added
-    }
-
-    /// `None` where none of the ways is there that can't be raced.
-    fn add_pinned(
-        &mut self,
-        dir: &Dir,
-        name: Option<&[u8]>,
-        mask: WatchMask,
-    ) -> Option<Result<Wd, Errno>> {
-        let inotify = self.inotify;
-        if let Some(working) = &mut self.working {
-            // Fails where the directory may be read but not searched.
-            if working.enter(dir).is_ok() {
-                let name = match c_path(&mut self.state.path, &[name.unwrap_or(b".")]) {
-                    Ok(name) => name,
-                    Err(errno) => return Some(Err(errno)),
-                };
-                return Some(add_watch(inotify, name, mask));
-            }
+        if self.working.as_mut().is_some_and(|working| working.enter(dir).is_ok()) {
+            let name = c_path(&mut self.state.path, &[name.unwrap_or(b".")])?;
+            return add_watch(self.inotify, name, mask);
         }
         if self.state.proc_leads_to(dir) {
             let (_, fd) = &self.state.proc_path;
@@ -232,69 +207,22 @@ impl<'a> Linux<'a> {
                 Some(name) => c_path(&mut self.state.path, &[fd.as_bytes(), b"/", name]),
                 None => c_path(&mut self.state.path, &[fd.as_bytes()]),
             };
-            let added = path.and_then(|path| add_watch(inotify, path, mask));
+            let added = path.and_then(|path| add_watch(self.inotify, path, mask));
             if added != Err(Errno::ENOENT) || self.state.proc_still_leads_to(dir) {
-                return Some(added);
+                return added;
             }
         }
+        let name = c_path(&mut self.state.path, &[name.unwrap_or(b".")])?;
         #[cfg(feature = "std")]
         if self.state.ways.threads {
-            let name = match c_path(&mut self.state.path, &[name.unwrap_or(b".")]) {
-                Ok(name) => name,
-                Err(errno) => return Some(Err(errno)),
-            };
-            return std::thread::scope(|scope| {
-                let add = || {
-                    crate::sys::unshare_working_dir().ok()?;
-                    let _released = Released;
-                    dir.fd.change_dir().ok()?;
-                    Some(add_watch(inotify, name, mask))
-                };
-                let thread = std::thread::Builder::new().spawn_scoped(scope, add);
-                thread.ok()?.join().ok()?
-            });
-        }
-        None
-    }
-
-    fn add_by_path(
-        &mut self,
-        dir: &Dir,
-        name: Option<&[u8]>,
-        mask: WatchMask,
-    ) -> Result<Wd, Errno> {
-        let want = match name {
-            Some(name) => {
-                let name = c_path(&mut self.state.path, &[name])?;
-                again(|| Fd::stat(Some(&dir.fd), name, Links::Keep))?
+            match add_in_thread(self.inotify, dir, name, mask) {
+                Some(Err(Unshared::Not)) => self.state.ways.threads = false,
+                Some(Err(Unshared::But(errno))) => return Err(errno),
+                Some(Ok(wd)) => return Ok(wd),
+                None => {}
             }
-            None => self.status(dir)?,
-        };
-        let beneath = [&dir.path[..], name.unwrap_or_default()];
-        let mut parts = Vec::from([self.root.to_bytes()]);
-        for part in beneath.iter().filter(|part| !part.is_empty()) {
-            parts.extend([&b"/"[..], part]);
         }
-        let (links, mask) = if parts.len() == 1 {
-            (Links::Follow, mask)
-        } else {
-            (Links::Keep, mask | WatchMask::DONT_FOLLOW)
-        };
-        let path = c_path(&mut self.state.path, &parts)?;
-        if let Some(working) = &mut self.working {
-            working.leave()?;
-        }
-        let wd = add_watch(self.inotify, path, mask)?;
-        let found = again(|| Fd::stat(None, path, links));
-        if found.is_ok_and(|found| (found.dev, found.ino) == (want.dev, want.ino)) {
-            return Ok(wd);
-        }
-        // If it is not new, it is a watch of this tree, or of somebody else.
-        if Some(wd) > self.state.newest {
-            self.state.newest = Some(wd);
-            self.unwatch(wd);
-        }
-        Err(Errno::ESTALE)
+        add_in_child(self.inotify, dir, name, mask)
     }
 
     fn status(&self, dir: &Dir) -> Result<Status, Errno> {
@@ -346,15 +274,6 @@ impl WorkingDir {
         if self.at != Some(dir.number) {
             again(|| dir.fd.change_dir())?;
             self.at = Some(dir.number);
-        }
-        Ok(())
-    }
-
-    /// Goes back to where the path of the root leads from.
-    fn leave(&mut self) -> Result<(), Errno> {
-        if let Some(home) = &self.home {
-            self.at = None;
-            again(|| home.change_dir())?;
         }
         Ok(())
     }
@@ -427,33 +346,28 @@ impl Kernel for Linux<'_> {
         } else {
             fd = self.open_beneath(&fd, path)?;
         }
-        Ok(self.dir(fd, path.into()))
+        Ok(self.dir(fd))
     }
 
     fn open_child(&mut self, dir: &Dir, name: &[u8]) -> Result<Dir, Errno> {
         let c_name = c_name(&mut self.state.path, name)?;
         let fd = again(|| Fd::open_dir(Some(&dir.fd), c_name, Links::Keep))?;
-        let path = if dir.path.is_empty() {
-            name.into()
-        } else {
-            [&dir.path, name].join(&b'/').into_boxed_slice()
-        };
-        Ok(self.dir(fd, path))
+        Ok(self.dir(fd))
     }
 
     fn watch(&mut self, dir: &Dir, mask: WatchMask) -> Result<Wd, Errno> {
-        self.add(dir, None, mask)
+        self.add(dir, None, mask | WatchMask::MASK_ADD)
     }
 
     fn watch_child(&mut self, dir: &Dir, name: &[u8], mask: WatchMask) -> Result<Wd, Errno> {
         check_name(name)?;
-        self.add(dir, Some(name), mask)
+        self.add(dir, Some(name), mask | WatchMask::MASK_ADD)
     }
 
     fn hush(&mut self, dir: &Dir, wd: Wd, mask: WatchMask) {
         if !(self.shared)(wd) {
             // What can't be done only makes more events.
-            let _ = self.add_pinned(dir, None, mask | WatchMask::ONLYDIR);
+            let _ = self.add(dir, None, mask);
         }
     }
 
@@ -564,6 +478,43 @@ fn entries<'b, const N: usize>(fd: &Fd, buffer: &'b mut EntryBuffer<N>) -> Resul
 fn add_watch(inotify: &Inotify, path: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
     // A mask that makes no sense has no error number.
     again(|| inotify.add_watch(path, mask).map_err(|error| error.errno().unwrap_or(Errno::EINVAL)))
+}
+
+/// Why a thread could not add a watch.
+#[cfg(feature = "std")]
+enum Unshared {
+    /// No thread has a working directory of its own here.
+    Not,
+    But(Errno),
+}
+
+/// Adds a watch in a thread that has a working directory of its own; `None` where no thread starts.
+#[cfg(feature = "std")]
+fn add_in_thread(
+    inotify: &Inotify,
+    dir: &Dir,
+    name: &CStr,
+    mask: WatchMask,
+) -> Option<Result<Wd, Unshared>> {
+    let add = || {
+        crate::sys::unshare_working_dir().map_err(|errno| match errno {
+            Errno::EPERM | Errno::ENOSYS => Unshared::Not,
+            errno => Unshared::But(errno),
+        })?;
+        let _released = Released;
+        again(|| dir.fd.change_dir()).map_err(Unshared::But)?;
+        add_watch(inotify, name, mask).map_err(Unshared::But)
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, add);
+        thread.ok()?.join().ok()
+    })
+}
+
+/// Adds a watch in a process that has the directory as its working directory.
+fn add_in_child(inotify: &Inotify, dir: &Dir, name: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
+    let mask = mask.check().map_err(|_| Errno::EINVAL)?;
+    inotify.fd().add_watch_in_child(&dir.fd, name, mask)
 }
 
 /// A path as the kernel takes it, put together in `buffer`.
