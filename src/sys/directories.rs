@@ -1,4 +1,4 @@
-//! What trees need of directories: opening, listing.
+//! What trees need of directories, and of /proc: opening, listing.
 //!
 //! A path is resolved beneath `dir`, or beneath the working directory where that is `None`.
 
@@ -49,16 +49,21 @@ impl Fd {
     /// permission to read.
     pub(crate) fn open_dir(dir: Option<&Self>, path: &CStr, links: Links) -> Result<Self, Errno> {
         let last = if links == Links::Keep { O_NOFOLLOW } else { 0 };
-        Self::openat(dir, path, O_PATH | last)
+        Self::openat(dir, path, O_PATH | O_DIRECTORY | last)
     }
 
     /// openat(2) of a directory, to list it.
     pub(crate) fn open_list(dir: Option<&Self>, path: &CStr) -> Result<Self, Errno> {
-        Self::openat(dir, path, 0)
+        Self::openat(dir, path, O_DIRECTORY)
+    }
+
+    /// openat(2) of a file, to read it.
+    pub(crate) fn open_file(path: &CStr) -> Result<Self, Errno> {
+        Self::openat(None, path, 0)
     }
 
     fn openat(dir: Option<&Self>, path: &CStr, flags: u32) -> Result<Self, Errno> {
-        let flags = (flags | O_DIRECTORY | O_CLOEXEC) as usize;
+        let flags = (flags | O_CLOEXEC) as usize;
         // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
         let fd = unsafe { syscall3(Sysno::openat, at(dir), path.as_ptr() as usize, flags) }?;
         Ok(Self::new(fd))

@@ -8,7 +8,8 @@
 //! | `leaf_counts` | which directories have no subdirectories | |
 //! | `working_dir` | the working directory of one thread | `dir` |
 //! | `proc_path` | the path of a descriptor | `dir`, `paths` |
-//! | `watching` | adds watches where nothing can be swapped on the way | all but the counts |
+//! | `watch_list` | which inode a watch is of | |
+//! | `watching` | adds watches where nothing can be swapped on the way | `paths`, `proc_path`, `working_dir` |
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod proc_path;
     clippy::unwrap_used
 )]
 mod tests;
+mod watch_list;
 mod watching;
 mod working_dir;
 
@@ -37,6 +39,7 @@ pub(crate) use self::dir::Dir;
 use self::entries::Entries;
 use self::leaf_counts::LeafCounts;
 use self::paths::{MAX_PATH, Resolver, c_name, c_path, c_path_of, check_name};
+use self::watch_list::Watched;
 use self::watching::{Place, Watching};
 #[cfg(feature = "std")]
 use self::working_dir::Released;
@@ -128,6 +131,23 @@ impl<'a> Linux<'a> {
 
     fn add(&mut self, place: Place<'_>, mask: WatchMask) -> Result<Wd, Errno> {
         self.state.watching.add(self.inotify, self.working.as_mut(), place, mask)
+    }
+
+    /// Looks up in the kernel's list whether a watch is still there, and of which inode it is. That takes
+    /// longer the more watches there are.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the engine does not ask yet"))]
+    pub(crate) fn identity(&self, wd: Wd) -> Watched {
+        watch_list::look_up(self.inotify, wd)
+    }
+
+    /// Gives each watch of the instance, of this tree or not, and its inode number.
+    ///
+    /// # Errors
+    ///
+    /// As of openat(2), where there is no list; an empty one may be that of a system without.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the engine does not ask yet"))]
+    pub(crate) fn identities(&self, each: &mut dyn FnMut(Wd, u64)) -> Result<(), Errno> {
+        watch_list::list(self.inotify, each)
     }
 
     fn status(&self, dir: &Dir) -> Result<Status, Errno> {

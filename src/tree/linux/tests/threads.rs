@@ -220,6 +220,9 @@ fn without_a_proc_all_is_watched_the_same() {
     };
     with_false_proc(|proc| {
         check(proc);
+        with_state(Way::Proc, &late_inotify, &root, &mut State::default(), |linux| {
+            assert_eq!(linux.identity(Wd::from_raw(1)), Watched::Unknown);
+        });
         with_state(Way::Proc, &late_inotify, &root, &mut late, |linux| {
             let a = linux.open(b"a").unwrap();
             linux.watch(&a, MASK).unwrap();

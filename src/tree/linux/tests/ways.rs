@@ -296,3 +296,50 @@ fn a_relative_root_is_found_from_a_thread_of_its_own() {
         assert_eq!(std::env::current_dir().unwrap(), dir.path().canonicalize().unwrap());
     }
 }
+
+#[test]
+fn the_kernels_list_says_which_inode_a_watch_is_of() {
+    let dir = tree();
+    let root = dir.path().join("root");
+    let inotify = instance();
+    with(Way::Proc, &inotify, &root, |linux| {
+        assert_eq!(linux.identity(Wd::from_raw(1)), Watched::Unknown, "an empty list");
+        let a = linux.open(b"a").unwrap();
+        let wds = [linux.watch(&a, MASK).unwrap(), linux.watch_child(&a, b"b", MASK).unwrap()];
+        assert_eq!(linux.identity(wds[0]), Watched::Inode(ino(root.join("a"))));
+        assert_eq!(linux.identity(wds[1]), Watched::Inode(ino(root.join("a/b"))));
+        let mut all = BTreeMap::new();
+        linux.identities(&mut |wd, ino| assert_eq!(all.insert(wd, ino), None)).unwrap();
+        assert_eq!(all, watches(&inotify));
+        linux.unwatch(wds[1]);
+        assert_eq!(linux.identity(wds[1]), Watched::Ended);
+        assert_eq!(linux.identity(Wd::NONE), Watched::Ended);
+    });
+}
+
+#[test]
+fn a_long_list_of_watches_is_searched_to_its_end() {
+    // For measuring; the limit of watches is that of the user.
+    let many = std::env::var("TINOTIFY_WATCHES").map_or(2000, |text| text.parse().unwrap());
+    let dir = scratch();
+    let inotify = instance();
+    with(Way::OwnThread, &inotify, dir.path(), |linux| {
+        let top = linux.open(b"").unwrap();
+        let wds: Vec<_> = (0..many)
+            .map(|number: u32| {
+                let name = std::format!("{number}");
+                fs::create_dir(dir.path().join(&name)).unwrap();
+                linux.watch_child(&top, name.as_bytes(), MASK).unwrap()
+            })
+            .collect();
+        for at in [0, wds.len() / 2, wds.len() - 1] {
+            let begin = Instant::now();
+            let found = linux.identity(wds[at]);
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("watch {at} of {many}: looked up in {:?}\n", begin.elapsed()),
+            );
+            assert_eq!(found, Watched::Inode(ino(dir.path().join(std::format!("{at}")))));
+        }
+    });
+}
