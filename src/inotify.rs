@@ -202,8 +202,9 @@ impl Inotify {
         self.fd.close().map_err(Error::Close)
     }
 
-    /// The descriptor, to read into a buffer that is not lent for long.
-    #[cfg(feature = "std")]
+    /// The descriptor, for calls that this type has no method for.
+    #[cfg(feature = "alloc")]
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
     pub(crate) const fn fd(&self) -> &Fd {
         &self.fd
     }

@@ -24,12 +24,17 @@ mod lists {
     const LAYER: &str = "TINOTIFY_LAYER";
 
     /// The layers, and those that each stands on.
-    const LAYERS: [(&str, &[&str]); 4] = [
+    const LAYERS: [(&str, &[&str]); 5] = [
         ("The core", &[]),
         ("Watcher", &["The core"]),
         ("Trees", &["The core", "Watcher"]),
+        (BARE, &["The core", "Watcher", "Trees"]),
         ("tokio", &["The core", "Watcher"]),
     ];
+
+    /// Runs in a namespace where it hides /proc.
+    const BARE: &str = "Trees without /proc and unshare";
+    const NAMESPACE: [&str; 2] = ["unshare", "-Urm"];
 
     pub fn main() -> ExitCode {
         if let Ok(layer) = env::var(LAYER) {
@@ -46,6 +51,10 @@ mod lists {
                 eprintln!("SKIPPED: calls of tokio: the feature is off");
                 continue;
             }
+            if layer == BARE && !has_namespaces() {
+                eprintln!("SKIPPED: calls of trees without /proc: no user namespace");
+                continue;
+            }
             failed |= !as_documented(layer, below, &made(layer));
         }
         #[cfg(feature = "cli")]
@@ -56,6 +65,11 @@ mod lists {
             eprintln!("SKIPPED: calls of the tool: the feature cli is off");
         }
         if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+
+    fn has_namespaces() -> bool {
+        let tried = Command::new(NAMESPACE[0]).args(&NAMESPACE[1..]).arg("true").output();
+        tried.is_ok_and(|tried| tried.status.success())
     }
 
     /// Whether all calls on its list were made, and no others but those of what it stands on.
@@ -80,6 +94,7 @@ mod lists {
         let status = Command::new("strace")
             .args(["-f", "-qq", "-e", "signal=none", "-o"])
             .arg(log.path())
+            .args(if layer == BARE { &NAMESPACE[..] } else { &[] })
             .arg(env::current_exe().unwrap())
             .env(LAYER, layer)
             .status()
@@ -139,6 +154,10 @@ mod lists {
             "The core" => core(dir.path(), &changer),
             "Watcher" => watcher(dir.path(), &changer),
             "Trees" => trees(dir.path(), &changer),
+            BARE => {
+                hide_proc_and_refuse_unshare();
+                trees(dir.path(), &changer);
+            }
             #[cfg(feature = "tokio")]
             "tokio" => tokio(dir.path(), &changer),
             other => unreachable!("{other}"),
@@ -211,6 +230,23 @@ mod lists {
         while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
         drop(watcher);
         mark();
+    }
+
+    fn hide_proc_and_refuse_unshare() {
+        use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+        use std::os::unix::fs::MetadataExt;
+        let (proc, flags) = (Path::new("/proc"), rustix::mount::MountFlags::empty());
+        let before = fs::metadata(proc).unwrap().dev();
+        rustix::mount::mount(c"none", proc, c"tmpfs", flags, None).unwrap();
+        assert_ne!(fs::metadata(proc).unwrap().dev(), before);
+        let filter = SeccompFilter::new(
+            [(i64::from(syscalls::Sysno::unshare.id()), Vec::new())].into(),
+            SeccompAction::Allow,
+            SeccompAction::Errno(1),
+            TargetArch::x86_64,
+        );
+        let filter: BpfProgram = filter.unwrap().try_into().unwrap();
+        seccompiler::apply_filter(&filter).unwrap();
     }
 
     #[cfg(feature = "tokio")]

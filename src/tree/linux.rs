@@ -1,22 +1,23 @@
 //! The kernel that this program runs on.
 //!
-//! inotify_add_watch(2) takes a path, and a path can lead elsewhere by the time it is walked. So a
-//! directory is held by a descriptor, and named so that nothing on the way can be swapped, in the
-//! first of these ways that works:
-//!
-//! 1. `name`, or `.`, in a working directory that this thread has for itself: the fastest, for whoever
-//!    does much at once ([`Linux::on_own_thread`]).
-//! 2. `/proc/self/fd/N/name`: where there is a /proc, and it is ours.
-//! 3. As the first, in a thread that is made for this one call (needs `std`).
-//! 4. The path from the root, and a look afterwards whether it leads to the same inode. Who swaps a
-//!    directory and swaps it back between the call and the look is not found out.
-//!
-//! Descriptors are opened with `O_PATH`, which makes no events and needs no permission to read; what
-//! is listed is opened once more for that.
+//! | file | what it does | stands on |
+//! |---|---|---|
+//! | `dir` | an open directory | |
+//! | `paths` | paths as the kernel takes them; opens by paths | |
+//! | `entries` | the records of a listing | |
+//! | `leaf_counts` | which directories have no subdirectories | |
+//! | `working_dir` | the working directory of one thread | `dir` |
+//! | `proc_path` | the path of a descriptor | `dir`, `paths` |
+//! | `watch_list` | which inode a watch is of | |
+//! | `watching` | adds watches where nothing can be swapped on the way | `paths`, `proc_path`, `working_dir` |
 
 #![forbid(unsafe_code)]
 
+mod dir;
 mod entries;
+mod leaf_counts;
+mod paths;
+mod proc_path;
 #[cfg(all(test, feature = "std"))]
 #[allow(
     clippy::arithmetic_side_effects,
@@ -26,22 +27,28 @@ mod entries;
     clippy::unwrap_used
 )]
 mod tests;
+mod watch_list;
+mod watching;
+mod working_dir;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use core::fmt::Write as _;
 
+pub(crate) use self::dir::Dir;
 use self::entries::Entries;
+use self::leaf_counts::LeafCounts;
+use self::paths::{MAX_PATH, Resolver, c_name, c_path, c_path_of, check_name};
+use self::watch_list::Watched;
+use self::watching::{Place, Watching};
+#[cfg(feature = "std")]
+use self::working_dir::Released;
+use self::working_dir::WorkingDir;
 use super::kernel::{Kernel, Stat};
 use crate::event::Wd;
 use crate::flags::WatchMask;
 use crate::inotify::Inotify;
-use crate::sys::{EntryBuffer, Errno, Fd, Links, Status};
-
-/// The longest path that a call takes, in bytes (`PATH_MAX`, without the NUL).
-const PATH: usize = 4095;
+use crate::sys::{EntryBuffer, Errno, Fd, Links, Status, retry_on_eintr};
 
 /// The room for a listing, in bytes.
 const LISTING: usize = 32 * 1024;
@@ -58,57 +65,17 @@ pub(crate) struct Linux<'a> {
     working: Option<WorkingDir>,
 }
 
-/// The working directory of a thread that shares it with no other.
-struct WorkingDir {
-    /// Where it was before; only of interest for a relative path of the root.
-    home: Option<Fd>,
-    /// The number of the [`Dir`] that it is now.
-    at: Option<u64>,
-}
-
 /// What is kept between the calls of a tree.
 #[derive(Default)]
 pub(crate) struct State {
-    ways: Ways,
+    resolver: Resolver,
+    watching: Watching,
+    leaf_counts: LeafCounts,
     /// The number of the last [`Dir`].
     dirs: u64,
-    /// The last watch that was new. The kernel counts upwards.
-    newest: Option<Wd>,
-    /// For the devices seen, whether subdirectories are counted in link counts.
-    counting: Vec<(u64, bool)>,
     /// Paths, on their way into calls.
     path: Vec<u8>,
-    /// The path of a descriptor in /proc, and the number of its [`Dir`].
-    proc_path: (u64, String),
     listing: Option<Box<EntryBuffer<LISTING>>>,
-}
-
-/// What works here, as far as it was tried.
-struct Ways {
-    proc: Option<bool>,
-    openat2: bool,
-    #[cfg(feature = "std")]
-    threads: bool,
-}
-
-impl Default for Ways {
-    fn default() -> Self {
-        Self {
-            proc: None,
-            openat2: true,
-            #[cfg(feature = "std")]
-            threads: true,
-        }
-    }
-}
-
-/// An open directory.
-pub(crate) struct Dir {
-    fd: Fd,
-    /// Unlike the descriptor's, this number is never given again.
-    number: u64,
-    /// Where it was when it was opened, beneath the root.
-    path: Box<[u8]>,
 }
 
 impl<'a> Linux<'a> {
@@ -127,7 +94,7 @@ impl<'a> Linux<'a> {
     /// Does much work in a thread of its own, which has a working directory of its own: watching takes
     /// two thirds of the time there. Where no thread is to be had, the work is done here.
     ///
-    /// The directory that was worked on last stays in use until the work is done: its file system can't
+    /// The directory that was worked on last stays in use until this returns: its file system can't
     /// be unmounted, and its `DELETE_SELF` does not come.
     #[cfg(feature = "std")]
     pub(crate) fn on_own_thread<T: Send>(
@@ -138,6 +105,7 @@ impl<'a> Linux<'a> {
         let panicked = std::thread::scope(|scope| {
             let run = || {
                 self.working = WorkingDir::new(self.root);
+                let _released = self.working.is_some().then_some(Released);
                 done = Some(work(self));
             };
             let thread = std::thread::Builder::new().name("tinotify tree".into());
@@ -156,251 +124,59 @@ impl<'a> Linux<'a> {
     /// The root, by its path: links may lead to it.
     fn open_root(&self) -> Result<Fd, Errno> {
         let home = self.working.as_ref().and_then(|working| working.home.as_ref());
-        again(|| Fd::open_dir(home, self.root, Links::Follow))
+        retry_on_eintr(|| Fd::open_dir(home, self.root, Links::Follow))
     }
 
-    /// A directory beneath another; no path is too long.
-    fn open_beneath(&mut self, from: &Fd, path: &[u8]) -> Result<Fd, Errno> {
-        let mut opened = None;
-        let mut rest = Some(path);
-        while let Some(path) = rest {
-            let piece;
-            (piece, rest) = split_path(path)?;
-            opened = Some(self.open_piece(opened.as_ref().unwrap_or(from), piece)?);
-        }
-        opened.ok_or(Errno::EINVAL)
-    }
-
-    fn open_piece(&mut self, from: &Fd, piece: &[u8]) -> Result<Fd, Errno> {
-        if self.state.ways.openat2 {
-            let path = c_path(&mut self.state.path, &[piece])?;
-            match again(|| from.open_beneath(path)) {
-                // A kernel before 5.6, or a seccomp filter from those days.
-                Err(Errno::ENOSYS | Errno::EPERM) => self.state.ways.openat2 = false,
-                opened => return opened,
-            }
-        }
-        let mut opened = None;
-        for name in piece.split(|&byte| byte == b'/') {
-            let name = c_name(&mut self.state.path, name)?;
-            let from = opened.as_ref().unwrap_or(from);
-            opened = Some(again(|| Fd::open_dir(Some(from), name, Links::Keep))?);
-        }
-        opened.ok_or(Errno::EINVAL)
-    }
-
-    fn dir(&mut self, fd: Fd, path: Box<[u8]>) -> Dir {
+    fn dir(&mut self, fd: Fd) -> Dir {
         self.state.dirs = self.state.dirs.wrapping_add(1);
-        Dir { fd, number: self.state.dirs, path }
+        Dir { fd, number: self.state.dirs }
     }
 
-    /// Watches a directory, or a name in it.
-    fn add(&mut self, dir: &Dir, name: Option<&[u8]>, mask: WatchMask) -> Result<Wd, Errno> {
-        let mut mask = mask | WatchMask::ONLYDIR | WatchMask::MASK_ADD;
-        if name.is_some() {
-            mask |= WatchMask::DONT_FOLLOW;
-        }
-        let added = match self.add_pinned(dir, name, mask) {
-            Some(added) => added,
-            None => self.add_by_path(dir, name, mask),
-        };
-        if let Ok(wd) = added {
-            self.state.newest = self.state.newest.max(Some(wd));
-        }
-        added
+    fn add(&mut self, place: Place<'_>, mask: WatchMask) -> Result<Wd, Errno> {
+        self.state.watching.add(self.inotify, self.working.as_mut(), place, mask)
     }
 
-    /// `None` where none of the ways is there that can't be raced.
-    fn add_pinned(
-        &mut self,
-        dir: &Dir,
-        name: Option<&[u8]>,
-        mask: WatchMask,
-    ) -> Option<Result<Wd, Errno>> {
-        let inotify = self.inotify;
-        if let Some(working) = &mut self.working {
-            // Fails where the directory may be read but not searched.
-            if working.enter(dir).is_ok() {
-                let name = match c_path(&mut self.state.path, &[name.unwrap_or(b".")]) {
-                    Ok(name) => name,
-                    Err(errno) => return Some(Err(errno)),
-                };
-                return Some(add_watch(inotify, name, mask));
-            }
-        }
-        if self.state.proc_leads_to(dir) {
-            let (_, fd) = &self.state.proc_path;
-            let path = match name {
-                Some(name) => c_path(&mut self.state.path, &[fd.as_bytes(), b"/", name]),
-                None => c_path(&mut self.state.path, &[fd.as_bytes()]),
-            };
-            let added = path.and_then(|path| add_watch(inotify, path, mask));
-            if added != Err(Errno::ENOENT) || self.state.proc_still_leads_to(dir) {
-                return Some(added);
-            }
-        }
-        #[cfg(feature = "std")]
-        if self.state.ways.threads {
-            let name = match c_path(&mut self.state.path, &[name.unwrap_or(b".")]) {
-                Ok(name) => name,
-                Err(errno) => return Some(Err(errno)),
-            };
-            return std::thread::scope(|scope| {
-                let add = || {
-                    crate::sys::unshare_working_dir().ok()?;
-                    dir.fd.change_dir().ok()?;
-                    Some(add_watch(inotify, name, mask))
-                };
-                let thread = std::thread::Builder::new().spawn_scoped(scope, add);
-                thread.ok()?.join().ok()?
-            });
-        }
-        None
+    /// Looks up in the kernel's list whether a watch is still there, and of which inode it is. That takes
+    /// longer the more watches there are.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the engine does not ask yet"))]
+    pub(crate) fn identity(&self, wd: Wd) -> Watched {
+        watch_list::look_up(self.inotify, wd)
     }
 
-    fn add_by_path(
-        &mut self,
-        dir: &Dir,
-        name: Option<&[u8]>,
-        mask: WatchMask,
-    ) -> Result<Wd, Errno> {
-        let want = match name {
-            Some(name) => {
-                let name = c_path(&mut self.state.path, &[name])?;
-                again(|| Fd::stat(Some(&dir.fd), name, Links::Keep))?
-            }
-            None => self.status(dir)?,
-        };
-        let beneath = [&dir.path[..], name.unwrap_or_default()];
-        let mut parts = Vec::from([self.root.to_bytes()]);
-        for part in beneath.iter().filter(|part| !part.is_empty()) {
-            parts.extend([&b"/"[..], part]);
-        }
-        let (links, mask) = if parts.len() == 1 {
-            (Links::Follow, mask)
-        } else {
-            (Links::Keep, mask | WatchMask::DONT_FOLLOW)
-        };
-        let path = c_path(&mut self.state.path, &parts)?;
-        if let Some(working) = &mut self.working {
-            working.leave()?;
-        }
-        let wd = add_watch(self.inotify, path, mask)?;
-        let found = again(|| Fd::stat(None, path, links));
-        if found.is_ok_and(|found| (found.dev, found.ino) == (want.dev, want.ino)) {
-            return Ok(wd);
-        }
-        // If it is not new, it is a watch of this tree, or of somebody else.
-        if Some(wd) > self.state.newest {
-            self.state.newest = Some(wd);
-            self.unwatch(wd);
-        }
-        Err(Errno::ESTALE)
+    /// Gives each watch of the instance, of this tree or not, and its inode number.
+    ///
+    /// # Errors
+    ///
+    /// As of openat(2), where there is no list; an empty one may be that of a system without.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the engine does not ask yet"))]
+    pub(crate) fn identities(&self, each: &mut dyn FnMut(Wd, u64)) -> Result<(), Errno> {
+        watch_list::list(self.inotify, each)
     }
 
     fn status(&self, dir: &Dir) -> Result<Status, Errno> {
-        again(|| Fd::stat(Some(&dir.fd), c"", Links::Keep))
+        retry_on_eintr(|| Fd::stat(Some(&dir.fd), c"", Links::Keep))
     }
 
-    /// `open` gives a descriptor of what the status is of.
-    fn stat_of(&mut self, status: Status, open: impl FnOnce(&mut Vec<u8>) -> Option<Fd>) -> Stat {
-        Stat {
-            is_dir: status.is_dir,
-            is_leaf: status.is_dir && status.nlink == 2 && self.state.counts(status.dev, open),
-            dev: status.dev,
-            ino: status.ino,
-            size: status.size,
-            mtime: status.mtime,
+    fn open_list(&mut self, dir: &Dir) -> Result<Fd, Errno> {
+        match retry_on_eintr(|| Fd::open_list(Some(&dir.fd), c".")) {
+            // May be read, but not searched: not even for the name of itself.
+            Err(Errno::EACCES) if self.state.watching.proc_path.set(dir) => {
+                let path = self.state.watching.proc_path.get(None)?;
+                retry_on_eintr(|| Fd::open_list(None, path))
+            }
+            opened => opened,
+        }
+    }
+
+    fn settle_by_listing(&mut self, dir: &Dir) -> Result<(), Errno> {
+        let fd = self.open_list(dir)?;
+        match retry_on_eintr(|| fd.entries(&mut EntryBuffer([0; 280])).map(|_| ())) {
+            // No room for the first name, or the directory was removed: after its lock was taken.
+            Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
+            settled => settled,
         }
     }
 }
-
-impl WorkingDir {
-    /// Of this thread, which had better end soon.
-    #[cfg(feature = "std")]
-    fn new(root: &CStr) -> Option<Self> {
-        let home = if root.to_bytes().starts_with(b"/") {
-            None
-        } else {
-            Some(Fd::open_dir(None, c".", Links::Follow).ok()?)
-        };
-        crate::sys::unshare_working_dir().ok()?;
-        Some(Self { home, at: None })
-    }
-
-    fn enter(&mut self, dir: &Dir) -> Result<(), Errno> {
-        if self.at != Some(dir.number) {
-            again(|| dir.fd.change_dir())?;
-            self.at = Some(dir.number);
-        }
-        Ok(())
-    }
-
-    /// Goes back to where the path of the root leads from.
-    fn leave(&mut self) -> Result<(), Errno> {
-        if let Some(home) = &self.home {
-            self.at = None;
-            again(|| home.change_dir())?;
-        }
-        Ok(())
-    }
-}
-
-impl State {
-    /// Puts the path of the descriptor into `proc_path`, if that works here.
-    fn proc_leads_to(&mut self, dir: &Dir) -> bool {
-        if self.ways.proc == Some(false) {
-            return false;
-        }
-        let (number, path) = &mut self.proc_path;
-        if *number != dir.number {
-            *number = dir.number;
-            path.clear();
-            // Writing to a string does not fail.
-            let _ = write!(path, "/proc/self/fd/{}", dir.fd.as_raw());
-        }
-        self.ways.proc.is_some() || self.proc_still_leads_to(dir)
-    }
-
-    /// Looks whether there is a /proc, and whether it is the one of this process.
-    fn proc_still_leads_to(&mut self, dir: &Dir) -> bool {
-        let (_, fd) = &self.proc_path;
-        let found = c_path(&mut self.path, &[fd.as_bytes()])
-            .and_then(|path| again(|| Fd::stat(None, path, Links::Follow)));
-        let own = again(|| Fd::stat(Some(&dir.fd), c"", Links::Keep));
-        let works = matches!((found, own), (Ok(found), Ok(own))
-            if (found.dev, found.ino) == (own.dev, own.ino));
-        self.ways.proc = Some(works);
-        works
-    }
-
-    /// Whether link counts tell of subdirectories on that device; `open` gives a descriptor on it.
-    fn counts(&mut self, dev: u64, open: impl FnOnce(&mut Vec<u8>) -> Option<Fd>) -> bool {
-        if let Some((_, counts)) = self.counting.iter().find(|(known, _)| *known == dev) {
-            return *counts;
-        }
-        let Some(fd) = open(&mut self.path) else { return false };
-        let counts = again(|| fd.file_system()).is_ok_and(|magic| COUNTING.contains(&magic));
-        // It may be another directory than the one that was looked at.
-        let is_it =
-            again(|| Fd::stat(Some(&fd), c"", Links::Keep)).is_ok_and(|status| status.dev == dev);
-        if is_it {
-            self.counting.push((dev, counts));
-        }
-        is_it && counts
-    }
-}
-
-/// File systems where a directory has two links and one for each subdirectory, or one where there are
-/// too many to be counted (include/uapi/linux/magic.h). Network file systems and FUSE tell what their
-/// servers like.
-const COUNTING: [u32; 5] = [
-    0xEF53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x0102_1994, // tmpfs
-    0x8584_58F6, // ramfs
-    0xF2F5_2010, // f2fs
-];
 
 impl Kernel for Linux<'_> {
     type Dir = Dir;
@@ -409,37 +185,33 @@ impl Kernel for Linux<'_> {
         let mut fd = self.open_root()?;
         if path.is_empty() {
             // Where looking begins anew: device numbers may have been given to others.
-            self.state.counting.clear();
+            self.state.leaf_counts.clear();
         } else {
-            fd = self.open_beneath(&fd, path)?;
+            let State { resolver, path: buffer, .. } = &mut *self.state;
+            fd = resolver.open(buffer, &fd, path)?;
         }
-        Ok(self.dir(fd, path.into()))
+        Ok(self.dir(fd))
     }
 
     fn open_child(&mut self, dir: &Dir, name: &[u8]) -> Result<Dir, Errno> {
         let c_name = c_name(&mut self.state.path, name)?;
-        let fd = again(|| Fd::open_dir(Some(&dir.fd), c_name, Links::Keep))?;
-        let path = if dir.path.is_empty() {
-            name.into()
-        } else {
-            [&dir.path, name].join(&b'/').into_boxed_slice()
-        };
-        Ok(self.dir(fd, path))
+        let fd = retry_on_eintr(|| Fd::open_dir(Some(&dir.fd), c_name, Links::Keep))?;
+        Ok(self.dir(fd))
     }
 
     fn watch(&mut self, dir: &Dir, mask: WatchMask) -> Result<Wd, Errno> {
-        self.add(dir, None, mask)
+        self.add(Place { dir, name: None }, mask | WatchMask::MASK_ADD)
     }
 
     fn watch_child(&mut self, dir: &Dir, name: &[u8], mask: WatchMask) -> Result<Wd, Errno> {
         check_name(name)?;
-        self.add(dir, Some(name), mask)
+        self.add(Place { dir, name: Some(name) }, mask | WatchMask::MASK_ADD)
     }
 
     fn hush(&mut self, dir: &Dir, wd: Wd, mask: WatchMask) {
         if !(self.shared)(wd) {
             // What can't be done only makes more events.
-            let _ = self.add_pinned(dir, None, mask | WatchMask::ONLYDIR);
+            let _ = self.add(Place { dir, name: None }, mask);
         }
     }
 
@@ -452,16 +224,15 @@ impl Kernel for Linux<'_> {
 
     fn stat(&mut self, dir: &Dir) -> Result<Stat, Errno> {
         let status = self.status(dir)?;
-        Ok(self.stat_of(status, |_| Fd::open_dir(Some(&dir.fd), c".", Links::Keep).ok()))
+        let open = || Fd::open_dir(Some(&dir.fd), c".", Links::Keep).ok();
+        Ok(stat_of(status, self.state.leaf_counts.is_leaf(status, open)))
     }
 
     fn stat_child(&mut self, dir: &Dir, name: &[u8]) -> Result<Stat, Errno> {
         let c_name = c_name(&mut self.state.path, name)?;
-        let status = again(|| Fd::stat(Some(&dir.fd), c_name, Links::Keep))?;
-        Ok(self.stat_of(status, |path| {
-            let name = c_path(path, &[name]).ok()?;
-            Fd::open_dir(Some(&dir.fd), name, Links::Keep).ok()
-        }))
+        let status = retry_on_eintr(|| Fd::stat(Some(&dir.fd), c_name, Links::Keep))?;
+        let open = || Fd::open_dir(Some(&dir.fd), c_name, Links::Keep).ok();
+        Ok(stat_of(status, self.state.leaf_counts.is_leaf(status, open)))
     }
 
     fn list(&mut self, dir: &mut Dir, each: &mut dyn FnMut(&[u8], bool)) -> Result<(), Errno> {
@@ -482,7 +253,7 @@ impl Kernel for Linux<'_> {
                     Some(is_dir) => is_dir,
                     None => {
                         let name = c_path(path, &[entry.name])?;
-                        match again(|| Fd::stat(Some(&dir.fd), name, Links::Keep)) {
+                        match retry_on_eintr(|| Fd::stat(Some(&dir.fd), name, Links::Keep)) {
                             Ok(status) => status.is_dir,
                             Err(Errno::ENOENT) => continue,
                             Err(_) => false,
@@ -499,9 +270,9 @@ impl Kernel for Linux<'_> {
     fn settle(&mut self, dir: &mut Dir) -> Result<(), Errno> {
         let path = &mut self.state.path;
         path.clear();
-        path.resize(PATH, b'-');
+        path.resize(MAX_PATH, b'-');
         let name = c_path_of(path)?;
-        match again(|| Fd::stat(Some(&dir.fd), name, Links::Keep)) {
+        match retry_on_eintr(|| Fd::stat(Some(&dir.fd), name, Links::Keep)) {
             Err(Errno::ENAMETOOLONG) => Ok(()),
             // The file system took the name for one that could be, and may have remembered the answer.
             _ => self.settle_by_listing(dir),
@@ -513,84 +284,18 @@ impl Kernel for Linux<'_> {
     }
 }
 
-impl Linux<'_> {
-    fn open_list(&mut self, dir: &Dir) -> Result<Fd, Errno> {
-        match again(|| Fd::open_list(Some(&dir.fd), c".")) {
-            // May be read, but not searched: not even for the name of itself.
-            Err(Errno::EACCES) if self.state.proc_leads_to(dir) => {
-                let (_, fd) = &self.state.proc_path;
-                let path = c_path(&mut self.state.path, &[fd.as_bytes()])?;
-                again(|| Fd::open_list(None, path))
-            }
-            opened => opened,
-        }
-    }
-
-    fn settle_by_listing(&mut self, dir: &Dir) -> Result<(), Errno> {
-        let fd = self.open_list(dir)?;
-        match again(|| fd.entries(&mut EntryBuffer([0; 280])).map(|_| ())) {
-            // No room for the first name, or the directory was removed: after its lock was taken.
-            Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
-            settled => settled,
-        }
-    }
-}
-
-/// Repeats a call as long as signal handlers interrupt it.
-fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            answer => return answer,
-        }
-    }
-}
-
 fn entries<'b, const N: usize>(fd: &Fd, buffer: &'b mut EntryBuffer<N>) -> Result<&'b [u8], Errno> {
-    let len = again(|| fd.entries(buffer).map(<[u8]>::len))?;
+    let len = retry_on_eintr(|| fd.entries(buffer).map(<[u8]>::len))?;
     Ok(buffer.0.get(..len).unwrap_or_default())
 }
 
-fn add_watch(inotify: &Inotify, path: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
-    // A mask that makes no sense has no error number.
-    again(|| inotify.add_watch(path, mask).map_err(|error| error.errno().unwrap_or(Errno::EINVAL)))
-}
-
-/// A path as the kernel takes it, put together in `buffer`.
-fn c_path<'b>(buffer: &'b mut Vec<u8>, parts: &[&[u8]]) -> Result<&'b CStr, Errno> {
-    buffer.clear();
-    for part in parts {
-        buffer.extend_from_slice(part);
+fn stat_of(status: Status, is_leaf: bool) -> Stat {
+    Stat {
+        is_dir: status.is_dir,
+        is_leaf,
+        dev: status.dev,
+        ino: status.ino,
+        size: status.size,
+        mtime: status.mtime,
     }
-    c_path_of(buffer)
-}
-
-fn c_path_of(buffer: &mut Vec<u8>) -> Result<&CStr, Errno> {
-    buffer.push(0);
-    CStr::from_bytes_with_nul(buffer).map_err(|_| Errno::EINVAL)
-}
-
-fn c_name<'b>(buffer: &'b mut Vec<u8>, name: &[u8]) -> Result<&'b CStr, Errno> {
-    check_name(name)?;
-    c_path(buffer, &[name])
-}
-
-/// A name that leads to an entry of the directory, and no further.
-fn check_name(name: &[u8]) -> Result<(), Errno> {
-    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
-        return Err(Errno::EINVAL);
-    }
-    Ok(())
-}
-
-/// Splits off as many names as a call takes.
-fn split_path(path: &[u8]) -> Result<(&[u8], Option<&[u8]>), Errno> {
-    if path.len() <= PATH {
-        return Ok((path, None));
-    }
-    // The slash itself may be the first byte that is too many.
-    let names = path.get(..=PATH).unwrap_or(path);
-    let slash = names.iter().rposition(|&byte| byte == b'/').ok_or(Errno::ENAMETOOLONG)?;
-    let (piece, rest) = path.split_at_checked(slash).ok_or(Errno::ENAMETOOLONG)?;
-    Ok((piece, rest.get(1..)))
 }

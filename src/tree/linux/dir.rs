@@ -1,0 +1,12 @@
+//! An open directory.
+
+use crate::sys::Fd;
+
+/// An open directory: one inode, wherever it is moved.
+///
+/// It is opened with `O_PATH`, which makes no event and needs no permission to read.
+pub(crate) struct Dir {
+    pub(super) fd: Fd,
+    /// Unlike the descriptor's, this number is never given again.
+    pub(super) number: u64,
+}

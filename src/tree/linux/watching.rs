@@ -1,0 +1,130 @@
+//! Adding watches, at held directories.
+//!
+//! inotify_add_watch(2) takes a path, and a path can lead elsewhere by the time it is walked. No check
+//! before or after the call shows what was watched in between. So a directory is held by a descriptor,
+//! and named so that nothing on the way can be swapped, in the first of these ways that works:
+//!
+//! | way | needs | cost of one call |
+//! |---|---|---|
+//! | `name`, or `.`, in the working directory of a thread that does much at once ([`WorkingDir`]) | `unshare`, `std` | the least |
+//! | `/proc/self/fd/N/name` | a /proc that is this process' own | a longer path |
+//! | as the first, in a thread for this one call | `unshare`, `std` | a thread |
+//! | `name`, or `.`, in the working directory of a child process for this one call | `clone` | a process |
+//!
+//! Where none of them works, nothing is watched, and the error says why: `EPERM`, mostly. A directory
+//! that may be read but not searched can be entered by nobody: only /proc leads to it.
+
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use super::dir::Dir;
+use super::paths::c_path;
+use super::proc_path::ProcPath;
+#[cfg(feature = "std")]
+use super::working_dir::Released;
+use super::working_dir::WorkingDir;
+use crate::event::Wd;
+use crate::flags::WatchMask;
+use crate::inotify::Inotify;
+use crate::sys::{Errno, retry_on_eintr};
+
+/// Adds watches in the first way that works here.
+#[derive(Default)]
+pub(super) struct Watching {
+    pub(super) proc_path: ProcPath,
+    /// Set once no thread could have a working directory of its own.
+    #[cfg(feature = "std")]
+    pub(super) is_unshare_refused: bool,
+    name: Vec<u8>,
+}
+
+/// An open directory, or a name in it.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) dir: &'a Dir,
+    pub(super) name: Option<&'a [u8]>,
+}
+
+impl Watching {
+    /// Watches a directory; no link is followed. `working` is the working directory of this thread, if
+    /// it has one for itself.
+    pub(super) fn add(
+        &mut self,
+        inotify: &Inotify,
+        working: Option<&mut WorkingDir>,
+        place: Place<'_>,
+        mask: WatchMask,
+    ) -> Result<Wd, Errno> {
+        let Place { dir, name } = place;
+        let mut mask = mask | WatchMask::ONLYDIR;
+        if name.is_some() {
+            mask |= WatchMask::DONT_FOLLOW;
+        }
+        // Fails where the directory may be read but not searched.
+        if working.is_some_and(|working| working.enter(dir).is_ok()) {
+            let name = c_path(&mut self.name, &[name.unwrap_or(b".")])?;
+            return add_watch(inotify, name, mask);
+        }
+        if self.proc_path.set(dir) {
+            let added = self.proc_path.get(name).and_then(|path| add_watch(inotify, path, mask));
+            if added != Err(Errno::ENOENT) || self.proc_path.check(dir) {
+                return added;
+            }
+        }
+        let name = c_path(&mut self.name, &[name.unwrap_or(b".")])?;
+        #[cfg(feature = "std")]
+        if !self.is_unshare_refused {
+            match add_in_thread(inotify, dir, name, mask) {
+                Some(Err(Unshared::Not)) => self.is_unshare_refused = true,
+                Some(Err(Unshared::But(errno))) => return Err(errno),
+                Some(Ok(wd)) => return Ok(wd),
+                None => {}
+            }
+        }
+        add_in_child(inotify, dir, name, mask)
+    }
+}
+
+fn add_watch(inotify: &Inotify, path: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
+    // A mask that makes no sense has no error number.
+    retry_on_eintr(|| {
+        inotify.add_watch(path, mask).map_err(|error| error.errno().unwrap_or(Errno::EINVAL))
+    })
+}
+
+/// Why a thread could not add a watch.
+#[cfg(feature = "std")]
+enum Unshared {
+    /// No thread has a working directory of its own here.
+    Not,
+    But(Errno),
+}
+
+/// Adds a watch in a thread that has a working directory of its own; `None` where no thread starts.
+#[cfg(feature = "std")]
+fn add_in_thread(
+    inotify: &Inotify,
+    dir: &Dir,
+    name: &CStr,
+    mask: WatchMask,
+) -> Option<Result<Wd, Unshared>> {
+    let add = || {
+        crate::sys::unshare_working_dir().map_err(|errno| match errno {
+            Errno::EPERM | Errno::ENOSYS => Unshared::Not,
+            errno => Unshared::But(errno),
+        })?;
+        let _released = Released;
+        retry_on_eintr(|| dir.fd.change_dir()).map_err(Unshared::But)?;
+        add_watch(inotify, name, mask).map_err(Unshared::But)
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, add);
+        thread.ok()?.join().ok()
+    })
+}
+
+/// Adds a watch in a process that has the directory as its working directory.
+fn add_in_child(inotify: &Inotify, dir: &Dir, name: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
+    let mask = mask.check().map_err(|_| Errno::EINVAL)?;
+    inotify.fd().add_watch_in_child(&dir.fd, name, mask)
+}

@@ -1,0 +1,203 @@
+//! Trees on kernels that lack a call, and in sandboxes that refuse one: all is reported, and watched,
+//! as anywhere else; or the error says why it can't be.
+//!
+//! A seccomp filter answers as such a kernel, or such a sandbox, does. Each test is a process of its
+//! own, since a filter stays for ever.
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+
+mod support;
+mod trees;
+mod watching;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+use support::{in_child, in_namespace};
+use syscalls::{Errno, Sysno};
+use tinotify::{TreeOptions, WatchError, WatchMask, Watcher};
+use trees::{How, Mirror, Scene};
+use watching::{kernel_watches, overflow};
+
+/// From now on, and in threads and processes that are made from now on, the call fails so; of
+/// inotify_add_watch only that with `MASK_CREATE`.
+fn refuse(call: Sysno, errno: Errno) {
+    let rules = if call == Sysno::inotify_add_watch {
+        let bit = u64::from(WatchMask::MASK_CREATE.bits());
+        let is_set = SeccompCmpOp::MaskedEq(bit);
+        let mask = SeccompCondition::new(2, SeccompCmpArgLen::Dword, is_set, bit).unwrap();
+        vec![SeccompRule::new(vec![mask]).unwrap()]
+    } else {
+        Vec::new()
+    };
+    let arch = if cfg!(target_arch = "x86_64") {
+        TargetArch::x86_64
+    } else if cfg!(target_arch = "aarch64") {
+        TargetArch::aarch64
+    } else {
+        TargetArch::riscv64
+    };
+    let errno = u32::try_from(errno.into_raw()).unwrap();
+    let filter = SeccompFilter::new(
+        BTreeMap::from([(i64::from(call.id()), rules)]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno),
+        arch,
+    );
+    let filter: BpfProgram = filter.unwrap().try_into().unwrap();
+    seccompiler::apply_filter(&filter).unwrap();
+}
+
+fn refused(call: Sysno) -> Option<Errno> {
+    // SAFETY: nothing valid is asked for, and no memory of ours is given.
+    unsafe { syscalls::syscall5(call, usize::MAX, 0, 0, usize::MAX, 0) }.err()
+}
+
+/// A tree's life: set up, grown, renamed, shrunk, and found again after lost events. `last` is called
+/// before the disk is compared with what was reported.
+fn live(snapshot: bool, last: impl FnOnce()) {
+    let options = TreeOptions::new().snapshot(snapshot);
+    let mut tree = Scene::with(trees::NAMES | WatchMask::ATTRIB, options, |root| {
+        fs::create_dir_all(root.join("a/b/c")).unwrap();
+        fs::create_dir(root.join("leaf")).unwrap();
+        fs::create_dir(root.join("noise")).unwrap();
+        fs::write(root.join("a/file"), "text").unwrap();
+        symlink("../outside", root.join("a/link")).unwrap();
+    });
+    tree.mirror = std::mem::replace(&mut tree.mirror, Mirror::empty(false)).with_snapshot(snapshot);
+    let step = |tree: &mut Scene| {
+        let notes = tree.notes();
+        notes.iter().for_each(|note| tree.mirror.apply(note));
+        notes
+    };
+    fs::create_dir_all(tree.at("leaf/new/deep/er")).unwrap();
+    fs::write(tree.at("leaf/new/deep/file"), "text").unwrap();
+    assert_eq!(step(&mut tree).len(), 4);
+    fs::rename(tree.at("leaf/new"), tree.at("a/b/moved")).unwrap();
+    assert_eq!(step(&mut tree).len(), 1);
+    fs::write(tree.at("a/b/moved/deep/er/file"), "text").unwrap();
+    let notes = step(&mut tree);
+    assert!(notes.iter().all(|note| note.path == Path::new("a/b/moved/deep/er/file")));
+    fs::remove_dir(tree.at("a/b/c")).unwrap();
+    fs::rename(tree.at("leaf"), tree.outside("leaf")).unwrap();
+    fs::rename(tree.outside("leaf"), tree.at("back")).unwrap();
+    step(&mut tree);
+    if overflow(&tree.at("noise")) {
+        fs::rename(tree.at("a/b"), tree.at("b")).unwrap();
+        fs::create_dir_all(tree.at("x/y")).unwrap();
+        fs::write(tree.at("x/y/file"), "text").unwrap();
+        let notes = step(&mut tree);
+        assert!(notes.iter().any(|note| note.how == How::Overflow), "{notes:?}");
+    }
+    last();
+    tree.check();
+}
+
+fn lives() {
+    live(false, || ());
+    live(true, || ());
+    let place = watching::Place::new();
+    let mut watcher = Watcher::new().unwrap();
+    watcher.watch_name(place.at("name"), WatchMask::CREATE | WatchMask::CLOSE_WRITE).unwrap();
+    place.file("name");
+    let event = watcher.next_timeout(support::DEADLINE).unwrap().unwrap();
+    assert!(event.path().ends_with("name"));
+}
+
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $name:ident: $($call:ident $errno:ident),*;)*) => {
+        $($(#[$doc])* #[test] fn $name() {
+            // Twice: the child has it from its start, and the standard library there sees no other
+            // kernel before.
+            $(refuse(Sysno::$call, Errno::$errno);)*
+            if in_child(stringify!($name), &[]) {
+                $(if Sysno::$call != Sysno::inotify_add_watch {
+                    assert_eq!(refused(Sysno::$call), Some(Errno::$errno));
+                })*
+                lives();
+            }
+        })*
+    };
+}
+
+kernels! {
+    /// For comparison.
+    a_tree_lives_here: ;
+    a_tree_lives_before_openat2: openat2 ENOSYS;
+    a_tree_lives_where_openat2_is_refused: openat2 EPERM;
+    /// A kernel before 4.18 passes over the bit; some filters may refuse it.
+    a_tree_lives_where_mask_create_is_refused: inotify_add_watch EINVAL;
+    a_tree_lives_before_statx: statx ENOSYS;
+    a_tree_lives_where_statx_is_refused: statx EPERM;
+    a_tree_lives_before_clone3: clone3 ENOSYS;
+    a_tree_lives_on_linux_4_10:
+        openat2 ENOSYS, statx ENOSYS, clone3 ENOSYS, inotify_add_watch EINVAL;
+    a_tree_lives_under_a_filter_from_those_days:
+        openat2 EPERM, statx EPERM, clone3 ENOSYS, inotify_add_watch EINVAL;
+    a_tree_lives_where_unshare_is_refused: unshare EPERM;
+    a_tree_lives_where_unshare_is_missing: unshare ENOSYS;
+}
+
+const LIMIT: &str = "/proc/sys/fs/inotify/max_queued_events";
+
+/// Hides /proc, but for the limit that tests look up.
+fn hide_proc() {
+    let limit = fs::read(LIMIT).unwrap();
+    mount(c"none", c"/proc", c"tmpfs", MountFlags::empty(), None).unwrap();
+    fs::create_dir_all(Path::new(LIMIT).parent().unwrap()).unwrap();
+    fs::write(LIMIT, limit).unwrap();
+}
+
+fn show_proc() {
+    unmount("/proc", UnmountFlags::DETACH).unwrap();
+}
+
+#[test]
+fn a_tree_lives_without_proc() {
+    if in_namespace("a_tree_lives_without_proc") {
+        hide_proc();
+        live(true, show_proc);
+    }
+}
+
+#[test]
+fn a_tree_lives_without_proc_and_unshare() {
+    if in_namespace("a_tree_lives_without_proc_and_unshare") {
+        refuse(Sysno::unshare, Errno::EPERM);
+        hide_proc();
+        live(true, show_proc);
+    }
+}
+
+#[test]
+fn a_tree_lives_without_proc_and_threads() {
+    if in_namespace("a_tree_lives_without_proc_and_threads") {
+        refuse(Sysno::clone3, Errno::EPERM);
+        hide_proc();
+        live(true, show_proc);
+    }
+}
+
+#[test]
+fn what_no_way_leads_to_is_not_watched_and_the_error_says_why() {
+    if !in_namespace("what_no_way_leads_to_is_not_watched_and_the_error_says_why") {
+        return;
+    }
+    let tree = Scene::new(|root| fs::create_dir(root.join("a")).unwrap());
+    refuse(Sysno::unshare, Errno::EPERM);
+    refuse(Sysno::clone, Errno::EPERM);
+    let watcher = Watcher::new().unwrap();
+    hide_proc();
+    let answer = watcher.watch_tree(&tree.root, trees::NAMES, TreeOptions::new());
+    show_proc();
+    let is_eperm = matches!(&answer, Err(WatchError::Path { error, .. })
+        if error.errno() == Some(tinotify::Errno::EPERM));
+    assert!(is_eperm, "{answer:?}");
+    assert!(kernel_watches(&watcher).is_empty());
+}
