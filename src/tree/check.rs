@@ -260,7 +260,8 @@ impl<D> Tree<D> {
             return self.check(dir, name, Check { seen, elsewhere, ..check });
         }
         if elsewhere.is_some_and(|(_, there)| there) {
-            let watched = self.nodes.child(dir, name).filter(|child| self.nodes.wd(*child).is_some());
+            let watched =
+                self.nodes.child(dir, name).filter(|child| self.nodes.wd(*child).is_some());
             let check = Check { seen, ..check };
             if watched.is_none() || self.free(place, check).is_some() {
                 self.alias(dir, name);

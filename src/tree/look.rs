@@ -95,7 +95,8 @@ impl<D> Tree<D> {
             watched = kernel.watch(dir, mask);
         }
         // Where a path is all there is to name it by, that may lead nowhere now.
-        watched.map_err(|errno| if failure(errno) == Failure::Moved { Errno::ESTALE } else { errno })
+        watched
+            .map_err(|errno| if failure(errno) == Failure::Moved { Errno::ESTALE } else { errno })
     }
 
     fn watch_child<K: Kernel<Dir = D>>(
@@ -347,7 +348,8 @@ impl<D> Tree<D> {
         purpose: Purpose,
     ) -> Result<(), Errno> {
         let files = purpose.new || self.options.snapshot;
-        if self.asked.intersects(LOUD) && self.stage != Stage::Steady && !self.nodes.is_quiet(node) {
+        if self.asked.intersects(LOUD) && self.stage != Stage::Steady && !self.nodes.is_quiet(node)
+        {
             if let Some(wd) = self.nodes.wd(node) {
                 kernel.hush(&dir, wd, self.asked.difference(LOUD));
                 self.nodes.set_quiet(node, true);

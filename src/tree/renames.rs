@@ -264,7 +264,8 @@ impl Renames {
     /// Has something been renamed to this name, and no name in the directory changed since? Asked
     /// with each event of a name. If so, returns the watch of the directory that was replaced.
     pub fn take_recent(&mut self, dir: NodeRef, name: &[u8]) -> Option<Option<i32>> {
-        let recent = self.recent.iter().find(|recent| recent.place.0 == dir && *recent.place.1 == *name);
+        let recent =
+            self.recent.iter().find(|recent| recent.place.0 == dir && *recent.place.1 == *name);
         let ghost = recent.map(|recent| recent.ghost);
         self.recent.retain(|recent| recent.place.0 != dir);
         ghost

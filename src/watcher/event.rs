@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::table::{Role, Sub, Watch};
 use crate::event::{Escaped, Event, EventKind, Wd};
 use crate::flags::EventMask;
+use crate::sys::Errno;
 use crate::tree::{Barred, TreeKind};
 
 /// What happened to a name that is followed ([`Watches::watch_name`](super::Watches::watch_name)).
@@ -42,8 +43,23 @@ pub enum TreeChange<'a> {
         /// The old path.
         from: &'a Path,
     },
-    /// The directory can't be watched, and nothing is told of what happens in it.
+    /// Two directories changed places, each with all beneath it (`RENAME_EXCHANGE` of renameat2(2)).
+    Exchanged {
+        /// The other path.
+        with: &'a Path,
+    },
+    /// The directory can't be watched, and nothing is reported of what happens in it.
     Unwatched(Barred),
+    /// The directory is watched, but can't be listed: what happened in it while events were lost is
+    /// not known. It is compared with the disk as soon as it can be.
+    Unlisted(Errno),
+    /// A directory that was `Unwatched` or `Unlisted` is watched and has been listed. What is in it is
+    /// reported next, as far as that is not known.
+    Watched,
+    /// The tree is set up: every directory is watched, and what was there has been reported if
+    /// [`existing`](super::TreeOptions::existing) asked for it. What is reported from now on has
+    /// happened since.
+    Established,
     /// Events were lost, and all that was found to have changed meanwhile is told by now.
     Resynced,
     /// The root has another path now. Its events go on, with the old one; give the new one by
@@ -133,6 +149,10 @@ impl<'a> WatchEvent<'a> {
             Some(Extra::Tree(kind, from)) => match kind {
                 TreeKind::Found => TreeChange::Found,
                 TreeKind::Renamed { .. } => TreeChange::Renamed { from },
+                TreeKind::Exchanged { .. } => TreeChange::Exchanged { with: from },
+                TreeKind::Unlisted(errno) => TreeChange::Unlisted(*errno),
+                TreeKind::Watched => TreeChange::Watched,
+                TreeKind::Established => TreeChange::Established,
                 TreeKind::Unwatched(why) => TreeChange::Unwatched(*why),
                 TreeKind::Resynced => TreeChange::Resynced,
                 TreeKind::RootMoved => TreeChange::RootMoved,
@@ -223,6 +243,9 @@ impl fmt::Display for WatchEvent<'_> {
             None | Some(TreeChange::Told) => {}
             Some(TreeChange::Renamed { from }) => {
                 write!(f, "Renamed from \"{}\": ", Escaped(from.as_os_str().as_bytes()))?;
+            }
+            Some(TreeChange::Exchanged { with }) => {
+                write!(f, "Exchanged with \"{}\": ", Escaped(with.as_os_str().as_bytes()))?;
             }
             Some(change) => write!(f, "{change:?}: ")?,
         }

@@ -334,7 +334,6 @@ impl Reader {
         let mut table = self.shared.table();
         let inotify = &self.shared.inotify;
         self.shared.awake(&mut table);
-        table.fence_trees(inotify, &mut self.busy);
         // What was there when a tree was set up comes before what happened since.
         table.trees_with_news(&mut self.busy);
         if !self.busy.is_empty() {
@@ -466,7 +465,13 @@ impl Reader {
         // The condition is on what happened, not on how the tree fares.
         let told = matches!(
             extra,
-            Some(Extra::Tree(TreeKind::Told | TreeKind::Found | TreeKind::Renamed { .. }, _))
+            Some(Extra::Tree(
+                TreeKind::Told
+                    | TreeKind::Found
+                    | TreeKind::Renamed { .. }
+                    | TreeKind::Exchanged { .. },
+                _
+            ))
         );
         if told && !self.meets(&sub) {
             return false;

@@ -237,7 +237,9 @@ impl WatchedTree {
             name.push(0);
         }
         let from = match &kind {
-            TreeKind::Renamed { from } => self.sub.path.join(OsStr::from_bytes(from)),
+            TreeKind::Renamed { from: other } | TreeKind::Exchanged { with: other } => {
+                self.sub.path.join(OsStr::from_bytes(other))
+            }
             _ => PathBuf::new(),
         };
         let last = matches!(kind, TreeKind::RootRemoved | TreeKind::RootUnmounted);
@@ -354,7 +356,8 @@ impl Table {
             wds.get(&wd).is_some_and(|entry| !entry.subs.is_empty())
                 || before.iter().chain(after).any(|tree| tree.contains(wd))
         };
-        let mut kernel = Linux::new(inotify, &tree.root, &shared, &mut tree.state);
+        let consumed = self.consumed;
+        let mut kernel = Linux::new(inotify, &tree.root, &shared, &mut tree.state, consumed);
         Some(work(&mut tree.tree, &mut kernel))
     }
 
@@ -388,23 +391,6 @@ impl Table {
         Some(tree.told(event))
     }
 
-    /// Before a read: what the trees looked at was looked at before what is queued later than now.
-    /// Gives those that have something to do first.
-    pub fn fence_trees(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
-        if !self.trees.iter().any(|tree| tree.tree.wants_fence()) {
-            return;
-        }
-        let at = self.consumed;
-        let end = at.saturating_add(inotify.queued_bytes().unwrap_or(0) as u64);
-        for index in 0..self.trees.len() {
-            if self.with_tree(inotify, index, |tree, kernel| tree.fence(kernel, at, end))
-                == Some(true)
-            {
-                busy.extend(self.trees.get(index).map(|tree| tree.sub.watch));
-            }
-        }
-    }
-
     /// Whether nothing is to be done when the queue is empty.
     pub fn trees_rest(&self) -> bool {
         self.trees.iter().all(|tree| tree.tree.rests())
@@ -425,8 +411,7 @@ impl Table {
     pub fn trees_caught_up(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
         let consumed = self.consumed;
         for index in 0..self.trees.len() {
-            let worked =
-                self.with_tree(inotify, index, |tree, kernel| tree.caught_up(kernel, consumed));
+            let worked = self.with_tree(inotify, index, |tree, kernel| tree.idle(kernel, consumed));
             if worked == Some(true) {
                 busy.extend(self.trees.get(index).map(|tree| tree.sub.watch));
             }

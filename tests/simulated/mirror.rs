@@ -176,7 +176,8 @@ impl Mirror {
                 return Ok(());
             }
             TreeKind::Watched => {
-                self.excused.retain(|(excused, excuse)| *excused != path || *excuse == Excuse::Moved);
+                self.excused
+                    .retain(|(excused, excuse)| *excused != path || *excuse == Excuse::Moved);
                 return Ok(());
             }
             TreeKind::Exchanged { with } => {

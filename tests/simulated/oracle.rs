@@ -108,7 +108,11 @@ impl Oracle {
         // What could not be watched waits to be tried again.
         let waits = |excuse: &Excuse| !matches!(excuse, Excuse::Moved);
         let waits = self.mirror.excused.iter().any(|(_, excuse)| waits(excuse));
-        if is_checked("rests") && !waits && world.faults == 0 && world.silent.is_empty() && !rules.unreadable
+        if is_checked("rests")
+            && !waits
+            && world.faults == 0
+            && world.silent.is_empty()
+            && !rules.unreadable
         {
             require(driver.rests(self.index), || "at rest, it keeps more than its nodes".into())?;
         }

@@ -418,15 +418,29 @@ impl Session<'_> {
                 let from = from.as_os_str().as_bytes();
                 self.renamed(At::new(from), at, mask & EventMask::ISDIR, cookie)
             }
+            Some(TreeChange::Exchanged { with }) => {
+                let with = At::new(with.as_os_str().as_bytes());
+                self.exchanged(with, at, mask & EventMask::ISDIR, cookie)
+            }
             Some(TreeChange::Unwatched(why)) => {
                 let why = match why {
                     Barred::Errno(errno) => errno.to_string(),
                     Barred::Twice => "it is watched by another path".to_owned(),
+                    Barred::RootMoved => "the root has been moved".to_owned(),
                     _ => "unknown".to_owned(),
                 };
                 self.messages.tell(format_args!("Cannot watch {}: {why}", Escaped(path)));
                 self.note("UNWATCHED", at)
             }
+            Some(TreeChange::Unlisted(errno)) => {
+                self.messages.warn(format_args!(
+                    "cannot list {} after events were lost: {errno}; trying again later",
+                    Escaped(path)
+                ));
+                self.note("UNLISTED", at)
+            }
+            Some(TreeChange::Watched) => self.note("WATCHED", at),
+            Some(TreeChange::Established) => self.note("ESTABLISHED", at),
             Some(TreeChange::Resynced) => {
                 self.messages.warn(format_args!(
                     "what was lost in {} is found and shown, as far as it can be",
@@ -517,6 +531,32 @@ impl Session<'_> {
                 Ok(Came::Shown)
             }
             _ => self.show(to, come, cookie, false),
+        }
+    }
+
+    /// Shows two directories that changed places, as one event or as two renames.
+    fn exchanged(
+        &mut self,
+        one: At<'_>,
+        other: At<'_>,
+        is_dir: EventMask,
+        cookie: u32,
+    ) -> Result<Came, Failure> {
+        let come = EventMask::MOVED_TO | is_dir;
+        if self.options.renames && self.passes(one.path, come) && self.passes(other.path, come) {
+            if !self.options.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
+                return Ok(Came::Nothing);
+            }
+            let word = Some("EXCHANGED");
+            return self.put(&Shown { word, cookie, from: one.path, ..other.shown(come) });
+        }
+        let first = self.renamed(one, other, is_dir, cookie)?;
+        if first == Came::Shown && !self.options.monitor {
+            return Ok(first);
+        }
+        match self.renamed(other, one, is_dir, cookie.wrapping_add(1))? {
+            Came::Nothing => Ok(first),
+            second => Ok(second),
         }
     }
 

@@ -81,7 +81,7 @@ fn with_state<T: Send>(
     work: impl FnMut(&mut Linux<'_>) -> T + Send,
 ) -> T {
     let root = c(root);
-    let mut linux = Linux::new(inotify, &root, &|_| false, state);
+    let mut linux = Linux::new(inotify, &root, &|_| false, state, 0);
     way.run(&mut linux, work)
 }
 

@@ -41,7 +41,7 @@ fn status_is_that_of_the_entry() {
             assert_eq!(stat.mtime, (want.mtime(), u32::try_from(want.mtime_nsec()).unwrap()));
             assert_eq!(stat.dev, linux.stat(&a).unwrap().dev);
         }
-        let other = Linux::new(linux.inotify, c"/proc", &|_| false, &mut State::default())
+        let other = Linux::new(linux.inotify, c"/proc", &|_| false, &mut State::default(), 0)
             .open(b"")
             .map(|proc| linux.stat(&proc).unwrap().dev);
         assert_ne!(other, Ok(linux.stat(&a).unwrap().dev));

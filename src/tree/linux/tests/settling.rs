@@ -46,7 +46,7 @@ fn storm(place: &Path, time: Duration, settle: impl Fn(&mut Linux<'_>, &mut Dir)
     let inotify = instance();
     let path = c(place);
     let mut state = State::default();
-    let mut linux = Linux::new(&inotify, &path, &|_| false, &mut state);
+    let mut linux = Linux::new(&inotify, &path, &|_| false, &mut state, 0);
     let mut dirs = BTreeMap::new();
     // These are told in between, so that there is more time between the halves.
     let others: Vec<_> = (0..16).map(|_| instance()).collect();

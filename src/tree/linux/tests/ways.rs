@@ -263,7 +263,7 @@ fn a_watch_that_others_need_is_left() {
     let mut state = State::default();
     let kept = std::sync::Mutex::new(Wd::NONE);
     let shared = |wd| *kept.lock().unwrap() == wd;
-    let mut linux = Linux::new(&inotify, &root, &shared, &mut state);
+    let mut linux = Linux::new(&inotify, &root, &shared, &mut state, 0);
     let top = linux.open(b"").unwrap();
     let wds = [linux.watch(&top, MASK).unwrap(), linux.watch_child(&top, b"a", MASK).unwrap()];
     *kept.lock().unwrap() = wds[0];
