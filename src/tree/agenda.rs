@@ -184,7 +184,8 @@ impl Agenda {
             check.tries = check.tries.max(old.tries);
             check.exchanged = check.exchanged.or(old.exchanged);
         }
-        let phase = if check.last { Phase::Last } else { Phase::Name };
+        // What was in the way is looked at first.
+        let phase = if check.last || check.tries > 0 { Phase::Last } else { Phase::Name };
         let due = self.put(when, phase, Item::Name((dir, name.into())));
         self.deep = self.deep.saturating_add(usize::from(check.deep));
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
@@ -232,6 +233,11 @@ impl Agenda {
         let owes_file = check.owes_file || old.is_some_and(|old| old.owes_file);
         let check = Check { owes_file, exchanged: check.exchanged, ..Check::default() };
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: None });
+    }
+
+    /// Returns `true` if a check of a name in the directory was put aside.
+    pub fn has_parked(&self, dir: NodeRef) -> bool {
+        self.checks.get(&dir).into_iter().flatten().any(|(_, entry)| entry.due.is_none())
     }
 
     /// The directory has been listed: what was put aside is fresh.

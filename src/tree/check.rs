@@ -5,7 +5,7 @@ use super::edits::{DIR_DELETED, Failure, failure};
 use super::event::{Barred, TreeKind};
 use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
-use super::nodes::{NodeRef, ROOT, State};
+use super::nodes::{Listing, NodeRef, ROOT, State};
 use super::{Stage, Tree, UNKNOWN};
 use crate::flags::EventMask;
 use crate::sys::Errno;
@@ -122,6 +122,9 @@ impl<D> Tree<D> {
         };
         match self.see(kernel, &opened, &place, check.deep) {
             Ok(Some(seen)) => {
+                if self.nodes.listing(dir) == Listing::Owed && !self.agenda.has_parked(dir) {
+                    self.agenda.compare(dir, When::End);
+                }
                 // So that the events of what was seen are queued.
                 let _ = kernel.settle(&mut opened);
                 self.check(dir, name, Check { seen: Some(seen), elsewhere: None, ..check });

@@ -124,7 +124,9 @@ impl<D> Tree<D> {
     pub(super) fn check_place(&mut self, node: NodeRef, when: When) {
         if let Some(parent) = self.nodes.parent(node) {
             let name = self.name(node);
-            self.agenda.check(parent, &name, Check::default(), when);
+            if !self.agenda.has(parent, &name) {
+                self.agenda.check(parent, &name, Check::default(), when);
+            }
         }
     }
 
@@ -177,6 +179,7 @@ impl<D> Tree<D> {
         self.files.forget(node);
         self.agenda.forget(node);
         self.renames.forget(node);
+        self.waiting.nodes.remove(&node);
         self.nodes.remove(node);
     }
 
@@ -231,6 +234,10 @@ impl<D> Tree<D> {
     /// A check of a name can't be done now.
     pub(super) fn park(&mut self, (dir, name): &Place, check: Check, errno: Errno) {
         self.agenda.park(*dir, name, check);
+        if self.nodes.listing(*dir) != Listing::Owed {
+            // Its listing may show what the look could not.
+            self.agenda.compare(*dir, When::End);
+        }
         self.owe(*dir, errno);
     }
 

@@ -376,11 +376,13 @@ impl<D> Tree<D> {
         if purpose.deep {
             self.miss(node, &entries);
         }
-        if self.nodes.listing(node) == Listing::Owed {
+        if self.nodes.listing(node) != Listing::Owed {
+            self.nodes.set_listing(node, Listing::Done);
+        } else if !self.agenda.has_parked(node) {
+            self.nodes.set_listing(node, Listing::Done);
             let path = self.path(node, &[]);
             self.tell(TreeKind::Watched, EventMask::ISDIR, path);
         }
-        self.nodes.set_listing(node, Listing::Done);
         self.frames.push(Frame { node, dir: Some(dir), entries, next: 0, purpose });
         Ok(())
     }
@@ -398,7 +400,9 @@ impl<D> Tree<D> {
         while let Some(node) = child {
             if listed.binary_search(&self.nodes.name(node)).is_err() {
                 let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
-                let check = Check { deep: true, last: true, ..Check::default() };
+                // A listing takes the lock of the directory, so what it shows needs no further look.
+                let seen = Some(Seen::Nothing);
+                let check = Check { seen, deep: true, last: true, ..Check::default() };
                 self.agenda.check(parent, &name, check, When::End);
             }
             child = self.nodes.sibling(node);
