@@ -369,19 +369,19 @@ impl<D> Tree<D> {
             Err(errno) if failure(errno) == Failure::Moved => entries.clear(),
             listed => listed?,
         }
-        if files {
-            self.files.open(node, purpose.deep);
-            self.agenda.window(node);
-        }
-        if purpose.deep {
-            self.miss(node, &entries);
-        }
         if self.nodes.listing(node) != Listing::Owed {
             self.nodes.set_listing(node, Listing::Done);
         } else if !self.agenda.has_parked(node) {
             self.nodes.set_listing(node, Listing::Done);
             let path = self.path(node, &[]);
             self.tell(TreeKind::Watched, EventMask::ISDIR, path);
+        }
+        if files {
+            self.files.open(node, purpose.deep);
+            self.agenda.window(node);
+        }
+        if purpose.deep {
+            self.miss(node, &entries);
         }
         self.frames.push(Frame { node, dir: Some(dir), entries, next: 0, purpose });
         Ok(())
@@ -505,7 +505,8 @@ impl<D> Tree<D> {
             }
         }
         if self.nodes.child(parent, name).is_some() {
-            return self.check(parent, name, Check::owing());
+            let seen = Some(Seen::File);
+            return self.check(parent, name, Check { seen, ..Check::owing() });
         }
         let mask = match self.files.compare(parent, name, stat) {
             Compared::New => EventMask::CREATE,

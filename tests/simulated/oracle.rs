@@ -157,9 +157,8 @@ impl Oracle {
             let entry = truth.iter().find(|entry| entry.path == path && entry.is_dir);
             let denied = entry.is_some_and(|entry| is_denied(world, self.index, entry));
             // What is in it can't be looked at, even if it can be listed.
-            let closed = entry.is_some_and(|entry| {
-                !world.rules.superuser && !world.nodes[entry.ino].search
-            });
+            let closed =
+                entry.is_some_and(|entry| !world.rules.superuser && !world.nodes[entry.ino].search);
             let is_there = entry.is_some_and(|entry| !entry.silent);
             match excuse {
                 Excuse::Unlisted if !denied && !closed && !may_fail => {}
@@ -321,7 +320,9 @@ impl Oracle {
     /// those with two names.
     fn renames_are_one(&self, world: &World, truth: &[Entry]) -> Result<(), String> {
         let rules = &world.rules;
-        let is_whole = rules.depth.is_none() && !rules.prune && !rules.same_fs;
+        // What leaves the tree within may come back into it.
+        let is_whole =
+            self.root == world.root && rules.depth.is_none() && !rules.prune && !rules.same_fs;
         let is_calm = self.overflows == world.queue.overflows_read
             && self.faults == world.faults
             && (world.moves.chmods, world.moves.mounts, world.moves.merged) == (0, 0, 0);
