@@ -294,17 +294,7 @@ impl<D> Tree<D> {
             return false;
         }
         let mut more = self.lost.is_some_and(|end| end <= at) || self.agenda.is_due(at);
-        let (cookies, dirs) = self.renames.unfenced();
-        if !cookies.is_empty() {
-            for dir in dirs {
-                self.barrier(kernel, dir);
-            }
-            let end = kernel.end();
-            for cookie in cookies {
-                self.agenda.close(cookie, end);
-            }
-            more = true;
-        }
+        more |= self.fence_renames(kernel);
         self.retry_some();
         if self.agenda.is_idle() || self.agenda.is_fresh() || self.ahead == Some(UNKNOWN) {
             let end = kernel.end();
@@ -317,6 +307,29 @@ impl<D> Tree<D> {
             more = !self.end_some(kernel);
         }
         more
+    }
+
+    /// Puts the end of pending renames on the agenda: once the lock of a directory was free, all events
+    /// are queued of what has begun there.
+    fn fence_renames<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> bool {
+        let unfenced = self.renames.unfenced();
+        let mut passed = BTreeMap::new();
+        for (_, dir) in &unfenced {
+            let is_passed = || self.barrier(kernel, *dir);
+            passed.entry(*dir).or_insert_with(is_passed);
+        }
+        if unfenced.is_empty() {
+            return false;
+        }
+        let end = kernel.end();
+        for (cookie, dir) in unfenced {
+            // A directory that is not in its place yet comes there by an event, if one is queued.
+            if end <= self.at || passed.get(&dir) == Some(&true) {
+                self.renames.fence(cookie);
+                self.agenda.close(cookie, end);
+            }
+        }
+        true
     }
 
     /// Replaces the events that are reported. Those that were not asked for at the beginning do not

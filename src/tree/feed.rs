@@ -356,8 +356,9 @@ impl<D> Tree<D> {
     fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
-        let unsure_to = self.is_unsure(dir, name);
-        let unsure = unsure_to || self.is_unsure(*from_dir, from_name);
+        // Of a directory whose place was sure, the new one is. What was there may be ahead.
+        let ahead = self.is_unsure(dir, name);
+        let unsure = self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
         let absurd = self.nodes.is_within(dir, node)
             || victim.is_some_and(|victim| self.nodes.is_within(node, victim));
@@ -373,7 +374,7 @@ impl<D> Tree<D> {
             let from = self.path(node, &[]);
             self.files.remove(dir, name);
             match victim {
-                Some(victim) if self.may_swap(victim, &pending.from) && !unsure_to => {
+                Some(victim) if self.may_swap(victim, &pending.from) && !ahead => {
                     self.swap(node, victim, &pending, to, from);
                 }
                 _ => {
@@ -390,6 +391,8 @@ impl<D> Tree<D> {
         }
         if unsure || absurd {
             self.check(dir, name, Check::default());
+        } else if self.nodes.wd(node).is_some() {
+            self.agenda.take(dir, name);
         }
         if unsure || absurd || pending.suspect {
             let owes_file = pending.owes_file;
@@ -439,7 +442,9 @@ impl<D> Tree<D> {
                 // Had they changed places, the other one would have said so.
                 self.reports.decide(swap.cookie, false);
                 self.remove(swap.victim);
-                let Some(second) = swap.second else { return };
+                let Some(second) = swap.second.filter(|_| self.nodes.exists(swap.moved)) else {
+                    return;
+                };
                 let mut pending = Pending::new(second, swap.to, true);
                 pending.node = Some(swap.moved);
                 pending.suspect = true;

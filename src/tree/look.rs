@@ -133,11 +133,16 @@ impl<D> Tree<D> {
         Err(Errno::ESTALE)
     }
 
-    /// Waits until all events are queued of what was done to the names in a directory.
-    pub(super) fn barrier<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeRef) {
-        if let Ok(mut dir) = self.open(kernel, dir) {
-            // If that fails, the directory is gone, and no name in it changes any more.
-            let _ = kernel.settle(&mut dir);
+    /// Waits until all events are queued of what was done to the names in a directory. Returns `false`
+    /// where it was not found.
+    pub(super) fn barrier<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeRef) -> bool {
+        match self.open(kernel, dir) {
+            Ok(mut dir) => {
+                // If that fails, the directory is gone, and no name in it changes any more.
+                let _ = kernel.settle(&mut dir);
+                true
+            }
+            Err(errno) => failure(errno) != Failure::Moved,
         }
     }
 

@@ -298,22 +298,21 @@ impl Renames {
         }
     }
 
-    /// What the fence is still to be taken of: the cookies, and the directories whose locks tell.
-    pub fn unfenced(&mut self) -> (Vec<u32>, Vec<NodeRef>) {
-        let (mut cookies, mut dirs) = (Vec::new(), Vec::new());
-        for pending in self.pending.values_mut().filter(|pending| !pending.fenced) {
+    /// What the fence is still to be taken of, and the directory whose lock tells.
+    pub fn unfenced(&self) -> Vec<(u32, NodeRef)> {
+        let pending = self.pending.values().filter(|pending| !pending.fenced);
+        let swaps = self.swaps.values().filter(|swap| !swap.fenced);
+        let pending = pending.map(|pending| (pending.cookie, pending.from.0));
+        pending.chain(swaps.map(|swap| (swap.cookie, swap.to.0))).collect()
+    }
+
+    /// The end of a rename is on the agenda.
+    pub fn fence(&mut self, cookie: u32) {
+        if let Some(pending) = self.pending.get_mut(&cookie) {
             pending.fenced = true;
-            cookies.push(pending.cookie);
-            dirs.push(pending.from.0);
-        }
-        for swap in self.swaps.values_mut().filter(|swap| !swap.fenced) {
+        } else if let Some(swap) = self.swaps.get_mut(&cookie) {
             swap.fenced = true;
-            cookies.push(swap.cookie);
-            dirs.push(swap.to.0);
         }
-        dirs.sort_unstable();
-        dirs.dedup();
-        (cookies, dirs)
     }
 
     /// Takes everything: events were lost, or the tree is over.
