@@ -138,8 +138,11 @@ pub struct Tree<D> {
     inbox: Inbox,
     /// Watches that are not needed and are ended a few at a time, since each queues an event.
     ending: BTreeSet<i32>,
-    /// Watches that were to be ended and are needed again, and where their own events begin.
+    /// Watches that are older than the knowledge of their directory, and where the events begin that
+    /// are not.
     stale: BTreeMap<i32, u64>,
+    /// The highest descriptor so far. The kernel counts upwards.
+    newest: i32,
     /// Directories that are watched at another place.
     aliases: Vec<NodeRef>,
     /// Directories that are watched without the events that listing makes.
@@ -205,6 +208,7 @@ impl<D> Tree<D> {
             inbox: Inbox::default(),
             ending: BTreeSet::new(),
             stale: BTreeMap::new(),
+            newest: i32::MAX,
             aliases: Vec::new(),
             quiet: Vec::new(),
             waiting: Waiting::default(),
@@ -228,6 +232,8 @@ impl<D> Tree<D> {
         self.device = kernel.stat(&dir)?.dev;
         let wd = kernel.watch(&dir, self.asked)?;
         self.nodes.set_state(ROOT, nodes::State::Watched(wd));
+        self.begin(kernel, wd);
+        self.newest = wd.as_raw();
         self.stage = Stage::Setup;
         self.ahead = Some(UNKNOWN);
         self.list(kernel, ROOT, dir, look::Purpose::setup(self.options.existing))

@@ -179,6 +179,10 @@ impl Agenda {
     /// Adds a check of a name, or merges it with the one there is. A look of before counts no more.
     pub fn check(&mut self, dir: NodeRef, name: &[u8], mut check: Check, when: When) {
         if let Some(old) = self.take(dir, name) {
+            if old.owes_file && check.seen == Some(Seen::Nothing) {
+                // No directory, which says nothing of files.
+                check.seen = None;
+            }
             check.owes_file |= old.owes_file;
             check.deep |= old.deep;
             check.tries = check.tries.max(old.tries);
@@ -189,6 +193,18 @@ impl Agenda {
         let due = self.put(when, phase, Item::Name((dir, name.into())));
         self.deep = self.deep.saturating_add(usize::from(check.deep));
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
+    }
+
+    /// Has what is at a name compared with all beneath it, once the name has been checked.
+    pub fn deepen(&mut self, dir: NodeRef, name: &[u8]) {
+        let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
+        match entry.filter(|entry| entry.due.is_some()) {
+            Some(entry) => {
+                let before = core::mem::replace(&mut entry.check.deep, true);
+                self.deep = self.deep.saturating_add(usize::from(!before));
+            }
+            None => self.check(dir, name, Check { deep: true, ..Check::default() }, When::End),
+        }
     }
 
     /// Returns `true` if the name is to be checked.

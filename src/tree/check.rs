@@ -58,7 +58,7 @@ impl<D> Tree<D> {
             Err(_) => {
                 if let Some(parent) = self.nodes.parent(node) {
                     let name = self.name(node);
-                    self.check(parent, &name, Check { deep: true, ..Check::default() });
+                    self.agenda.deepen(parent, &name);
                 }
             }
         }

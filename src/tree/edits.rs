@@ -50,11 +50,10 @@ impl Waiting {
         self.nodes.insert(node);
     }
 
-    /// At an idle moment, takes those that are to be tried again.
+    /// At an idle moment when nothing is tried, takes those that are to be tried again.
     fn due(&mut self) -> Vec<NodeRef> {
         if self.nodes.is_empty() {
             (self.left, self.distance) = (0, 0);
-            return Vec::new();
         }
         if self.left > 0 {
             self.left = self.left.saturating_sub(1);
@@ -251,6 +250,13 @@ impl<D> Tree<D> {
         self.wait(node);
     }
 
+    /// A directory that waited, if it did, is watched and listed.
+    pub(super) fn covered(&mut self, node: NodeRef) {
+        self.waiting.nodes.remove(&node);
+        let path = self.path(node, &[]);
+        self.tell(TreeKind::Watched, EventMask::ISDIR, path);
+    }
+
     /// Has a directory tried again later, and when a permission changes there or above.
     pub(super) fn wait(&mut self, node: NodeRef) {
         self.waiting.add(node);
@@ -259,6 +265,9 @@ impl<D> Tree<D> {
 
     /// Tries some of those again that wait.
     pub(super) fn retry_some(&mut self) {
+        if !self.agenda.is_empty() {
+            return;
+        }
         for node in self.waiting.due() {
             self.retry(node);
         }

@@ -97,6 +97,7 @@ impl<D> Tree<D> {
         } else if self.lost.is_some() {
             // It is not known what was lost before.
         } else if !event.mask.intersects(NAMES) {
+            self.renames.see_alive(self.nodes.ancestors(dir));
             self.other(change);
         } else if !self.is_half_of_swap(change) {
             match self.renames.take_late(dir, event.cookie) {
@@ -135,6 +136,7 @@ impl<D> Tree<D> {
 
     /// A name was changed.
     fn change<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
+        self.renames.see_alive(self.nodes.ancestors(change.dir));
         let recent = self.renames.take_recent(change.dir, change.name);
         self.agenda.disturb(change.dir, change.name);
         if change.mask.contains(EventMask::CREATE) {
@@ -439,8 +441,13 @@ impl<D> Tree<D> {
         match ended {
             Ended::Rename(pending) => self.cut_rename(pending),
             Ended::Swap(swap) => {
-                // Had they changed places, the other one would have said so.
-                self.reports.decide(swap.cookie, false);
+                // Had they changed places, the other one would have said so; but for a loss, before which
+                // it is known only that no directory is replaced that is not empty.
+                let alive = swap.alive || self.nodes.first_child(swap.victim).is_some();
+                self.reports.decide(swap.cookie, alive);
+                if alive {
+                    return self.check_place(swap.victim, When::End);
+                }
                 self.remove(swap.victim);
                 let Some(second) = swap.second.filter(|_| self.nodes.exists(swap.moved)) else {
                     return;

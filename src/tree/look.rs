@@ -292,10 +292,7 @@ impl<D> Tree<D> {
         let node = self.know(parent, name, purpose, event);
         let before = self.nodes.state(node);
         let wd = looked.wd;
-        if self.ending.remove(&wd.as_raw()) {
-            // What is queued of it is of before.
-            self.stale.insert(wd.as_raw(), kernel.end());
-        }
+        self.begin(kernel, wd);
         self.nodes.set_state(node, State::Watched(wd));
         let purpose = Purpose { new: purpose.new || purpose.deep, ..purpose };
         // Watched and listed, or neither.
@@ -305,10 +302,19 @@ impl<D> Tree<D> {
             return if moved { Visit::Moved } else { Visit::Failed(errno) };
         }
         if matches!(before, State::Blind | State::Alias) {
-            let path = self.path(node, &[]);
-            self.tell(TreeKind::Watched, EventMask::ISDIR, path);
+            self.covered(node);
         }
         Visit::Added(node)
+    }
+
+    /// A directory is watched that was not known. If the watch is not new, it was to be ended, or is also
+    /// somebody else's: what is queued of it happened before the directory is listed.
+    pub(super) fn begin<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
+        let wd = wd.as_raw();
+        if self.ending.remove(&wd) || wd <= self.newest {
+            self.stale.insert(wd, kernel.end());
+        }
+        self.newest = self.newest.max(wd);
     }
 
     /// Lists a watched directory, if there is anything to be found in it.
@@ -378,8 +384,7 @@ impl<D> Tree<D> {
             self.nodes.set_listing(node, Listing::Done);
         } else if !self.agenda.has_parked(node) {
             self.nodes.set_listing(node, Listing::Done);
-            let path = self.path(node, &[]);
-            self.tell(TreeKind::Watched, EventMask::ISDIR, path);
+            self.covered(node);
         }
         if files {
             self.files.open(node, purpose.deep);

@@ -70,12 +70,14 @@ pub(super) struct Swap {
     pub second: Option<u32>,
     /// Whether that one led to the old name.
     pub back: bool,
+    /// Something happened in the other directory, so it was not replaced: that would be empty.
+    pub alive: bool,
     fenced: bool,
 }
 
 impl Swap {
     pub const fn new(cookie: u32, moved: NodeRef, victim: NodeRef, from: Place, to: Place) -> Self {
-        Self { cookie, from, to, moved, victim, second: None, back: false, fenced: false }
+        Self { cookie, from, to, moved, victim, second: None, back: false, alive: false, fenced: false }
     }
 }
 
@@ -325,6 +327,18 @@ impl Renames {
     /// Forgets a directory that was removed.
     pub fn forget(&mut self, dir: NodeRef) {
         self.recent.retain(|recent| recent.place.0 != dir);
+    }
+
+    /// An event of a name came from a directory, or from one beneath it.
+    pub fn see_alive(&mut self, mut dirs: impl Iterator<Item = NodeRef>) {
+        let cookie = if self.swaps.is_empty() {
+            None
+        } else {
+            dirs.find_map(|dir| self.by_node.get(&dir).copied().filter(|_| self.is_victim(dir)))
+        };
+        if let Some(swap) = cookie.and_then(|cookie| self.swaps.get_mut(&cookie)) {
+            swap.alive = true;
+        }
     }
 
     /// Returns `true` if the directory is the one that may have been replaced.

@@ -306,7 +306,8 @@ impl World {
 
     /// Watches what the path leads to; if that is not the inode that was meant, lets it go again.
     fn watch_by_path(&mut self, path: &[Name], want: Ino, mask: WatchMask) -> Result<Wd, Errno> {
-        let there = self.resolve(path.iter().copied()).map_err(|_| ESTALE())?;
+        let there = self.resolve(path.iter().copied());
+        let there = there.map_err(|errno| if errno == Errno::EACCES { errno } else { ESTALE() })?;
         let before = self.nodes[there].wd;
         let wd = self.watch_inode(there, mask)?;
         if there == want {
