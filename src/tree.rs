@@ -231,8 +231,8 @@ impl<D> Tree<D> {
         let dir = kernel.open(&[])?;
         self.device = kernel.stat(&dir)?.dev;
         let wd = kernel.watch(&dir, self.asked)?;
-        self.nodes.set_state(ROOT, nodes::State::Watched(wd));
         self.begin(kernel, wd);
+        self.nodes.set_state(ROOT, nodes::State::Watched(wd));
         self.newest = wd.as_raw();
         self.stage = Stage::Setup;
         self.ahead = Some(UNKNOWN);

@@ -44,6 +44,8 @@ pub(super) struct Check {
     pub last: bool,
     /// Where the directory that was seen is known to be, and whether it was seen there as well.
     pub elsewhere: Option<(Place, bool)>,
+    /// The look has added the directory, which may have come by an event that is still queued.
+    pub added: bool,
     /// How often the world moved under the look.
     pub tries: u32,
 }
@@ -185,6 +187,7 @@ impl Agenda {
             }
             check.owes_file |= old.owes_file;
             check.deep |= old.deep;
+            check.added |= old.added;
             check.tries = check.tries.max(old.tries);
             check.exchanged = check.exchanged.or(old.exchanged);
         }
@@ -193,6 +196,12 @@ impl Agenda {
         let due = self.put(when, phase, Item::Name((dir, name.into())));
         self.deep = self.deep.saturating_add(usize::from(check.deep));
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
+    }
+
+    /// Returns `true` if the directory at a name was added by a look that is ahead of the events.
+    pub fn is_added(&self, dir: NodeRef, name: &[u8]) -> bool {
+        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
+        entry.is_some_and(|entry| entry.check.added)
     }
 
     /// Has what is at a name compared with all beneath it, once the name has been checked.

@@ -120,14 +120,16 @@ impl<D> Tree<D> {
             }
             Err(errno) => return self.park(&place, check, errno),
         };
+        let known = self.nodes.child(dir, name).is_some_and(|child| self.nodes.wd(child).is_some());
         match self.see(kernel, &opened, &place, check.deep) {
             Ok(Some(seen)) => {
+                let added = check.added || !known && matches!(seen, Seen::Known(_));
                 if self.nodes.listing(dir) == Listing::Owed && !self.agenda.has_parked(dir) {
                     self.agenda.compare(dir, When::End);
                 }
                 // So that the events of what was seen are queued.
                 let _ = kernel.settle(&mut opened);
-                self.check(dir, name, Check { seen: Some(seen), elsewhere: None, ..check });
+                self.check(dir, name, Check { seen: Some(seen), elsewhere: None, added, ..check });
             }
             Ok(None) => {}
             Err(Errno::ESTALE) => self.retry_later(kernel, &place, check),

@@ -172,12 +172,14 @@ impl<D> Tree<D> {
                 return Ok(None);
             }
             let wd = self.watch(kernel, &opened, mask)?;
+            self.begin(kernel, wd);
             return Ok(Some(Looked { wd, opened: Some(opened), is_leaf: false }));
         }
         if self.options.same_file_system && kernel.stat_child(dir, name)?.dev != self.device {
             return Ok(None);
         }
         let wd = self.watch_child(kernel, dir, name, mask)?;
+        self.begin(kernel, wd);
         match kernel.stat_child(dir, name) {
             Ok(stat) if stat.is_dir => Ok(Some(Looked { wd, opened: None, is_leaf: stat.is_leaf })),
             other => {
@@ -292,7 +294,6 @@ impl<D> Tree<D> {
         let node = self.know(parent, name, purpose, event);
         let before = self.nodes.state(node);
         let wd = looked.wd;
-        self.begin(kernel, wd);
         self.nodes.set_state(node, State::Watched(wd));
         let purpose = Purpose { new: purpose.new || purpose.deep, ..purpose };
         // Watched and listed, or neither.
@@ -307,9 +308,12 @@ impl<D> Tree<D> {
         Visit::Added(node)
     }
 
-    /// A directory is watched that was not known. If the watch is not new, it was to be ended, or is also
-    /// somebody else's: what is queued of it happened before the directory is listed.
+    /// A directory is watched. If it is not known, and the watch is not new, that was to be ended, or is
+    /// also somebody else's: what is queued of it happened before the directory is looked at.
     pub(super) fn begin<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
+        if self.nodes.by_wd(wd).is_some() {
+            return;
+        }
         let wd = wd.as_raw();
         if self.ending.remove(&wd) || wd <= self.newest {
             self.stale.insert(wd, kernel.end());
