@@ -97,7 +97,7 @@ impl<D> Tree<D> {
         } else if self.lost.is_some() {
             // It is not known what was lost before.
         } else if !event.mask.intersects(NAMES) {
-            self.renames.see_alive(self.nodes.ancestors(dir));
+            self.renames.see_alive(dir);
             self.other(change);
         } else if !self.is_half_of_swap(change) {
             match self.renames.take_late(dir, event.cookie) {
@@ -136,7 +136,7 @@ impl<D> Tree<D> {
 
     /// A name was changed.
     fn change<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
-        self.renames.see_alive(self.nodes.ancestors(change.dir));
+        self.renames.see_alive(change.dir);
         let recent = self.renames.take_recent(change.dir, change.name);
         self.agenda.disturb(change.dir, change.name);
         if change.mask.contains(EventMask::CREATE) {
@@ -362,43 +362,65 @@ impl<D> Tree<D> {
         let ahead = self.in_window(dir) || self.agenda.is_added(dir, name);
         let unsure = self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
-        let absurd = self.nodes.is_within(dir, node)
-            || victim.is_some_and(|victim| self.nodes.is_within(node, victim));
-        if !absurd {
-            // What left it before has left it by its old path.
-            while let Some(ended) = self.renames.take_one(|pending| {
-                let waits = pending.node.is_some_and(|node| self.nodes.wd(node).is_some());
-                let of = |top| self.nodes.is_within(pending.from.0, top);
-                !waits && (of(node) || victim.is_some_and(of))
-            }) {
-                self.cut(ended);
-            }
-            let from = self.path(node, &[]);
-            self.files.remove(dir, name);
-            match victim {
-                Some(victim) if self.may_swap(victim, &pending.from) && !ahead => {
-                    self.swap(node, victim, &pending, to, from);
-                }
-                _ => {
-                    if let Some(victim) = victim {
-                        self.remove(victim);
-                    }
-                    self.relink(node, dir, name);
-                    let path = self.path(node, &[]);
-                    let mask = EventMask::MOVED_TO | EventMask::ISDIR;
-                    self.reports.tell(TreeKind::Renamed { from }, mask, pending.cookie, path);
-                }
-            }
-            self.moved(node);
+        if self.nodes.is_within(dir, node)
+            || victim.is_some_and(|top| self.nodes.is_within(node, top))
+        {
+            return self.renamed_absurdly(node, &pending, to, victim);
         }
-        if unsure || absurd {
+        // What left it before has left it by its old path.
+        while let Some(ended) = self.renames.take_one(|pending| {
+            let waits = pending.node.is_some_and(|node| self.nodes.wd(node).is_some());
+            let of = |top| self.nodes.is_within(pending.from.0, top);
+            !waits && (of(node) || victim.is_some_and(of))
+        }) {
+            self.cut(ended);
+        }
+        let from = self.path(node, &[]);
+        self.files.remove(dir, name);
+        match victim {
+            Some(victim) if self.may_swap(victim, &pending.from) && !ahead => {
+                self.swap(node, victim, &pending, to, from);
+            }
+            _ => {
+                if let Some(victim) = victim {
+                    self.remove(victim);
+                }
+                self.relink(node, dir, name);
+                let path = self.path(node, &[]);
+                let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+                self.reports.tell(TreeKind::Renamed { from }, mask, pending.cookie, path);
+            }
+        }
+        self.moved(node);
+        if unsure {
             self.check(dir, name, Check::default());
         } else if self.nodes.wd(node).is_some() {
             self.agenda.take(dir, name);
         }
-        if unsure || absurd || pending.suspect {
+        if unsure || pending.suspect {
             let owes_file = pending.owes_file;
             self.check(*from_dir, from_name, Check { owes_file, ..Check::default() });
+        }
+    }
+
+    /// A directory was renamed to where it can't be, as far as is known: into itself, or onto one that it
+    /// is in. So that is not known truly.
+    fn renamed_absurdly(
+        &mut self,
+        node: NodeRef,
+        pending: &Pending,
+        to: &Place,
+        victim: Option<NodeRef>,
+    ) {
+        if let Some(victim) = victim.filter(|victim| self.nodes.is_within(node, *victim)) {
+            self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
+        } else {
+            self.check_place(to.0, When::End);
+            let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+            self.gone(node, TreeKind::Told, mask, pending.cookie);
+        }
+        for (dir, name) in [to, &pending.from] {
+            self.check(*dir, name, Check::default());
         }
     }
 
@@ -443,7 +465,7 @@ impl<D> Tree<D> {
             Ended::Swap(swap) => {
                 // Had they changed places, the other one would have said so; but for a loss, before which
                 // it is known only that no directory is replaced that is not empty.
-                let alive = swap.alive || self.nodes.first_child(swap.victim).is_some();
+                let alive = swap.alive || self.has_sure_child(swap.victim);
                 self.reports.decide(swap.cookie, alive);
                 if alive {
                     return self.check_place(swap.victim, When::End);
@@ -462,6 +484,13 @@ impl<D> Tree<D> {
                 self.renames.open(pending);
             }
         }
+    }
+
+    /// Returns `true` if a directory surely is not empty.
+    fn has_sure_child(&self, dir: NodeRef) -> bool {
+        let first = self.nodes.first_child(dir);
+        core::iter::successors(first, |child| self.nodes.sibling(*child))
+            .any(|child| !self.is_unsure(dir, self.nodes.name(child)))
     }
 
     fn cut_rename(&mut self, pending: Pending) {

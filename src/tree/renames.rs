@@ -77,7 +77,17 @@ pub(super) struct Swap {
 
 impl Swap {
     pub const fn new(cookie: u32, moved: NodeRef, victim: NodeRef, from: Place, to: Place) -> Self {
-        Self { cookie, from, to, moved, victim, second: None, back: false, alive: false, fenced: false }
+        Self {
+            cookie,
+            from,
+            to,
+            moved,
+            victim,
+            second: None,
+            back: false,
+            alive: false,
+            fenced: false,
+        }
     }
 }
 
@@ -329,14 +339,11 @@ impl Renames {
         self.recent.retain(|recent| recent.place.0 != dir);
     }
 
-    /// An event of a name came from a directory, or from one beneath it.
-    pub fn see_alive(&mut self, mut dirs: impl Iterator<Item = NodeRef>) {
-        let cookie = if self.swaps.is_empty() {
-            None
-        } else {
-            dirs.find_map(|dir| self.by_node.get(&dir).copied().filter(|_| self.is_victim(dir)))
-        };
-        if let Some(swap) = cookie.and_then(|cookie| self.swaps.get_mut(&cookie)) {
+    /// An event of a name came from a directory.
+    pub fn see_alive(&mut self, dir: NodeRef) {
+        let cookie = self.by_node.get(&dir).copied();
+        let swap = cookie.and_then(|cookie| self.swaps.get_mut(&cookie));
+        if let Some(swap) = swap.filter(|swap| swap.victim == dir) {
             swap.alive = true;
         }
     }
