@@ -44,8 +44,8 @@ pub(super) struct Check {
     pub last: bool,
     /// Where the directory that was seen is known to be, and whether it was seen there as well.
     pub elsewhere: Option<(Place, bool)>,
-    /// The look has added the directory, which may have come by an event that is still queued.
-    pub added: bool,
+    /// Only to find out why the directory was not reached: nothing says that it is not there.
+    pub unreached: bool,
     /// How often the world moved under the look.
     pub tries: u32,
 }
@@ -187,7 +187,7 @@ impl Agenda {
             }
             check.owes_file |= old.owes_file;
             check.deep |= old.deep;
-            check.added |= old.added;
+            check.unreached &= old.unreached;
             check.tries = check.tries.max(old.tries);
             check.exchanged = check.exchanged.or(old.exchanged);
         }
@@ -198,10 +198,10 @@ impl Agenda {
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
     }
 
-    /// Returns `true` if the directory at a name was added by a look that is ahead of the events.
-    pub fn is_added(&self, dir: NodeRef, name: &[u8]) -> bool {
+    /// Returns `true` if something says that what is known of a name may not be so.
+    pub fn is_doubtful(&self, dir: NodeRef, name: &[u8]) -> bool {
         let entry = self.checks.get(&dir).and_then(|names| names.get(name));
-        entry.is_some_and(|entry| entry.check.added)
+        entry.is_some_and(|entry| !entry.check.unreached)
     }
 
     /// Has what is at a name compared with all beneath it, once the name has been checked.
@@ -212,7 +212,10 @@ impl Agenda {
                 let before = core::mem::replace(&mut entry.check.deep, true);
                 self.deep = self.deep.saturating_add(usize::from(!before));
             }
-            None => self.check(dir, name, Check { deep: true, ..Check::default() }, When::End),
+            None => {
+                let check = Check { deep: true, unreached: true, ..Check::default() };
+                self.check(dir, name, check, When::End);
+            }
         }
     }
 

@@ -93,7 +93,15 @@ impl<D> Tree<D> {
             }
             match self.open(kernel, ROOT) {
                 Err(errno) if failure(errno) == Failure::Moved => return self.stray(),
-                _ => self.check_place(*dir, When::End),
+                _ => {
+                    if let Some(parent) = self.nodes.parent(*dir) {
+                        let name = self.name(*dir);
+                        if !self.agenda.has(parent, &name) {
+                            let check = Check { unreached: true, ..Check::default() };
+                            self.check(parent, &name, check);
+                        }
+                    }
+                }
             }
         }
         check.seen = None;
@@ -120,16 +128,14 @@ impl<D> Tree<D> {
             }
             Err(errno) => return self.park(&place, check, errno),
         };
-        let known = self.nodes.child(dir, name).is_some_and(|child| self.nodes.wd(child).is_some());
         match self.see(kernel, &opened, &place, check.deep) {
             Ok(Some(seen)) => {
-                let added = check.added || !known && matches!(seen, Seen::Known(_));
                 if self.nodes.listing(dir) == Listing::Owed && !self.agenda.has_parked(dir) {
                     self.agenda.compare(dir, When::End);
                 }
                 // So that the events of what was seen are queued.
                 let _ = kernel.settle(&mut opened);
-                self.check(dir, name, Check { seen: Some(seen), elsewhere: None, added, ..check });
+                self.check(dir, name, Check { seen: Some(seen), elsewhere: None, ..check });
             }
             Ok(None) => {}
             Err(Errno::ESTALE) => self.retry_later(kernel, &place, check),

@@ -205,7 +205,7 @@ impl<D> Tree<D> {
         match self.visit(kernel, &opened, (dir, name), Purpose::NEW, event) {
             Visit::Added(node) => {
                 let seen = Some(Seen::Known(node));
-                self.check(dir, name, Check { seen, added: true, ..Check::default() });
+                self.check(dir, name, Check { seen, ..Check::default() });
             }
             Visit::Excluded => {}
             Visit::Failed(errno) => self.failed(dir, name, errno, Purpose::NEW, event),
@@ -359,7 +359,7 @@ impl<D> Tree<D> {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
         // Of a directory whose place was sure, the new one is. What was there may be ahead.
-        let ahead = self.in_window(dir) || self.agenda.is_added(dir, name);
+        let ahead = self.in_window(dir) || self.agenda.is_doubtful(dir, name);
         let unsure = self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
         if self.nodes.is_within(dir, node)

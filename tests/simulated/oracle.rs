@@ -366,7 +366,8 @@ impl Oracle {
             let entry = truth.iter().find(|entry| entry.path == known.path);
             (known.id, known.renames) = (entry.map(|entry| entry.ino), 0);
         }
-        self.mirror.muddled = false;
+        // What could not be looked at then may be looked at since.
+        self.mirror.muddled = !self.mirror.excused.is_empty();
         let entries = &self.mirror.entries;
         self.known = entries.iter().filter_map(|known| known.id).collect();
         (self.overflows, self.faults) = (world.queue.overflows_read, world.faults);
