@@ -465,7 +465,8 @@ impl<D> Tree<D> {
             Ended::Swap(swap) => {
                 // Had they changed places, the other one would have said so; but for a loss, before which
                 // it is known only that no directory is replaced that is not empty.
-                let alive = swap.alive || self.has_sure_child(swap.victim);
+                let alive = self.nodes.wd(swap.victim).is_some()
+                    && (swap.alive || self.has_sure_child(swap.victim));
                 self.reports.decide(swap.cookie, alive);
                 if alive {
                     return self.check_place(swap.victim, When::End);
@@ -490,7 +491,10 @@ impl<D> Tree<D> {
     fn has_sure_child(&self, dir: NodeRef) -> bool {
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child))
-            .any(|child| !self.is_unsure(dir, self.nodes.name(child)))
+            .any(|child| {
+                let name = self.nodes.name(child);
+                !self.is_unsure(dir, name) && !self.renames.has(dir, name)
+            })
     }
 
     fn cut_rename(&mut self, pending: Pending) {
