@@ -242,7 +242,7 @@ impl<D> Tree<D> {
         }
     }
 
-    fn has_content(&self, node: NodeRef) -> bool {
+    pub(super) fn has_content(&self, node: NodeRef) -> bool {
         self.nodes.first_child(node).is_some() || self.files.knows(node)
     }
 
@@ -269,6 +269,12 @@ impl<D> Tree<D> {
     ) -> NodeRef {
         if let Some(node) = self.nodes.child(parent, name) {
             return node;
+        }
+        // The file that left this name did so before.
+        while let Some(ended) = self.renames.take_one(|pending| {
+            pending.node.is_none() && pending.from.0 == parent && *pending.from.1 == *name
+        }) {
+            self.cut(ended);
         }
         self.file_gone(parent, name);
         let node = self.nodes.add(parent, name);

@@ -192,6 +192,10 @@ impl Oracle {
             // Whatever the reason was at first, it would be this one now.
             return true;
         }
+        if why.contains("EACCES") && world.rules.watch_limit < u32::MAX {
+            // Another reason may have come after this one.
+            return !self.patient;
+        }
         if why.contains("EACCES") {
             return may_fail || is_denied(world, self.index, entry);
         }
