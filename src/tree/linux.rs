@@ -138,7 +138,6 @@ impl<'a> Linux<'a> {
 
     /// Looks up in the kernel's list whether a watch is still there, and of which inode it is. That takes
     /// longer the more watches there are.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the engine does not ask yet"))]
     pub(crate) fn identity(&self, wd: Wd) -> Watched {
         watch_list::look_up(self.inotify, wd)
     }
@@ -219,6 +218,14 @@ impl Kernel for Linux<'_> {
         if !(self.shared)(wd) {
             // It may have ended by itself.
             let _ = self.inotify.rm_watch(wd);
+        }
+    }
+
+    fn is_watching(&mut self, wd: Wd) -> Option<bool> {
+        match self.identity(wd) {
+            Watched::Unknown => None,
+            Watched::Ended => Some(false),
+            Watched::Inode(_) => Some(true),
         }
     }
 

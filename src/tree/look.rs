@@ -254,6 +254,11 @@ impl<D> Tree<D> {
         purpose: Purpose,
         event: Option<(EventMask, u32)>,
     ) -> Visit {
+        let child = self.nodes.child(parent, name);
+        if let Some(child) = child.filter(|child| self.nodes.wd(*child).is_some()) {
+            // Something is mounted there now.
+            self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+        }
         let node = self.know(parent, name, purpose, event);
         self.exclude(node);
         Visit::Excluded
