@@ -32,8 +32,8 @@
 //!
 //! The files, in the order in which they may use each other: [`nodes`] (which directories there are),
 //! [`files`] (which files), [`renames`] (pending halves), [`agenda`] (checks and when), [`reports`]
-//! (what was said), `edits` (changes of these), `look` (opens, watches, lists), `check` (compares),
-//! `feed` (events).
+//! (what was said), `edits` (changes of these), `look` (opens and watches), `listing` (lists),
+//! `check` (compares), `feed` (events), `moving` (renames).
 
 #![forbid(unsafe_code)]
 
@@ -46,7 +46,9 @@ mod files;
 mod kernel;
 #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher drives it"))]
 pub(crate) mod linux;
+mod listing;
 mod look;
+mod moving;
 mod nodes;
 mod renames;
 mod reports;
@@ -66,7 +68,7 @@ use agenda::{Agenda, When};
 use edits::Waiting;
 use feed::Inbox;
 use files::Files;
-use look::Frame;
+use listing::Frame;
 use nodes::{NodeRef, Nodes, ROOT};
 use renames::Renames;
 use reports::Reports;

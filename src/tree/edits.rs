@@ -289,14 +289,14 @@ impl<D> Tree<D> {
 
     fn retry(&mut self, node: NodeRef) {
         match self.nodes.state(node) {
-            State::Watched(_) => {
-                if self.nodes.listing(node) == Listing::Owed || node == ROOT && self.strayed {
-                    self.agenda.compare(node, When::End);
-                }
-            }
+            State::Watched(_) if self.is_owed(node) => self.agenda.compare(node, When::End),
             State::Blind => self.check_place(node, When::End),
             _ => {}
         }
+    }
+
+    fn is_owed(&self, node: NodeRef) -> bool {
+        self.nodes.listing(node) == Listing::Owed || node == ROOT && self.strayed
     }
 
     /// A permission may have changed at a directory: tries again what failed there and beneath it.

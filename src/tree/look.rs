@@ -1,15 +1,11 @@
-//! Looks at the disk: opens, watches and lists directories, and adds what is not known.
+//! Looks at the disk: opens and watches directories, and adds what is not known.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
-use super::agenda::{Check, Seen, When};
+use super::agenda::{Check, Seen};
 use super::edits::{DIR_CREATED, DIR_DELETED, Failure, failure};
 use super::event::{Barred, TreeKind};
-use super::files::Compared;
 use super::kernel::Kernel;
-use super::nodes::{Listing, NodeRef, ROOT, State};
-use super::{LOUD, Stage, Tree};
+use super::nodes::{Listing, NodeRef, State};
+use super::{LOUD, Tree};
 use crate::event::Wd;
 use crate::flags::{EventMask, WatchMask};
 use crate::sys::Errno;
@@ -18,11 +14,11 @@ use crate::sys::Errno;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Purpose {
     /// Whether what is in it is reported.
-    report: bool,
+    pub report: bool,
     /// Whether it is of a directory that is new, so that its files are reported.
-    new: bool,
+    pub new: bool,
     /// Whether what is known has to be compared, with all beneath.
-    deep: bool,
+    pub deep: bool,
 }
 
 impl Purpose {
@@ -33,21 +29,6 @@ impl Purpose {
         Self { report: existing, new: existing, deep: false }
     }
 }
-
-/// One directory whose listing is being gone through.
-#[derive(Debug)]
-pub(super) struct Frame<D> {
-    node: NodeRef,
-    /// Closed where too many are open.
-    dir: Option<D>,
-    /// One entry behind the other: whether it is a directory, its name, and a NUL.
-    entries: Vec<u8>,
-    next: usize,
-    purpose: Purpose,
-}
-
-/// So many directories are open at once, of a listing in a listing.
-const OPEN: usize = 24;
 
 /// What a look at a name found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +59,12 @@ struct Looked<D> {
 
 impl<D> Tree<D> {
     /// What a directory is to be watched for now.
-    fn mask(&self, node: NodeRef) -> WatchMask {
+    pub(super) fn mask(&self, node: NodeRef) -> WatchMask {
         if self.nodes.is_quiet(node) { self.asked.difference(LOUD) } else { self.asked }
     }
 
     /// Watches what was opened. At the limit, ends the watches that are to be ended.
-    fn watch<K: Kernel<Dir = D>>(
+    pub(super) fn watch<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: &D,
@@ -365,131 +346,6 @@ impl<D> Tree<D> {
         self.list(kernel, node, opened, purpose)
     }
 
-    /// Lists an open directory that is watched, to be gone through step by step.
-    pub(super) fn list<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        node: NodeRef,
-        mut dir: D,
-        purpose: Purpose,
-    ) -> Result<(), Errno> {
-        let files = purpose.new || self.options.snapshot;
-        if self.asked.intersects(LOUD) && self.stage != Stage::Steady && !self.nodes.is_quiet(node)
-        {
-            if let Some(wd) = self.nodes.wd(node) {
-                kernel.hush(&dir, wd, self.asked.difference(LOUD));
-                self.nodes.set_quiet(node, true);
-                self.quiet.push(node);
-            }
-        }
-        let mut entries = Vec::new();
-        let listed = kernel.list(&mut dir, &mut |name, is_dir| {
-            if is_dir || files {
-                entries.push(u8::from(is_dir));
-                entries.extend_from_slice(name);
-                entries.push(0);
-            }
-        });
-        match listed {
-            // It was removed, so nothing is in it, and nothing will be.
-            Err(errno) if failure(errno) == Failure::Moved => entries.clear(),
-            listed => listed?,
-        }
-        if self.nodes.listing(node) != Listing::Owed {
-            self.nodes.set_listing(node, Listing::Done);
-        } else if !self.agenda.has_parked(node) {
-            self.nodes.set_listing(node, Listing::Done);
-            self.covered(node);
-        }
-        if files {
-            self.files.open(node, purpose.deep);
-            self.agenda.window(node);
-        }
-        if purpose.deep {
-            self.miss(node, &entries);
-        }
-        self.frames.push(Frame { node, dir: Some(dir), entries, next: 0, purpose });
-        Ok(())
-    }
-
-    /// Has those names checked that are known and were not listed.
-    fn miss(&mut self, node: NodeRef, entries: &[u8]) {
-        let mut listed: Vec<&[u8]> = Vec::new();
-        for entry in entries.split(|&byte| byte == 0) {
-            if let Some((&1, name)) = entry.split_first() {
-                listed.push(name);
-            }
-        }
-        listed.sort_unstable();
-        let mut child = self.nodes.first_child(node);
-        while let Some(node) = child {
-            if listed.binary_search(&self.nodes.name(node)).is_err() {
-                let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
-                // A listing takes the lock of the directory, so what it shows needs no further look.
-                let seen = Some(Seen::Nothing);
-                let check = Check { seen, deep: true, last: true, ..Check::default() };
-                self.agenda.check(parent, &name, check, When::End);
-            }
-            child = self.nodes.sibling(node);
-        }
-    }
-
-    /// Goes one entry further in the innermost listing.
-    pub(super) fn step<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        let Some(mut frame) = self.frames.pop() else { return };
-        if !self.nodes.exists(frame.node) {
-            return;
-        }
-        let rest = frame.entries.get(frame.next..).unwrap_or_default();
-        let Some((&is_dir, rest)) = rest.split_first() else {
-            if let Some(dir) = &frame.dir {
-                self.raise_open(kernel, frame.node, dir);
-            }
-            return;
-        };
-        let name: Box<[u8]> = rest.split(|&byte| byte == 0).next().unwrap_or_default().into();
-        frame.next = frame.next.saturating_add(name.len()).saturating_add(2);
-        let dir = match frame.dir.take().map_or_else(|| self.open(kernel, frame.node), Ok) {
-            Ok(dir) => dir,
-            Err(errno) => return self.put_off(&frame, errno),
-        };
-        let outer = self.frames.len();
-        if is_dir != 0 {
-            let visit = self.visit(kernel, &dir, (frame.node, &name), frame.purpose, None);
-            self.visited(frame.node, &name, visit, frame.purpose);
-        } else {
-            self.file(kernel, &dir, frame.node, &name, frame.purpose);
-        }
-        frame.dir = Some(dir);
-        // What the visit went into comes first.
-        self.frames.insert(outer.min(self.frames.len()), frame);
-        if let Some(frame) =
-            self.frames.len().checked_sub(OPEN).and_then(|index| self.frames.get_mut(index))
-        {
-            frame.dir = None;
-        }
-    }
-
-    /// The rest of a listing can't be gone through now, so it is compared later.
-    fn put_off(&mut self, frame: &Frame<D>, errno: Errno) {
-        match failure(errno) {
-            Failure::Moved => self.agenda.compare(frame.node, When::End),
-            _ => self.owe(frame.node, errno),
-        }
-    }
-
-    /// What a look at an entry of a listing leaves to be done.
-    fn visited(&mut self, dir: NodeRef, name: &[u8], visit: Visit, purpose: Purpose) {
-        let deep = purpose.deep;
-        match visit {
-            Visit::Agrees(_) | Visit::Added(_) | Visit::Excluded => {}
-            Visit::Failed(errno) => self.failed(dir, name, errno, purpose, None),
-            // The name was listed, so events of it are queued; but not if it is known.
-            Visit::Nothing if self.nodes.child(dir, name).is_none() => {}
-            _ => self.check(dir, name, Check { deep, ..Check::default() }),
-        }
-    }
-
     /// A directory can't be watched.
     pub(super) fn failed(
         &mut self,
@@ -508,65 +364,6 @@ impl<D> Tree<D> {
             self.check(dir, name, Check { seen, ..Check::default() });
         } else {
             self.owe(node, errno);
-        }
-    }
-
-    /// Compares a file that is there with what is known of it.
-    fn file<K: Kernel<Dir = D>>(
-        &mut self,
-        kernel: &mut K,
-        dir: &D,
-        parent: NodeRef,
-        name: &[u8],
-        purpose: Purpose,
-    ) {
-        let mut stat = None;
-        if self.options.snapshot {
-            match kernel.stat_child(dir, name) {
-                Ok(found) if !found.is_dir => stat = Some(found),
-                Err(errno) if failure(errno) != Failure::Moved => {}
-                // It is gone again, which events will tell.
-                _ => return,
-            }
-        }
-        if self.nodes.child(parent, name).is_some() {
-            let seen = Some(Seen::File);
-            return self.check(parent, name, Check { seen, ..Check::owing() });
-        }
-        let mask = match self.files.compare(parent, name, stat) {
-            Compared::New => EventMask::CREATE,
-            Compared::Changed if self.options.snapshot => EventMask::MODIFY,
-            Compared::Changed | Compared::Same => return,
-        };
-        if purpose.report {
-            let path = self.path(parent, name);
-            self.tell(TreeKind::Found, mask, path);
-        }
-    }
-
-    /// Has a directory that was listed quietly report all events again, while it is open.
-    fn raise_open<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, dir: &D) {
-        if !self.nodes.is_quiet(node) {
-            return;
-        }
-        if let Ok(wd) = self.watch(kernel, dir, self.asked) {
-            self.nodes.set_quiet(node, self.nodes.wd(node) != Some(wd));
-            self.let_go(wd);
-        }
-    }
-
-    /// The same for one that was closed meanwhile.
-    pub(super) fn raise<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
-        if !self.nodes.is_quiet(node) {
-            return;
-        }
-        self.nodes.set_quiet(node, false);
-        match self.open(kernel, node) {
-            Ok(_) => {}
-            Err(errno) if failure(errno) == Failure::Moved => {
-                self.agenda.compare(node, When::End);
-            }
-            Err(errno) => self.owe(node, errno),
         }
     }
 }

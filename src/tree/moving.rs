@@ -1,0 +1,270 @@
+//! Renames: what the halves of one, and the directory's own event, do to the tree.
+
+use alloc::vec::Vec;
+
+use super::Tree;
+use super::agenda::{Check, Place, When};
+use super::edits::DIR_DELETED;
+use super::event::TreeKind;
+use super::feed::Change;
+use super::kernel::Kernel;
+use super::nodes::NodeRef;
+use super::renames::{Ended, Pending, Swap, place};
+use crate::flags::EventMask;
+
+impl<D> Tree<D> {
+    pub(super) fn moved_from(&mut self, change: Change<'_>, recent: Option<Option<i32>>) {
+        let Change { dir, name, cookie, .. } = change;
+        let mut pending = Pending::new(cookie, place(dir, name), change.is_dir());
+        pending.owes_file = !change.is_dir();
+        if change.is_dir() {
+            pending.node = self.nodes.child(dir, name);
+            pending.known = pending.node.is_some();
+        } else if recent.is_none() || self.nodes.child(dir, name).is_none() {
+            pending.known = self.file_left(dir, name);
+        }
+        // Otherwise, the directory that came just now has changed places with this file. Of a watched
+        // directory, its own event tells.
+        let child = self.nodes.child(dir, name);
+        let tells = child.is_some_and(|child| self.nodes.wd(child).is_some());
+        pending.suspect = recent.is_some() && !tells || self.in_window(dir);
+        pending.ghost = recent.flatten().filter(|_| change.is_dir());
+        self.renames.open(pending);
+        if let Some(ended) = self.renames.take_excess() {
+            self.cut(ended);
+        }
+    }
+
+    pub(super) fn moved_to<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
+        let Change { dir, name, cookie, .. } = change;
+        self.renames.note(dir, name);
+        let Some(mut pending) = self.renames.take_half(cookie, change.is_dir()) else {
+            return self.come(kernel, change);
+        };
+        match pending.node.filter(|node| self.nodes.exists(*node)) {
+            Some(node) if self.nodes.wd(node).is_some() => {
+                // Its own event says whether it is the one.
+                pending.to = Some(place(dir, name));
+                self.renames.open(pending);
+            }
+            Some(node) => self.renamed(node, pending, &place(dir, name)),
+            None => {
+                let (from_dir, from_name) = &pending.from;
+                let from = (pending.known && !change.is_dir() && self.nodes.exists(*from_dir))
+                    .then(|| self.path(*from_dir, from_name));
+                match from {
+                    Some(from) => self.file_came(change, Some(from)),
+                    None => self.come(kernel, change),
+                }
+                if pending.suspect {
+                    let exchanged = (!change.is_dir()).then(|| place(dir, name));
+                    let owes_file = pending.owes_file;
+                    let check = Check { owes_file, exchanged, ..Check::default() };
+                    self.check(pending.from.0, &pending.from.1, check);
+                }
+            }
+        }
+    }
+
+    /// A directory says that it was moved, after both halves of the rename.
+    pub(super) fn moved_self<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
+        match self.renames.take_of(node) {
+            Some(Ended::Rename(mut pending)) => match pending.to.take() {
+                Some(to) => self.renamed(node, pending, &to),
+                None => {
+                    let (dir, name) = &pending.from;
+                    let unsure = pending.suspect || self.is_unsure(*dir, name);
+                    let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+                    self.gone(node, TreeKind::Told, mask, pending.cookie);
+                    if unsure {
+                        let owes_file = pending.owes_file;
+                        self.check(*dir, name, Check { owes_file, ..Check::default() });
+                    }
+                }
+            },
+            Some(Ended::Swap(swap)) if swap.victim == node && swap.back => {
+                self.reports.decide(swap.cookie, true);
+                self.moved(node);
+            }
+            Some(Ended::Swap(swap)) => {
+                let (again, places) = (swap.moved == node, [swap.from.clone(), swap.to.clone()]);
+                self.conclude(kernel, Ended::Swap(swap));
+                if again {
+                    // It replaced the other one, and was moved once more.
+                    return self.moved_self(kernel, node);
+                }
+                for (dir, name) in places {
+                    self.check(dir, &name, Check::default());
+                }
+            }
+            None => self.check_place(node, When::End),
+        }
+    }
+
+    /// A directory was renamed.
+    fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
+        let (dir, name) = (to.0, &*to.1);
+        let (from_dir, from_name) = &pending.from;
+        // Of a directory whose place was sure, the new one is. What was there may be ahead.
+        let ahead = self.in_window(dir) || self.agenda.is_doubtful(dir, name);
+        let unsure = self.is_unsure(*from_dir, from_name);
+        let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
+        if self.nodes.is_within(dir, node)
+            || victim.is_some_and(|top| self.nodes.is_within(node, top))
+        {
+            return self.renamed_absurdly(node, &pending, to, victim);
+        }
+        // What left it before has left it by its old path.
+        while let Some(ended) = self.renames.take_one(|pending| {
+            let waits = pending.node.is_some_and(|node| self.nodes.wd(node).is_some());
+            let of = |top| self.nodes.is_within(pending.from.0, top);
+            !waits && (of(node) || victim.is_some_and(of))
+        }) {
+            self.cut(ended);
+        }
+        let from = self.path(node, &[]);
+        self.files.remove(dir, name);
+        match victim {
+            Some(victim) if self.may_swap(victim, &pending.from) && !ahead => {
+                self.swap(node, victim, &pending, to, from);
+            }
+            _ => {
+                if let Some(victim) = victim {
+                    self.remove(victim);
+                }
+                self.relink(node, dir, name);
+                let path = self.path(node, &[]);
+                let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+                self.reports.tell(TreeKind::Renamed { from }, mask, pending.cookie, path);
+            }
+        }
+        self.moved(node);
+        if unsure {
+            self.check(dir, name, Check::default());
+        } else if self.nodes.wd(node).is_some() {
+            self.agenda.take(dir, name);
+        }
+        if unsure || pending.suspect {
+            let owes_file = pending.owes_file;
+            self.check(*from_dir, from_name, Check { owes_file, ..Check::default() });
+        }
+    }
+
+    /// A directory was renamed to where it can't be, as far as is known: into itself, or onto one that it
+    /// is in. So that is not known truly.
+    fn renamed_absurdly(
+        &mut self,
+        node: NodeRef,
+        pending: &Pending,
+        to: &Place,
+        victim: Option<NodeRef>,
+    ) {
+        if let Some(victim) = victim.filter(|victim| self.nodes.is_within(node, *victim)) {
+            self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
+        } else {
+            self.check_place(to.0, When::End);
+            let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+            self.gone(node, TreeKind::Told, mask, pending.cookie);
+        }
+        for (dir, name) in [to, &pending.from] {
+            self.check(*dir, name, Check::default());
+        }
+    }
+
+    /// Returns `true` if a directory would still be known after an exchange.
+    fn may_swap(&self, victim: NodeRef, (dir, name): &Place) -> bool {
+        self.nodes.wd(victim).is_some() && !self.is_excluded(*dir, name)
+    }
+
+    /// A directory was renamed onto another one, which was replaced, or has the old name now.
+    fn swap(
+        &mut self,
+        node: NodeRef,
+        victim: NodeRef,
+        pending: &Pending,
+        to: &Place,
+        from: Vec<u8>,
+    ) {
+        let path = self.path(victim, &[]);
+        self.exchange(node, victim);
+        self.reports.tell_undecided(from, pending.cookie, path);
+        let from = pending.from.clone();
+        self.renames.open_swap(Swap::new(pending.cookie, node, victim, from, to.clone()));
+    }
+
+    /// No more events come of a rename.
+    pub(super) fn conclude<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut ended: Ended) {
+        let mut came = None;
+        if let Ended::Rename(pending) = &mut ended {
+            came = pending.to.take().map(|to| (to, pending.cookie));
+        }
+        self.cut(ended);
+        if let Some(((dir, name), cookie)) = came.filter(|((dir, _), _)| self.nodes.exists(*dir)) {
+            let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+            self.come(kernel, Change { dir, name: &name, mask, cookie });
+        }
+    }
+
+    /// The same, where the new name can't be looked at now.
+    pub(super) fn cut(&mut self, ended: Ended) {
+        match ended {
+            Ended::Rename(pending) => self.cut_rename(pending),
+            Ended::Swap(swap) => {
+                // Had they changed places, the other one would have said so; but for a loss, before which
+                // it is known only that no directory is replaced that is not empty.
+                let alive = self.nodes.wd(swap.victim).is_some()
+                    && (swap.alive || self.has_sure_child(swap.victim));
+                self.reports.decide(swap.cookie, alive);
+                if alive {
+                    return self.check_place(swap.victim, When::End);
+                }
+                self.remove(swap.victim);
+                let Some(second) = swap.second.filter(|_| self.nodes.exists(swap.moved)) else {
+                    return;
+                };
+                let mut pending = Pending::new(second, swap.to, true);
+                pending.node = Some(swap.moved);
+                pending.suspect = true;
+                if swap.back && self.nodes.wd(swap.moved).is_none() {
+                    return self.renamed(swap.moved, pending, &swap.from);
+                }
+                pending.to = swap.back.then_some(swap.from);
+                self.renames.open(pending);
+            }
+        }
+    }
+
+    /// Returns `true` if a directory surely is not empty.
+    fn has_sure_child(&self, dir: NodeRef) -> bool {
+        let first = self.nodes.first_child(dir);
+        core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
+            let name = self.nodes.name(child);
+            !self.is_unsure(dir, name) && !self.renames.has(dir, name)
+        })
+    }
+
+    fn cut_rename(&mut self, pending: Pending) {
+        let (dir, name) = &pending.from;
+        if let Some((dir, name)) = &pending.to {
+            self.check(*dir, name, Check::default());
+        }
+        let mut suspect = pending.suspect;
+        match pending.node.filter(|node| self.nodes.exists(*node)) {
+            // A watched directory that was moved says so. It was another one of that name.
+            Some(node) if self.nodes.wd(node).is_some() => suspect = true,
+            Some(node) => {
+                let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+                self.gone(node, TreeKind::Told, mask, pending.cookie);
+            }
+            None if pending.known && !pending.is_dir && self.nodes.exists(*dir) => {
+                let path = self.path(*dir, name);
+                self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, pending.cookie, path);
+            }
+            None => {}
+        }
+        if suspect && self.nodes.exists(*dir) {
+            let owes_file = pending.owes_file;
+            self.check(*dir, name, Check { owes_file, ..Check::default() });
+        }
+    }
+}
