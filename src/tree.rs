@@ -161,7 +161,7 @@ pub struct Tree<D> {
     /// Where those events end among which some were lost.
     lost: Option<u64>,
     /// Whether the root's path leads elsewhere.
-    strayed: bool,
+    root_moved: bool,
 }
 
 /// What the listings are for.
@@ -219,7 +219,7 @@ impl<D> Tree<D> {
             at: 0,
             ahead: None,
             lost: None,
-            strayed: false,
+            root_moved: false,
             options,
         }
     }
@@ -233,7 +233,7 @@ impl<D> Tree<D> {
         let dir = kernel.open(&[])?;
         self.device = kernel.stat(&dir)?.dev;
         let wd = kernel.watch(&dir, self.asked)?;
-        self.begin(kernel, wd);
+        self.note_watch(kernel, wd);
         self.nodes.set_state(ROOT, nodes::State::Watched(wd));
         self.newest = wd.as_raw();
         self.stage = Stage::Setup;
@@ -393,7 +393,7 @@ impl<D> Tree<D> {
     /// The root's path leads to it again, or has been replaced by one that does. What was missed
     /// meanwhile is discovered.
     pub fn root_found(&mut self) {
-        if self.strayed {
+        if self.root_moved {
             self.agenda.compare(ROOT, When::End);
         }
     }
@@ -425,7 +425,7 @@ impl<D> Tree<D> {
     /// Returns `true` if the descriptor is one of its watches.
     #[must_use]
     pub fn contains(&self, wd: Wd) -> bool {
-        self.nodes.by_wd(wd).is_some() || self.renames.has_ghost(wd.as_raw())
+        self.nodes.by_wd(wd).is_some() || self.renames.has_replaced(wd.as_raw())
     }
 
     /// Returns `true` if those events of the watch that have a name, other than renames and those of

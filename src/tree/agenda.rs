@@ -199,7 +199,7 @@ impl Agenda {
     }
 
     /// Returns `true` if something says that what is known of a name may not be so.
-    pub fn is_doubtful(&self, dir: NodeRef, name: &[u8]) -> bool {
+    pub fn is_uncertain(&self, dir: NodeRef, name: &[u8]) -> bool {
         let entry = self.checks.get(&dir).and_then(|names| names.get(name));
         entry.is_some_and(|entry| !entry.check.unreached)
     }

@@ -50,11 +50,11 @@ impl<D> Tree<D> {
         let opened = self.open(kernel, node);
         match opened.and_then(|dir| self.list(kernel, node, dir, Purpose::COMPARE)) {
             Ok(()) => {
-                self.strayed &= node != ROOT;
+                self.root_moved &= node != ROOT;
                 self.agenda.unpark(node);
             }
             Err(errno) if failure(errno) != Failure::Moved => self.owe(node, errno),
-            Err(_) if node == ROOT => self.stray(),
+            Err(_) if node == ROOT => self.lose_root(),
             Err(_) => {
                 if let Some(parent) = self.nodes.parent(node) {
                     let name = self.name(node);
@@ -65,9 +65,9 @@ impl<D> Tree<D> {
     }
 
     /// The root's path does not lead to it.
-    fn stray(&mut self) {
-        if !self.strayed {
-            self.strayed = true;
+    fn lose_root(&mut self) {
+        if !self.root_moved {
+            self.root_moved = true;
             self.tell(TreeKind::RootMoved, EventMask::empty(), Default::default());
         }
         self.wait(ROOT);
@@ -76,8 +76,8 @@ impl<D> Tree<D> {
     /// The root says that it was moved, or has a new path.
     pub(super) fn find_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         match self.open(kernel, ROOT) {
-            Err(errno) if failure(errno) == Failure::Moved => self.stray(),
-            _ if self.strayed => self.agenda.compare(ROOT, When::End),
+            Err(errno) if failure(errno) == Failure::Moved => self.lose_root(),
+            _ if self.root_moved => self.agenda.compare(ROOT, When::End),
             _ => {}
         }
     }
@@ -92,7 +92,7 @@ impl<D> Tree<D> {
                 return self.park(place, check, Errno::ENOENT);
             }
             match self.open(kernel, ROOT) {
-                Err(errno) if failure(errno) == Failure::Moved => return self.stray(),
+                Err(errno) if failure(errno) == Failure::Moved => return self.lose_root(),
                 _ => {
                     if let Some(parent) = self.nodes.parent(*dir) {
                         let name = self.name(*dir);
@@ -295,7 +295,7 @@ impl<D> Tree<D> {
         let path = self.path(node, &[]);
         let mask = EventMask::MOVED_TO | EventMask::ISDIR;
         self.tell(TreeKind::Renamed { from }, mask, path);
-        self.moved(node);
+        self.after_rename(node);
         self.check(known.0, &known.1, Check::default());
         if check.deep {
             self.agenda.compare(node, When::End);

@@ -185,7 +185,7 @@ impl<D> Tree<D> {
     /// What is left of renames when a directory that they touch is gone.
     fn conclude_all(&mut self, ended: Vec<Ended>) {
         for pending in ended {
-            self.cut(pending);
+            self.abandon(pending);
         }
     }
 
@@ -251,7 +251,7 @@ impl<D> Tree<D> {
     }
 
     /// A directory that waited, if it did, is watched and listed.
-    pub(super) fn covered(&mut self, node: NodeRef) {
+    pub(super) fn report_watched(&mut self, node: NodeRef) {
         self.waiting.nodes.remove(&node);
         let path = self.path(node, &[]);
         self.tell(TreeKind::Watched, EventMask::ISDIR, path);
@@ -260,7 +260,7 @@ impl<D> Tree<D> {
     /// Has a directory tried again later, and when a permission changes there or above.
     pub(super) fn wait(&mut self, node: NodeRef) {
         self.waiting.add(node);
-        self.nodes.trouble(node);
+        self.nodes.mark_retry(node);
     }
 
     /// Tries some of those again that wait.
@@ -296,15 +296,15 @@ impl<D> Tree<D> {
     }
 
     fn is_owed(&self, node: NodeRef) -> bool {
-        self.nodes.listing(node) == Listing::Owed || node == ROOT && self.strayed
+        self.nodes.listing(node) == Listing::Owed || node == ROOT && self.root_moved
     }
 
     /// A permission may have changed at a directory: tries again what failed there and beneath it.
     pub(super) fn retry_beneath(&mut self, top: NodeRef) {
-        let mut next = Some(top).filter(|top| self.nodes.is_troubled(*top));
+        let mut next = Some(top).filter(|top| self.nodes.has_retry(*top));
         while let Some(node) = next {
-            if self.nodes.is_troubled(node) {
-                self.nodes.calm(node);
+            if self.nodes.has_retry(node) {
+                self.nodes.clear_retry(node);
                 self.retry(node);
                 next = self.nodes.after(top, node);
             } else {
@@ -387,13 +387,13 @@ impl<D> Tree<D> {
     }
 
     fn enter_place(&mut self, node: NodeRef) {
-        if let Some(parent) = self.nodes.parent(node).filter(|_| self.nodes.is_troubled(node)) {
-            self.nodes.trouble(parent);
+        if let Some(parent) = self.nodes.parent(node).filter(|_| self.nodes.has_retry(node)) {
+            self.nodes.mark_retry(parent);
         }
     }
 
     /// What a rename of a directory makes possible: looks that failed, and exclusions.
-    pub(super) fn moved(&mut self, node: NodeRef) {
+    pub(super) fn after_rename(&mut self, node: NodeRef) {
         match self.nodes.state(node) {
             State::Watched(_) | State::Excluded => {}
             _ => self.check_place(node, When::End),

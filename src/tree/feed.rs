@@ -8,7 +8,6 @@ use super::event::{Barred, TreeKind};
 use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
 use super::nodes::{NodeRef, ROOT, State};
-use super::renames::Told;
 use super::{Stage, Tree};
 use crate::event::Event;
 use crate::flags::EventMask;
@@ -83,7 +82,7 @@ impl<D> Tree<D> {
             if event.mask.contains(EventMask::IGNORED) {
                 self.ending.remove(&event.wd.as_raw());
             } else if event.mask.contains(EventMask::MOVE_SELF) {
-                self.renames.take_ghost(event.wd.as_raw());
+                self.renames.drop_replaced(event.wd.as_raw());
             }
             return;
         };
@@ -96,7 +95,7 @@ impl<D> Tree<D> {
         } else if self.lost.is_some() {
             // It is not known what was lost before.
         } else if !event.mask.intersects(NAMES) {
-            self.renames.see_alive(dir);
+            self.renames.mark_alive(dir);
             self.other(change);
         } else if !self.is_half_of_swap(change) {
             match self.renames.take_late(dir, event.cookie) {
@@ -127,7 +126,7 @@ impl<D> Tree<D> {
         let from = mask.contains(EventMask::MOVED_FROM);
         change.is_dir()
             && mask.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO)
-            && matches!(self.renames.tell_swap(dir, name, cookie, from), Told::Half)
+            && self.renames.take_swap_half(dir, name, cookie, from)
     }
 
     /// Events were lost: what is queued is of no use, and then all is compared.
@@ -135,7 +134,7 @@ impl<D> Tree<D> {
         self.tell(TreeKind::Overflow, EventMask::Q_OVERFLOW, Vec::new());
         while !self.renames.is_empty() {
             for ended in self.renames.take_all() {
-                self.cut(ended);
+                self.abandon(ended);
             }
         }
         self.agenda.clear();
@@ -146,7 +145,7 @@ impl<D> Tree<D> {
 
     /// A name was changed.
     fn change<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
-        self.renames.see_alive(change.dir);
+        self.renames.mark_alive(change.dir);
         let recent = self.renames.take_recent(change.dir, change.name);
         self.agenda.disturb(change.dir, change.name);
         if change.mask.contains(EventMask::CREATE) {
@@ -186,7 +185,7 @@ impl<D> Tree<D> {
             }
             if mask.contains(EventMask::MOVED_TO) {
                 if let Some(wd) = self.nodes.wd(child) {
-                    self.renames.note_ghost(wd.as_raw());
+                    self.renames.note_replaced(wd.as_raw());
                 }
                 self.remove(child);
             } else {
@@ -200,7 +199,7 @@ impl<D> Tree<D> {
             self.file_gone(dir, name);
         }
         let event = Some((mask, cookie));
-        if self.strayed {
+        if self.root_moved {
             let node = self.know(dir, name, Purpose::NEW, event);
             return self.blind(node, Barred::RootMoved);
         }
@@ -230,7 +229,7 @@ impl<D> Tree<D> {
     pub(super) fn file_came(&mut self, change: Change<'_>, from: Option<Vec<u8>>) {
         let Change { dir, name, mask, cookie } = change;
         let child = self.nodes.child(dir, name);
-        let ahead = self.in_window(dir) || self.agenda.is_doubtful(dir, name);
+        let ahead = self.in_window(dir) || self.agenda.is_uncertain(dir, name);
         let comes_out = |child| {
             let beneath = [&self.path(child, &[])[..], b"/"].concat();
             from.as_ref().is_none_or(|from| from.starts_with(&beneath))
@@ -329,7 +328,7 @@ impl<D> Tree<D> {
         if kind != TreeKind::Told {
             // What went out of it before the end, did so.
             for ended in self.renames.take_all() {
-                self.cut(ended);
+                self.abandon(ended);
             }
             self.tell(kind, mask, Vec::new());
             return self.stop(kernel);

@@ -64,7 +64,7 @@ impl<D> Tree<D> {
             self.nodes.set_listing(node, Listing::Done);
         } else if !self.agenda.has_parked(node) {
             self.nodes.set_listing(node, Listing::Done);
-            self.covered(node);
+            self.report_watched(node);
         }
         if files {
             self.files.open(node, purpose.deep);

@@ -153,14 +153,14 @@ impl<D> Tree<D> {
                 return Ok(None);
             }
             let wd = self.watch(kernel, &opened, mask)?;
-            self.begin(kernel, wd);
+            self.note_watch(kernel, wd);
             return Ok(Some(Looked { wd, opened: Some(opened), is_leaf: false }));
         }
         if self.options.same_file_system && kernel.stat_child(dir, name)?.dev != self.device {
             return Ok(None);
         }
         let wd = self.watch_child(kernel, dir, name, mask)?;
-        self.begin(kernel, wd);
+        self.note_watch(kernel, wd);
         match kernel.stat_child(dir, name) {
             Ok(stat) if stat.is_dir => Ok(Some(Looked { wd, opened: None, is_leaf: stat.is_leaf })),
             other => {
@@ -260,7 +260,7 @@ impl<D> Tree<D> {
         while let Some(ended) = self.renames.take_one(|pending| {
             pending.node.is_none() && pending.from.0 == parent && *pending.from.1 == *name
         }) {
-            self.cut(ended);
+            self.abandon(ended);
         }
         self.file_gone(parent, name);
         let node = self.nodes.add(parent, name);
@@ -295,14 +295,14 @@ impl<D> Tree<D> {
             return if moved { Visit::Moved } else { Visit::Failed(errno) };
         }
         if matches!(before, State::Blind | State::Alias) {
-            self.covered(node);
+            self.report_watched(node);
         }
         Visit::Added(node)
     }
 
     /// A directory is watched. If it is not known, and the watch is not new, that was to be ended, or is
     /// also somebody else's: what is queued of it happened before the directory is looked at.
-    pub(super) fn begin<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
+    pub(super) fn note_watch<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
         if self.nodes.by_wd(wd).is_some() {
             return;
         }

@@ -28,10 +28,10 @@ impl<D> Tree<D> {
         let child = self.nodes.child(dir, name);
         let tells = child.is_some_and(|child| self.nodes.wd(child).is_some());
         pending.suspect = recent.is_some() && !tells || self.in_window(dir);
-        pending.ghost = recent.flatten().filter(|_| change.is_dir());
+        pending.replaced = recent.flatten().filter(|_| change.is_dir());
         self.renames.open(pending);
         if let Some(ended) = self.renames.take_excess() {
-            self.cut(ended);
+            self.abandon(ended);
         }
     }
 
@@ -84,7 +84,7 @@ impl<D> Tree<D> {
             },
             Some(Ended::Swap(swap)) if swap.victim == node && swap.back => {
                 self.reports.decide(swap.cookie, true);
-                self.moved(node);
+                self.after_rename(node);
             }
             Some(Ended::Swap(swap)) => {
                 let (again, places) = (swap.moved == node, [swap.from.clone(), swap.to.clone()]);
@@ -106,13 +106,13 @@ impl<D> Tree<D> {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
         // Of a directory whose place was sure, the new one is. What was there may be ahead.
-        let ahead = self.in_window(dir) || self.agenda.is_doubtful(dir, name);
+        let ahead = self.in_window(dir) || self.agenda.is_uncertain(dir, name);
         let unsure = self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
         if self.nodes.is_within(dir, node)
             || victim.is_some_and(|top| self.nodes.is_within(node, top))
         {
-            return self.renamed_absurdly(node, &pending, to, victim);
+            return self.renamed_impossibly(node, &pending, to, victim);
         }
         // What left it before has left it by its old path.
         while let Some(ended) = self.renames.take_one(|pending| {
@@ -120,7 +120,7 @@ impl<D> Tree<D> {
             let of = |top| self.nodes.is_within(pending.from.0, top);
             !waits && (of(node) || victim.is_some_and(of))
         }) {
-            self.cut(ended);
+            self.abandon(ended);
         }
         let from = self.path(node, &[]);
         self.files.remove(dir, name);
@@ -138,7 +138,7 @@ impl<D> Tree<D> {
                 self.reports.tell(TreeKind::Renamed { from }, mask, pending.cookie, path);
             }
         }
-        self.moved(node);
+        self.after_rename(node);
         if unsure {
             self.check(dir, name, Check::default());
         } else if self.nodes.wd(node).is_some() {
@@ -152,7 +152,7 @@ impl<D> Tree<D> {
 
     /// A directory was renamed to where it can't be, as far as is known: into itself, or onto one that it
     /// is in. So that is not known truly.
-    fn renamed_absurdly(
+    fn renamed_impossibly(
         &mut self,
         node: NodeRef,
         pending: &Pending,
@@ -198,7 +198,7 @@ impl<D> Tree<D> {
         if let Ended::Rename(pending) = &mut ended {
             came = pending.to.take().map(|to| (to, pending.cookie));
         }
-        self.cut(ended);
+        self.abandon(ended);
         if let Some(((dir, name), cookie)) = came.filter(|((dir, _), _)| self.nodes.exists(*dir)) {
             let mask = EventMask::MOVED_TO | EventMask::ISDIR;
             self.come(kernel, Change { dir, name: &name, mask, cookie });
@@ -206,9 +206,9 @@ impl<D> Tree<D> {
     }
 
     /// The same, where the new name can't be looked at now.
-    pub(super) fn cut(&mut self, ended: Ended) {
+    pub(super) fn abandon(&mut self, ended: Ended) {
         match ended {
-            Ended::Rename(pending) => self.cut_rename(pending),
+            Ended::Rename(pending) => self.abandon_rename(pending),
             Ended::Swap(swap) => {
                 // Had they changed places, the other one would have said so; but for a loss, before which
                 // it is known only that no directory is replaced that is not empty.
@@ -243,7 +243,7 @@ impl<D> Tree<D> {
         })
     }
 
-    fn cut_rename(&mut self, pending: Pending) {
+    fn abandon_rename(&mut self, pending: Pending) {
         let (dir, name) = &pending.from;
         if let Some((dir, name)) = &pending.to {
             self.check(*dir, name, Check::default());

@@ -82,7 +82,7 @@ const _: () = assert!(size_of::<Node>() == 40);
 const UNWATCHED: u32 = 0b11;
 const LISTING: u32 = 0b11 << 2;
 const QUIET: u32 = 1 << 4;
-const TROUBLED: u32 = 1 << 5;
+const RETRY: u32 = 1 << 5;
 const STATE: u32 = 0xFF;
 
 #[derive(Debug)]
@@ -358,21 +358,21 @@ impl Nodes {
 
     /// Returns `true` if there may be something at or beneath the node that a changed permission
     /// mends.
-    pub fn is_troubled(&self, node: NodeRef) -> bool {
-        self.node(node).is_some_and(|node| node.meta & TROUBLED != 0)
+    pub fn has_retry(&self, node: NodeRef) -> bool {
+        self.node(node).is_some_and(|node| node.meta & RETRY != 0)
     }
 
     /// Marks a node and all its ancestors.
-    pub fn trouble(&mut self, node: NodeRef) {
+    pub fn mark_retry(&mut self, node: NodeRef) {
         let mut at = Some(node);
-        while let Some(node) = at.filter(|node| !self.is_troubled(*node)) {
-            self.set_bits(node, TROUBLED, TROUBLED);
+        while let Some(node) = at.filter(|node| !self.has_retry(*node)) {
+            self.set_bits(node, RETRY, RETRY);
             at = self.parent(node);
         }
     }
 
-    pub fn calm(&mut self, node: NodeRef) {
-        self.set_bits(node, TROUBLED, 0);
+    pub fn clear_retry(&mut self, node: NodeRef) {
+        self.set_bits(node, RETRY, 0);
     }
 
     fn set_bits(&mut self, node: NodeRef, mask: u32, bits: u32) {

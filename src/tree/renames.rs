@@ -36,7 +36,7 @@ pub(super) struct Pending {
     pub owes_file: bool,
     /// The watch of the directory that was replaced at the old name just before. If that says that it
     /// was moved, this is its rename.
-    pub ghost: Option<i32>,
+    pub replaced: Option<i32>,
     /// Whether its end is on the agenda.
     fenced: bool,
 }
@@ -52,7 +52,7 @@ impl Pending {
             to: None,
             suspect: false,
             owes_file: false,
-            ghost: None,
+            replaced: None,
             fenced: false,
         }
     }
@@ -98,15 +98,6 @@ pub(super) enum Ended {
     Swap(Swap),
 }
 
-/// What an event of a name means to the swaps.
-#[derive(Debug)]
-pub(super) enum Told {
-    /// Nothing.
-    Nothing,
-    /// It is one half of what may be an exchange: there is nothing more to do with it.
-    Half,
-}
-
 /// More renames than these do not wait for their other half.
 const MANY: usize = 64;
 
@@ -124,7 +115,7 @@ pub(super) struct Renames {
     /// Names to which something was renamed, where no other name in the directory has changed since.
     recent: VecDeque<Recent>,
     /// By the watch of the directory that they may be of.
-    by_ghost: BTreeMap<i32, u32>,
+    by_replaced: BTreeMap<i32, u32>,
 }
 
 /// A name to which something was renamed.
@@ -133,7 +124,7 @@ struct Recent {
     place: Place,
     /// The watch of the directory that was there. If it changed places with something outside, its
     /// own rename comes next.
-    ghost: Option<i32>,
+    replaced: Option<i32>,
 }
 
 impl Renames {
@@ -149,8 +140,8 @@ impl Renames {
         if let Some(node) = pending.node {
             self.by_node.insert(node, pending.cookie);
         }
-        if let Some(wd) = pending.ghost {
-            self.by_ghost.insert(wd, pending.cookie);
+        if let Some(wd) = pending.replaced {
+            self.by_replaced.insert(wd, pending.cookie);
         }
         self.pending.insert(pending.cookie, pending);
     }
@@ -180,8 +171,8 @@ impl Renames {
         if let Some(node) = pending.node {
             self.by_node.remove(&node);
         }
-        if let Some(wd) = pending.ghost {
-            self.by_ghost.remove(&wd);
+        if let Some(wd) = pending.replaced {
+            self.by_replaced.remove(&wd);
         }
         Some(pending)
     }
@@ -236,31 +227,26 @@ impl Renames {
         self.end(cookie)
     }
 
-    /// An event of a name: what may it be of the swaps?
-    pub fn tell_swap(&mut self, dir: NodeRef, name: &[u8], cookie: u32, from: bool) -> Told {
+    /// Takes the event of a directory's name for one half of what may be an exchange. `false` if it is
+    /// none.
+    pub fn take_swap_half(&mut self, dir: NodeRef, name: &[u8], cookie: u32, from: bool) -> bool {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
-        if from {
-            let touching = self.by_dir.range((dir, 0)..=(dir, u32::MAX)).map(|(_, cookie)| *cookie);
-            let swaps = &self.swaps;
-            let mut found = touching.filter(|cookie| {
-                let swap = swaps.get(cookie);
-                swap.is_some_and(|swap| swap.second.is_none() && is_it(&swap.to))
-            });
-            let Some(first) = found.next() else { return Told::Nothing };
-            if let Some(swap) = self.swaps.get_mut(&first) {
-                swap.second = Some(cookie);
-                self.by_second.insert(cookie, first);
-            }
-            return Told::Half;
+        if !from {
+            let first = self.by_second.get(&cookie).copied();
+            let swap = first.and_then(|first| self.swaps.get_mut(&first));
+            let swap = swap.filter(|swap| !swap.back && is_it(&swap.from));
+            return swap.map(|swap| swap.back = true).is_some();
         }
-        let first = self.by_second.get(&cookie).copied();
-        match first.and_then(|first| self.swaps.get_mut(&first)) {
-            Some(swap) if !swap.back && is_it(&swap.from) => {
-                swap.back = true;
-                Told::Half
-            }
-            _ => Told::Nothing,
-        }
+        let mut touching = self.by_dir.range((dir, 0)..=(dir, u32::MAX)).map(|(_, first)| *first);
+        let first = touching.find(|first| {
+            let swap = self.swaps.get(first);
+            swap.is_some_and(|swap| swap.second.is_none() && is_it(&swap.to))
+        });
+        let swap = first.and_then(|first| self.swaps.get_mut(&first));
+        let Some((first, swap)) = first.zip(swap) else { return false };
+        swap.second = Some(cookie);
+        self.by_second.insert(cookie, first);
+        true
     }
 
     /// Takes what the event of a name in a directory ends, other than the rename that it is of.
@@ -278,9 +264,9 @@ impl Renames {
     pub fn take_recent(&mut self, dir: NodeRef, name: &[u8]) -> Option<Option<i32>> {
         let recent =
             self.recent.iter().find(|recent| recent.place.0 == dir && *recent.place.1 == *name);
-        let ghost = recent.map(|recent| recent.ghost);
+        let replaced = recent.map(|recent| recent.replaced);
         self.recent.retain(|recent| recent.place.0 != dir);
-        ghost
+        replaced
     }
 
     /// Something was renamed to this name.
@@ -288,24 +274,24 @@ impl Renames {
         if self.recent.len() >= RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back(Recent { place: (dir, name.into()), ghost: None });
+        self.recent.push_back(Recent { place: (dir, name.into()), replaced: None });
     }
 
     /// The last thing that was renamed has replaced a directory with this watch.
-    pub fn note_ghost(&mut self, wd: i32) {
+    pub fn note_replaced(&mut self, wd: i32) {
         if let Some(recent) = self.recent.back_mut() {
-            recent.ghost = Some(wd);
+            recent.replaced = Some(wd);
         }
     }
 
     /// Returns `true` if a pending rename may be that of a directory with this watch.
-    pub fn has_ghost(&self, wd: i32) -> bool {
-        self.by_ghost.contains_key(&wd)
+    pub fn has_replaced(&self, wd: i32) -> bool {
+        self.by_replaced.contains_key(&wd)
     }
 
     /// A directory that seemed to be replaced says that it was moved.
-    pub fn take_ghost(&mut self, wd: i32) {
-        if let Some(cookie) = self.by_ghost.get(&wd).copied() {
+    pub fn drop_replaced(&mut self, wd: i32) {
+        if let Some(cookie) = self.by_replaced.get(&wd).copied() {
             self.take(cookie);
         }
     }
@@ -340,7 +326,7 @@ impl Renames {
     }
 
     /// An event of a name came from a directory.
-    pub fn see_alive(&mut self, dir: NodeRef) {
+    pub fn mark_alive(&mut self, dir: NodeRef) {
         let cookie = self.by_node.get(&dir).copied();
         let swap = cookie.and_then(|cookie| self.swaps.get_mut(&cookie));
         if let Some(swap) = swap.filter(|swap| swap.victim == dir) {
