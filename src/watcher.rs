@@ -63,7 +63,7 @@ pub use handle::{Stopper, WatchOptions, Watches};
 pub use iter::{Drain, Iter, Ticks, wait_for, wait_for_batch};
 pub(crate) use reader::{Reader, Until};
 pub use table::{Watch, WatchInfo};
-pub use tree::{AtLimit, TreeOptions};
+pub use tree::{AtLimit, TreeDirectory, TreeOptions};
 
 use crate::flags::WatchMask;
 

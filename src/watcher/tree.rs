@@ -1,7 +1,7 @@
 //! Trees: what drives the engine, with the kernel that this program runs on.
 
 use std::collections::VecDeque;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -16,7 +16,7 @@ use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::inotify::{Error, Inotify};
 use crate::sys::Errno;
-use crate::tree::linux::{Dir, Linux, State};
+use crate::tree::linux::{Dir, Linux, Root, State};
 use crate::tree::{Barred, Options, Tree, TreeEvent, TreeKind};
 
 /// What a tree can have beside its path and mask.
@@ -40,6 +40,7 @@ pub struct TreeOptions {
     snapshot: bool,
     existing: bool,
     at_limit: AtLimit,
+    hold_root: bool,
     watch: WatchOptions,
 }
 
@@ -131,6 +132,20 @@ impl TreeOptions {
         self
     }
 
+    /// Follows the root wherever it is moved, by a descriptor that is kept open. Default: `false`.
+    ///
+    /// The root's new directories are then watched as before, and
+    /// [`TreeChange::RootMoved`](super::TreeChange::RootMoved) only says that the reported paths are
+    /// those of before: correct them with [`Watches::set_path`](super::Watches::set_path).
+    ///
+    /// The file system of the root can't be unmounted while the tree is watched: umount(2) fails with
+    /// `EBUSY`. A watch alone does not prevent that.
+    #[must_use]
+    pub fn hold_root(mut self, hold: bool) -> Self {
+        self.hold_root = hold;
+        self
+    }
+
     /// An alias or a filter, as for other watches. The filter sees what happened in the tree, but
     /// decides nothing of how it is kept track of.
     #[must_use]
@@ -149,9 +164,21 @@ impl fmt::Debug for TreeOptions {
             .field("snapshot", &self.snapshot)
             .field("existing", &self.existing)
             .field("at_limit", &self.at_limit)
+            .field("hold_root", &self.hold_root)
             .field("watch", &self.watch)
             .finish()
     }
+}
+
+/// One directory of a tree, from [`Watches::tree_directories`](super::Watches::tree_directories).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TreeDirectory {
+    /// The path of the tree, and the path beneath it.
+    pub path: PathBuf,
+    /// The kernel's descriptor. `None` where the directory is known and not watched: it is excluded,
+    /// or was reported as [`Unwatched`](super::TreeChange::Unwatched).
+    pub wd: Option<Wd>,
 }
 
 /// A tree, and what it needs beside the engine.
@@ -160,12 +187,26 @@ pub(super) struct WatchedTree {
     pub sub: Arc<Sub>,
     tree: Tree<Dir>,
     state: State,
-    /// The root's path, absolute, as the kernel wants it.
-    root: CString,
-    /// What the set-up told.
+    root: Root,
+    /// What was found out and is not yet reported.
     early: VecDeque<TreeEvent>,
+    /// The events that the kernel was asked for.
+    widest: WatchMask,
+    /// Whether a root that is held was reported to have moved.
+    strayed: bool,
+    finding: Finding,
     /// Where in the stream its events begin.
     since: u64,
+}
+
+/// After [`Watches::set_path`](super::Watches::set_path): where the engine is with finding the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    No,
+    /// It is to look for the root when the queue is empty.
+    Wanted,
+    /// It does so by an event that did not happen, and that it reports.
+    Begun,
 }
 
 impl fmt::Debug for WatchedTree {
@@ -195,7 +236,10 @@ impl WatchedTree {
     /// Takes over what was changed of its watch.
     pub fn replace(&mut self, sub: &Arc<Sub>) -> Result<(), WatchError> {
         if sub.path != self.sub.path {
-            self.root = c_root(&sub.path)?;
+            let set = self.root.set_path(c_path(&sub.path)?);
+            set.map_err(|errno| at(&sub.path, Error::AddWatch(errno)))?;
+            self.finding = Finding::Wanted;
+            self.strayed &= self.root.has_strayed();
         }
         self.sub = Arc::clone(sub);
         self.tree.tell_of(sub.asked);
@@ -216,6 +260,22 @@ impl WatchedTree {
         };
         let (plain, turns) = (sub.filter.is_none(), engine | TURNS);
         Some(Arc::new(Sub { wd, mask, plain, engine, turns, since: self.since, ..sub }))
+    }
+
+    /// Takes what the engine reports, but for the event that did not happen.
+    fn take(&mut self, mut news: VecDeque<TreeEvent>) {
+        if self.finding == Finding::Begun {
+            let made =
+                |event: &TreeEvent| event.mask == EventMask::MOVE_SELF && event.path.is_empty();
+            let all = news.len();
+            news.retain(|event| !made(event));
+            // Where nothing comes, it was not asked for.
+            if news.len() < all || all == 0 {
+                self.finding = Finding::No;
+            }
+        }
+        news.append(&mut self.early);
+        self.early = news;
     }
 
     /// A subscriber at a path beneath the root.
@@ -256,12 +316,9 @@ const ENGINE: EventMask = EventMask::ISDIR
     .union(EventMask::DELETE_SELF)
     .union(LIFE);
 
-/// The root's path, for a process that may change its working directory.
-fn c_root(path: &Path) -> Result<CString, WatchError> {
-    let fail = |errno: i32| at(path, Error::AddWatch(Errno::from_raw(errno)));
-    let absolute = std::path::absolute(path)
-        .map_err(|error| fail(error.raw_os_error().unwrap_or(Errno::ENOENT.as_raw())))?;
-    CString::new(absolute.into_os_string().into_vec()).map_err(|_| WatchError::Nul(path.to_owned()))
+/// The root's path, as the kernel wants it.
+fn c_path(path: &Path) -> Result<CString, WatchError> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| WatchError::Nul(path.to_owned()))
 }
 
 /// So many events are made in one thread.
@@ -273,6 +330,17 @@ fn news(tree: &mut Tree<Dir>, kernel: &mut Linux<'_>, limit: usize) -> VecDeque<
     next.filter(|event| event.kind != TreeKind::Overflow).take(limit).collect()
 }
 
+/// Has a tree look for its root, which has a new path.
+///
+/// That is what it does when the root says that it was moved, so it is given an event that says so.
+// The engine is to have a call for it.
+fn find_root(tree: &mut Tree<Dir>, kernel: &mut Linux<'_>, at: u64) -> bool {
+    let Some((_, Some(wd))) = tree.directories().next() else { return false };
+    let moved = Event::from_parts(wd, EventMask::MOVE_SELF, 0, &[]);
+    tree.feed(kernel, moved, at);
+    true
+}
+
 impl Table {
     /// Watches a tree, all of it.
     pub fn watch_tree(
@@ -282,11 +350,23 @@ impl Table {
         mask: WatchMask,
         options: TreeOptions,
     ) -> Result<Watch, WatchError> {
-        let root = c_root(path)?;
-        let TreeOptions { depth, prune, same_file_system, snapshot, existing, at_limit, watch } =
-            options;
+        let TreeOptions {
+            depth,
+            prune,
+            same_file_system,
+            snapshot,
+            existing,
+            at_limit,
+            hold_root,
+            watch,
+        } = options;
+        let fail = |errno| at(path, Error::AddWatch(errno));
+        let mut root = Root::new(c_path(path)?).map_err(fail)?;
+        if hold_root {
+            root.hold().map_err(fail)?;
+        }
         if mask.contains(WatchMask::DONT_FOLLOW) && path.is_symlink() {
-            return Err(at(path, Error::AddWatch(Errno::ENOTDIR)));
+            return Err(fail(Errno::ENOTDIR));
         }
         let sub = self.add(inotify, watch.draft(path, mask, Role::Tree))?;
         let options = Options {
@@ -300,7 +380,7 @@ impl Table {
             seed: RandomState::new().hash_one(()),
             ..Options::new(mask)
         };
-        let since = self.consumed.saturating_add(inotify.queued_bytes().unwrap_or(0) as u64);
+        let since = self.queue.end(inotify);
         let watch = sub.watch;
         self.trees.push(WatchedTree {
             sub,
@@ -308,6 +388,9 @@ impl Table {
             state: State::default(),
             root,
             early: VecDeque::new(),
+            widest: mask,
+            strayed: false,
+            finding: Finding::No,
             since,
         });
         let index = self.trees.len().saturating_sub(1);
@@ -325,7 +408,7 @@ impl Table {
                 Ok((early, None))
             })
         });
-        let fail = match set_up {
+        let error = match set_up {
             Some(Ok((early, None))) => {
                 if let Some(tree) = self.trees.get_mut(index) {
                     tree.early = early;
@@ -335,11 +418,11 @@ impl Table {
             Some(Ok((_, Some(full)))) => {
                 at(&path.join(OsStr::from_bytes(&full)), Error::AddWatch(Errno::ENOSPC))
             }
-            Some(Err(errno)) => at(path, Error::AddWatch(errno)),
+            Some(Err(errno)) => fail(errno),
             None => WatchError::NoSuchWatch(watch),
         };
         self.remove(inotify, watch)?;
-        Err(fail)
+        Err(error)
     }
 
     /// Has a tree do something with the kernel, which keeps what others need watched.
@@ -356,9 +439,19 @@ impl Table {
             wds.get(&wd).is_some_and(|entry| !entry.subs.is_empty())
                 || before.iter().chain(after).any(|tree| tree.contains(wd))
         };
-        let consumed = self.consumed;
-        let mut kernel = Linux::new(inotify, &tree.root, &shared, &mut tree.state, consumed);
-        Some(work(&mut tree.tree, &mut kernel))
+        let mut kernel =
+            Linux::new(inotify, &mut tree.root, &shared, &mut tree.state, &mut self.queue);
+        let done = work(&mut tree.tree, &mut kernel);
+        let strayed = tree.root.has_strayed();
+        if !std::mem::replace(&mut tree.strayed, strayed) && strayed {
+            tree.early.push_back(TreeEvent {
+                kind: TreeKind::RootMoved,
+                mask: EventMask::empty(),
+                cookie: 0,
+                path: Vec::new(),
+            });
+        }
+        Some(done)
     }
 
     fn tree_of(&self, watch: Watch) -> Option<usize> {
@@ -384,7 +477,8 @@ impl Table {
                     news(tree, kernel, 1)
                 }
             });
-            self.trees.get_mut(index)?.early = news?;
+            let tree = self.trees.get_mut(index)?;
+            tree.take(news?);
         }
         let tree = self.trees.get_mut(index)?;
         let event = tree.early.pop_front()?;
@@ -393,29 +487,56 @@ impl Table {
 
     /// Whether nothing is to be done when the queue is empty.
     pub fn trees_rest(&self) -> bool {
-        self.trees.iter().all(|tree| tree.tree.rests())
+        self.trees.iter().all(|tree| tree.tree.rests() && tree.finding == Finding::No)
     }
 
-    /// The trees whose set-up has told what is not yet given.
+    /// The trees whose set-up has told what is not yet given, the first one last.
     pub fn trees_with_news(&self, news: &mut Vec<Watch>) {
-        let trees = self.trees.iter().filter(|tree| !tree.early.is_empty());
+        let trees = self.trees.iter().rev().filter(|tree| !tree.early.is_empty());
         news.extend(trees.map(|tree| tree.sub.watch));
     }
 
-    /// Whether a set-up has told what is not yet given.
-    pub fn trees_have_news(&self) -> bool {
-        self.trees.iter().any(|tree| !tree.early.is_empty())
+    /// Returns `true` if there is something to report that poll(2) does not show.
+    pub fn has_news(&self) -> bool {
+        !self.queue.is_empty() || self.trees.iter().any(|tree| !tree.early.is_empty())
     }
 
     /// The queue is empty: the trees that have something to do then.
     pub fn trees_caught_up(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
-        let consumed = self.consumed;
+        let consumed = self.queue.consumed();
         for index in 0..self.trees.len() {
-            let worked = self.with_tree(inotify, index, |tree, kernel| tree.idle(kernel, consumed));
-            if worked == Some(true) {
+            let wanted = self.trees.get(index).map(|tree| tree.finding) == Some(Finding::Wanted);
+            let worked = self.with_tree(inotify, index, |tree, kernel| {
+                let worked = tree.idle(kernel, consumed);
+                worked | (wanted && find_root(tree, kernel, consumed))
+            });
+            if let Some(tree) = self.trees.get_mut(index).filter(|_| wanted) {
+                tree.finding = Finding::Begun;
+            }
+            let news = self.trees.get(index).is_some_and(|tree| !tree.early.is_empty());
+            if worked == Some(true) || news {
                 busy.extend(self.trees.get(index).map(|tree| tree.sub.watch));
             }
         }
+    }
+
+    /// What the kernel was asked for when a tree was added; `None` if the watch is no tree.
+    pub fn widest_mask(&self, watch: Watch) -> Option<WatchMask> {
+        let index = self.tree_of(watch)?;
+        Some(self.trees.get(index)?.widest)
+    }
+
+    /// The directories of a tree; `None` if the watch is none.
+    pub fn tree_directories(&self, watch: Watch) -> Option<Vec<TreeDirectory>> {
+        let tree = self.trees.get(self.tree_of(watch)?)?;
+        let root = &tree.sub.path;
+        let directories = tree.tree.directories().map(|(path, wd)| {
+            let beneath = OsString::from_vec(path);
+            let path =
+                if beneath.is_empty() { root.clone() } else { root.join(Path::new(&beneath)) };
+            TreeDirectory { path, wd }
+        });
+        Some(directories.collect())
     }
 
     /// The trees that a descriptor is of.
