@@ -318,14 +318,15 @@ fn what_is_beneath_a_mount_that_is_gone_is_reported_and_watched_by_its_true_path
     ) {
         return;
     }
-    let kinds: [(&str, fn(&Path, &Path)); 2] =
-        [("tmpfs", |_, at| mount_tmpfs(at)), ("bind", |other, at| mount_bind(other, at).unwrap())];
-    for (kind, mount_at) in kinds {
+    for kind in ["tmpfs", "bind"] {
         let mut tree = Scene::new(|root| {
             fs::create_dir_all(root.join("a/mount/beneath")).unwrap();
             let other: PathBuf = root.parent().unwrap().join("outside/other");
             fs::create_dir(&other).unwrap();
-            mount_at(&other, &root.join("a/mount"));
+            match kind {
+                "bind" => mount_bind(&other, root.join("a/mount")).unwrap(),
+                _ => mount_tmpfs(&root.join("a/mount")),
+            }
             fs::create_dir(root.join("a/mount/inner")).unwrap();
         });
         tree.check();
@@ -350,5 +351,27 @@ fn what_is_beneath_a_mount_that_is_gone_is_reported_and_watched_by_its_true_path
         write(tree.at("a/mount/beneath/file"));
         let expected = ["create a/mount/beneath/file", "written a/mount/beneath/file"];
         assert_eq!(tree.told(), expected, "{kind}");
+    }
+}
+
+#[test]
+fn what_a_bind_mount_shows_twice_is_reported_before_the_end_of_the_set_up() {
+    if !in_namespace("what_a_bind_mount_shows_twice_is_reported_before_the_end_of_the_set_up") {
+        return;
+    }
+    for existing in [false, true] {
+        let place = Place::new();
+        fs::create_dir(place.at("a")).unwrap();
+        fs::create_dir(place.at("b")).unwrap();
+        mount_bind(place.at("a"), place.at("b")).unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        let options = TreeOptions::new().existing(existing);
+        let watch = watcher.watch_tree(place.path(), NAMES, options).unwrap();
+        let before = established(&mut watcher, watch);
+        let mut before: Vec<String> = before.iter().map(ToString::to_string).collect();
+        assert!(before.pop().unwrap_or_default().ends_with(": Twice"), "{existing}");
+        let expected: &[&str] = if existing { &["found a/", "found b/"] } else { &[] };
+        assert_eq!(sorted(before), expected, "{existing}");
+        assert!(lines(&mut watcher, place.path()).is_empty(), "{existing}");
     }
 }

@@ -140,6 +140,7 @@ fn places() -> Vec<TempDir> {
 }
 
 mod looking;
+mod queueing;
 mod races;
 mod settling;
 mod threads;
