@@ -6,10 +6,16 @@ mod trees;
 mod watching;
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 
+use rustix::thread::Pid;
 use tempfile::TempDir;
-use tinotify::{Errno, EventMask, TreeChange, TreeOptions, Watch, WatchError, WatchMask, Watcher};
+use tinotify::{
+    Errno, EventMask, Stopper, TreeChange, TreeOptions, Watch, WatchError, WatchMask, Watcher,
+};
 use trees::{NAMES, Note, Scene, established, watch_tree};
 use watching::{Place, Watchdog, kernel_watches, overflow, say, unread};
 
@@ -197,6 +203,78 @@ fn two_watchers_of_one_tree_make_each_other_no_overflow() {
         assert!(watcher.try_next().unwrap().is_none());
         assert_eq!(kernel_watches(watcher).len(), 20_101);
     }
+}
+
+/// Reads in a thread of its own until it is stopped, and returns the overflows and the ends of looks
+/// after them.
+fn read_along(mut watcher: Watcher) -> (JoinHandle<(usize, usize)>, Pid) {
+    let (tell, told) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        tell.send(rustix::thread::gettid()).unwrap();
+        let mut seen = (0, 0);
+        while let Ok(event) = watcher.next() {
+            seen.0 += usize::from(event.is_overflow());
+            seen.1 += usize::from(event.tree() == Some(TreeChange::Resynced));
+        }
+        seen
+    });
+    (reader, told.recv().unwrap())
+}
+
+fn is_asleep(thread: Pid) -> bool {
+    let path = format!("/proc/self/task/{}/stat", thread.as_raw_nonzero());
+    let stat = fs::read_to_string(path).unwrap();
+    stat.rsplit(") ").next().unwrap().starts_with('S')
+}
+
+/// Each directory is listed by each of them, which is six events for the other one. So an overflow of one
+/// may make one of the other, but that must end.
+#[test]
+fn two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one() {
+    const NAME: &str = "two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one";
+    let _watchdog = Watchdog::new();
+    let Some((place, root)) = big(NAME, 10_000, 1) else { return };
+    let noise = place.path().join("noise");
+    fs::create_dir(&noise).unwrap();
+    let watchers = [Watcher::new().unwrap(), Watcher::new().unwrap()];
+    for watcher in &watchers {
+        watcher.watch_tree(&root, WatchMask::ALL_EVENTS, TreeOptions::new()).unwrap();
+    }
+    watchers[0].watch(&noise, WatchMask::ATTRIB).unwrap();
+    if !overflow(&noise) {
+        return;
+    }
+    let stoppers = watchers.each_ref().map(Watcher::stopper);
+    let fds = watchers.each_ref().map(|watcher| watcher.as_fd().try_clone_to_owned().unwrap());
+    let readers = watchers.map(read_along);
+    let rest =
+        || fds.iter().all(|fd| unread(fd) == 0) && readers.iter().all(|reader| is_asleep(reader.1));
+    // A thread may sleep for a moment where it waits for the one that looks.
+    watching::until(|| (0..100).all(|_| rest()));
+    stoppers.iter().for_each(Stopper::stop);
+    let seen = readers.map(|(reader, _)| reader.join().unwrap());
+    say(format_args!("{NAME}: overflows and looks: {seen:?}"));
+    assert!(seen[0].0 >= 1);
+    assert!(
+        seen.iter().all(|(overflows, looks)| looks <= overflows && *looks >= 1.min(*overflows))
+    );
+}
+
+/// The same where one thread reads both in turn, so that each fills the queue of the other while it looks.
+#[test]
+fn two_watchers_that_are_read_in_turn_come_to_rest_after_overflows() {
+    const NAME: &str = "two_watchers_that_are_read_in_turn_come_to_rest_after_overflows";
+    let _watchdog = Watchdog::new();
+    let Some((_place, root)) = big(NAME, 5_000, 1) else { return };
+    let mut watchers = [Watcher::new().unwrap(), Watcher::new().unwrap()];
+    for watcher in &watchers {
+        watcher.watch_tree(&root, WatchMask::ALL_EVENTS, TreeOptions::new()).unwrap();
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..10 {
+        rounds.push(watchers.each_mut().map(overflows));
+    }
+    assert_eq!(rounds[9], [0, 0], "overflows, round by round: {rounds:?}");
 }
 
 /// A watch and a tree beside a big one, and a file in each after each step of the way.
