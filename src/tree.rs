@@ -138,8 +138,11 @@ pub struct Tree<D> {
     inbox: Inbox,
     /// Watches that are not needed and are ended a few at a time, since each queues an event.
     ending: BTreeSet<i32>,
-    /// Watches that were to be ended and are needed again, and where their own events begin.
+    /// Watches that are older than the knowledge of their directory, and where the events begin that
+    /// are not.
     stale: BTreeMap<i32, u64>,
+    /// The highest descriptor so far. The kernel counts upwards.
+    newest: i32,
     /// Directories that are watched at another place.
     aliases: Vec<NodeRef>,
     /// Directories that are watched without the events that listing makes.
@@ -205,6 +208,7 @@ impl<D> Tree<D> {
             inbox: Inbox::default(),
             ending: BTreeSet::new(),
             stale: BTreeMap::new(),
+            newest: i32::MAX,
             aliases: Vec::new(),
             quiet: Vec::new(),
             waiting: Waiting::default(),
@@ -227,7 +231,9 @@ impl<D> Tree<D> {
         let dir = kernel.open(&[])?;
         self.device = kernel.stat(&dir)?.dev;
         let wd = kernel.watch(&dir, self.asked)?;
+        self.begin(kernel, wd);
         self.nodes.set_state(ROOT, nodes::State::Watched(wd));
+        self.newest = wd.as_raw();
         self.stage = Stage::Setup;
         self.ahead = Some(UNKNOWN);
         self.list(kernel, ROOT, dir, look::Purpose::setup(self.options.existing))
@@ -294,17 +300,7 @@ impl<D> Tree<D> {
             return false;
         }
         let mut more = self.lost.is_some_and(|end| end <= at) || self.agenda.is_due(at);
-        let (cookies, dirs) = self.renames.unfenced();
-        if !cookies.is_empty() {
-            for dir in dirs {
-                self.barrier(kernel, dir);
-            }
-            let end = kernel.end();
-            for cookie in cookies {
-                self.agenda.close(cookie, end);
-            }
-            more = true;
-        }
+        more |= self.fence_renames(kernel);
         self.retry_some();
         if self.agenda.is_idle() || self.agenda.is_fresh() || self.ahead == Some(UNKNOWN) {
             let end = kernel.end();
@@ -317,6 +313,29 @@ impl<D> Tree<D> {
             more = !self.end_some(kernel);
         }
         more
+    }
+
+    /// Puts the end of pending renames on the agenda: once the lock of a directory was free, all events
+    /// are queued of what has begun there.
+    fn fence_renames<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> bool {
+        let unfenced = self.renames.unfenced();
+        let mut passed = BTreeMap::new();
+        for (_, dir) in &unfenced {
+            let is_passed = || self.barrier(kernel, *dir);
+            passed.entry(*dir).or_insert_with(is_passed);
+        }
+        if unfenced.is_empty() {
+            return false;
+        }
+        let end = kernel.end();
+        for (cookie, dir) in unfenced {
+            // A directory that is not in its place yet comes there by an event, if one is queued.
+            if end <= self.at || passed.get(&dir) == Some(&true) {
+                self.renames.fence(cookie);
+                self.agenda.close(cookie, end);
+            }
+        }
+        true
     }
 
     /// Replaces the events that are reported. Those that were not asked for at the beginning do not

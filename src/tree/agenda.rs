@@ -44,6 +44,8 @@ pub(super) struct Check {
     pub last: bool,
     /// Where the directory that was seen is known to be, and whether it was seen there as well.
     pub elsewhere: Option<(Place, bool)>,
+    /// Only to find out why the directory was not reached: nothing says that it is not there.
+    pub unreached: bool,
     /// How often the world moved under the look.
     pub tries: u32,
 }
@@ -179,15 +181,42 @@ impl Agenda {
     /// Adds a check of a name, or merges it with the one there is. A look of before counts no more.
     pub fn check(&mut self, dir: NodeRef, name: &[u8], mut check: Check, when: When) {
         if let Some(old) = self.take(dir, name) {
+            if old.owes_file && check.seen == Some(Seen::Nothing) {
+                // No directory, which says nothing of files.
+                check.seen = None;
+            }
             check.owes_file |= old.owes_file;
             check.deep |= old.deep;
+            check.unreached &= old.unreached;
             check.tries = check.tries.max(old.tries);
             check.exchanged = check.exchanged.or(old.exchanged);
         }
-        let phase = if check.last { Phase::Last } else { Phase::Name };
+        // What was in the way is looked at first.
+        let phase = if check.last || check.tries > 0 { Phase::Last } else { Phase::Name };
         let due = self.put(when, phase, Item::Name((dir, name.into())));
         self.deep = self.deep.saturating_add(usize::from(check.deep));
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
+    }
+
+    /// Returns `true` if something says that what is known of a name may not be so.
+    pub fn is_doubtful(&self, dir: NodeRef, name: &[u8]) -> bool {
+        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
+        entry.is_some_and(|entry| !entry.check.unreached)
+    }
+
+    /// Has what is at a name compared with all beneath it, once the name has been checked.
+    pub fn deepen(&mut self, dir: NodeRef, name: &[u8]) {
+        let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
+        match entry.filter(|entry| entry.due.is_some()) {
+            Some(entry) => {
+                let before = core::mem::replace(&mut entry.check.deep, true);
+                self.deep = self.deep.saturating_add(usize::from(!before));
+            }
+            None => {
+                let check = Check { deep: true, unreached: true, ..Check::default() };
+                self.check(dir, name, check, When::End);
+            }
+        }
     }
 
     /// Returns `true` if the name is to be checked.
@@ -232,6 +261,11 @@ impl Agenda {
         let owes_file = check.owes_file || old.is_some_and(|old| old.owes_file);
         let check = Check { owes_file, exchanged: check.exchanged, ..Check::default() };
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: None });
+    }
+
+    /// Returns `true` if a check of a name in the directory was put aside.
+    pub fn has_parked(&self, dir: NodeRef) -> bool {
+        self.checks.get(&dir).into_iter().flatten().any(|(_, entry)| entry.due.is_none())
     }
 
     /// The directory has been listed: what was put aside is fresh.

@@ -5,7 +5,7 @@ use super::edits::{DIR_DELETED, Failure, failure};
 use super::event::{Barred, TreeKind};
 use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
-use super::nodes::{NodeRef, ROOT, State};
+use super::nodes::{Listing, NodeRef, ROOT, State};
 use super::{Stage, Tree, UNKNOWN};
 use crate::flags::EventMask;
 use crate::sys::Errno;
@@ -58,7 +58,7 @@ impl<D> Tree<D> {
             Err(_) => {
                 if let Some(parent) = self.nodes.parent(node) {
                     let name = self.name(node);
-                    self.check(parent, &name, Check { deep: true, ..Check::default() });
+                    self.agenda.deepen(parent, &name);
                 }
             }
         }
@@ -93,7 +93,15 @@ impl<D> Tree<D> {
             }
             match self.open(kernel, ROOT) {
                 Err(errno) if failure(errno) == Failure::Moved => return self.stray(),
-                _ => self.check_place(*dir, When::End),
+                _ => {
+                    if let Some(parent) = self.nodes.parent(*dir) {
+                        let name = self.name(*dir);
+                        if !self.agenda.has(parent, &name) {
+                            let check = Check { unreached: true, ..Check::default() };
+                            self.check(parent, &name, check);
+                        }
+                    }
+                }
             }
         }
         check.seen = None;
@@ -122,6 +130,9 @@ impl<D> Tree<D> {
         };
         match self.see(kernel, &opened, &place, check.deep) {
             Ok(Some(seen)) => {
+                if self.nodes.listing(dir) == Listing::Owed && !self.agenda.has_parked(dir) {
+                    self.agenda.compare(dir, When::End);
+                }
                 // So that the events of what was seen are queued.
                 let _ = kernel.settle(&mut opened);
                 self.check(dir, name, Check { seen: Some(seen), elsewhere: None, ..check });

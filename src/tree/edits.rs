@@ -50,11 +50,10 @@ impl Waiting {
         self.nodes.insert(node);
     }
 
-    /// At an idle moment, takes those that are to be tried again.
+    /// At an idle moment when nothing is tried, takes those that are to be tried again.
     fn due(&mut self) -> Vec<NodeRef> {
         if self.nodes.is_empty() {
             (self.left, self.distance) = (0, 0);
-            return Vec::new();
         }
         if self.left > 0 {
             self.left = self.left.saturating_sub(1);
@@ -124,7 +123,9 @@ impl<D> Tree<D> {
     pub(super) fn check_place(&mut self, node: NodeRef, when: When) {
         if let Some(parent) = self.nodes.parent(node) {
             let name = self.name(node);
-            self.agenda.check(parent, &name, Check::default(), when);
+            if !self.agenda.has(parent, &name) {
+                self.agenda.check(parent, &name, Check::default(), when);
+            }
         }
     }
 
@@ -177,6 +178,7 @@ impl<D> Tree<D> {
         self.files.forget(node);
         self.agenda.forget(node);
         self.renames.forget(node);
+        self.waiting.nodes.remove(&node);
         self.nodes.remove(node);
     }
 
@@ -231,6 +233,10 @@ impl<D> Tree<D> {
     /// A check of a name can't be done now.
     pub(super) fn park(&mut self, (dir, name): &Place, check: Check, errno: Errno) {
         self.agenda.park(*dir, name, check);
+        if self.nodes.listing(*dir) != Listing::Owed {
+            // Its listing may show what the look could not.
+            self.agenda.compare(*dir, When::End);
+        }
         self.owe(*dir, errno);
     }
 
@@ -244,6 +250,13 @@ impl<D> Tree<D> {
         self.wait(node);
     }
 
+    /// A directory that waited, if it did, is watched and listed.
+    pub(super) fn covered(&mut self, node: NodeRef) {
+        self.waiting.nodes.remove(&node);
+        let path = self.path(node, &[]);
+        self.tell(TreeKind::Watched, EventMask::ISDIR, path);
+    }
+
     /// Has a directory tried again later, and when a permission changes there or above.
     pub(super) fn wait(&mut self, node: NodeRef) {
         self.waiting.add(node);
@@ -252,6 +265,9 @@ impl<D> Tree<D> {
 
     /// Tries some of those again that wait.
     pub(super) fn retry_some(&mut self) {
+        if !self.agenda.is_empty() {
+            return;
+        }
         for node in self.waiting.due() {
             self.retry(node);
         }

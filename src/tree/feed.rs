@@ -97,6 +97,7 @@ impl<D> Tree<D> {
         } else if self.lost.is_some() {
             // It is not known what was lost before.
         } else if !event.mask.intersects(NAMES) {
+            self.renames.see_alive(dir);
             self.other(change);
         } else if !self.is_half_of_swap(change) {
             match self.renames.take_late(dir, event.cookie) {
@@ -135,6 +136,7 @@ impl<D> Tree<D> {
 
     /// A name was changed.
     fn change<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
+        self.renames.see_alive(change.dir);
         let recent = self.renames.take_recent(change.dir, change.name);
         self.agenda.disturb(change.dir, change.name);
         if change.mask.contains(EventMask::CREATE) {
@@ -356,44 +358,69 @@ impl<D> Tree<D> {
     fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
-        let unsure_to = self.is_unsure(dir, name);
-        let unsure = unsure_to || self.is_unsure(*from_dir, from_name);
+        // Of a directory whose place was sure, the new one is. What was there may be ahead.
+        let ahead = self.in_window(dir) || self.agenda.is_doubtful(dir, name);
+        let unsure = self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
-        let absurd = self.nodes.is_within(dir, node)
-            || victim.is_some_and(|victim| self.nodes.is_within(node, victim));
-        if !absurd {
-            // What left it before has left it by its old path.
-            while let Some(ended) = self.renames.take_one(|pending| {
-                let waits = pending.node.is_some_and(|node| self.nodes.wd(node).is_some());
-                let of = |top| self.nodes.is_within(pending.from.0, top);
-                !waits && (of(node) || victim.is_some_and(of))
-            }) {
-                self.cut(ended);
-            }
-            let from = self.path(node, &[]);
-            self.files.remove(dir, name);
-            match victim {
-                Some(victim) if self.may_swap(victim, &pending.from) && !unsure_to => {
-                    self.swap(node, victim, &pending, to, from);
-                }
-                _ => {
-                    if let Some(victim) = victim {
-                        self.remove(victim);
-                    }
-                    self.relink(node, dir, name);
-                    let path = self.path(node, &[]);
-                    let mask = EventMask::MOVED_TO | EventMask::ISDIR;
-                    self.reports.tell(TreeKind::Renamed { from }, mask, pending.cookie, path);
-                }
-            }
-            self.moved(node);
+        if self.nodes.is_within(dir, node)
+            || victim.is_some_and(|top| self.nodes.is_within(node, top))
+        {
+            return self.renamed_absurdly(node, &pending, to, victim);
         }
-        if unsure || absurd {
+        // What left it before has left it by its old path.
+        while let Some(ended) = self.renames.take_one(|pending| {
+            let waits = pending.node.is_some_and(|node| self.nodes.wd(node).is_some());
+            let of = |top| self.nodes.is_within(pending.from.0, top);
+            !waits && (of(node) || victim.is_some_and(of))
+        }) {
+            self.cut(ended);
+        }
+        let from = self.path(node, &[]);
+        self.files.remove(dir, name);
+        match victim {
+            Some(victim) if self.may_swap(victim, &pending.from) && !ahead => {
+                self.swap(node, victim, &pending, to, from);
+            }
+            _ => {
+                if let Some(victim) = victim {
+                    self.remove(victim);
+                }
+                self.relink(node, dir, name);
+                let path = self.path(node, &[]);
+                let mask = EventMask::MOVED_TO | EventMask::ISDIR;
+                self.reports.tell(TreeKind::Renamed { from }, mask, pending.cookie, path);
+            }
+        }
+        self.moved(node);
+        if unsure {
             self.check(dir, name, Check::default());
+        } else if self.nodes.wd(node).is_some() {
+            self.agenda.take(dir, name);
         }
-        if unsure || absurd || pending.suspect {
+        if unsure || pending.suspect {
             let owes_file = pending.owes_file;
             self.check(*from_dir, from_name, Check { owes_file, ..Check::default() });
+        }
+    }
+
+    /// A directory was renamed to where it can't be, as far as is known: into itself, or onto one that it
+    /// is in. So that is not known truly.
+    fn renamed_absurdly(
+        &mut self,
+        node: NodeRef,
+        pending: &Pending,
+        to: &Place,
+        victim: Option<NodeRef>,
+    ) {
+        if let Some(victim) = victim.filter(|victim| self.nodes.is_within(node, *victim)) {
+            self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
+        } else {
+            self.check_place(to.0, When::End);
+            let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+            self.gone(node, TreeKind::Told, mask, pending.cookie);
+        }
+        for (dir, name) in [to, &pending.from] {
+            self.check(*dir, name, Check::default());
         }
     }
 
@@ -436,10 +463,17 @@ impl<D> Tree<D> {
         match ended {
             Ended::Rename(pending) => self.cut_rename(pending),
             Ended::Swap(swap) => {
-                // Had they changed places, the other one would have said so.
-                self.reports.decide(swap.cookie, false);
+                // Had they changed places, the other one would have said so; but for a loss, before which
+                // it is known only that no directory is replaced that is not empty.
+                let alive = swap.alive || self.has_sure_child(swap.victim);
+                self.reports.decide(swap.cookie, alive);
+                if alive {
+                    return self.check_place(swap.victim, When::End);
+                }
                 self.remove(swap.victim);
-                let Some(second) = swap.second else { return };
+                let Some(second) = swap.second.filter(|_| self.nodes.exists(swap.moved)) else {
+                    return;
+                };
                 let mut pending = Pending::new(second, swap.to, true);
                 pending.node = Some(swap.moved);
                 pending.suspect = true;
@@ -450,6 +484,13 @@ impl<D> Tree<D> {
                 self.renames.open(pending);
             }
         }
+    }
+
+    /// Returns `true` if a directory surely is not empty.
+    fn has_sure_child(&self, dir: NodeRef) -> bool {
+        let first = self.nodes.first_child(dir);
+        core::iter::successors(first, |child| self.nodes.sibling(*child))
+            .any(|child| !self.is_unsure(dir, self.nodes.name(child)))
     }
 
     fn cut_rename(&mut self, pending: Pending) {

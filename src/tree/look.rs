@@ -133,11 +133,16 @@ impl<D> Tree<D> {
         Err(Errno::ESTALE)
     }
 
-    /// Waits until all events are queued of what was done to the names in a directory.
-    pub(super) fn barrier<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeRef) {
-        if let Ok(mut dir) = self.open(kernel, dir) {
-            // If that fails, the directory is gone, and no name in it changes any more.
-            let _ = kernel.settle(&mut dir);
+    /// Waits until all events are queued of what was done to the names in a directory. Returns `false`
+    /// where it was not found.
+    pub(super) fn barrier<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeRef) -> bool {
+        match self.open(kernel, dir) {
+            Ok(mut dir) => {
+                // If that fails, the directory is gone, and no name in it changes any more.
+                let _ = kernel.settle(&mut dir);
+                true
+            }
+            Err(errno) => failure(errno) != Failure::Moved,
         }
     }
 
@@ -167,12 +172,14 @@ impl<D> Tree<D> {
                 return Ok(None);
             }
             let wd = self.watch(kernel, &opened, mask)?;
+            self.begin(kernel, wd);
             return Ok(Some(Looked { wd, opened: Some(opened), is_leaf: false }));
         }
         if self.options.same_file_system && kernel.stat_child(dir, name)?.dev != self.device {
             return Ok(None);
         }
         let wd = self.watch_child(kernel, dir, name, mask)?;
+        self.begin(kernel, wd);
         match kernel.stat_child(dir, name) {
             Ok(stat) if stat.is_dir => Ok(Some(Looked { wd, opened: None, is_leaf: stat.is_leaf })),
             other => {
@@ -287,10 +294,6 @@ impl<D> Tree<D> {
         let node = self.know(parent, name, purpose, event);
         let before = self.nodes.state(node);
         let wd = looked.wd;
-        if self.ending.remove(&wd.as_raw()) {
-            // What is queued of it is of before.
-            self.stale.insert(wd.as_raw(), kernel.end());
-        }
         self.nodes.set_state(node, State::Watched(wd));
         let purpose = Purpose { new: purpose.new || purpose.deep, ..purpose };
         // Watched and listed, or neither.
@@ -300,10 +303,22 @@ impl<D> Tree<D> {
             return if moved { Visit::Moved } else { Visit::Failed(errno) };
         }
         if matches!(before, State::Blind | State::Alias) {
-            let path = self.path(node, &[]);
-            self.tell(TreeKind::Watched, EventMask::ISDIR, path);
+            self.covered(node);
         }
         Visit::Added(node)
+    }
+
+    /// A directory is watched. If it is not known, and the watch is not new, that was to be ended, or is
+    /// also somebody else's: what is queued of it happened before the directory is looked at.
+    pub(super) fn begin<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
+        if self.nodes.by_wd(wd).is_some() {
+            return;
+        }
+        let wd = wd.as_raw();
+        if self.ending.remove(&wd) || wd <= self.newest {
+            self.stale.insert(wd, kernel.end());
+        }
+        self.newest = self.newest.max(wd);
     }
 
     /// Lists a watched directory, if there is anything to be found in it.
@@ -369,6 +384,12 @@ impl<D> Tree<D> {
             Err(errno) if failure(errno) == Failure::Moved => entries.clear(),
             listed => listed?,
         }
+        if self.nodes.listing(node) != Listing::Owed {
+            self.nodes.set_listing(node, Listing::Done);
+        } else if !self.agenda.has_parked(node) {
+            self.nodes.set_listing(node, Listing::Done);
+            self.covered(node);
+        }
         if files {
             self.files.open(node, purpose.deep);
             self.agenda.window(node);
@@ -376,11 +397,6 @@ impl<D> Tree<D> {
         if purpose.deep {
             self.miss(node, &entries);
         }
-        if self.nodes.listing(node) == Listing::Owed {
-            let path = self.path(node, &[]);
-            self.tell(TreeKind::Watched, EventMask::ISDIR, path);
-        }
-        self.nodes.set_listing(node, Listing::Done);
         self.frames.push(Frame { node, dir: Some(dir), entries, next: 0, purpose });
         Ok(())
     }
@@ -398,7 +414,9 @@ impl<D> Tree<D> {
         while let Some(node) = child {
             if listed.binary_search(&self.nodes.name(node)).is_err() {
                 let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
-                let check = Check { deep: true, last: true, ..Check::default() };
+                // A listing takes the lock of the directory, so what it shows needs no further look.
+                let seen = Some(Seen::Nothing);
+                let check = Check { seen, deep: true, last: true, ..Check::default() };
                 self.agenda.check(parent, &name, check, When::End);
             }
             child = self.nodes.sibling(node);
@@ -501,7 +519,8 @@ impl<D> Tree<D> {
             }
         }
         if self.nodes.child(parent, name).is_some() {
-            return self.check(parent, name, Check::owing());
+            let seen = Some(Seen::File);
+            return self.check(parent, name, Check { seen, ..Check::owing() });
         }
         let mask = match self.files.compare(parent, name, stat) {
             Compared::New => EventMask::CREATE,

@@ -70,12 +70,24 @@ pub(super) struct Swap {
     pub second: Option<u32>,
     /// Whether that one led to the old name.
     pub back: bool,
+    /// Something happened in the other directory, so it was not replaced: that would be empty.
+    pub alive: bool,
     fenced: bool,
 }
 
 impl Swap {
     pub const fn new(cookie: u32, moved: NodeRef, victim: NodeRef, from: Place, to: Place) -> Self {
-        Self { cookie, from, to, moved, victim, second: None, back: false, fenced: false }
+        Self {
+            cookie,
+            from,
+            to,
+            moved,
+            victim,
+            second: None,
+            back: false,
+            alive: false,
+            fenced: false,
+        }
     }
 }
 
@@ -298,22 +310,21 @@ impl Renames {
         }
     }
 
-    /// What the fence is still to be taken of: the cookies, and the directories whose locks tell.
-    pub fn unfenced(&mut self) -> (Vec<u32>, Vec<NodeRef>) {
-        let (mut cookies, mut dirs) = (Vec::new(), Vec::new());
-        for pending in self.pending.values_mut().filter(|pending| !pending.fenced) {
+    /// What the fence is still to be taken of, and the directory whose lock tells.
+    pub fn unfenced(&self) -> Vec<(u32, NodeRef)> {
+        let pending = self.pending.values().filter(|pending| !pending.fenced);
+        let swaps = self.swaps.values().filter(|swap| !swap.fenced);
+        let pending = pending.map(|pending| (pending.cookie, pending.from.0));
+        pending.chain(swaps.map(|swap| (swap.cookie, swap.to.0))).collect()
+    }
+
+    /// The end of a rename is on the agenda.
+    pub fn fence(&mut self, cookie: u32) {
+        if let Some(pending) = self.pending.get_mut(&cookie) {
             pending.fenced = true;
-            cookies.push(pending.cookie);
-            dirs.push(pending.from.0);
-        }
-        for swap in self.swaps.values_mut().filter(|swap| !swap.fenced) {
+        } else if let Some(swap) = self.swaps.get_mut(&cookie) {
             swap.fenced = true;
-            cookies.push(swap.cookie);
-            dirs.push(swap.to.0);
         }
-        dirs.sort_unstable();
-        dirs.dedup();
-        (cookies, dirs)
     }
 
     /// Takes everything: events were lost, or the tree is over.
@@ -326,6 +337,15 @@ impl Renames {
     /// Forgets a directory that was removed.
     pub fn forget(&mut self, dir: NodeRef) {
         self.recent.retain(|recent| recent.place.0 != dir);
+    }
+
+    /// An event of a name came from a directory.
+    pub fn see_alive(&mut self, dir: NodeRef) {
+        let cookie = self.by_node.get(&dir).copied();
+        let swap = cookie.and_then(|cookie| self.swaps.get_mut(&cookie));
+        if let Some(swap) = swap.filter(|swap| swap.victim == dir) {
+            swap.alive = true;
+        }
     }
 
     /// Returns `true` if the directory is the one that may have been replaced.

@@ -66,6 +66,16 @@ pub enum Step {
     Drop(Ino),
 }
 
+impl Step {
+    /// The inode whose rename this is a half of.
+    fn moved(&self) -> Option<Ino> {
+        match self {
+            Self::Half(.., moved) => Some(*moved),
+            _ => None,
+        }
+    }
+}
+
 impl World {
     /// Makes a change, if it is possible.
     pub fn apply(&mut self, op: Op) -> bool {
@@ -320,6 +330,13 @@ impl World {
     }
 
     fn queue_rename(&mut self, locked: [Ino; 2], mut steps: VecDeque<Step>) {
+        // A rename that is in progress is one event only where its directories stay where they are
+        // between its halves: paths are true when they are reported.
+        let halves = self.pending.iter().flat_map(|pending| &pending.steps);
+        let moving: Vec<Ino> = halves.filter_map(|step| step.moved()).collect();
+        for ino in moving {
+            self.make_unclear(ino);
+        }
         let mut now = steps.len() as u32;
         if self.pending.is_none() && self.choices.chance(self.rules.split_renames, 16) {
             // What comes later may be all of it.

@@ -15,8 +15,6 @@ use super::world::{TOP, World, trace};
 /// An open directory.
 pub struct Handle {
     ino: Ino,
-    /// Where it was opened: what a watch goes by in a world without /proc; empty in others.
-    path: Vec<Name>,
     closed: Rc<RefCell<Vec<Ino>>>,
 }
 
@@ -110,7 +108,7 @@ impl World {
     }
 
     /// A descriptor with `O_PATH`: it needs no permission of the directory itself.
-    fn handle(&mut self, ino: Ino, path: Vec<Name>) -> Result<Handle, Errno> {
+    fn handle(&mut self, ino: Ino) -> Result<Handle, Errno> {
         let node = &mut self.nodes[ino];
         match node.kind {
             Kind::Dir => node.open += 1,
@@ -118,7 +116,7 @@ impl World {
             // ENOTDIR of O_DIRECTORY and O_NOFOLLOW comes before ELOOP of O_NOFOLLOW alone.
             Kind::Link => return Err(Errno::ENOTDIR),
         }
-        Ok(Handle { ino, path, closed: Rc::clone(&self.closed) })
+        Ok(Handle { ino, closed: Rc::clone(&self.closed) })
     }
 
     fn stat_of(&self, ino: Ino) -> Stat {
@@ -167,9 +165,8 @@ impl Kernel for World {
             let path = Path::parse(path).ok_or(Errno::ENOENT)?;
             let root = self.roots[self.acting].0.clone();
             let names = root.into_iter().chain(path.names());
-            let ino = self.resolve(names.clone())?;
-            let path = if self.rules.no_proc { names.collect() } else { Vec::new() };
-            self.handle(ino, path)
+            let ino = self.resolve(names)?;
+            self.handle(ino)
         });
         let told = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
         trace!(self, "  open {:?}: {told:?}", shown(path));
@@ -181,11 +178,7 @@ impl Kernel for World {
         let result = self.fault(&OPENING).and_then(|()| {
             let name = number(name).ok_or(Errno::ENOENT)?;
             let ino = self.look_up(dir.ino, name)?;
-            let mut path = dir.path.clone();
-            if !path.is_empty() {
-                path.push(name);
-            }
-            self.handle(ino, path)
+            self.handle(ino)
         });
         let told = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
         trace!(self, "  open child of {} {:?}: {told:?}", dir.ino, shown(name));
@@ -195,9 +188,7 @@ impl Kernel for World {
     fn watch(&mut self, dir: &Handle, mask: WatchMask) -> Result<Wd, Errno> {
         self.call();
         let result = self.fault(&WATCHING).and_then(|()| {
-            if !dir.path.is_empty() {
-                return self.watch_by_path(&dir.path, dir.ino, mask);
-            }
+            self.may_enter(dir.ino)?;
             self.watch_inode(dir.ino, mask)
         });
         trace!(self, "  watch {} {mask}: {result:?}", dir.ino);
@@ -209,10 +200,6 @@ impl Kernel for World {
         let result = self.fault(&WATCHING).and_then(|()| {
             let number = number(name).ok_or(Errno::ENOENT)?;
             let ino = self.look_up(dir.ino, number)?;
-            if !dir.path.is_empty() {
-                let path = [&dir.path[..], &[number]].concat();
-                return self.watch_by_path(&path, ino, mask | WatchMask::ONLYDIR);
-            }
             self.watch_inode(ino, mask)
         });
         trace!(self, "  watch child of {} {:?}: {result:?}", dir.ino, shown(name));
@@ -223,8 +210,7 @@ impl Kernel for World {
         self.call();
         trace!(self, "  hush {}", dir.ino);
         let is_shared = self.is_shared(wd.as_raw());
-        let is_there = || self.resolve(dir.path.iter().copied()) == Ok(dir.ino);
-        let may = self.may_read(dir.ino).is_ok() && (dir.path.is_empty() || is_there());
+        let may = self.may_read(dir.ino).is_ok() && self.may_enter(dir.ino).is_ok();
         if self.nodes[dir.ino].wd == wd.as_raw() && may && !is_shared {
             let _ = self.add_watch(dir.ino, mask);
         }
@@ -296,26 +282,14 @@ impl Kernel for World {
 }
 
 impl World {
-    /// Without /proc, `.` in the directory is opened, which needs search, too.
-    fn may_open_list(&self, dir: &Handle) -> Result<(), Errno> {
-        if !dir.path.is_empty() {
-            self.may_search(dir.ino)?;
-        }
-        self.may_read(dir.ino)
+    /// Without /proc, a directory is named as `.` in itself, which needs search.
+    fn may_enter(&self, dir: Ino) -> Result<(), Errno> {
+        if self.rules.no_proc { self.may_search(dir) } else { Ok(()) }
     }
 
-    /// Watches what the path leads to; if that is not the inode that was meant, lets it go again.
-    fn watch_by_path(&mut self, path: &[Name], want: Ino, mask: WatchMask) -> Result<Wd, Errno> {
-        let there = self.resolve(path.iter().copied())?;
-        let before = self.nodes[there].wd;
-        let wd = self.watch_inode(there, mask)?;
-        if there == want {
-            return Ok(wd);
-        }
-        if before == 0 {
-            let _ = self.remove_watch(wd.as_raw());
-        }
-        Err(ESTALE())
+    fn may_open_list(&self, dir: &Handle) -> Result<(), Errno> {
+        self.may_enter(dir.ino)?;
+        self.may_read(dir.ino)
     }
 
     /// Whether another subscriber needs a watch.

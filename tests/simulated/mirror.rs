@@ -139,6 +139,14 @@ impl Mirror {
         self.excused.iter().any(|(excused, _)| path != *excused && path.is_in(*excused))
     }
 
+    /// Whether what is there was never reported.
+    fn is_unknown(&self, path: Path) -> bool {
+        self.excused
+            .iter()
+            .filter(|(_, excuse)| *excuse != Excuse::Unlisted)
+            .any(|(excused, _)| path != *excused && path.is_in(*excused))
+    }
+
     /// Whether a file may be there, or not be there, without an event.
     fn is_vague(&self, is_dir: bool) -> bool {
         !is_dir && self.rules.whiteouts > 0
@@ -263,7 +271,7 @@ impl Mirror {
         if to.is_in(from) {
             return Err("renamed into itself".into());
         }
-        if self.is_excused(from) || self.is_excused(to) {
+        if self.is_unknown(from) || self.is_unknown(to) {
             self.rename_unknown(from, to, is_dir);
             return Ok(());
         }
@@ -411,6 +419,11 @@ impl Mirror {
 
     /// Compares what is known with what is, when all is quiet.
     pub fn compare(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
+        let unlisted = self.excused.iter().any(|(_, excuse)| *excuse == Excuse::Unlisted);
+        if self.learning && unlisted {
+            // Not all that was there at the beginning is known yet.
+            return Ok(());
+        }
         if self.learning {
             self.learning = false;
             self.entries.clear();

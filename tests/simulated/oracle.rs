@@ -95,13 +95,14 @@ impl Oracle {
         self.forgive(world, &truth);
         self.recovered(world, &truth);
         let known = self.directories(driver)?;
+        let was_learning = self.mirror.learning;
         self.known_is_true(world, &truth, &known)?;
         self.watches_are_its(world, &truth, &known, driver)?;
         self.mirror.compare(world, &truth)?;
         if is_checked("masks") {
             self.masks_are_as_asked(world, &truth, driver)?;
         }
-        if is_checked("one_rename") {
+        if is_checked("one_rename") && !was_learning {
             self.renames_are_one(world, &truth)?;
         }
         let rules = &world.rules;
@@ -155,9 +156,12 @@ impl Oracle {
         for (path, excuse) in excused {
             let entry = truth.iter().find(|entry| entry.path == path && entry.is_dir);
             let denied = entry.is_some_and(|entry| is_denied(world, self.index, entry));
+            // What is in it can't be looked at, even if it can be listed.
+            let closed =
+                entry.is_some_and(|entry| !world.rules.superuser && !world.nodes[entry.ino].search);
             let is_there = entry.is_some_and(|entry| !entry.silent);
             match excuse {
-                Excuse::Unlisted if !denied && !may_fail => {}
+                Excuse::Unlisted if !denied && !closed && !may_fail => {}
                 Excuse::Moved if is_there && !denied && !may_fail => adopted.push(path),
                 Excuse::Reported(ref why)
                     if entry.is_some_and(|entry| !self.has_reason(world, entry, why)) => {}
@@ -184,11 +188,15 @@ impl Oracle {
         if !is_checked("blind") || !entry.entered || entry.silent || why.contains("Twice") {
             return true;
         }
+        if world.is_short_of_watches() {
+            // Whatever the reason was at first, it would be this one now.
+            return true;
+        }
         if why.contains("EACCES") {
             return may_fail || is_denied(world, self.index, entry);
         }
         // Scarce things are tried again now and then, at last when it has waited.
-        !self.patient || why.contains("ENOSPC") && world.is_short_of_watches()
+        !self.patient
     }
 
     fn may_be_blind(&self, path: Path) -> bool {
@@ -312,7 +320,9 @@ impl Oracle {
     /// those with two names.
     fn renames_are_one(&self, world: &World, truth: &[Entry]) -> Result<(), String> {
         let rules = &world.rules;
-        let is_whole = rules.depth.is_none() && !rules.prune && !rules.same_fs;
+        // What leaves the tree within may come back into it.
+        let is_whole =
+            self.root == world.root && rules.depth.is_none() && !rules.prune && !rules.same_fs;
         let is_calm = self.overflows == world.queue.overflows_read
             && self.faults == world.faults
             && (world.moves.chmods, world.moves.mounts, world.moves.merged) == (0, 0, 0);
@@ -356,7 +366,8 @@ impl Oracle {
             let entry = truth.iter().find(|entry| entry.path == known.path);
             (known.id, known.renames) = (entry.map(|entry| entry.ino), 0);
         }
-        self.mirror.muddled = false;
+        // What could not be looked at then may be looked at since.
+        self.mirror.muddled = !self.mirror.excused.is_empty();
         let entries = &self.mirror.entries;
         self.known = entries.iter().filter_map(|known| known.id).collect();
         (self.overflows, self.faults) = (world.queue.overflows_read, world.faults);

@@ -45,7 +45,7 @@ pub struct Rules {
     pub faults_end: bool,
     /// Among the faults are those that contradict what is there: `ENOENT`, `ESTALE`.
     pub lies: bool,
-    /// Watching by path: another inode may be there.
+    /// Without /proc: watching an open directory needs search.
     pub no_proc: bool,
     // In how many of 16 changes it is one of these; the rest is a common one.
     /// A rename or an exchange, mostly of directories.
