@@ -292,7 +292,7 @@ fn a_watched_tree_can_be_unmounted_as_soon_as_it_is_watched() {
     }
     let place = Place::new();
     let root = place.dir("root");
-    for round in 0..100 {
+    for round in 0..40 {
         mount_tmpfs(&root);
         fs::create_dir_all(root.join("a/b/c")).unwrap();
         let mut watcher = Watcher::new().unwrap();

@@ -1,12 +1,14 @@
 //! Trees: what drives the engine, with the kernel that this program runs on.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::WatchError;
 use super::event::Extra;
@@ -73,7 +75,10 @@ impl TreeOptions {
     }
 
     /// Leaves directories unwatched for which the condition holds, and all beneath them. It is given
-    /// the path beneath the root, and must not call the watcher; of several, any will do.
+    /// the path beneath the root, and must not call the watcher; of several, any will do. If it
+    /// panics, so does the call that needed it: [`Watches::watch_tree`](super::Watches::watch_tree),
+    /// which leaves nothing watched, or the one that reads, after which the tree goes on and the
+    /// directory in question is watched.
     #[must_use]
     pub fn prune(mut self, prune: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
         self.prune = Some(match self.prune.take() {
@@ -195,8 +200,25 @@ pub(super) struct WatchedTree {
     /// Whether a root that is held was reported to have moved.
     strayed: bool,
     finding: Finding,
+    panicked: Panicked,
     /// Where in the stream its events begin.
     since: u64,
+}
+
+/// What a user's condition panicked with. The engine knows nothing of it, and so leaves nothing half
+/// done; whoever called goes on to panic when it is through.
+type Panicked = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
+
+/// A condition for the engine.
+fn engine_prune(prune: Prune, panicked: &Panicked) -> crate::tree::Prune {
+    let panicked = Arc::clone(panicked);
+    Box::new(move |path| {
+        let path = Path::new(OsStr::from_bytes(path));
+        panic::catch_unwind(AssertUnwindSafe(|| prune(path))).unwrap_or_else(|payload| {
+            *panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+            false
+        })
+    })
 }
 
 /// After [`Watches::set_path`](super::Watches::set_path): where the engine is with finding the root.
@@ -369,14 +391,13 @@ impl Table {
             return Err(fail(Errno::ENOTDIR));
         }
         let sub = self.add(inotify, watch.draft(path, mask, Role::Tree))?;
+        let panicked = Panicked::default();
         let options = Options {
             depth,
             same_file_system,
             snapshot,
             existing,
-            prune: prune.map(|prune| -> crate::tree::Prune {
-                Box::new(move |path| prune(Path::new(OsStr::from_bytes(path))))
-            }),
+            prune: prune.map(|prune| engine_prune(prune, &panicked)),
             seed: RandomState::new().hash_one(()),
             ..Options::new(mask)
         };
@@ -391,6 +412,7 @@ impl Table {
             widest: mask,
             strayed: false,
             finding: Finding::No,
+            panicked: Arc::clone(&panicked),
             since,
         });
         let index = self.trees.len().saturating_sub(1);
@@ -408,6 +430,11 @@ impl Table {
                 Ok((early, None))
             })
         });
+        let payload = panicked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(payload) = payload {
+            self.remove(inotify, watch)?;
+            panic::resume_unwind(payload);
+        }
         let error = match set_up {
             Some(Ok((early, None))) => {
                 if let Some(tree) = self.trees.get_mut(index) {
@@ -465,6 +492,17 @@ impl Table {
         }
     }
 
+    /// Goes on with a panic of a user's condition.
+    fn go_on_to_panic(&self, index: usize) {
+        let payload = self
+            .trees
+            .get(index)
+            .and_then(|tree| tree.panicked.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(payload) = payload {
+            panic::resume_unwind(payload);
+        }
+    }
+
     /// What a tree tells next; looks at no more of it than that takes, or at some more where all of it
     /// is looked at.
     pub fn tree_next(&mut self, inotify: &Inotify, watch: Watch) -> Option<TreeTold> {
@@ -479,6 +517,7 @@ impl Table {
             });
             let tree = self.trees.get_mut(index)?;
             tree.take(news?);
+            self.go_on_to_panic(index);
         }
         let tree = self.trees.get_mut(index)?;
         let event = tree.early.pop_front()?;
