@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::WatchError;
 use super::table::{self, Draft, Filter, Role, Sub, Table, Watch, WatchInfo};
-use super::tree::{TreeDirectory, TreeOptions};
+use super::tree::TreeDirectory;
+use super::tree_options::TreeOptions;
 use crate::event::Event;
 use crate::flags::WatchMask;
 use crate::inotify::{Error, Inotify};
