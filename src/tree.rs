@@ -297,11 +297,11 @@ impl<D> Tree<D> {
     pub fn idle<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, at: u64) -> bool {
         self.come_to(at);
         if matches!(self.stage, Stage::New | Stage::Over) {
-            return false;
+            return !self.end_some(kernel);
         }
         let mut more = self.lost.is_some_and(|end| end <= at) || self.agenda.is_due(at);
         more |= self.fence_renames(kernel);
-        self.retry_some();
+        self.retry_some(kernel);
         if self.agenda.is_idle() || self.agenda.is_fresh() || self.ahead == Some(UNKNOWN) {
             let end = kernel.end();
             self.seal(end, true);
@@ -368,30 +368,32 @@ impl<D> Tree<D> {
         self.ahead.is_some() || self.files.in_window(dir)
     }
 
-    /// Ends all watches.
+    /// Ends all watches at once. Each queues an event.
     pub fn stop<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
+        self.retire();
+        while !self.end_some(kernel) {}
+    }
+
+    /// Ends the tree. Its watches are ended by [`idle`](Self::idle), a few at a time so that the events
+    /// of that do not fill the queue, until the tree [`rests`](Self::rests).
+    pub fn retire(&mut self) {
         let mut next = Some(ROOT);
         while let Some(node) = next {
-            if let Some(wd) = self.nodes.wd(node) {
-                kernel.unwatch(wd);
-            }
+            self.ending.extend(self.nodes.wd(node).map(Wd::as_raw));
             next = self.nodes.after(ROOT, node);
         }
-        while let Some(wd) = self.ending.pop_first() {
-            kernel.unwatch(Wd::from_raw(wd));
-        }
-        self.nodes = Nodes::new(self.options.seed);
-        self.files = Files::new(false);
-        self.frames = Vec::new();
-        self.inbox = Inbox::default();
-        self.renames = Renames::default();
-        self.agenda.clear();
-        self.stale.clear();
-        self.aliases = Vec::new();
-        self.quiet = Vec::new();
-        self.waiting = Waiting::default();
-        (self.ahead, self.lost) = (None, None);
+        let old = core::mem::replace(self, Self::new(Options::new(self.options.mask)));
+        self.reports = old.reports;
+        self.ending = old.ending;
         self.stage = Stage::Over;
+    }
+
+    /// The root's path leads to it again, or has been replaced by one that does. What was missed
+    /// meanwhile is discovered.
+    pub fn root_found(&mut self) {
+        if self.strayed {
+            self.agenda.compare(ROOT, When::End);
+        }
     }
 
     /// Returns `true` if there will be no more events: the root is gone, or the tree was stopped.

@@ -209,6 +209,8 @@ impl Agenda {
         let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
         match entry.filter(|entry| entry.due.is_some()) {
             Some(entry) => {
+                // It has not been looked at in that way.
+                entry.check.seen = None;
                 let before = core::mem::replace(&mut entry.check.deep, true);
                 self.deep = self.deep.saturating_add(usize::from(!before));
             }

@@ -264,13 +264,27 @@ impl<D> Tree<D> {
     }
 
     /// Tries some of those again that wait.
-    pub(super) fn retry_some(&mut self) {
+    pub(super) fn retry_some<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         if !self.agenda.is_empty() {
             return;
         }
         for node in self.waiting.due() {
-            self.retry(node);
+            let wd = self.nodes.wd(node).filter(|_| self.nodes.listing(node) == Listing::Owed);
+            if wd.is_some_and(|wd| kernel.is_watching(wd) == Some(false)) {
+                self.lost_watch(node);
+            } else {
+                self.retry(node);
+            }
         }
+    }
+
+    /// A directory that can't be looked at is gone, since its watch has ended; the event of that was
+    /// lost.
+    fn lost_watch(&mut self, node: NodeRef) {
+        let Some(parent) = self.nodes.parent(node) else { return };
+        let name = self.name(node);
+        self.gone(node, TreeKind::Found, DIR_DELETED, 0);
+        self.check(parent, &name, Check::default());
     }
 
     fn retry(&mut self, node: NodeRef) {

@@ -79,9 +79,6 @@ impl<D> Tree<D> {
         if event.mask.contains(EventMask::Q_OVERFLOW) {
             return self.overflow(kernel);
         }
-        if self.stale.contains_key(&event.wd.as_raw()) {
-            return;
-        }
         let Some(dir) = self.nodes.by_wd(event.wd) else {
             if event.mask.contains(EventMask::IGNORED) {
                 self.ending.remove(&event.wd.as_raw());
@@ -92,7 +89,9 @@ impl<D> Tree<D> {
         };
         let name = core::mem::take(&mut self.inbox.name);
         let change = Change { dir, name: &name, mask: event.mask, cookie: event.cookie };
-        if !event.is_named {
+        if let Some(begin) = self.stale.get(&event.wd.as_raw()) {
+            self.take_stale(change, *begin);
+        } else if !event.is_named {
             self.own(kernel, dir, event.mask);
         } else if self.lost.is_some() {
             // It is not known what was lost before.
@@ -110,6 +109,17 @@ impl<D> Tree<D> {
             }
         }
         self.inbox.name = name;
+    }
+
+    /// An event is of before the directory was looked at for the first time. But the last one before may
+    /// have taken in a later one: identical events are merged.
+    fn take_stale(&mut self, change: Change<'_>, begin: u64) {
+        let len = change.name.len() as u64;
+        let cells = if len > 0 { (len / 16).saturating_add(2) } else { 1 };
+        let end = self.at.saturating_add(cells.saturating_mul(16));
+        if end >= begin && change.mask.intersects(NAMES) {
+            self.check(change.dir, change.name, Check::owing());
+        }
     }
 
     fn is_half_of_swap(&mut self, change: Change<'_>) -> bool {
@@ -465,7 +475,8 @@ impl<D> Tree<D> {
             Ended::Swap(swap) => {
                 // Had they changed places, the other one would have said so; but for a loss, before which
                 // it is known only that no directory is replaced that is not empty.
-                let alive = swap.alive || self.has_sure_child(swap.victim);
+                let alive = self.nodes.wd(swap.victim).is_some()
+                    && (swap.alive || self.has_sure_child(swap.victim));
                 self.reports.decide(swap.cookie, alive);
                 if alive {
                     return self.check_place(swap.victim, When::End);
@@ -490,7 +501,10 @@ impl<D> Tree<D> {
     fn has_sure_child(&self, dir: NodeRef) -> bool {
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child))
-            .any(|child| !self.is_unsure(dir, self.nodes.name(child)))
+            .any(|child| {
+                let name = self.nodes.name(child);
+                !self.is_unsure(dir, name) && !self.renames.has(dir, name)
+            })
     }
 
     fn cut_rename(&mut self, pending: Pending) {
@@ -529,6 +543,9 @@ impl<D> Tree<D> {
             self.tell(TreeKind::Told, mask, path);
         } else if mask.contains(EventMask::IGNORED) {
             self.nodes.set_state(node, State::Named);
+            if !self.has_content(node) {
+                self.clear(node);
+            }
             if self.lost.is_none() {
                 // Its parent says if it was removed; if not, what is there now is looked at.
                 self.check_place(node, When::Idle);

@@ -139,7 +139,6 @@ impl<'a> Linux<'a> {
 
     /// Looks up in the kernel's list whether a watch is still there, and of which inode it is. That takes
     /// longer the more watches there are.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the engine does not ask yet"))]
     pub(crate) fn identity(&self, wd: Wd) -> Watched {
         watch_list::look_up(self.inotify, wd)
     }
@@ -221,6 +220,14 @@ impl Kernel for Linux<'_> {
             // It may have ended by itself.
             let _ = self.inotify.rm_watch(wd);
             self.queue.relieve(self.inotify, 1);
+        }
+    }
+
+    fn is_watching(&mut self, wd: Wd) -> Option<bool> {
+        match self.identity(wd) {
+            Watched::Unknown => None,
+            Watched::Ended => Some(false),
+            Watched::Inode(_) => Some(true),
         }
     }
 

@@ -242,7 +242,7 @@ impl<D> Tree<D> {
         }
     }
 
-    fn has_content(&self, node: NodeRef) -> bool {
+    pub(super) fn has_content(&self, node: NodeRef) -> bool {
         self.nodes.first_child(node).is_some() || self.files.knows(node)
     }
 
@@ -254,6 +254,11 @@ impl<D> Tree<D> {
         purpose: Purpose,
         event: Option<(EventMask, u32)>,
     ) -> Visit {
+        let child = self.nodes.child(parent, name);
+        if let Some(child) = child.filter(|child| self.nodes.wd(*child).is_some()) {
+            // Something is mounted there now.
+            self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+        }
         let node = self.know(parent, name, purpose, event);
         self.exclude(node);
         Visit::Excluded
@@ -269,6 +274,12 @@ impl<D> Tree<D> {
     ) -> NodeRef {
         if let Some(node) = self.nodes.child(parent, name) {
             return node;
+        }
+        // The file that left this name did so before.
+        while let Some(ended) = self.renames.take_one(|pending| {
+            pending.node.is_none() && pending.from.0 == parent && *pending.from.1 == *name
+        }) {
+            self.cut(ended);
         }
         self.file_gone(parent, name);
         let node = self.nodes.add(parent, name);

@@ -137,6 +137,8 @@ impl Distribution {
                 rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
                 (rules.mounts, rules.binds) = (choices.chance(1, 2), choices.chance(1, 4));
                 (rules.remounts, rules.whiteouts) = (choices.below(4), choices.below(3));
+                // What was covered at the beginning may come to light, and then was never reported.
+                rules.existing = true;
                 rules.same_fs = choices.chance(1, 4);
                 if choices.chance(1, 3) {
                     rules.queue_limit = 2 + choices.below(14) as usize;

@@ -224,6 +224,11 @@ impl Kernel for World {
         }
     }
 
+    fn is_watching(&mut self, wd: Wd) -> Option<bool> {
+        self.call();
+        Some(self.watch_of(wd.as_raw()).is_some())
+    }
+
     fn stat(&mut self, dir: &Handle) -> Result<Stat, Errno> {
         self.call();
         self.fault(&LOOKING)?;

@@ -170,7 +170,11 @@ impl Oracle {
         }
         self.mirror.muddled |= !adopted.is_empty();
         for path in &adopted {
-            self.mirror.entries.retain(|entry| entry.path == *path || !entry.path.is_in(*path));
+            // What is covered now may come to light again.
+            let silent = |at: Path| truth.iter().any(|entry| entry.silent && at.is_in(entry.path));
+            self.mirror.entries.retain(|entry| {
+                entry.path == *path || !entry.path.is_in(*path) || silent(entry.path)
+            });
             for entry in truth.iter().filter(|e| e.path != *path && e.path.is_in(*path)) {
                 if self.mirror.is_excused(entry.path) || entry.silent {
                     continue;
@@ -191,6 +195,10 @@ impl Oracle {
         if world.is_short_of_watches() {
             // Whatever the reason was at first, it would be this one now.
             return true;
+        }
+        if why.contains("EACCES") && world.rules.watch_limit < u32::MAX {
+            // Another reason may have come after this one.
+            return !self.patient;
         }
         if why.contains("EACCES") {
             return may_fail || is_denied(world, self.index, entry);
