@@ -112,8 +112,8 @@ pub use sys::{Errno, Fd};
 pub use tree::Barred;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use watcher::{
-    AtLimit, Change, End, Stopper, TreeChange, TreeOptions, Watch, WatchError, WatchEvent,
-    WatchEventBuf, WatchInfo, WatchOptions, Watcher, WatcherBuilder, Watches, wait_for,
+    AtLimit, Change, End, Stopper, TreeChange, TreeDirectory, TreeOptions, Watch, WatchError,
+    WatchEvent, WatchEventBuf, WatchInfo, WatchOptions, Watcher, WatcherBuilder, Watches, wait_for,
     wait_for_batch,
 };
 

@@ -48,6 +48,7 @@ mod name;
 mod reader;
 mod table;
 mod tree;
+mod tree_options;
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
@@ -63,7 +64,8 @@ pub use handle::{Stopper, WatchOptions, Watches};
 pub use iter::{Drain, Iter, Ticks, wait_for, wait_for_batch};
 pub(crate) use reader::{Reader, Until};
 pub use table::{Watch, WatchInfo};
-pub use tree::{AtLimit, TreeOptions};
+pub use tree::TreeDirectory;
+pub use tree_options::{AtLimit, TreeOptions};
 
 use crate::flags::WatchMask;
 

@@ -135,11 +135,38 @@ fn what_was_found_by_looking_is_marked_in_json() {
     let text = tool.until("\"found\":true}\n");
     let events: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(events.len(), 2, "{text}");
-    assert_eq!(events[0]["name"], "new");
-    assert_eq!(events[0]["found"], serde_json::Value::Null);
-    assert_eq!(events[1]["name"], "file");
-    assert_eq!(events[1]["dir"], "d/new/");
+    assert_eq!(events.len(), 3, "{text}");
+    let [established, new, file] = &events[..] else { unreachable!() };
+    assert_eq!(established["events"][0], "ESTABLISHED");
+    assert_eq!(new["name"], "new");
+    assert_eq!(new["found"], serde_json::Value::Null);
+    assert_eq!(file["name"], "file");
+    assert_eq!(file["dir"], "d/new/");
+}
+
+#[test]
+fn the_end_of_the_set_up_of_each_tree_is_an_object_of_its_own_in_json() {
+    let tool = Tool::start(&["-mr", "-e", "create", "--json", "d", "."]);
+    tool.write("d/file");
+    let text = tool.until("\"CREATE\"]}\n");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (line, dir) in lines.iter().zip(["d/", "./"]) {
+        let mut expected = serde_json::json!({"dir": dir, "events": ["ESTABLISHED"]});
+        expected["time"] = line["time"].clone();
+        assert_eq!(*line, expected);
+    }
+    assert_eq!(lines[2]["name"], "file", "{text}");
+}
+
+#[test]
+fn the_end_of_the_set_up_is_no_event_but_in_json() {
+    for args in [&["-mr", "-e", "create"][..], &["-mr", "-e", "create", "--csv"]] {
+        let tool = Tool::start(&[args, &["d"]].concat());
+        tool.write("d/file");
+        let text = tool.until("file\n");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
 }
 
 #[test]

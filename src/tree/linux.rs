@@ -8,6 +8,8 @@
 //! | `leaf_counts` | which directories have no subdirectories | |
 //! | `working_dir` | the working directory of one thread | `dir` |
 //! | `proc_path` | the path of a descriptor | `dir`, `paths` |
+//! | `queue` | what was read of the stream of events | |
+//! | `root` | where the root of a tree is | |
 //! | `watch_list` | which inode a watch is of | |
 //! | `watching` | adds watches where nothing can be swapped on the way | `paths`, `proc_path`, `working_dir` |
 
@@ -18,6 +20,8 @@ mod entries;
 mod leaf_counts;
 mod paths;
 mod proc_path;
+mod queue;
+mod root;
 #[cfg(all(test, feature = "std"))]
 #[allow(
     clippy::arithmetic_side_effects,
@@ -33,12 +37,13 @@ mod working_dir;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::ffi::CStr;
 
 pub(crate) use self::dir::Dir;
 use self::entries::Entries;
 use self::leaf_counts::LeafCounts;
 use self::paths::{MAX_PATH, Resolver, c_name, c_path, c_path_of, check_name};
+pub(crate) use self::queue::Queue;
+pub(crate) use self::root::Root;
 use self::watch_list::Watched;
 use self::watching::{Place, Watching};
 #[cfg(feature = "std")]
@@ -50,18 +55,20 @@ use crate::flags::WatchMask;
 use crate::inotify::Inotify;
 use crate::sys::{EntryBuffer, Errno, Fd, Links, Status, retry_on_eintr};
 
+/// The events that a listing makes: `OPEN`, `ACCESS` and `CLOSE_NOWRITE`, there and in the parent.
+const LISTED: u32 = 6;
+
 /// The room for a listing, in bytes.
 const LISTING: usize = 32 * 1024;
 
 /// The calls of one tree to the real kernel.
 pub(crate) struct Linux<'a> {
     inotify: &'a Inotify,
-    root: &'a CStr,
+    root: &'a mut Root,
     /// Whether somebody else needs the watch.
     shared: &'a (dyn Fn(Wd) -> bool + Sync),
     state: &'a mut State,
-    /// How many bytes were ever read from the queue.
-    consumed: u64,
+    queue: &'a mut Queue,
     working: Option<WorkingDir>,
 }
 
@@ -79,16 +86,16 @@ pub(crate) struct State {
 }
 
 impl<'a> Linux<'a> {
-    /// The tree at the path `root`, watched by `inotify`. `shared` tells whether a watch must stay
-    /// where the tree needs it no more.
+    /// The tree at `root`, watched by `inotify`, whose events nobody else reads meanwhile. `shared`
+    /// returns `true` if a watch must stay where the tree needs it no more.
     pub(crate) fn new(
         inotify: &'a Inotify,
-        root: &'a CStr,
+        root: &'a mut Root,
         shared: &'a (dyn Fn(Wd) -> bool + Sync),
         state: &'a mut State,
-        consumed: u64,
+        queue: &'a mut Queue,
     ) -> Self {
-        Self { inotify, root, shared, state, consumed, working: None }
+        Self { inotify, root, shared, state, queue, working: None }
     }
 
     /// Does much work in a thread of its own, which has a working directory of its own: watching takes
@@ -104,7 +111,7 @@ impl<'a> Linux<'a> {
         let mut done = None;
         let panicked = std::thread::scope(|scope| {
             let run = || {
-                self.working = WorkingDir::new(self.root);
+                self.working = WorkingDir::new();
                 let _released = self.working.is_some().then_some(Released);
                 done = Some(work(self));
             };
@@ -119,12 +126,6 @@ impl<'a> Linux<'a> {
             Some(done) => done,
             None => work(self),
         }
-    }
-
-    /// The root, by its path: links may lead to it.
-    fn open_root(&self) -> Result<Fd, Errno> {
-        let home = self.working.as_ref().and_then(|working| working.home.as_ref());
-        retry_on_eintr(|| Fd::open_dir(home, self.root, Links::Follow))
     }
 
     fn dir(&mut self, fd: Fd) -> Dir {
@@ -181,7 +182,7 @@ impl Kernel for Linux<'_> {
     type Dir = Dir;
 
     fn open(&mut self, path: &[u8]) -> Result<Dir, Errno> {
-        let mut fd = self.open_root()?;
+        let mut fd = self.root.open()?;
         if path.is_empty() {
             // Where looking begins anew: device numbers may have been given to others.
             self.state.leaf_counts.clear();
@@ -218,6 +219,7 @@ impl Kernel for Linux<'_> {
         if !(self.shared)(wd) {
             // It may have ended by itself.
             let _ = self.inotify.rm_watch(wd);
+            self.queue.relieve(self.inotify, 1);
         }
     }
 
@@ -243,6 +245,7 @@ impl Kernel for Linux<'_> {
     }
 
     fn list(&mut self, dir: &mut Dir, each: &mut dyn FnMut(&[u8], bool)) -> Result<(), Errno> {
+        self.queue.relieve(self.inotify, LISTED);
         let fd = self.open_list(dir)?;
         let State { listing, path, .. } = &mut *self.state;
         let listing = listing.get_or_insert_with(|| Box::new(EntryBuffer([0; LISTING])));
@@ -287,7 +290,7 @@ impl Kernel for Linux<'_> {
     }
 
     fn end(&mut self) -> u64 {
-        self.consumed.saturating_add(self.inotify.queued_bytes().unwrap_or(0) as u64)
+        self.queue.end(self.inotify)
     }
 }
 

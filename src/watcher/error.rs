@@ -99,7 +99,7 @@ impl fmt::Display for WatchError {
             ),
             Self::Wider(path) => write!(
                 f,
-                "{}: the mask of a tree can only lose events; unwatch it, then watch it with more",
+                "{}: a tree can't report events that it was not added with; unwatch it, then add it with them",
                 shown(path.as_os_str())
             ),
             #[cfg(feature = "glob")]

@@ -62,8 +62,12 @@ pub enum TreeChange<'a> {
     Established,
     /// Events were lost, and all that was found to have changed meanwhile is told by now.
     Resynced,
-    /// The root has another path now. Its events go on, with the old one; give the new one by
-    /// [`Watches::set_path`](super::Watches::set_path), or new directories are not found.
+    /// The root's path no longer leads to it: it was renamed, or a directory above it was, which makes
+    /// no event and is noticed at the next look at the disk. Reported whatever the mask.
+    ///
+    /// Its known directories go on to report, with the old path. New ones are `Unwatched` until
+    /// [`Watches::set_path`](super::Watches::set_path) gives the new path, or the old one leads to the
+    /// root again. With [`TreeOptions::hold_root`](super::TreeOptions::hold_root) they are watched.
     RootMoved,
     /// The root is not there any more. The watch ends with the next event.
     RootRemoved,

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::WatchError;
 use super::table::{self, Draft, Filter, Role, Sub, Table, Watch, WatchInfo};
-use super::tree::TreeOptions;
+use super::tree::TreeDirectory;
+use super::tree_options::TreeOptions;
 use crate::event::Event;
 use crate::flags::WatchMask;
 use crate::inotify::{Error, Inotify};
@@ -53,7 +54,7 @@ impl Shared {
     fn wake(&self) {
         // Under the lock, so that the reader takes back as many signals as there are.
         let mut table = self.table();
-        if !table.woken && (table.trees_have_news() || !table.trees_rest()) {
+        if !table.woken && (table.has_news() || !table.trees_rest()) {
             table.woken = self.stop.signal().is_ok();
         }
     }
@@ -188,6 +189,10 @@ impl Watches {
     /// or uncovers makes no event, and is not seen. A directory that a bind mount shows twice is
     /// watched where it was found first.
     ///
+    /// A relative path begins at the working directory of this call, also when that is moved or the
+    /// program changes to another one: a descriptor of it stays open. Where an absolute path no longer leads to the root,
+    /// [`TreeChange::RootMoved`](super::TreeChange::RootMoved) says so.
+    ///
     /// Set-up takes a thread of its own, if one is to be had, and blocks until all is watched. Each
     /// directory takes about 54 bytes, and its name if that has more than 15; the kernel takes about 1 KiB for each watch. What
     /// is told of the set-up wakes a thread that waits, but not poll(2) on the descriptor: see
@@ -232,12 +237,12 @@ impl Watches {
     ///
     /// As for [`watch`](Self::watch) and [`unwatch`](Self::unwatch); [`WatchError::Moved`] where the
     /// path has come to lead to another file: the watch stays as it was. [`WatchError::Wider`] for a
-    /// tree, whose mask can only lose events.
+    /// tree, if it was not added with all of these events.
     pub fn set_mask(&self, watch: Watch, mask: WatchMask) -> Result<(), WatchError> {
         self.shared.change(|table, inotify| {
             let mut sub = Sub::clone(table.get(watch)?);
             mask.check().map_err(|error| table::at(&sub.path, Error::Mask(error)))?;
-            if sub.role == Role::Tree && !sub.asked.contains(mask) {
+            if table.widest_mask(watch).is_some_and(|widest| !widest.contains(mask)) {
                 return Err(WatchError::Wider(sub.path));
             }
             if sub.role == Role::File {
@@ -258,14 +263,32 @@ impl Watches {
     /// Changes the path that events of a watch are given, for those who know better: after the
     /// directory was renamed, say. What is watched stays the same.
     ///
+    /// A tree whose root had moved goes on at the new path: what changed meanwhile where it could not
+    /// look is reported, and directories that were
+    /// [`Unwatched`](super::TreeChange::Unwatched) for that reason are watched. A relative path
+    /// begins at the working directory of now.
+    ///
     /// # Errors
     ///
-    /// As for [`unwatch`](Self::unwatch).
+    /// As for [`unwatch`](Self::unwatch), and for a tree [`WatchError::Nul`].
     pub fn set_path(&self, watch: Watch, path: impl AsRef<Path>) -> Result<(), WatchError> {
         self.shared.change(|table, _| {
             let sub = Sub::clone(table.get(watch)?);
             table.replace(Sub { path: path.as_ref().to_owned(), ..sub })
-        })
+        })?;
+        self.shared.wake();
+        Ok(())
+    }
+
+    /// The directories of a tree that are known now, parents first, with the root. Allocates the list.
+    ///
+    /// Events that are queued may be of changes that are not in it yet.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError::NoSuchWatch`], also for a watch that is no tree.
+    pub fn tree_directories(&self, watch: Watch) -> Result<Vec<TreeDirectory>, WatchError> {
+        self.shared.table().tree_directories(watch).ok_or(WatchError::NoSuchWatch(watch))
     }
 
     /// The watch that has this alias.

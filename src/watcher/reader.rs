@@ -25,6 +25,8 @@ pub(crate) struct Reader {
     pub(super) shared: Arc<Shared>,
     settings: Settings,
     buffer: Box<[u8]>,
+    /// The buffer for reading, while `buffer` is what was read ahead.
+    spare: Option<Box<[u8]>>,
     /// What of the buffer is still to be decoded.
     ahead: Range<usize>,
     /// Where in the stream the buffer begins.
@@ -129,6 +131,7 @@ impl Reader {
             shared,
             settings,
             buffer: vec![0; buffer_size].into_boxed_slice(),
+            spare: None,
             ahead: 0..0,
             base: 0,
             record: Record {
@@ -171,7 +174,7 @@ impl Reader {
             || !self.restless.is_empty()
             || !self.busy.is_empty()
             || self.failed.is_some()
-            || self.shared.table().trees_have_news()
+            || self.shared.table().has_news()
     }
 
     /// The event that was arrived at.
@@ -322,10 +325,9 @@ impl Reader {
         }
     }
 
-    /// Where in the stream the kernel's queue ends now, the buffer being empty.
+    /// Position of the end of the kernel's queue.
     fn queue_end(&self) -> u64 {
-        let queued = self.shared.inotify.queued_bytes().unwrap_or(0);
-        self.offset().saturating_add(queued as u64)
+        self.shared.table().queue.end(&self.shared.inotify)
     }
 
     /// Fills the empty buffer, or has trees tell what they have to; `false` if nothing is queued.
@@ -339,6 +341,17 @@ impl Reader {
         if !self.busy.is_empty() {
             return Ok(true);
         }
+        if let Some((base, records)) = table.queue.take() {
+            self.base = base;
+            self.ahead = 0..records.len();
+            let own = std::mem::replace(&mut self.buffer, records);
+            self.spare.get_or_insert(own);
+            self.restless.append(&mut self.stuck);
+            return Ok(true);
+        }
+        if let Some(own) = self.spare.take() {
+            self.buffer = own;
+        }
         loop {
             if self.settings.blocking {
                 match inotify.fd().poll(Some(Duration::ZERO)) {
@@ -350,8 +363,8 @@ impl Reader {
             }
             match inotify.fd().read(&mut self.buffer) {
                 Ok(len) => {
-                    self.base = table.consumed;
-                    table.consumed = table.consumed.saturating_add(len as u64);
+                    self.base = table.queue.consumed();
+                    table.queue.read(len);
                     self.ahead = 0..len;
                     self.restless.append(&mut self.stuck);
                     return Ok(len > 0);

@@ -22,6 +22,7 @@ use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::inotify::{Error, Inotify};
 use crate::sys::Errno;
+use crate::tree::linux::Queue;
 
 /// A watch of one [`Watcher`](super::Watcher): a small copyable key.
 ///
@@ -168,8 +169,8 @@ pub(super) struct Table {
     pub trees: Vec<WatchedTree>,
     /// What became of followed names while nobody read.
     pub changes: Vec<(Watch, Change)>,
-    /// The bytes that were ever read from the kernel.
-    pub consumed: u64,
+    /// What was read from the kernel.
+    pub queue: Queue,
     /// Whether the reader was woken, and does not know of it yet.
     pub woken: bool,
 }
@@ -185,7 +186,7 @@ impl Table {
             followers: Followers::default(),
             trees: Vec::new(),
             changes: Vec::new(),
-            consumed: 0,
+            queue: Queue::default(),
             woken: false,
         }
     }
@@ -421,7 +422,7 @@ impl Table {
             let _ = inotify.add_watch(path, asked);
         }
         // Who can't be asked has an empty queue, or is no inotify instance.
-        self.consumed.saturating_add(inotify.queued_bytes().unwrap_or(0) as u64)
+        self.queue.end(inotify)
     }
 }
 

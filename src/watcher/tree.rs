@@ -1,157 +1,35 @@
 //! Trees: what drives the engine, with the kernel that this program runs on.
 
+use std::any::Any;
 use std::collections::VecDeque;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::WatchError;
 use super::event::Extra;
-use super::handle::WatchOptions;
 use super::table::{LIFE, Role, Sub, TURNS, Table, Watch, at};
+use super::tree_options::{AtLimit, Prune, TreeOptions};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::inotify::{Error, Inotify};
 use crate::sys::Errno;
-use crate::tree::linux::{Dir, Linux, State};
+use crate::tree::linux::{Dir, Linux, Root, State};
 use crate::tree::{Barred, Options, Tree, TreeEvent, TreeKind};
 
-/// What a tree can have beside its path and mask.
-///
-/// ```
-/// use std::path::Path;
-/// use tinotify::{AtLimit, TreeOptions, WatchOptions};
-///
-/// let options = TreeOptions::new()
-///     .prune(|path: &Path| path.ends_with(".git") || path.ends_with("target"))
-///     .depth(20)
-///     .at_limit(AtLimit::Partial)
-///     .watch(WatchOptions::new().alias("sources"));
-/// # let _ = options;
-/// ```
-#[derive(Default)]
-pub struct TreeOptions {
-    depth: Option<u32>,
-    prune: Option<Prune>,
-    same_file_system: bool,
-    snapshot: bool,
-    existing: bool,
-    at_limit: AtLimit,
-    watch: WatchOptions,
-}
-
-type Prune = Box<dyn Fn(&Path) -> bool + Send + Sync>;
-
-/// What is done where the limit of watches is reached while a tree is set up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// One directory of a tree, from [`Watches::tree_directories`](super::Watches::tree_directories).
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AtLimit {
-    /// The tree can't be had: the error names the limit, and nothing stays watched.
-    #[default]
-    Fail,
-    /// The tree is watched as far as it goes, and [`TreeChange::Unwatched`](super::TreeChange::Unwatched) tells where it ends.
-    Partial,
-}
-
-impl TreeOptions {
-    /// All beneath the root, and nothing special.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Watches directories only so many steps beneath the root; 0 is the root alone. What is deeper is
-    /// told as far as it lies in a watched directory.
-    #[must_use]
-    pub fn depth(mut self, steps: u32) -> Self {
-        self.depth = Some(steps);
-        self
-    }
-
-    /// Leaves directories unwatched for which the condition holds, and all beneath them. It is given
-    /// the path beneath the root, and must not call the watcher; of several, any will do.
-    #[must_use]
-    pub fn prune(mut self, prune: impl Fn(&Path) -> bool + Send + Sync + 'static) -> Self {
-        self.prune = Some(match self.prune.take() {
-            Some(first) => Box::new(move |path: &Path| first(path) || prune(path)),
-            None => Box::new(prune),
-        });
-        self
-    }
-
-    /// Leaves directories unwatched whose name, or path beneath the root, matches a pattern such as
-    /// `.git` or `**/build-*`: that of the `globset` crate.
-    ///
-    /// # Errors
-    ///
-    /// [`WatchError::Glob`] where the pattern makes no sense.
-    #[cfg(feature = "glob")]
-    pub fn prune_glob(self, pattern: &str) -> Result<Self, WatchError> {
-        let glob = globset::Glob::new(pattern);
-        let matcher = glob.map_err(|error| WatchError::Glob(error.to_string()))?.compile_matcher();
-        Ok(self.prune(move |path| {
-            matcher.is_match(path) || path.file_name().is_some_and(|name| matcher.is_match(name))
-        }))
-    }
-
-    /// Leaves directories unwatched that are on other file systems than the root, and all beneath
-    /// them. Not if not set.
-    #[must_use]
-    pub fn same_file_system(mut self, same: bool) -> Self {
-        self.same_file_system = same;
-        self
-    }
-
-    /// Keeps the names of files too, so that after lost events it is told which files were created,
-    /// removed, or may have changed (their inode, size or time differ, or something was told of them
-    /// since they were last looked at). Takes memory for each name, and time to look at each file.
-    /// Not if not set.
-    #[must_use]
-    pub fn snapshot(mut self, keep: bool) -> Self {
-        self.snapshot = keep;
-        self
-    }
-
-    /// Tells all that is there at the beginning as [`TreeChange::Found`](super::TreeChange::Found),
-    /// parents first. Not if not set.
-    #[must_use]
-    pub fn existing(mut self, tell: bool) -> Self {
-        self.existing = tell;
-        self
-    }
-
-    /// What is done where the limit of watches is reached; [`AtLimit::Fail`] if not set. Later, when
-    /// there is nobody to fail, it is always told.
-    #[must_use]
-    pub fn at_limit(mut self, at_limit: AtLimit) -> Self {
-        self.at_limit = at_limit;
-        self
-    }
-
-    /// An alias or a filter, as for other watches. The filter sees what happened in the tree, but
-    /// decides nothing of how it is kept track of.
-    #[must_use]
-    pub fn watch(mut self, options: WatchOptions) -> Self {
-        self.watch = options;
-        self
-    }
-}
-
-impl fmt::Debug for TreeOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TreeOptions")
-            .field("depth", &self.depth)
-            .field("prune", &self.prune.is_some())
-            .field("same_file_system", &self.same_file_system)
-            .field("snapshot", &self.snapshot)
-            .field("existing", &self.existing)
-            .field("at_limit", &self.at_limit)
-            .field("watch", &self.watch)
-            .finish()
-    }
+pub struct TreeDirectory {
+    /// The path of the tree, and the path beneath it.
+    pub path: PathBuf,
+    /// The kernel's descriptor. `None` where the directory is known and not watched: it is excluded,
+    /// or was reported as [`Unwatched`](super::TreeChange::Unwatched).
+    pub wd: Option<Wd>,
 }
 
 /// A tree, and what it needs beside the engine.
@@ -160,12 +38,43 @@ pub(super) struct WatchedTree {
     pub sub: Arc<Sub>,
     tree: Tree<Dir>,
     state: State,
-    /// The root's path, absolute, as the kernel wants it.
-    root: CString,
-    /// What the set-up told.
+    root: Root,
+    /// What was found out and is not yet reported.
     early: VecDeque<TreeEvent>,
+    /// The events that the kernel was asked for.
+    widest: WatchMask,
+    /// Whether a root that is held was reported to have moved.
+    strayed: bool,
+    finding: Finding,
+    panicked: Panicked,
     /// Where in the stream its events begin.
     since: u64,
+}
+
+/// What a user's condition panicked with. The engine knows nothing of it, and so leaves nothing half
+/// done; whoever called goes on to panic when it is through.
+type Panicked = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
+
+/// A condition for the engine.
+fn engine_prune(prune: Prune, panicked: &Panicked) -> crate::tree::Prune {
+    let panicked = Arc::clone(panicked);
+    Box::new(move |path| {
+        let path = Path::new(OsStr::from_bytes(path));
+        panic::catch_unwind(AssertUnwindSafe(|| prune(path))).unwrap_or_else(|payload| {
+            *panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+            false
+        })
+    })
+}
+
+/// After [`Watches::set_path`](super::Watches::set_path): where the engine is with finding the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    No,
+    /// It is to look for the root when the queue is empty.
+    Wanted,
+    /// It does so by an event that did not happen, and that it reports.
+    Begun,
 }
 
 impl fmt::Debug for WatchedTree {
@@ -195,7 +104,10 @@ impl WatchedTree {
     /// Takes over what was changed of its watch.
     pub fn replace(&mut self, sub: &Arc<Sub>) -> Result<(), WatchError> {
         if sub.path != self.sub.path {
-            self.root = c_root(&sub.path)?;
+            let set = self.root.set_path(c_path(&sub.path)?);
+            set.map_err(|errno| at(&sub.path, Error::AddWatch(errno)))?;
+            self.finding = Finding::Wanted;
+            self.strayed &= self.root.has_strayed();
         }
         self.sub = Arc::clone(sub);
         self.tree.tell_of(sub.asked);
@@ -216,6 +128,22 @@ impl WatchedTree {
         };
         let (plain, turns) = (sub.filter.is_none(), engine | TURNS);
         Some(Arc::new(Sub { wd, mask, plain, engine, turns, since: self.since, ..sub }))
+    }
+
+    /// Takes what the engine reports, but for the event that did not happen.
+    fn take(&mut self, mut news: VecDeque<TreeEvent>) {
+        if self.finding == Finding::Begun {
+            let made =
+                |event: &TreeEvent| event.mask == EventMask::MOVE_SELF && event.path.is_empty();
+            let all = news.len();
+            news.retain(|event| !made(event));
+            // Where nothing comes, it was not asked for.
+            if news.len() < all || all == 0 {
+                self.finding = Finding::No;
+            }
+        }
+        news.append(&mut self.early);
+        self.early = news;
     }
 
     /// A subscriber at a path beneath the root.
@@ -256,12 +184,9 @@ const ENGINE: EventMask = EventMask::ISDIR
     .union(EventMask::DELETE_SELF)
     .union(LIFE);
 
-/// The root's path, for a process that may change its working directory.
-fn c_root(path: &Path) -> Result<CString, WatchError> {
-    let fail = |errno: i32| at(path, Error::AddWatch(Errno::from_raw(errno)));
-    let absolute = std::path::absolute(path)
-        .map_err(|error| fail(error.raw_os_error().unwrap_or(Errno::ENOENT.as_raw())))?;
-    CString::new(absolute.into_os_string().into_vec()).map_err(|_| WatchError::Nul(path.to_owned()))
+/// The root's path, as the kernel wants it.
+fn c_path(path: &Path) -> Result<CString, WatchError> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| WatchError::Nul(path.to_owned()))
 }
 
 /// So many events are made in one thread.
@@ -273,6 +198,17 @@ fn news(tree: &mut Tree<Dir>, kernel: &mut Linux<'_>, limit: usize) -> VecDeque<
     next.filter(|event| event.kind != TreeKind::Overflow).take(limit).collect()
 }
 
+/// Has a tree look for its root, which has a new path.
+///
+/// That is what it does when the root says that it was moved, so it is given an event that says so.
+// The engine is to have a call for it.
+fn find_root(tree: &mut Tree<Dir>, kernel: &mut Linux<'_>, at: u64) -> bool {
+    let Some((_, Some(wd))) = tree.directories().next() else { return false };
+    let moved = Event::from_parts(wd, EventMask::MOVE_SELF, 0, &[]);
+    tree.feed(kernel, moved, at);
+    true
+}
+
 impl Table {
     /// Watches a tree, all of it.
     pub fn watch_tree(
@@ -282,25 +218,36 @@ impl Table {
         mask: WatchMask,
         options: TreeOptions,
     ) -> Result<Watch, WatchError> {
-        let root = c_root(path)?;
-        let TreeOptions { depth, prune, same_file_system, snapshot, existing, at_limit, watch } =
-            options;
+        let TreeOptions {
+            depth,
+            prune,
+            same_file_system,
+            snapshot,
+            existing,
+            at_limit,
+            hold_root,
+            watch,
+        } = options;
+        let fail = |errno| at(path, Error::AddWatch(errno));
+        let mut root = Root::new(c_path(path)?).map_err(fail)?;
+        if hold_root {
+            root.hold().map_err(fail)?;
+        }
         if mask.contains(WatchMask::DONT_FOLLOW) && path.is_symlink() {
-            return Err(at(path, Error::AddWatch(Errno::ENOTDIR)));
+            return Err(fail(Errno::ENOTDIR));
         }
         let sub = self.add(inotify, watch.draft(path, mask, Role::Tree))?;
+        let panicked = Panicked::default();
         let options = Options {
             depth,
             same_file_system,
             snapshot,
             existing,
-            prune: prune.map(|prune| -> crate::tree::Prune {
-                Box::new(move |path| prune(Path::new(OsStr::from_bytes(path))))
-            }),
+            prune: prune.map(|prune| engine_prune(prune, &panicked)),
             seed: RandomState::new().hash_one(()),
             ..Options::new(mask)
         };
-        let since = self.consumed.saturating_add(inotify.queued_bytes().unwrap_or(0) as u64);
+        let since = self.queue.end(inotify);
         let watch = sub.watch;
         self.trees.push(WatchedTree {
             sub,
@@ -308,6 +255,10 @@ impl Table {
             state: State::default(),
             root,
             early: VecDeque::new(),
+            widest: mask,
+            strayed: false,
+            finding: Finding::No,
+            panicked: Arc::clone(&panicked),
             since,
         });
         let index = self.trees.len().saturating_sub(1);
@@ -325,7 +276,12 @@ impl Table {
                 Ok((early, None))
             })
         });
-        let fail = match set_up {
+        let payload = panicked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(payload) = payload {
+            self.remove(inotify, watch)?;
+            panic::resume_unwind(payload);
+        }
+        let error = match set_up {
             Some(Ok((early, None))) => {
                 if let Some(tree) = self.trees.get_mut(index) {
                     tree.early = early;
@@ -335,11 +291,11 @@ impl Table {
             Some(Ok((_, Some(full)))) => {
                 at(&path.join(OsStr::from_bytes(&full)), Error::AddWatch(Errno::ENOSPC))
             }
-            Some(Err(errno)) => at(path, Error::AddWatch(errno)),
+            Some(Err(errno)) => fail(errno),
             None => WatchError::NoSuchWatch(watch),
         };
         self.remove(inotify, watch)?;
-        Err(fail)
+        Err(error)
     }
 
     /// Has a tree do something with the kernel, which keeps what others need watched.
@@ -356,9 +312,19 @@ impl Table {
             wds.get(&wd).is_some_and(|entry| !entry.subs.is_empty())
                 || before.iter().chain(after).any(|tree| tree.contains(wd))
         };
-        let consumed = self.consumed;
-        let mut kernel = Linux::new(inotify, &tree.root, &shared, &mut tree.state, consumed);
-        Some(work(&mut tree.tree, &mut kernel))
+        let mut kernel =
+            Linux::new(inotify, &mut tree.root, &shared, &mut tree.state, &mut self.queue);
+        let done = work(&mut tree.tree, &mut kernel);
+        let strayed = tree.root.has_strayed();
+        if !std::mem::replace(&mut tree.strayed, strayed) && strayed {
+            tree.early.push_back(TreeEvent {
+                kind: TreeKind::RootMoved,
+                mask: EventMask::empty(),
+                cookie: 0,
+                path: Vec::new(),
+            });
+        }
+        Some(done)
     }
 
     fn tree_of(&self, watch: Watch) -> Option<usize> {
@@ -369,6 +335,17 @@ impl Table {
     pub fn feed_tree(&mut self, inotify: &Inotify, watch: Watch, event: Event<'_>, offset: u64) {
         if let Some(index) = self.tree_of(watch) {
             self.with_tree(inotify, index, |tree, kernel| tree.feed(kernel, event, offset));
+        }
+    }
+
+    /// Goes on with a panic of a user's condition.
+    fn go_on_to_panic(&self, index: usize) {
+        let payload = self
+            .trees
+            .get(index)
+            .and_then(|tree| tree.panicked.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(payload) = payload {
+            panic::resume_unwind(payload);
         }
     }
 
@@ -384,7 +361,9 @@ impl Table {
                     news(tree, kernel, 1)
                 }
             });
-            self.trees.get_mut(index)?.early = news?;
+            let tree = self.trees.get_mut(index)?;
+            tree.take(news?);
+            self.go_on_to_panic(index);
         }
         let tree = self.trees.get_mut(index)?;
         let event = tree.early.pop_front()?;
@@ -393,29 +372,56 @@ impl Table {
 
     /// Whether nothing is to be done when the queue is empty.
     pub fn trees_rest(&self) -> bool {
-        self.trees.iter().all(|tree| tree.tree.rests())
+        self.trees.iter().all(|tree| tree.tree.rests() && tree.finding == Finding::No)
     }
 
-    /// The trees whose set-up has told what is not yet given.
+    /// The trees whose set-up has told what is not yet given, the first one last.
     pub fn trees_with_news(&self, news: &mut Vec<Watch>) {
-        let trees = self.trees.iter().filter(|tree| !tree.early.is_empty());
+        let trees = self.trees.iter().rev().filter(|tree| !tree.early.is_empty());
         news.extend(trees.map(|tree| tree.sub.watch));
     }
 
-    /// Whether a set-up has told what is not yet given.
-    pub fn trees_have_news(&self) -> bool {
-        self.trees.iter().any(|tree| !tree.early.is_empty())
+    /// Returns `true` if there is something to report that poll(2) does not show.
+    pub fn has_news(&self) -> bool {
+        !self.queue.is_empty() || self.trees.iter().any(|tree| !tree.early.is_empty())
     }
 
     /// The queue is empty: the trees that have something to do then.
     pub fn trees_caught_up(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
-        let consumed = self.consumed;
+        let consumed = self.queue.consumed();
         for index in 0..self.trees.len() {
-            let worked = self.with_tree(inotify, index, |tree, kernel| tree.idle(kernel, consumed));
-            if worked == Some(true) {
+            let wanted = self.trees.get(index).map(|tree| tree.finding) == Some(Finding::Wanted);
+            let worked = self.with_tree(inotify, index, |tree, kernel| {
+                let worked = tree.idle(kernel, consumed);
+                worked | (wanted && find_root(tree, kernel, consumed))
+            });
+            if let Some(tree) = self.trees.get_mut(index).filter(|_| wanted) {
+                tree.finding = Finding::Begun;
+            }
+            let news = self.trees.get(index).is_some_and(|tree| !tree.early.is_empty());
+            if worked == Some(true) || news {
                 busy.extend(self.trees.get(index).map(|tree| tree.sub.watch));
             }
         }
+    }
+
+    /// What the kernel was asked for when a tree was added; `None` if the watch is no tree.
+    pub fn widest_mask(&self, watch: Watch) -> Option<WatchMask> {
+        let index = self.tree_of(watch)?;
+        Some(self.trees.get(index)?.widest)
+    }
+
+    /// The directories of a tree; `None` if the watch is none.
+    pub fn tree_directories(&self, watch: Watch) -> Option<Vec<TreeDirectory>> {
+        let tree = self.trees.get(self.tree_of(watch)?)?;
+        let root = &tree.sub.path;
+        let directories = tree.tree.directories().map(|(path, wd)| {
+            let beneath = OsString::from_vec(path);
+            let path =
+                if beneath.is_empty() { root.clone() } else { root.join(Path::new(&beneath)) };
+            TreeDirectory { path, wd }
+        });
+        Some(directories.collect())
     }
 
     /// The trees that a descriptor is of.

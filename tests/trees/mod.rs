@@ -12,7 +12,9 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use tempfile::TempDir;
-use tinotify::{Barred, EventMask, TreeChange, TreeOptions, Watch, WatchEvent, WatchMask, Watcher};
+use tinotify::{
+    Barred, Errno, EventMask, TreeChange, TreeOptions, Watch, WatchEvent, WatchMask, Watcher,
+};
 
 use crate::watching::kernel_watches;
 
@@ -30,7 +32,11 @@ pub enum How {
     Told,
     Found,
     Renamed(PathBuf),
+    Exchanged(PathBuf),
     Unwatched(Barred),
+    Unlisted(Errno),
+    Watched,
+    Established,
     Overflow,
     Resynced,
     RootMoved,
@@ -66,7 +72,11 @@ impl Note {
             TreeChange::Told => How::Told,
             TreeChange::Found => How::Found,
             TreeChange::Renamed { from } => How::Renamed(beneath(from)),
+            TreeChange::Exchanged { with } => How::Exchanged(beneath(with)),
             TreeChange::Unwatched(why) => How::Unwatched(why),
+            TreeChange::Unlisted(why) => How::Unlisted(why),
+            TreeChange::Watched => How::Watched,
+            TreeChange::Established => How::Established,
             TreeChange::Resynced => How::Resynced,
             TreeChange::RootMoved => How::RootMoved,
             TreeChange::RootRemoved => How::RootRemoved,
@@ -104,6 +114,13 @@ impl fmt::Display for Note {
                 let from = from.as_os_str().as_bytes().escape_ascii();
                 write!(f, "rename {from}{slash} -> {path}")
             }
+            How::Exchanged(with) => {
+                let with = with.as_os_str().as_bytes().escape_ascii();
+                write!(f, "exchange {with}{slash} <-> {path}")
+            }
+            How::Unlisted(why) => write!(f, "unlisted {path}: {why:?}"),
+            How::Watched => write!(f, "watched {path}"),
+            How::Established => f.write_str("established"),
             How::Unwatched(why) => {
                 let path = self.path.as_os_str().as_bytes().escape_ascii();
                 match why {
@@ -306,6 +323,7 @@ pub struct Mirror {
     doubtful: bool,
     resyncing: bool,
     knows_files: bool,
+    established: bool,
     /// What no event may tell, but did.
     wrong: Vec<String>,
     history: VecDeque<Note>,
@@ -323,6 +341,7 @@ impl Mirror {
             doubtful: false,
             resyncing: false,
             knows_files: true,
+            established: false,
             wrong: Vec::new(),
             history: VecDeque::new(),
             events: 0,
@@ -347,7 +366,8 @@ impl Mirror {
             let related = |path: &Path| path.starts_with(&note.path) || note.path.starts_with(path);
             let (first, mut lines) = (self.events - self.history.len() as u64 + 1, Vec::new());
             for (event, other) in (first..).zip(&self.history) {
-                let from = matches!(&other.how, How::Renamed(from) if related(from));
+                let from = matches!(&other.how,
+                    How::Renamed(from) | How::Exchanged(from) if related(from));
                 if !other.path.as_os_str().is_empty() && (from || related(&other.path)) {
                     lines.push(format!("\n        {event} {other}"));
                 }
@@ -373,6 +393,7 @@ impl Mirror {
         self.history.push_back(note.clone());
         match &note.how {
             How::Renamed(from) => self.rename(from, note),
+            How::Exchanged(with) => self.exchange(with, note),
             How::Told | How::Found if note.has(EventMask::CREATE) => self.create(note, false),
             How::Told | How::Found if note.has(EventMask::MOVED_TO) => self.create(note, true),
             How::Told | How::Found if note.has(EventMask::DELETE | EventMask::MOVED_FROM) => {
@@ -403,7 +424,10 @@ impl Mirror {
                 }
             }
             How::RootRemoved | How::RootUnmounted => self.over = true,
-            How::Unwatched(_) | How::RootMoved | How::Ignored => {}
+            How::Established if self.established => self.wrong("it was set up before", note),
+            How::Established => self.established = true,
+            How::Unwatched(_) | How::Unlisted(_) | How::Watched => {}
+            How::RootMoved | How::Ignored => {}
         }
     }
 
@@ -456,6 +480,21 @@ impl Mirror {
         parent.insert(note.path.file_name().unwrap().to_owned(), entry);
     }
 
+    fn exchange(&mut self, with: &Path, note: &Note) {
+        let (Some(one), Some(other)) = (self.root.take(with), self.root.take(&note.path)) else {
+            return self.wrong("one of both was not there", note);
+        };
+        if !one.is_dir() || !other.is_dir() {
+            self.wrong("one of both was no directory", note);
+        }
+        for (path, entry) in [(with, other), (note.path.as_path(), one)] {
+            match (self.root.parent_mut(path), path.file_name()) {
+                (Some(parent), Some(name)) => drop(parent.insert(name.to_owned(), entry)),
+                _ => self.wrong("one is beneath the other", note),
+            }
+        }
+    }
+
     /// What is wrong now that all has been told of a tree at rest; then starts again from the disk,
     /// where files could not be told.
     pub fn differences(&mut self, disk: &Entry) -> Vec<String> {
@@ -498,6 +537,33 @@ pub fn watches_amiss(watcher: &impl AsRawFd, disk: &Entry) -> Option<String> {
     })
 }
 
+/// Reads up to the end of a tree's set-up, and returns what was reported before it.
+pub fn established(watcher: &mut Watcher, watch: Watch) -> Vec<Note> {
+    let root = watcher.watches().info(watch).unwrap().path;
+    let mut notes = Vec::new();
+    loop {
+        let event = watcher.try_next().unwrap().expect("the end of the set-up");
+        assert_eq!(event.watch(), Some(watch), "{event:?}");
+        if event.tree() == Some(TreeChange::Established) {
+            assert_eq!(event.path(), root);
+            return notes;
+        }
+        notes.push(Note::of(&event, &root));
+    }
+}
+
+/// Adds a tree, and reads up to the end of its set-up, before which nothing is to be reported.
+pub fn watch_tree(
+    watcher: &mut Watcher,
+    root: &Path,
+    mask: WatchMask,
+    options: TreeOptions,
+) -> Watch {
+    let watch = watcher.watch_tree(root, mask, options).unwrap();
+    assert_eq!(established(watcher, watch), []);
+    watch
+}
+
 /// A tree in a directory of its own, with a place beside it that is not watched.
 pub struct Scene {
     place: TempDir,
@@ -505,6 +571,8 @@ pub struct Scene {
     pub watch: Watch,
     pub root: PathBuf,
     pub mirror: Mirror,
+    /// What the set-up reported.
+    early: Vec<Note>,
 }
 
 impl Scene {
@@ -519,9 +587,10 @@ impl Scene {
         std::fs::create_dir(place.path().join("outside")).unwrap();
         prepare(&root);
         let mirror = Mirror::of(&root);
-        let watcher = Watcher::new().unwrap();
+        let mut watcher = Watcher::new().unwrap();
         let watch = watcher.watch_tree(&root, mask, options).unwrap();
-        Self { place, watcher, watch, root, mirror }
+        let early = established(&mut watcher, watch);
+        Self { place, watcher, watch, root, mirror, early }
     }
 
     pub fn at(&self, path: impl AsRef<Path>) -> PathBuf {
@@ -532,9 +601,9 @@ impl Scene {
         self.place.path().join("outside").join(path)
     }
 
-    /// All that there is to tell now.
+    /// All that there is to tell now, without the end of the set-up.
     pub fn notes(&mut self) -> Vec<Note> {
-        let mut notes = Vec::new();
+        let mut notes = std::mem::take(&mut self.early);
         while let Some(event) = self.watcher.try_next().unwrap() {
             if !event.is_overflow() {
                 assert_eq!(event.watch(), Some(self.watch), "{event:?}");

@@ -430,23 +430,31 @@ impl Session<'_> {
                     _ => "unknown".to_owned(),
                 };
                 self.messages.tell(format_args!("Cannot watch {}: {why}", Escaped(path)));
-                self.note("UNWATCHED", at)
+                self.note("UNWATCHED", at, true)
             }
             Some(TreeChange::Unlisted(errno)) => {
                 self.messages.warn(format_args!(
                     "cannot list {} after events were lost: {errno}; trying again later",
                     Escaped(path)
                 ));
-                self.note("UNLISTED", at)
+                self.note("UNLISTED", at, true)
             }
-            Some(TreeChange::Watched) => self.note("WATCHED", at),
-            Some(TreeChange::Established) => self.note("ESTABLISHED", at),
+            Some(TreeChange::RootMoved) => {
+                self.messages.warn(format_args!(
+                    "{} no longer leads to the watched directory: its events go on, but new \
+                     directories in it can't be watched",
+                    Escaped(path)
+                ));
+                self.note("ROOT_MOVED", at, true)
+            }
+            Some(TreeChange::Watched) => self.note("WATCHED", at, true),
+            Some(TreeChange::Established) => self.note("ESTABLISHED", at, false),
             Some(TreeChange::Resynced) => {
                 self.messages.warn(format_args!(
                     "what was lost in {} is found and shown, as far as it can be",
                     Escaped(path)
                 ));
-                self.note("RESYNCED", at)
+                self.note("RESYNCED", at, true)
             }
             Some(TreeChange::Found) => {
                 let mask = in_words(mask, self.options.events);
@@ -499,11 +507,11 @@ impl Session<'_> {
         Ok(Came::Nothing)
     }
 
-    /// Tells a program what people are told by messages.
-    fn note(&mut self, word: &'static str, at: At<'_>) -> Result<Came, Failure> {
+    /// Reports to a program what people are told by messages.
+    fn note(&mut self, word: &'static str, at: At<'_>, found: bool) -> Result<Came, Failure> {
         if self.output.is_json() {
             let shown = at.shown(EventMask::empty());
-            self.output.event(&Shown { word: Some(word), found: true, ..shown })?;
+            self.output.event(&Shown { word: Some(word), found, ..shown })?;
         }
         Ok(Came::Nothing)
     }

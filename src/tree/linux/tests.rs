@@ -80,8 +80,8 @@ fn with_state<T: Send>(
     state: &mut State,
     work: impl FnMut(&mut Linux<'_>) -> T + Send,
 ) -> T {
-    let root = c(root);
-    let mut linux = Linux::new(inotify, &root, &|_| false, state, 0);
+    let (mut root, mut queue) = (Root::new(c(root)).unwrap(), Queue::default());
+    let mut linux = Linux::new(inotify, &mut root, &|_| false, state, &mut queue);
     way.run(&mut linux, work)
 }
 
@@ -140,6 +140,7 @@ fn places() -> Vec<TempDir> {
 }
 
 mod looking;
+mod queueing;
 mod races;
 mod settling;
 mod threads;

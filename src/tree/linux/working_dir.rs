@@ -1,17 +1,12 @@
 //! The working directory of a thread that has one for itself.
 
-#[cfg(feature = "std")]
-use core::ffi::CStr;
-
 use super::dir::Dir;
-use crate::sys::{Errno, Fd, retry_on_eintr};
+use crate::sys::{Errno, retry_on_eintr};
 #[cfg(feature = "std")]
-use crate::sys::{Links, leave_working_dir, unshare_working_dir};
+use crate::sys::{leave_working_dir, unshare_working_dir};
 
 /// The working directory of a thread that shares it with no other.
 pub(super) struct WorkingDir {
-    /// Where it was before; only of interest for a relative path of the root.
-    pub(super) home: Option<Fd>,
     /// The number of the [`Dir`] that it is now.
     at: Option<u64>,
 }
@@ -34,14 +29,9 @@ impl Drop for Released {
 impl WorkingDir {
     /// Of this thread, which had better end soon.
     #[cfg(feature = "std")]
-    pub(super) fn new(root: &CStr) -> Option<Self> {
-        let home = if root.to_bytes().starts_with(b"/") {
-            None
-        } else {
-            Some(Fd::open_dir(None, c".", Links::Follow).ok()?)
-        };
+    pub(super) fn new() -> Option<Self> {
         unshare_working_dir().ok()?;
-        Some(Self { home, at: None })
+        Some(Self { at: None })
     }
 
     pub(super) fn enter(&mut self, dir: &Dir) -> Result<(), Errno> {

@@ -259,11 +259,12 @@ fn names_are_bytes() {
 #[test]
 fn a_watch_that_others_need_is_left() {
     let dir = tree();
-    let (root, inotify) = (c(dir.path().join("root")), instance());
+    let (path, inotify) = (c(dir.path().join("root")), instance());
+    let (mut root, mut queue) = (Root::new(path).unwrap(), Queue::default());
     let mut state = State::default();
     let kept = std::sync::Mutex::new(Wd::NONE);
     let shared = |wd| *kept.lock().unwrap() == wd;
-    let mut linux = Linux::new(&inotify, &root, &shared, &mut state, 0);
+    let mut linux = Linux::new(&inotify, &mut root, &shared, &mut state, &mut queue);
     let top = linux.open(b"").unwrap();
     let wds = [linux.watch(&top, MASK).unwrap(), linux.watch_child(&top, b"a", MASK).unwrap()];
     *kept.lock().unwrap() = wds[0];

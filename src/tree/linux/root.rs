@@ -1,0 +1,88 @@
+//! Where the root of a tree is looked for.
+
+use alloc::ffi::CString;
+
+use crate::sys::{Errno, Fd, Links, retry_on_eintr};
+
+/// The root of a tree: its path, and what holds it.
+///
+/// | path | leads from | descriptors |
+/// |---|---|---|
+/// | absolute | `/` | none |
+/// | relative | the working directory at the time of [`new`](Self::new), wherever that is moved | that directory |
+/// | any, after [`hold`](Self::hold) | the root itself, wherever it is moved | the root |
+#[derive(Debug)]
+pub(crate) struct Root {
+    path: CString,
+    home: Option<Fd>,
+    held: Option<Fd>,
+    strayed: bool,
+}
+
+impl Root {
+    /// The root at a path, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// Those of openat(2), for the working directory.
+    pub(crate) fn new(path: CString) -> Result<Self, Errno> {
+        let home = if path.as_bytes().starts_with(b"/") {
+            None
+        } else {
+            Some(retry_on_eintr(|| Fd::open_dir(None, c".", Links::Follow))?)
+        };
+        Ok(Self { path, home, held: None, strayed: false })
+    }
+
+    /// Follows the directory that is there now, wherever it is moved. Its file system can't be
+    /// unmounted from now on.
+    ///
+    /// # Errors
+    ///
+    /// Those of openat(2).
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher holds roots"))]
+    pub(crate) fn hold(&mut self) -> Result<(), Errno> {
+        self.held = Some(self.open_path()?);
+        Ok(())
+    }
+
+    /// Gives the root another path. What is held stays held.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher gives paths"))]
+    pub(crate) fn set_path(&mut self, path: CString) -> Result<(), Errno> {
+        let Self { path, home, .. } = Self::new(path)?;
+        (self.path, self.home) = (path, home);
+        if self.held.is_some() {
+            self.find();
+        }
+        Ok(())
+    }
+
+    /// Returns `true` if a root that is held was not at its path when it was last opened.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher asks"))]
+    pub(crate) const fn has_strayed(&self) -> bool {
+        self.strayed
+    }
+
+    /// Opens the root. Links may lead to it.
+    pub(super) fn open(&mut self) -> Result<Fd, Errno> {
+        if self.held.is_none() {
+            return self.open_path();
+        }
+        self.find();
+        retry_on_eintr(|| Fd::open_dir(self.held.as_ref(), c".", Links::Keep))
+    }
+
+    fn open_path(&self) -> Result<Fd, Errno> {
+        retry_on_eintr(|| Fd::open_dir(self.home.as_ref(), &self.path, Links::Follow))
+    }
+
+    /// Looks whether the path leads to the directory that is held.
+    fn find(&mut self) {
+        let identity = |fd: &Fd| {
+            let status = retry_on_eintr(|| Fd::stat(Some(fd), c"", Links::Keep)).ok()?;
+            Some((status.dev, status.ino))
+        };
+        let found = self.open_path().ok().and_then(|fd| identity(&fd));
+        self.strayed = found.is_none() || found != self.held.as_ref().and_then(identity);
+    }
+}
