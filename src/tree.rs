@@ -156,6 +156,8 @@ pub struct Tree<D> {
     stage: Stage,
     /// The position: how many bytes of the stream have come.
     at: u64,
+    /// The position at which the tree was begun.
+    start: u64,
     /// Where the window of a look at the whole tree ends.
     ahead: Option<u64>,
     /// Where those events end among which some were lost.
@@ -217,6 +219,7 @@ impl<D> Tree<D> {
             device: 0,
             stage: Stage::New,
             at: 0,
+            start: 0,
             ahead: None,
             lost: None,
             root_moved: false,
@@ -230,6 +233,9 @@ impl<D> Tree<D> {
     ///
     /// Those of [`Kernel::open`], [`Kernel::watch`], [`Kernel::stat`] and [`Kernel::list`].
     pub fn start<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> Result<(), Errno> {
+        // What is queued is of before.
+        self.start = kernel.end();
+        self.at = self.start;
         let dir = kernel.open(&[])?;
         self.device = kernel.stat(&dir)?.dev;
         let wd = kernel.watch(&dir, self.asked)?;
@@ -262,12 +268,11 @@ impl<D> Tree<D> {
         }
         if !self.frames.is_empty() {
             self.step(kernel);
-        } else if self.stage == Stage::Setup {
+        } else if matches!(self.stage, Stage::Setup | Stage::Resync) {
+            let setup = self.stage == Stage::Setup;
+            let kind = if setup { TreeKind::Established } else { TreeKind::Resynced };
             self.stage = Stage::Steady;
-            self.tell(TreeKind::Established, Default::default(), Vec::new());
-        } else if self.stage == Stage::Resync {
-            self.stage = Stage::Steady;
-            self.agenda.resynced(When::End);
+            self.agenda.complete(kind, When::End);
         } else if let Some(node) = self.quiet.pop() {
             self.raise(kernel, node);
         } else if self.lost.is_some_and(|end| end <= self.at) {
@@ -345,6 +350,25 @@ impl<D> Tree<D> {
     pub fn tell_of(&mut self, mask: WatchMask) {
         self.options.mask = mask;
         self.reports.ask(mask);
+    }
+
+    /// Asks the kernel for more events, which are reported once every directory is watched for them.
+    pub fn ask(&mut self, mask: WatchMask) {
+        self.asked |= mask.intersection(PASSED);
+        let mut next = Some(ROOT);
+        while let Some(node) = next {
+            if self.nodes.wd(node).is_some() {
+                self.nodes.set_quiet(node, true);
+                self.quiet.push(node);
+            }
+            next = self.nodes.after(ROOT, node);
+        }
+    }
+
+    /// Applies the condition of [`Options::prune`] again, since its answers have changed: stops watching
+    /// what is to be left out, and looks for what is to be watched.
+    pub fn prune_anew(&mut self) {
+        self.exclude_anew(ROOT);
     }
 
     /// Returns `true` if [`idle`](Self::idle) would do nothing.

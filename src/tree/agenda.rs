@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::event::TreeKind;
 use super::nodes::NodeRef;
 
 /// A directory, and a name in it.
@@ -55,6 +56,11 @@ impl Check {
     pub fn owing() -> Self {
         Self { owes_file: true, ..Self::default() }
     }
+
+    /// A known directory was found, and will be moved here once that is sure.
+    const fn is_moving(&self) -> bool {
+        self.elsewhere.is_some() && !self.last
+    }
 }
 
 #[derive(Debug)]
@@ -75,8 +81,8 @@ pub(super) enum Task {
     Check(Place, Check),
     /// A directory is to be listed and compared, with all beneath it.
     Compare(NodeRef),
-    /// All that the loss of events left to be found has been reported.
-    Resynced,
+    /// All that the set-up, or the loss of events, left to be found has been reported.
+    Complete(TreeKind),
 }
 
 /// The order at one position.
@@ -87,7 +93,7 @@ enum Phase {
     Name,
     Compare,
     Last,
-    Resynced,
+    Complete,
 }
 
 type Due = (u64, Phase, u64);
@@ -103,7 +109,7 @@ enum Item {
     Window(NodeRef),
     Name(Place),
     Compare(NodeRef),
-    Resynced,
+    Complete(TreeKind),
 }
 
 /// When an entry is due.
@@ -126,6 +132,8 @@ pub(super) struct Agenda {
     sequence: u64,
     /// The number of checks that a loss of events has left.
     deep: usize,
+    /// The number of checks that have found a known directory at another name.
+    moving: usize,
 }
 
 impl Agenda {
@@ -174,8 +182,9 @@ impl Agenda {
         self.compares.contains(&node) || entry.is_some_and(|entry| entry.check.deep)
     }
 
-    pub fn resynced(&mut self, when: When) {
-        self.put(when, Phase::Resynced, Item::Resynced);
+    /// Has `kind` reported once all that was to be compared has been.
+    pub fn complete(&mut self, kind: TreeKind, when: When) {
+        self.put(when, Phase::Complete, Item::Complete(kind));
     }
 
     /// Adds a check of a name, or merges it with the one there is. A look of before counts no more.
@@ -195,6 +204,7 @@ impl Agenda {
         let phase = if check.last || check.tries > 0 { Phase::Last } else { Phase::Name };
         let due = self.put(when, phase, Item::Name((dir, name.into())));
         self.deep = self.deep.saturating_add(usize::from(check.deep));
+        self.moving = self.moving.saturating_add(usize::from(check.is_moving()));
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
     }
 
@@ -243,8 +253,13 @@ impl Agenda {
         if let Some(due) = due {
             self.due.remove(&due);
         }
-        self.deep = self.deep.saturating_sub(usize::from(check.deep));
+        self.uncount(&check);
         Some(check)
+    }
+
+    fn uncount(&mut self, check: &Check) {
+        self.deep = self.deep.saturating_sub(usize::from(check.deep));
+        self.moving = self.moving.saturating_sub(usize::from(check.is_moving()));
     }
 
     /// Takes back all checks of the names in a directory that is gone.
@@ -253,7 +268,7 @@ impl Agenda {
             if let Some(due) = due {
                 self.due.remove(&due);
             }
-            self.deep = self.deep.saturating_sub(usize::from(check.deep));
+            self.uncount(&check);
         }
     }
 
@@ -283,15 +298,24 @@ impl Agenda {
     pub fn next(&mut self, at: u64) -> Option<Task> {
         loop {
             let entry = self.due.first_entry().filter(|entry| entry.key().0 <= at)?;
+            let is_last = entry.key().1 == Phase::Last;
             match entry.remove() {
+                Item::Name((dir, name)) if is_last && self.moving > 0 => {
+                    // It may be the one that was found elsewhere.
+                    let check = self.take(dir, &name)?;
+                    if check.elsewhere.is_some() {
+                        return Some(Task::Check((dir, name), check));
+                    }
+                    self.check(dir, &name, check, When::End);
+                }
                 Item::Close(cookie) => return Some(Task::Close(cookie)),
                 Item::Window(dir) => return Some(Task::Window(dir)),
                 Item::Compare(dir) => {
                     self.compares.remove(&dir);
                     return Some(Task::Compare(dir));
                 }
-                Item::Resynced if self.has_deep() => self.resynced(When::Idle),
-                Item::Resynced => return Some(Task::Resynced),
+                Item::Complete(kind) if self.has_deep() => self.complete(kind, When::Idle),
+                Item::Complete(kind) => return Some(Task::Complete(kind)),
                 Item::Name((dir, name)) => {
                     if let Some(check) = self.take(dir, &name) {
                         return Some(Task::Check((dir, name), check));

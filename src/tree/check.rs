@@ -30,7 +30,7 @@ impl<D> Tree<D> {
             }
             Task::Compare(node) => self.compare(kernel, node),
             Task::Check(place, check) => self.run_check(kernel, place, check),
-            Task::Resynced => self.tell(TreeKind::Resynced, EventMask::empty(), Default::default()),
+            Task::Complete(kind) => self.tell(kind, EventMask::empty(), Default::default()),
         }
     }
 
@@ -92,7 +92,14 @@ impl<D> Tree<D> {
                 return self.park(place, check, Errno::ENOENT);
             }
             match self.open(kernel, ROOT) {
-                Err(errno) if failure(errno) == Failure::Moved => return self.lose_root(),
+                Err(errno) if failure(errno) == Failure::Moved => {
+                    self.lose_root();
+                    let child = self.nodes.child(*dir, name);
+                    if let Some(child) = child.filter(|child| self.nodes.wd(*child).is_none()) {
+                        self.blind(child, Barred::RootMoved);
+                    }
+                    return;
+                }
                 _ => {
                     if let Some(parent) = self.nodes.parent(*dir) {
                         let name = self.name(*dir);
@@ -180,7 +187,13 @@ impl<D> Tree<D> {
             // It came just now.
             Ok(_) => Err(Errno::ESTALE),
             Err(errno) if failure(errno) == Failure::Moved => Ok(Some(Seen::Nothing)),
-            Err(errno) => Err(errno),
+            Err(errno) => match self.nodes.child(*dir, name) {
+                Some(child) if self.nodes.state(child) == State::Blind => {
+                    self.wait(child);
+                    Ok(None)
+                }
+                _ => Err(errno),
+            },
         }
     }
 
@@ -228,8 +241,7 @@ impl<D> Tree<D> {
     fn free(&mut self, (dir, name): &Place, check: Check) -> Option<Check> {
         let Some(child) = self.nodes.child(*dir, name) else { return Some(check) };
         if self.nodes.wd(child).is_some() && !check.last {
-            let check = Check { last: true, ..check };
-            self.agenda.check(*dir, name, check, When::At(self.at));
+            self.check(*dir, name, Check { last: true, ..check });
             return None;
         }
         self.gone(child, TreeKind::Found, DIR_DELETED, 0);

@@ -54,6 +54,7 @@ impl Waiting {
     fn due(&mut self) -> Vec<NodeRef> {
         if self.nodes.is_empty() {
             (self.left, self.distance) = (0, 0);
+            return Vec::new();
         }
         if self.left > 0 {
             self.left = self.left.saturating_sub(1);
@@ -333,7 +334,10 @@ impl<D> Tree<D> {
         }
         let mut next = Some(top);
         while let Some(node) = next {
-            let Some(parent) = self.nodes.parent(node) else { return };
+            let Some(parent) = self.nodes.parent(node) else {
+                next = self.nodes.after(top, node);
+                continue;
+            };
             let name = self.name(node);
             let excluded = self.nodes.state(node) == State::Excluded;
             match (self.is_excluded(parent, &name), excluded) {

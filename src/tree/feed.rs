@@ -25,6 +25,7 @@ struct Fed {
     wd: crate::event::Wd,
     mask: EventMask,
     cookie: u32,
+    at: u64,
     is_named: bool,
 }
 
@@ -61,7 +62,7 @@ impl<D> Tree<D> {
     /// Only after [`next`](Self::next) gave `None`. Events of other watches, and those of a watch that
     /// has ended, change nothing.
     pub fn feed<K: Kernel<Dir = D>>(&mut self, _kernel: &mut K, event: Event<'_>, at: u64) {
-        self.come_to(at);
+        self.come_to(at.max(self.at));
         if matches!(self.stage, Stage::New | Stage::Over) {
             return;
         }
@@ -69,7 +70,7 @@ impl<D> Tree<D> {
         let name = event.name();
         self.inbox.name.clear();
         self.inbox.name.extend_from_slice(name.unwrap_or_default());
-        self.inbox.event = Some(Fed { wd, mask, cookie, is_named: name.is_some() });
+        self.inbox.event = Some(Fed { wd, mask, cookie, at, is_named: name.is_some() });
     }
 
     /// Does what the event that was fed last says, or what it ends before.
@@ -88,8 +89,9 @@ impl<D> Tree<D> {
         };
         let name = core::mem::take(&mut self.inbox.name);
         let change = Change { dir, name: &name, mask: event.mask, cookie: event.cookie };
-        if let Some(begin) = self.stale.get(&event.wd.as_raw()) {
-            self.take_stale(change, *begin);
+        let begin = self.stale.get(&event.wd.as_raw()).map_or(self.start, |begin| *begin);
+        if event.at < begin {
+            self.take_stale(change, event.at, begin);
         } else if !event.is_named {
             self.own(kernel, dir, event.mask);
         } else if self.lost.is_some() {
@@ -112,12 +114,12 @@ impl<D> Tree<D> {
 
     /// An event is of before the directory was looked at for the first time. But the last one before may
     /// have taken in a later one: identical events are merged.
-    fn take_stale(&mut self, change: Change<'_>, begin: u64) {
+    fn take_stale(&mut self, change: Change<'_>, at: u64, begin: u64) {
         let len = change.name.len() as u64;
         let cells = if len > 0 { (len / 16).saturating_add(2) } else { 1 };
-        let end = self.at.saturating_add(cells.saturating_mul(16));
+        let end = at.saturating_add(cells.saturating_mul(16));
         if end >= begin && change.mask.intersects(NAMES) {
-            self.check(change.dir, change.name, Check::owing());
+            self.check(change.dir, change.name, Check::default());
         }
     }
 

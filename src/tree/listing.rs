@@ -92,7 +92,7 @@ impl<D> Tree<D> {
                 let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
                 // A listing takes the lock of the directory, so what it shows needs no further look.
                 let seen = Some(Seen::Nothing);
-                let check = Check { seen, deep: true, last: true, ..Check::default() };
+                let check = Check { seen, deep: true, ..Check::default() };
                 self.agenda.check(parent, &name, check, When::End);
             }
             child = self.nodes.sibling(node);
@@ -151,7 +151,14 @@ impl<D> Tree<D> {
             Visit::Failed(errno) => self.failed(dir, name, errno, purpose, None),
             // The name was listed, so events of it are queued; but not if it is known.
             Visit::Nothing if self.nodes.child(dir, name).is_none() => {}
-            _ => self.check(dir, name, Check { deep, ..Check::default() }),
+            _ => {
+                if self.stage == Stage::Setup && visit != Visit::Nothing {
+                    // It was there, whatever it turns out to be.
+                    self.know(dir, name, purpose, None);
+                }
+                let deep = deep || self.stage == Stage::Setup;
+                self.check(dir, name, Check { deep, ..Check::default() });
+            }
         }
     }
 

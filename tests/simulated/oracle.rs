@@ -17,7 +17,7 @@ pub mod budget {
     pub const EACH_RENAME: u64 = 4;
     /// For each entry, whenever all is looked at again.
     pub const EACH_LOOK: u64 = 8;
-    pub const START: u64 = 20;
+    pub const START: u64 = 32;
 }
 
 pub struct Oracle {
