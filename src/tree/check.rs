@@ -100,15 +100,7 @@ impl<D> Tree<D> {
                     }
                     return;
                 }
-                _ => {
-                    if let Some(parent) = self.nodes.parent(*dir) {
-                        let name = self.name(*dir);
-                        if !self.agenda.has(parent, &name) {
-                            let check = Check { unreached: true, ..Check::default() };
-                            self.check(parent, &name, check);
-                        }
-                    }
-                }
+                _ => self.reach(*dir),
             }
         }
         check.seen = None;
@@ -135,7 +127,7 @@ impl<D> Tree<D> {
             }
             Err(errno) => return self.park(&place, check, errno),
         };
-        match self.see(kernel, &opened, &place, check.deep) {
+        match self.see(kernel, &opened, &place, check.deep, check.unreached) {
             Ok(Some(seen)) => {
                 if self.nodes.listing(dir) == Listing::Owed && !self.agenda.has_parked(dir) {
                     self.agenda.compare(dir, When::End);
@@ -157,6 +149,7 @@ impl<D> Tree<D> {
         opened: &D,
         (dir, name): &Place,
         deep: bool,
+        retries: bool,
     ) -> Result<Option<Seen>, Errno> {
         let purpose = if deep { Purpose::COMPARE } else { Purpose::NEW };
         let excluded = self.is_excluded(*dir, name);
@@ -188,7 +181,7 @@ impl<D> Tree<D> {
             Ok(_) => Err(Errno::ESTALE),
             Err(errno) if failure(errno) == Failure::Moved => Ok(Some(Seen::Nothing)),
             Err(errno) => match self.nodes.child(*dir, name) {
-                Some(child) if self.nodes.state(child) == State::Blind => {
+                Some(child) if retries && self.nodes.state(child) == State::Blind => {
                     self.wait(child);
                     Ok(None)
                 }
@@ -208,7 +201,7 @@ impl<D> Tree<D> {
         let (dir, name) = (place.0, &*place.1);
         let child = self.nodes.child(dir, name);
         match seen {
-            Seen::Known(node) if child == Some(node) => {}
+            Seen::Known(node) if child == Some(node) && self.nodes.wd(node).is_some() => {}
             Seen::Known(node) if self.nodes.wd(node).is_some() => {
                 self.found(kernel, place, check, node);
             }

@@ -291,8 +291,17 @@ impl<D> Tree<D> {
     fn retry(&mut self, node: NodeRef) {
         match self.nodes.state(node) {
             State::Watched(_) if self.is_owed(node) => self.agenda.compare(node, When::End),
-            State::Blind => self.check_place(node, When::End),
+            State::Blind => self.reach(node),
             _ => {}
+        }
+    }
+
+    /// Has a directory looked at that was not reached, though it is probably there.
+    pub(super) fn reach(&mut self, node: NodeRef) {
+        let Some(parent) = self.nodes.parent(node) else { return };
+        let name = self.name(node);
+        if !self.agenda.has(parent, &name) {
+            self.check(parent, &name, Check { unreached: true, ..Check::default() });
         }
     }
 

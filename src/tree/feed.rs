@@ -8,6 +8,7 @@ use super::event::{Barred, TreeKind};
 use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
 use super::nodes::{NodeRef, ROOT, State};
+use super::renames::Ended;
 use super::{Stage, Tree};
 use crate::event::Event;
 use crate::flags::EventMask;
@@ -302,14 +303,15 @@ impl<D> Tree<D> {
             }
             if self.lost.is_none() {
                 // Its parent says if it was removed; if not, what is there now is looked at.
-                self.check_place(node, When::Idle);
+                let name = self.name(node);
+                let parent = self.nodes.parent(node).unwrap_or(ROOT);
+                self.agenda.check(parent, &name, Check::default(), When::Idle);
                 for alias in core::mem::take(&mut self.aliases) {
                     self.check_place(alias, When::Idle);
                 }
-                if self.renames.is_victim(node) {
-                    if let Some(ended) = self.renames.take_of(node) {
-                        self.conclude(kernel, ended);
-                    }
+                if let Some(mut swap) = self.renames.take_swap_of(node) {
+                    swap.alive = Some(false);
+                    self.abandon(Ended::Swap(swap));
                 }
             }
         } else if self.lost.is_some() {

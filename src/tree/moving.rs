@@ -212,8 +212,7 @@ impl<D> Tree<D> {
             Ended::Swap(swap) => {
                 // Had they changed places, the other one would have said so; but for a loss, before which
                 // it is known only that no directory is replaced that is not empty.
-                let alive = self.nodes.wd(swap.victim).is_some()
-                    && (swap.alive || self.has_sure_child(swap.victim));
+                let alive = swap.alive.unwrap_or_else(|| self.has_sure_child(swap.victim));
                 self.reports.decide(swap.cookie, alive);
                 if alive {
                     return self.check_place(swap.victim, When::End);

@@ -70,8 +70,8 @@ pub(super) struct Swap {
     pub second: Option<u32>,
     /// Whether that one led to the old name.
     pub back: bool,
-    /// Something happened in the other directory, so it was not replaced: that would be empty.
-    pub alive: bool,
+    /// Whether the other directory is still there: something happened in it since, or its watch has ended.
+    pub alive: Option<bool>,
     fenced: bool,
 }
 
@@ -85,7 +85,7 @@ impl Swap {
             victim,
             second: None,
             back: false,
-            alive: false,
+            alive: None,
             fenced: false,
         }
     }
@@ -330,14 +330,15 @@ impl Renames {
         let cookie = self.by_node.get(&dir).copied();
         let swap = cookie.and_then(|cookie| self.swaps.get_mut(&cookie));
         if let Some(swap) = swap.filter(|swap| swap.victim == dir) {
-            swap.alive = true;
+            swap.alive = Some(true);
         }
     }
 
-    /// Returns `true` if the directory is the one that may have been replaced.
-    pub fn is_victim(&self, node: NodeRef) -> bool {
-        let swap = self.by_node.get(&node).and_then(|cookie| self.swaps.get(cookie));
-        swap.is_some_and(|swap| swap.victim == node)
+    /// Takes the swap by which the directory may have been replaced.
+    pub fn take_swap_of(&mut self, victim: NodeRef) -> Option<Swap> {
+        let cookie = *self.by_node.get(&victim)?;
+        self.swaps.get(&cookie).filter(|swap| swap.victim == victim)?;
+        self.take_swap(cookie)
     }
 
     /// Returns `true` if a rename that is pending leads from or to this name.
