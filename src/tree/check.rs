@@ -127,11 +127,14 @@ impl<D> Tree<D> {
             }
             Err(errno) => return self.park(&place, check, errno),
         };
-        match self.see(kernel, &opened, &place, check.deep, check.unreached) {
+        let seen = self.see(kernel, &opened, &place, check.deep, check.unreached);
+        let parked = self.agenda.has_parked(dir);
+        if seen.is_ok() && !parked && self.nodes.listing(dir) == Listing::Owed {
+            // Nothing stands in the way of its listing now.
+            self.agenda.compare(dir, When::End);
+        }
+        match seen {
             Ok(Some(seen)) => {
-                if self.nodes.listing(dir) == Listing::Owed && !self.agenda.has_parked(dir) {
-                    self.agenda.compare(dir, When::End);
-                }
                 // So that the events of what was seen are queued.
                 let _ = kernel.settle(&mut opened);
                 self.check(dir, name, Check { seen: Some(seen), elsewhere: None, ..check });
