@@ -260,6 +260,50 @@ fn two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one() {
     );
 }
 
+/// A watch and a tree beside a big one, and a file in each after each step of the way.
+struct Beside {
+    watcher: Watcher,
+    place: Place,
+    watch: Watch,
+    tree: Watch,
+    number: u32,
+}
+
+impl Beside {
+    fn new() -> Self {
+        let place = Place::new();
+        fs::create_dir_all(place.at("tree/deep")).unwrap();
+        let plain = place.dir("plain");
+        let mut watcher = Watcher::new().unwrap();
+        let watch = watcher.watch(&plain, WatchMask::CREATE).unwrap();
+        let options = TreeOptions::new();
+        let tree = watch_tree(&mut watcher, &place.at("tree"), WatchMask::CREATE, options);
+        Self { watcher, place, watch, tree, number: 0 }
+    }
+
+    fn change(&mut self) {
+        write(self.place.at(format!("plain/{}", self.number)));
+        write(self.place.at(format!("tree/deep/{}", self.number)));
+        self.number += 1;
+    }
+
+    /// Sees that all of what was made is reported, once, in its order, and no overflow.
+    fn check(&mut self) {
+        let mut seen = [Vec::<u32>::new(), Vec::new()];
+        while let Some(event) = self.watcher.try_next().unwrap() {
+            assert!(!event.is_overflow());
+            let which = match event.watch() {
+                Some(watch) if watch == self.watch => 0,
+                Some(watch) if watch == self.tree => 1,
+                _ => continue,
+            };
+            seen[which].push(event.name().unwrap().to_str().unwrap().parse().unwrap());
+        }
+        let all: Vec<u32> = (0..self.number).collect();
+        assert_eq!(seen, [all.clone(), all]);
+    }
+}
+
 #[test]
 fn unwatching_a_big_tree_loses_no_event_of_anything_else() {
     let _watchdog = Watchdog::new();
