@@ -10,7 +10,7 @@
 //!
 //! # How it keeps track
 //!
-//! The tree of [nodes](nodes) is the world at one *position* of the stream of events: as it was when
+//! The tree of `nodes` is the world at one *position* of the stream of events: as it was when
 //! the next event was queued. A look at the disk shows a later world. Six rules join the two:
 //!
 //! 1. **Watch first, look second.** What changes after a look comes as an event.
@@ -22,16 +22,18 @@
 //!    event in the window that repeats what the look has shown is dropped.
 //! 5. **What is not sure is checked.** A rename that can't be attributed, an event that contradicts what
 //!    is known, a look that finds a known directory elsewhere: each puts a check of that one name on
-//!    the [agenda](agenda). A check looks, and concludes when the stream has come to the end of the
+//!    the `agenda`. A check looks, and concludes when the stream has come to the end of the
 //!    queue after its look without an event of that name; else it looks again.
 //! 6. **A loss is one big check.** After an overflow all that is queued is passed over, and the whole
 //!    tree is compared: more events can be lost behind the record without another one.
 //!
 //! Each name is therefore exact at the position, or in a window, or on the agenda. At rest the agenda
-//! is empty, and a directory costs its node and nothing else.
+//! is empty, and a directory costs its node and nothing else. Until a check concludes, what happens
+//! beneath its name is reported by the path that was believed: where directories are made, renamed and
+//! exchanged faster than they are looked at, that path may be one that never was.
 //!
-//! The files, in the order in which they may use each other: [`nodes`] (which directories there are),
-//! [`files`] (which files), [`renames`] (pending halves), [`agenda`] (checks and when), [`reports`]
+//! The files, in the order in which they may use each other: `nodes` (which directories there are),
+//! `files` (which files), `renames` (pending halves), `agenda` (checks and when), `reports`
 //! (what was said), `edits` (changes of these), `look` (opens and watches), `listing` (lists),
 //! `check` (compares), `feed` (events), `moving` (renames).
 

@@ -16,7 +16,6 @@ impl<D> Tree<D> {
     pub(super) fn moved_from(&mut self, change: Change<'_>, recent: Option<Option<i32>>) {
         let Change { dir, name, cookie, .. } = change;
         let mut pending = Pending::new(cookie, place(dir, name), change.is_dir());
-        pending.owes_file = !change.is_dir();
         if change.is_dir() {
             pending.node = self.nodes.child(dir, name);
             pending.known = pending.node.is_some();
@@ -58,8 +57,7 @@ impl<D> Tree<D> {
                 }
                 if pending.suspect {
                     let exchanged = (!change.is_dir()).then(|| place(dir, name));
-                    let owes_file = pending.owes_file;
-                    let check = Check { owes_file, exchanged, ..Check::default() };
+                    let check = Check { exchanged, ..pending.check() };
                     self.check(pending.from.0, &pending.from.1, check);
                 }
             }
@@ -77,8 +75,7 @@ impl<D> Tree<D> {
                     let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
                     self.gone(node, TreeKind::Told, mask, pending.cookie);
                     if unsure {
-                        let owes_file = pending.owes_file;
-                        self.check(*dir, name, Check { owes_file, ..Check::default() });
+                        self.check(*dir, name, pending.check());
                     }
                 }
             },
@@ -145,8 +142,7 @@ impl<D> Tree<D> {
             self.agenda.take(dir, name);
         }
         if unsure || pending.suspect {
-            let owes_file = pending.owes_file;
-            self.check(*from_dir, from_name, Check { owes_file, ..Check::default() });
+            self.check(*from_dir, from_name, pending.check());
         }
     }
 
@@ -262,8 +258,7 @@ impl<D> Tree<D> {
             None => {}
         }
         if suspect && self.nodes.exists(*dir) {
-            let owes_file = pending.owes_file;
-            self.check(*dir, name, Check { owes_file, ..Check::default() });
+            self.check(*dir, name, pending.check());
         }
     }
 }

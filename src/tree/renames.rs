@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::agenda::Place;
+use super::agenda::{Check, Place};
 use super::nodes::NodeRef;
 
 /// An old name whose new one has not come yet; or both, where the directory has not said yet that it
@@ -32,8 +32,6 @@ pub(super) struct Pending {
     /// Something was renamed to the old name just before, or may have been: an exchange looks the
     /// same.
     pub suspect: bool,
-    /// If there is a file at the old name still, it was not reported.
-    pub owes_file: bool,
     /// The watch of the directory that was replaced at the old name just before. If that says that it
     /// was moved, this is its rename.
     pub replaced: Option<i32>,
@@ -51,10 +49,16 @@ impl Pending {
             known: false,
             to: None,
             suspect: false,
-            owes_file: false,
             replaced: None,
             fenced: false,
         }
+    }
+}
+
+impl Pending {
+    /// A check of the old name. If there is still a file, it was not reported, unless a directory left.
+    pub fn check(&self) -> Check {
+        Check { owes_file: !self.is_dir, ..Check::default() }
     }
 }
 

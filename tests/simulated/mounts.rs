@@ -72,13 +72,20 @@ impl World {
     }
 
     /// Unmounts a file system for good.
+    /// Whether no event of the unmount is of use: nobody watches the root of the mount, or it is of a
+    /// file system that is left out, and watched only since a look led there for a moment.
+    fn is_unheard(&self, root: Ino) -> bool {
+        let dev = self.nodes[self.root].dev;
+        self.nodes[root].wd == 0 || self.rules.same_fs && self.nodes[root].dev != dev
+    }
+
     pub fn unmount(&mut self, root: Ino) -> Option<()> {
         let covered = self.covered_by(root)?;
         let dev = self.nodes[root].dev;
         let here = |node: &Inode| node.dev == dev;
         if dev == self.nodes[covered].dev
             // Without a watch there is no event, and nobody can know of it.
-            || self.nodes[root].wd == 0 && !self.is_silent(covered)
+            || self.is_unheard(root) && !self.is_silent(covered)
             || self.nodes.iter().any(|node| {
                 here(node) && (node.open > 0 || node.held || node.mounted.is_some())
             })
@@ -90,7 +97,7 @@ impl World {
             return None;
         }
         self.finish_rename();
-        if self.nodes[root].wd == 0 {
+        if self.is_unheard(root) {
             self.silent(covered);
         }
         self.nodes[covered].mounted = None;
