@@ -208,6 +208,12 @@ impl Agenda {
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
     }
 
+    /// Returns `true` if the name is to be checked, and the check is not put aside.
+    pub fn is_scheduled(&self, dir: NodeRef, name: &[u8]) -> bool {
+        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
+        entry.is_some_and(|entry| entry.due.is_some())
+    }
+
     /// Returns `true` if something says that what is known of a name may not be so.
     pub fn is_uncertain(&self, dir: NodeRef, name: &[u8]) -> bool {
         let entry = self.checks.get(&dir).and_then(|names| names.get(name));

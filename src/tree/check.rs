@@ -85,7 +85,12 @@ impl<D> Tree<D> {
     /// A directory is not to be found by its path. Has it looked for, and `check` done later.
     fn retry_later<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, place: &Place, mut check: Check) {
         let (dir, name) = place;
+        check.seen = None;
         if kernel.end() <= self.at {
+            if !self.renames.is_empty() {
+                // What is pending may be why.
+                return self.agenda.check(*dir, name, check, When::Idle);
+            }
             // No event will say why.
             check.tries = check.tries.saturating_add(1);
             if check.tries > TRIES {
@@ -103,7 +108,6 @@ impl<D> Tree<D> {
                 _ => self.reach(*dir),
             }
         }
-        check.seen = None;
         self.check(*dir, name, check);
     }
 

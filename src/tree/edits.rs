@@ -124,7 +124,7 @@ impl<D> Tree<D> {
     pub(super) fn check_place(&mut self, node: NodeRef, when: When) {
         if let Some(parent) = self.nodes.parent(node) {
             let name = self.name(node);
-            if !self.agenda.has(parent, &name) {
+            if !self.agenda.is_scheduled(parent, &name) {
                 self.agenda.check(parent, &name, Check::default(), when);
             }
         }
@@ -300,7 +300,7 @@ impl<D> Tree<D> {
     pub(super) fn reach(&mut self, node: NodeRef) {
         let Some(parent) = self.nodes.parent(node) else { return };
         let name = self.name(node);
-        if !self.agenda.has(parent, &name) {
+        if !self.agenda.is_scheduled(parent, &name) {
             self.check(parent, &name, Check { unreached: true, ..Check::default() });
         }
     }
