@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use rustix::thread::Pid;
 use tempfile::TempDir;
 use tinotify::{
-    Errno, EventMask, Stopper, TreeChange, TreeOptions, Watch, WatchError, WatchMask, Watcher,
+    EventMask, Stopper, TreeChange, TreeOptions, Watch, WatchError, WatchMask, Watcher,
 };
 use trees::{NAMES, Note, Scene, established, watch_tree};
 use watching::{Place, Watchdog, kernel_watches, overflow, say, unread};
@@ -436,7 +436,7 @@ fn a_tree_lists_its_directories_with_their_paths_of_now() {
 }
 
 #[test]
-fn the_mask_of_a_tree_goes_down_and_up_to_what_it_was_added_with() {
+fn the_mask_of_a_tree_goes_down_and_up_again() {
     let mut tree = Scene::new(|root| fs::create_dir(root.join("dir")).unwrap());
     let watches = tree.watcher.watches();
     watches.set_mask(tree.watch, WatchMask::CREATE).unwrap();
@@ -445,10 +445,36 @@ fn the_mask_of_a_tree_goes_down_and_up_to_what_it_was_added_with() {
     watches.set_mask(tree.watch, NAMES).unwrap();
     write(tree.at("dir/two"));
     assert_eq!(tree.lines(), ["create dir/two", "written dir/two"]);
-    let error = watches.set_mask(tree.watch, NAMES | WatchMask::OPEN).unwrap_err();
-    assert!(matches!(error, WatchError::Wider(_)), "{error}");
-    assert_eq!(error.errno(), None::<Errno>);
     fs::remove_file(tree.at("dir/two")).unwrap();
     let event = tree.watcher.try_next().unwrap().unwrap();
     assert_eq!(event.mask(), EventMask::DELETE);
+}
+
+#[test]
+fn a_wider_mask_of_a_tree_holds_for_all_its_directories_at_once() {
+    let added = WatchMask::CREATE;
+    for wider in [WatchMask::CLOSE_WRITE, WatchMask::CLOSE_WRITE | WatchMask::OPEN] {
+        let prepare = |root: &Path| {
+            fs::create_dir_all(root.join("a/b")).unwrap();
+            write(root.join("a/b/old"));
+        };
+        let mut tree = Scene::with(added, TreeOptions::new(), prepare);
+        write(tree.at("a/b/old"));
+        assert!(tree.lines().is_empty());
+        // Queued at the time of the call.
+        write(tree.at("a/b/queued"));
+        tree.watcher.watches().set_mask(tree.watch, added | wider).unwrap();
+        write(tree.at("a/b/old"));
+        fs::create_dir(tree.at("a/b/new")).unwrap();
+        let mut lines = tree.lines();
+        lines.retain(|line| !line.contains("OPEN"));
+        let expected = ["create a/b/queued", "written a/b/old", "create a/b/new/"];
+        assert_eq!(lines, expected, "{wider}");
+        // And for those that come later.
+        write(tree.at("a/b/new/file"));
+        let mut lines = tree.lines();
+        lines.retain(|line| !line.contains("OPEN"));
+        assert_eq!(lines, ["create a/b/new/file", "written a/b/new/file"], "{wider}");
+        assert_eq!(trees::watches_amiss(&tree.watcher, &trees::Entry::walk(&tree.root)), None);
+    }
 }

@@ -6,12 +6,13 @@ mod watching;
 
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use tinotify::{TreeOptions, Watcher};
+use tinotify::{TreeOptions, WatchError, WatchMask, Watcher};
 use trees::{NAMES, Scene, watch_tree};
-use watching::{Place, kernel_watches};
+use watching::{Place, Watchdog, asleep, kernel_watches, say};
 
 /// What something panics with, and nothing on standard error.
 fn panics<T>(what: impl FnOnce() -> T) -> Option<String> {
@@ -79,4 +80,147 @@ fn a_condition_that_panics_later_leaves_the_tree_whole() {
     tree.told();
     fs::create_dir_all(tree.at("a/b/c/new/er")).unwrap();
     assert_eq!(tree.told(), ["create a/b/c/new/", "found a/b/c/new/er/"]);
+}
+
+// ---- At run time.
+
+fn write(path: impl AsRef<Path>) {
+    fs::write(path, "text").unwrap();
+}
+
+/// Sees that as many directories are watched, where /proc tells.
+fn assert_watched(tree: &Scene, count: usize) {
+    if Path::new("/proc/self/fdinfo").exists() {
+        assert_eq!(kernel_watches(&tree.watcher).len(), count);
+    } else {
+        say("SKIPPED: the number of watches: there is no /proc/self/fdinfo");
+    }
+}
+
+#[test]
+fn an_excluded_directory_is_reported_by_its_parent_only_until_it_is_included() {
+    let mut tree = Scene::new(|root| {
+        fs::create_dir_all(root.join("a/b/c")).unwrap();
+        fs::create_dir_all(root.join("other")).unwrap();
+    });
+    let watches = tree.watcher.watches();
+    assert_watched(&tree, 5);
+    // Queued at the time of the call.
+    write(tree.at("a/b/c/queued"));
+    watches.exclude(tree.watch, tree.at("a/b")).unwrap();
+    assert!(tree.lines().is_empty());
+    assert_watched(&tree, 3);
+    write(tree.at("a/b/c/file"));
+    fs::create_dir_all(tree.at("a/b/d/e")).unwrap();
+    write(tree.at("a/beside"));
+    assert_eq!(tree.lines(), ["create a/beside", "written a/beside"]);
+    // Again changes nothing.
+    watches.exclude(tree.watch, tree.at("a/./b/")).unwrap();
+    assert!(tree.lines().is_empty());
+
+    watches.include(tree.watch, tree.at("a/b")).unwrap();
+    let mut lines = tree.lines();
+    lines.sort_unstable();
+    let expected = [
+        "found a/b/c/",
+        "found a/b/c/file",
+        "found a/b/c/queued",
+        "found a/b/d/",
+        "found a/b/d/e/",
+    ];
+    assert_eq!(lines, expected);
+    assert_watched(&tree, 7);
+    write(tree.at("a/b/d/e/new"));
+    assert_eq!(tree.lines(), ["create a/b/d/e/new", "written a/b/d/e/new"]);
+    watches.include(tree.watch, tree.at("a/b")).unwrap();
+    assert!(tree.lines().is_empty());
+}
+
+#[test]
+fn what_is_excluded_is_the_path() {
+    let mut tree = Scene::new(|root| fs::create_dir_all(root.join("a/b")).unwrap());
+    let watches = tree.watcher.watches();
+    watches.exclude(tree.watch, tree.at("a")).unwrap();
+    watches.exclude(tree.watch, tree.at("later")).unwrap();
+    assert!(tree.lines().is_empty());
+    fs::create_dir_all(tree.at("later/deep")).unwrap();
+    assert_eq!(tree.lines(), ["create later/"]);
+    fs::rename(tree.at("a"), tree.at("a2")).unwrap();
+    assert_eq!(tree.lines(), ["rename a/ -> a2/", "found a2/b/"]);
+    write(tree.at("a2/b/file"));
+    assert_eq!(tree.lines(), ["create a2/b/file", "written a2/b/file"]);
+    fs::remove_dir_all(tree.at("later")).unwrap();
+    assert_eq!(tree.lines(), ["delete later/"]);
+    assert_watched(&tree, 3);
+}
+
+#[test]
+fn what_a_condition_excludes_stays_excluded() {
+    let options = TreeOptions::new().prune(|path| path.ends_with("pruned"));
+    let mut tree = Scene::with(NAMES, options, |root| {
+        fs::create_dir_all(root.join("a/pruned/x")).unwrap();
+    });
+    let watches = tree.watcher.watches();
+    watches.include(tree.watch, tree.at("a/pruned")).unwrap();
+    watches.exclude(tree.watch, tree.at("a")).unwrap();
+    assert!(tree.lines().is_empty());
+    assert_watched(&tree, 1);
+    watches.include(tree.watch, tree.at("a")).unwrap();
+    assert_eq!(tree.lines(), ["found a/pruned/"]);
+    assert_watched(&tree, 2);
+}
+
+#[test]
+fn only_directories_beneath_the_root_of_a_tree_are_excluded() {
+    let tree = Scene::new(|root| fs::create_dir(root.join("a")).unwrap());
+    let watches = tree.watcher.watches();
+    let outside = tree.outside("");
+    let wrong = [&*tree.root, &*outside, Path::new("a"), &tree.at("a/.."), &tree.at("../root2")];
+    for path in wrong {
+        for result in [watches.exclude(tree.watch, path), watches.include(tree.watch, path)] {
+            assert!(matches!(result, Err(WatchError::NotBeneath { .. })), "{path:?}");
+        }
+    }
+    let plain = tree.watcher.watch(&outside, WatchMask::CREATE).unwrap();
+    let error = watches.exclude(plain, outside.join("a"));
+    assert!(matches!(error, Err(WatchError::NoSuchWatch(_))));
+    watches.unwatch(tree.watch).unwrap();
+    let error = watches.exclude(tree.watch, tree.at("a"));
+    assert!(matches!(error, Err(WatchError::NoSuchWatch(_))));
+}
+
+#[test]
+fn a_relative_root_takes_both_kinds_of_paths() {
+    let place = tempfile::tempdir_in(".").unwrap();
+    let root = Path::new(".").join(place.path().file_name().unwrap());
+    fs::create_dir_all(root.join("a")).unwrap();
+    fs::create_dir_all(root.join("b")).unwrap();
+    let mut watcher = Watcher::new().unwrap();
+    let watch = watch_tree(&mut watcher, &root, NAMES, TreeOptions::new());
+    watcher.watches().exclude(watch, root.join("a")).unwrap();
+    if Path::new("/proc/self/fd").exists() {
+        let absolute = root.canonicalize().unwrap();
+        watcher.watches().exclude(watch, absolute.join("b")).unwrap();
+    } else {
+        say("SKIPPED: an absolute path for a relative root: there is no /proc");
+        watcher.watches().exclude(watch, root.join("b")).unwrap();
+    }
+    assert!(watcher.try_next().unwrap().is_none());
+    write(root.join("a/file"));
+    write(root.join("b/file"));
+    assert!(watcher.try_next().unwrap().is_none());
+}
+
+#[test]
+fn a_reader_that_waits_is_woken_by_an_inclusion() {
+    let _watchdog = Watchdog::new();
+    let mut tree = Scene::new(|root| fs::create_dir(root.join("a")).unwrap());
+    let watches = tree.watcher.watches();
+    watches.exclude(tree.watch, tree.at("a")).unwrap();
+    assert!(tree.lines().is_empty());
+    write(tree.at("a/file"));
+    let (watch, dir) = (tree.watch, tree.at("a"));
+    let reader = asleep(tree.watcher, |watcher| watcher.next().unwrap().path());
+    watches.include(watch, &dir).unwrap();
+    assert_eq!(reader.join().unwrap().0, dir.join("file"));
 }

@@ -32,8 +32,13 @@ pub enum WatchError {
     NoSuchWatch(Watch),
     /// The path now leads to another file than the one that is watched.
     Moved(PathBuf),
-    /// The mask of a tree can lose events, but not gain any.
-    Wider(PathBuf),
+    /// The path is not that of a directory beneath the root of the tree.
+    NotBeneath {
+        /// The path, as it was given.
+        path: PathBuf,
+        /// The root of the tree.
+        root: PathBuf,
+    },
     /// A glob pattern that makes no sense, and why.
     #[cfg(feature = "glob")]
     Glob(String),
@@ -97,10 +102,11 @@ impl fmt::Display for WatchError {
                  again",
                 shown(path.as_os_str())
             ),
-            Self::Wider(path) => write!(
+            Self::NotBeneath { path, root } => write!(
                 f,
-                "{}: a tree can't report events that it was not added with; unwatch it, then add it with them",
-                shown(path.as_os_str())
+                "{}: not beneath the root of the tree, {}; give a path as the events of the tree show it",
+                shown(path.as_os_str()),
+                shown(root.as_os_str())
             ),
             #[cfg(feature = "glob")]
             Self::Glob(error) => write!(f, "cannot filter: {error}"),

@@ -230,21 +230,36 @@ impl Watches {
 
     /// Changes the mask of a watch, also for events that are queued already.
     ///
-    /// The kernel goes on to give what was ever asked of the inode, as long as anybody watches it; what
-    /// is not asked any more is left out before it is seen.
+    /// The kernel goes on to report what was ever asked of the inode, as long as it is watched. The
+    /// watcher discards what is no longer asked for.
+    ///
+    /// For a tree, events that it did not report before are asked of all its directories. This call
+    /// blocks until that is done, which takes about as long as the set-up did. A directory that can't be
+    /// opened at this time reports them once it can be opened again.
+    ///
+    /// ```
+    /// # #[cfg(not(miri))] {
+    /// use tinotify::{TreeOptions, WatchMask, Watcher};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let root = dir.path();
+    /// let mut watcher = Watcher::new()?;
+    /// let tree = watcher.watch_tree(root, WatchMask::CREATE, TreeOptions::new())?;
+    /// watcher.watches().set_mask(tree, WatchMask::CREATE | WatchMask::CLOSE_WRITE)?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As for [`watch`](Self::watch) and [`unwatch`](Self::unwatch); [`WatchError::Moved`] where the
-    /// path has come to lead to another file: the watch stays as it was. [`WatchError::Wider`] for a
-    /// tree, if it was not added with all of these events.
+    /// - [`WatchError::NoSuchWatch`] if the watch has ended, or is another watcher's.
+    /// - [`WatchError::Path`] if the mask is invalid or the kernel refuses it, with the reasons of
+    ///   [`Inotify::add_watch`](crate::Inotify::add_watch).
+    /// - [`WatchError::Moved`] if the path now leads to another file. The watch stays as it was.
     pub fn set_mask(&self, watch: Watch, mask: WatchMask) -> Result<(), WatchError> {
         self.shared.change(|table, inotify| {
             let mut sub = Sub::clone(table.get(watch)?);
             mask.check().map_err(|error| table::at(&sub.path, Error::Mask(error)))?;
-            if table.widest_mask(watch).is_some_and(|widest| !widest.contains(mask)) {
-                return Err(WatchError::Wider(sub.path));
-            }
             if sub.role == Role::File {
                 // The others of this inode, this one too, keep what they have.
                 let asked = mask.difference(WatchMask::MASK_CREATE);
@@ -256,8 +271,11 @@ impl Watches {
             }
             sub.asked = mask;
             table.replace(sub)?;
+            table.widen(inotify, watch, mask);
             table.ask_of_target(inotify, watch, mask)
-        })
+        })?;
+        self.shared.wake();
+        Ok(())
     }
 
     /// Changes the path that events of a watch are given, for those who know better: after the
@@ -277,6 +295,93 @@ impl Watches {
             table.replace(Sub { path: path.as_ref().to_owned(), ..sub })
         })?;
         self.shared.wake();
+        Ok(())
+    }
+
+    /// Stops watching a directory beneath the root of a tree, and everything beneath it.
+    ///
+    /// The directory itself is still reported by its parent: that it is renamed or removed, say. Its
+    /// watches end when the reader next finds the queue empty. Events from beneath that are queued
+    /// are discarded.
+    ///
+    /// The *path* is excluded. The directory need not exist: one that appears there later is not
+    /// watched. A directory that is renamed to another path is watched there.
+    ///
+    /// `path` is absolute, or as the events of the tree show it. For a tree with a relative root, an
+    /// absolute path must be free of symbolic links and needs /proc.
+    ///
+    /// ```
+    /// # #[cfg(not(miri))] {
+    /// use tinotify::{TreeOptions, WatchMask, Watcher};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let root = dir.path();
+    /// # std::fs::create_dir(root.join("target"))?;
+    /// let mut watcher = Watcher::new()?;
+    /// let tree = watcher.watch_tree(root, WatchMask::CREATE, TreeOptions::new())?;
+    /// watcher.watches().exclude(tree, root.join("target"))?;
+    /// # while watcher.try_next()?.is_some() {}
+    /// std::fs::write(root.join("target/object"), "")?;
+    /// std::fs::write(root.join("source"), "")?;
+    /// assert_eq!(watcher.next()?.path(), root.join("source"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`WatchError::NoSuchWatch`] if the watch has ended, is another watcher's, or is no tree.
+    /// - [`WatchError::NotBeneath`] if the path is not beneath the root, is the root, or has a `..`
+    ///   beneath the root.
+    ///
+    /// # Panics
+    ///
+    /// If the condition of [`TreeOptions::prune`] panics. The path is excluded all the same.
+    pub fn exclude(&self, watch: Watch, path: impl AsRef<Path>) -> Result<(), WatchError> {
+        self.set_excluded(watch, path.as_ref(), true)
+    }
+
+    /// Watches a directory again that [`exclude`](Self::exclude) excluded, and everything beneath it.
+    ///
+    /// What is in it is reported as [`TreeChange::Found`](super::TreeChange::Found), parents first, as
+    /// for a new directory. What [`TreeOptions::prune`] excludes stays excluded, and so do other paths
+    /// that were excluded. If the path is not excluded, nothing changes.
+    ///
+    /// ```
+    /// # #[cfg(not(miri))] {
+    /// use tinotify::{TreeChange, TreeOptions, WatchMask, Watcher};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let root = dir.path();
+    /// # std::fs::create_dir(root.join("target"))?;
+    /// let mut watcher = Watcher::new()?;
+    /// let tree = watcher.watch_tree(root, WatchMask::CREATE, TreeOptions::new())?;
+    /// watcher.watches().exclude(tree, root.join("target"))?;
+    /// # while watcher.try_next()?.is_some() {}
+    /// std::fs::write(root.join("target/object"), "")?;
+    /// watcher.watches().include(tree, root.join("target"))?;
+    /// let event = watcher.next()?;
+    /// assert_eq!(event.tree(), Some(TreeChange::Found));
+    /// assert_eq!(event.path(), root.join("target/object"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`exclude`](Self::exclude): [`WatchError::NoSuchWatch`] and [`WatchError::NotBeneath`].
+    ///
+    /// # Panics
+    ///
+    /// If the condition of [`TreeOptions::prune`] panics. The path is included all the same.
+    pub fn include(&self, watch: Watch, path: impl AsRef<Path>) -> Result<(), WatchError> {
+        self.set_excluded(watch, path.as_ref(), false)
+    }
+
+    fn set_excluded(&self, watch: Watch, path: &Path, exclude: bool) -> Result<(), WatchError> {
+        self.shared.change(|table, _| table.set_excluded(watch, path, exclude))?;
+        self.shared.wake();
+        self.shared.table().resume_panic(watch);
         Ok(())
     }
 

@@ -1,14 +1,14 @@
 //! Trees: what drives the engine, with the kernel that this program runs on.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::error::WatchError;
 use super::event::Extra;
@@ -45,7 +45,7 @@ pub(super) struct WatchedTree {
     widest: WatchMask,
     /// Whether a root that is held was reported to have moved.
     strayed: bool,
-    finding: Finding,
+    excluded: Excluded,
     panicked: Panicked,
     /// Where in the stream its events begin.
     since: u64,
@@ -55,26 +55,28 @@ pub(super) struct WatchedTree {
 /// done; whoever called goes on to panic when it is through.
 type Panicked = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 
-/// A condition for the engine.
-fn engine_prune(prune: Prune, panicked: &Panicked) -> crate::tree::Prune {
-    let panicked = Arc::clone(panicked);
+/// The directories that [`Watches::exclude`](super::Watches::exclude) excluded, by their paths beneath
+/// the root.
+type Excluded = Arc<RwLock<BTreeSet<PathBuf>>>;
+
+/// The condition for the engine: what was excluded by path, and what the user's condition excludes.
+fn engine_prune(
+    prune: Option<Prune>,
+    excluded: &Excluded,
+    panicked: &Panicked,
+) -> crate::tree::Prune {
+    let (excluded, panicked) = (Arc::clone(excluded), Arc::clone(panicked));
     Box::new(move |path| {
         let path = Path::new(OsStr::from_bytes(path));
+        if excluded.read().unwrap_or_else(PoisonError::into_inner).contains(path) {
+            return true;
+        }
+        let Some(prune) = &prune else { return false };
         panic::catch_unwind(AssertUnwindSafe(|| prune(path))).unwrap_or_else(|payload| {
             *panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
             false
         })
     })
-}
-
-/// After [`Watches::set_path`](super::Watches::set_path): where the engine is with finding the root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finding {
-    No,
-    /// It is to look for the root when the queue is empty.
-    Wanted,
-    /// It does so by an event that did not happen, and that it reports.
-    Begun,
 }
 
 impl fmt::Debug for WatchedTree {
@@ -106,7 +108,7 @@ impl WatchedTree {
         if sub.path != self.sub.path {
             let set = self.root.set_path(c_path(&sub.path)?);
             set.map_err(|errno| at(&sub.path, Error::AddWatch(errno)))?;
-            self.finding = Finding::Wanted;
+            self.tree.root_found();
             self.strayed &= self.root.has_strayed();
         }
         self.sub = Arc::clone(sub);
@@ -130,20 +132,22 @@ impl WatchedTree {
         Some(Arc::new(Sub { wd, mask, plain, engine, turns, since: self.since, ..sub }))
     }
 
-    /// Takes what the engine reports, but for the event that did not happen.
-    fn take(&mut self, mut news: VecDeque<TreeEvent>) {
-        if self.finding == Finding::Begun {
-            let made =
-                |event: &TreeEvent| event.mask == EventMask::MOVE_SELF && event.path.is_empty();
-            let all = news.len();
-            news.retain(|event| !made(event));
-            // Where nothing comes, it was not asked for.
-            if news.len() < all || all == 0 {
-                self.finding = Finding::No;
-            }
-        }
-        news.append(&mut self.early);
-        self.early = news;
+    /// The path beneath the root, of a directory that is given by an absolute path or as events show it.
+    fn path_beneath(&self, path: &Path) -> Option<PathBuf> {
+        let shown = path.strip_prefix(&self.sub.path).ok().map(Path::to_owned);
+        let beneath = shown.or_else(|| {
+            // A relative root begins at a directory that may have been moved.
+            let home = self.root.home().filter(|_| path.is_absolute())?;
+            let home = std::fs::read_link(format!("/proc/self/fd/{}", home.as_raw())).ok()?;
+            let root = home.join(&self.sub.path).canonicalize().ok()?;
+            path.strip_prefix(root).ok().map(Path::to_owned)
+        })?;
+        let names = beneath.components().map(|component| match component {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        });
+        let beneath: PathBuf = names.collect::<Option<_>>()?;
+        (!beneath.as_os_str().is_empty()).then_some(beneath)
     }
 
     /// A subscriber at a path beneath the root.
@@ -198,17 +202,6 @@ fn news(tree: &mut Tree<Dir>, kernel: &mut Linux<'_>, limit: usize) -> VecDeque<
     next.filter(|event| event.kind != TreeKind::Overflow).take(limit).collect()
 }
 
-/// Has a tree look for its root, which has a new path.
-///
-/// That is what it does when the root says that it was moved, so it is given an event that says so.
-// The engine is to have a call for it.
-fn find_root(tree: &mut Tree<Dir>, kernel: &mut Linux<'_>, at: u64) -> bool {
-    let Some((_, Some(wd))) = tree.directories().next() else { return false };
-    let moved = Event::from_parts(wd, EventMask::MOVE_SELF, 0, &[]);
-    tree.feed(kernel, moved, at);
-    true
-}
-
 impl Table {
     /// Watches a tree, all of it.
     pub fn watch_tree(
@@ -237,13 +230,13 @@ impl Table {
             return Err(fail(Errno::ENOTDIR));
         }
         let sub = self.add(inotify, watch.draft(path, mask, Role::Tree))?;
-        let panicked = Panicked::default();
+        let (excluded, panicked) = (Excluded::default(), Panicked::default());
         let options = Options {
             depth,
             same_file_system,
             snapshot,
             existing,
-            prune: prune.map(|prune| engine_prune(prune, &panicked)),
+            prune: Some(engine_prune(prune, &excluded, &panicked)),
             seed: RandomState::new().hash_one(()),
             ..Options::new(mask)
         };
@@ -257,7 +250,7 @@ impl Table {
             early: VecDeque::new(),
             widest: mask,
             strayed: false,
-            finding: Finding::No,
+            excluded,
             panicked: Arc::clone(&panicked),
             since,
         });
@@ -362,7 +355,9 @@ impl Table {
                 }
             });
             let tree = self.trees.get_mut(index)?;
-            tree.take(news?);
+            let mut news = news?;
+            news.append(&mut tree.early);
+            tree.early = news;
             self.go_on_to_panic(index);
         }
         let tree = self.trees.get_mut(index)?;
@@ -372,7 +367,7 @@ impl Table {
 
     /// Whether nothing is to be done when the queue is empty.
     pub fn trees_rest(&self) -> bool {
-        self.trees.iter().all(|tree| tree.tree.rests() && tree.finding == Finding::No)
+        self.trees.iter().all(|tree| tree.tree.rests())
     }
 
     /// The trees whose set-up has told what is not yet given, the first one last.
@@ -390,14 +385,7 @@ impl Table {
     pub fn trees_caught_up(&mut self, inotify: &Inotify, busy: &mut Vec<Watch>) {
         let consumed = self.queue.consumed();
         for index in 0..self.trees.len() {
-            let wanted = self.trees.get(index).map(|tree| tree.finding) == Some(Finding::Wanted);
-            let worked = self.with_tree(inotify, index, |tree, kernel| {
-                let worked = tree.idle(kernel, consumed);
-                worked | (wanted && find_root(tree, kernel, consumed))
-            });
-            if let Some(tree) = self.trees.get_mut(index).filter(|_| wanted) {
-                tree.finding = Finding::Begun;
-            }
+            let worked = self.with_tree(inotify, index, |tree, kernel| tree.idle(kernel, consumed));
             let news = self.trees.get(index).is_some_and(|tree| !tree.early.is_empty());
             if worked == Some(true) || news {
                 busy.extend(self.trees.get(index).map(|tree| tree.sub.watch));
@@ -405,10 +393,62 @@ impl Table {
         }
     }
 
-    /// What the kernel was asked for when a tree was added; `None` if the watch is no tree.
-    pub fn widest_mask(&self, watch: Watch) -> Option<WatchMask> {
-        let index = self.tree_of(watch)?;
-        Some(self.trees.get(index)?.widest)
+    /// Has the kernel report more events of all directories of a tree, if the watch is one and the mask
+    /// is wider than before.
+    pub fn widen(&mut self, inotify: &Inotify, watch: Watch, mask: WatchMask) {
+        let Some(index) = self.tree_of(watch) else { return };
+        let Some(tree) = self.trees.get_mut(index) else { return };
+        if tree.widest.contains(mask) {
+            return;
+        }
+        tree.widest |= mask;
+        let news = self.with_tree(inotify, index, |tree, kernel| {
+            tree.ask(mask);
+            kernel.on_own_thread(|kernel| {
+                let mut all = VecDeque::new();
+                while tree.is_looking() {
+                    let mut some = news(tree, kernel, MUCH);
+                    if some.is_empty() {
+                        break;
+                    }
+                    all.append(&mut some);
+                }
+                all
+            })
+        });
+        if let Some(tree) = self.trees.get_mut(index) {
+            tree.early.extend(news.into_iter().flatten());
+        }
+    }
+
+    /// Excludes a directory of a tree, or includes it again.
+    pub fn set_excluded(
+        &mut self,
+        watch: Watch,
+        path: &Path,
+        exclude: bool,
+    ) -> Result<(), WatchError> {
+        self.get(watch)?;
+        let tree = self.tree_of(watch).and_then(|index| self.trees.get_mut(index));
+        let tree = tree.ok_or(WatchError::NoSuchWatch(watch))?;
+        let Some(beneath) = tree.path_beneath(path) else {
+            let root = tree.sub.path.clone();
+            return Err(WatchError::NotBeneath { path: path.to_owned(), root });
+        };
+        let mut excluded = tree.excluded.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = if exclude { excluded.insert(beneath) } else { excluded.remove(&beneath) };
+        drop(excluded);
+        if changed {
+            tree.tree.prune_anew();
+        }
+        Ok(())
+    }
+
+    /// Goes on with a panic of the condition of a tree.
+    pub fn resume_panic(&self, watch: Watch) {
+        if let Some(index) = self.tree_of(watch) {
+            self.go_on_to_panic(index);
+        }
     }
 
     /// The directories of a tree; `None` if the watch is none.

@@ -57,6 +57,12 @@ impl Root {
         Ok(())
     }
 
+    /// Returns the directory that a relative path leads from.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher asks"))]
+    pub(crate) const fn home(&self) -> Option<&Fd> {
+        self.home.as_ref()
+    }
+
     /// Returns `true` if a root that is held was not at its path when it was last opened.
     #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher asks"))]
     pub(crate) const fn has_strayed(&self) -> bool {
