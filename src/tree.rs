@@ -367,9 +367,10 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Applies the condition of [`Options::prune`] again, since its answers have changed: stops watching
-    /// what is to be left out, and looks for what is to be watched.
-    pub fn prune_anew(&mut self) {
+    /// Replaces the condition of [`Options::prune`]: stops watching what is to be left out, and looks for
+    /// what is to be watched.
+    pub fn set_prune(&mut self, prune: Option<Prune>) {
+        self.options.prune = prune;
         self.exclude_anew(ROOT);
     }
 

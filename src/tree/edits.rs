@@ -338,9 +338,6 @@ impl<D> Tree<D> {
 
     /// After a rename, other directories may be those that are excluded.
     pub(super) fn exclude_anew(&mut self, top: NodeRef) {
-        if self.options.depth.is_none() && self.options.prune.is_none() {
-            return;
-        }
         let mut next = Some(top);
         while let Some(node) = next {
             let Some(parent) = self.nodes.parent(node) else {
@@ -411,7 +408,9 @@ impl<D> Tree<D> {
             State::Watched(_) | State::Excluded => {}
             _ => self.check_place(node, When::End),
         }
-        self.exclude_anew(node);
+        if self.options.depth.is_some() || self.options.prune.is_some() {
+            self.exclude_anew(node);
+        }
         self.retry_beneath(node);
     }
 

@@ -45,6 +45,8 @@ pub(super) struct WatchedTree {
     widest: WatchMask,
     /// Whether a root that is held was reported to have moved.
     strayed: bool,
+    /// The user's condition.
+    prune: Option<Arc<Prune>>,
     excluded: Excluded,
     panicked: Panicked,
     /// Where in the stream its events begin.
@@ -60,13 +62,18 @@ type Panicked = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 type Excluded = Arc<RwLock<BTreeSet<PathBuf>>>;
 
 /// The condition for the engine: what was excluded by path, and what the user's condition excludes.
+/// `None` if there is none, since a condition costs time at each rename.
 fn engine_prune(
-    prune: Option<Prune>,
+    prune: Option<&Arc<Prune>>,
     excluded: &Excluded,
     panicked: &Panicked,
-) -> crate::tree::Prune {
+) -> Option<crate::tree::Prune> {
+    if prune.is_none() && excluded.read().is_ok_and(|excluded| excluded.is_empty()) {
+        return None;
+    }
+    let prune = prune.map(Arc::clone);
     let (excluded, panicked) = (Arc::clone(excluded), Arc::clone(panicked));
-    Box::new(move |path| {
+    Some(Box::new(move |path| {
         let path = Path::new(OsStr::from_bytes(path));
         if excluded.read().unwrap_or_else(PoisonError::into_inner).contains(path) {
             return true;
@@ -76,7 +83,7 @@ fn engine_prune(
             *panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
             false
         })
-    })
+    }))
 }
 
 impl fmt::Debug for WatchedTree {
@@ -231,12 +238,13 @@ impl Table {
         }
         let sub = self.add(inotify, watch.draft(path, mask, Role::Tree))?;
         let (excluded, panicked) = (Excluded::default(), Panicked::default());
+        let prune = prune.map(Arc::new);
         let options = Options {
             depth,
             same_file_system,
             snapshot,
             existing,
-            prune: Some(engine_prune(prune, &excluded, &panicked)),
+            prune: engine_prune(prune.as_ref(), &excluded, &panicked),
             seed: RandomState::new().hash_one(()),
             ..Options::new(mask)
         };
@@ -250,6 +258,7 @@ impl Table {
             early: VecDeque::new(),
             widest: mask,
             strayed: false,
+            prune,
             excluded,
             panicked: Arc::clone(&panicked),
             since,
@@ -439,7 +448,8 @@ impl Table {
         let changed = if exclude { excluded.insert(beneath) } else { excluded.remove(&beneath) };
         drop(excluded);
         if changed {
-            tree.tree.prune_anew();
+            let prune = engine_prune(tree.prune.as_ref(), &tree.excluded, &tree.panicked);
+            tree.tree.set_prune(prune);
         }
         Ok(())
     }
