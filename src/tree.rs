@@ -2,7 +2,7 @@
 //!
 //! It asks a [`Kernel`] to watch and to list, is fed the events that inotify gives, and reports what
 //! happened, with paths beneath the root. `Watcher::watch_tree` drives it with the real kernel; a
-//! simulated one proves it. Whoever drives it repeats these steps:
+//! simulated one proves it. The caller repeats these steps:
 //!
 //! 1. [`next`](Tree::next), until it gives `None`;
 //! 2. [`feed`](Tree::feed) the next event that was read, if there is one, and go to 1;
@@ -182,7 +182,7 @@ enum Stage {
     Over,
 }
 
-/// The events without which track is lost. `ATTRIB` tells of permissions.
+/// The events that the engine needs to keep track. `ATTRIB` reports changed permissions.
 const NEEDED: WatchMask = WatchMask::CREATE
     .union(WatchMask::DELETE)
     .union(WatchMask::MOVE)
@@ -235,7 +235,7 @@ impl<D> Tree<D> {
     ///
     /// Those of [`Kernel::open`], [`Kernel::watch`], [`Kernel::stat`] and [`Kernel::list`].
     pub fn start<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> Result<(), Errno> {
-        // What is queued is of before.
+        // What is queued now happened before the tree began.
         self.start = kernel.end();
         self.at = self.start;
         let dir = kernel.open(&[])?;
@@ -292,7 +292,7 @@ impl<D> Tree<D> {
         true
     }
 
-    /// All looks of before were made before the queue had this end.
+    /// The queue ends at `end` now, and all looks were made before.
     fn seal(&mut self, end: u64, idle: bool) {
         self.agenda.seal(end, idle);
         if self.ahead == Some(UNKNOWN) {

@@ -1,4 +1,4 @@
-//! A counter that wakes whoever polls it.
+//! A counter that wakes the thread that polls it.
 
 use syscalls::{Sysno, syscall2, syscall3};
 

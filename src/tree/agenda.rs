@@ -187,7 +187,7 @@ impl Agenda {
         self.put(when, Phase::Complete, Item::Complete(kind));
     }
 
-    /// Adds a check of a name, or merges it with the one there is. A look of before counts no more.
+    /// Adds a check of a name, or merges it with the one there is. An earlier look no longer counts.
     pub fn check(&mut self, dir: NodeRef, name: &[u8], mut check: Check, when: When) {
         if let Some(old) = self.take(dir, name) {
             if old.owes_file && check.seen == Some(Seen::Nothing) {

@@ -27,11 +27,11 @@ pub struct TreeEvent {
 pub enum TreeKind {
     /// The kernel reported it. `MOVED_TO` is something that came from outside of what is watched, and
     /// may have replaced a file or an empty directory; `MOVED_FROM` is something that went outside;
-    /// after `UNMOUNT` nothing of before is beneath the path.
+    /// after `UNMOUNT` nothing that was beneath the path is there.
     Told,
     /// It was discovered. `CREATE`: it is there and was not reported before, and if something else was
     /// reported to be there, that is gone. `DELETE`: it is gone, with all beneath it. `MODIFY`: it may
-    /// have changed. Reported to those who asked for what may have caused it.
+    /// have changed. Reported if an event that may have caused it was asked for.
     Found,
     /// Something was renamed within the tree, with all beneath it; what was at the new path is
     /// replaced.

@@ -113,8 +113,8 @@ impl<D> Tree<D> {
         self.inbox.name = name;
     }
 
-    /// An event is of before the directory was looked at for the first time. But the last one before may
-    /// have taken in a later one: identical events are merged.
+    /// An event happened before the first look at its directory, which has shown what came of it. But the
+    /// last one before the look may have taken in a later one: identical events are merged.
     fn take_stale(&mut self, change: Change<'_>, at: u64, begin: u64) {
         let len = change.name.len() as u64;
         let cells = if len > 0 { (len / 16).saturating_add(2) } else { 1 };

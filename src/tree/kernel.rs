@@ -92,7 +92,7 @@ pub trait Kernel {
     fn settle(&mut self, dir: &mut Self::Dir) -> Result<(), Errno>;
 
     /// Position of the end of the queue: the bytes that were ever read from it, and those that are
-    /// queued now (`FIONREAD`). What happened before this call is told by events before that position.
+    /// queued now (`FIONREAD`). What happened before this call is reported by events before that position.
     fn end(&mut self) -> u64;
 }
 

@@ -245,7 +245,7 @@ impl<D> Tree<D> {
         Visit::Excluded
     }
 
-    /// The node of a name, which is added and reported if there is none.
+    /// Returns the node of a name. If there is none, adds and reports it.
     pub(super) fn know(
         &mut self,
         parent: NodeRef,

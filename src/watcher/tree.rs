@@ -44,7 +44,7 @@ pub(super) struct WatchedTree {
     /// The events that the kernel was asked for.
     widest: WatchMask,
     /// Whether a root that is held was reported to have moved.
-    strayed: bool,
+    has_moved: bool,
     /// The user's condition.
     prune: Option<Arc<Prune>>,
     excluded: Excluded,
@@ -116,7 +116,7 @@ impl WatchedTree {
             let set = self.root.set_path(c_path(&sub.path)?);
             set.map_err(|errno| at(&sub.path, Error::AddWatch(errno)))?;
             self.tree.root_found();
-            self.strayed &= self.root.has_strayed();
+            self.has_moved &= self.root.has_moved();
         }
         self.sub = Arc::clone(sub);
         self.tree.tell_of(sub.asked);
@@ -257,7 +257,7 @@ impl Table {
             root,
             early: VecDeque::new(),
             widest: mask,
-            strayed: false,
+            has_moved: false,
             prune,
             excluded,
             panicked: Arc::clone(&panicked),
@@ -317,8 +317,8 @@ impl Table {
         let mut kernel =
             Linux::new(inotify, &mut tree.root, &shared, &mut tree.state, &mut self.queue);
         let done = work(&mut tree.tree, &mut kernel);
-        let strayed = tree.root.has_strayed();
-        if !std::mem::replace(&mut tree.strayed, strayed) && strayed {
+        let has_moved = tree.root.has_moved();
+        if !std::mem::replace(&mut tree.has_moved, has_moved) && has_moved {
             tree.early.push_back(TreeEvent {
                 kind: TreeKind::RootMoved,
                 mask: EventMask::empty(),

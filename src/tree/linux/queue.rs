@@ -83,7 +83,7 @@ impl Queue {
                     self.len = self.len.saturating_add(len);
                     self.read(len);
                 }
-                // It is reported to whoever reads next.
+                // The next read reports it.
                 _ => return,
             }
         }

@@ -16,7 +16,7 @@ pub(crate) struct Root {
     path: CString,
     home: Option<Fd>,
     held: Option<Fd>,
-    strayed: bool,
+    has_moved: bool,
 }
 
 impl Root {
@@ -31,7 +31,7 @@ impl Root {
         } else {
             Some(retry_on_eintr(|| Fd::open_dir(None, c".", Links::Follow))?)
         };
-        Ok(Self { path, home, held: None, strayed: false })
+        Ok(Self { path, home, held: None, has_moved: false })
     }
 
     /// Follows the directory that is there now, wherever it is moved. Its file system can't be
@@ -65,8 +65,8 @@ impl Root {
 
     /// Returns `true` if a root that is held was not at its path when it was last opened.
     #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher asks"))]
-    pub(crate) const fn has_strayed(&self) -> bool {
-        self.strayed
+    pub(crate) const fn has_moved(&self) -> bool {
+        self.has_moved
     }
 
     /// Opens the root. Links may lead to it.
@@ -89,6 +89,6 @@ impl Root {
             Some((status.dev, status.ino))
         };
         let found = self.open_path().ok().and_then(|fd| identity(&fd));
-        self.strayed = found.is_none() || found != self.held.as_ref().and_then(identity);
+        self.has_moved = found.is_none() || found != self.held.as_ref().and_then(identity);
     }
 }
