@@ -93,7 +93,9 @@ impl<D> Tree<D> {
             }
             // No event will say why.
             check.tries = check.tries.saturating_add(1);
-            if check.tries > TRIES {
+            let owed = |node| self.nodes.listing(node) == Listing::Owed;
+            if check.tries > TRIES || self.nodes.ancestors(*dir).skip(1).any(owed) {
+                // One above it can't be looked at either.
                 return self.park(place, check, Errno::ENOENT);
             }
             match self.open(kernel, ROOT) {
