@@ -375,6 +375,7 @@ impl Table {
     }
 
     /// Whether nothing is to be done when the queue is empty.
+    #[inline(always)]
     pub fn trees_rest(&self) -> bool {
         self.trees.iter().all(|tree| tree.tree.rests())
     }
