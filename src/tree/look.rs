@@ -245,7 +245,7 @@ impl<D> Tree<D> {
         Visit::Excluded
     }
 
-    /// Returns the node of a name. If there is none, adds and reports it.
+    /// Returns the node of a name; adds and reports it first if it is new.
     pub(super) fn know(
         &mut self,
         parent: NodeRef,

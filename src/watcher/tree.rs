@@ -53,8 +53,8 @@ pub(super) struct WatchedTree {
     since: u64,
 }
 
-/// What a user's condition panicked with. The engine knows nothing of it, and so leaves nothing half
-/// done; whoever called goes on to panic when it is through.
+/// What a user's condition panicked with. The engine does not see the panic, so it finishes its work. The
+/// caller resumes the panic afterwards.
 type Panicked = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 
 /// The directories that [`Watches::exclude`](super::Watches::exclude) excluded, by their paths beneath
@@ -62,7 +62,7 @@ type Panicked = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 type Excluded = Arc<RwLock<BTreeSet<PathBuf>>>;
 
 /// The condition for the engine: what was excluded by path, and what the user's condition excludes.
-/// `None` if there is none, since a condition costs time at each rename.
+/// Returns `None` if there is neither: the engine asks a condition at each rename, which costs time.
 fn engine_prune(
     prune: Option<&Arc<Prune>>,
     excluded: &Excluded,
@@ -462,7 +462,7 @@ impl Table {
         }
     }
 
-    /// The directories of a tree; `None` if the watch is none.
+    /// The directories of a tree; `None` if `watch` is not a tree.
     pub fn tree_directories(&self, watch: Watch) -> Option<Vec<TreeDirectory>> {
         let tree = self.trees.get(self.tree_of(watch)?)?;
         let root = &tree.sub.path;

@@ -89,26 +89,26 @@ impl TreeOptions {
         }))
     }
 
-    /// Leaves directories unwatched that are on other file systems than the root, and all beneath
-    /// them. Not if not set.
+    /// Does not watch directories on another file system than the root's, nor anything beneath them.
+    /// Default: `false`.
     #[must_use]
     pub fn same_file_system(mut self, same: bool) -> Self {
         self.same_file_system = same;
         self
     }
 
-    /// Keeps the names of files too, so that after lost events it is told which files were created,
-    /// removed, or may have changed (their inode, size or time differ, or something was told of them
-    /// since they were last looked at). Takes memory for each name, and time to look at each file.
-    /// Not if not set.
+    /// Keeps the names of files too. After lost events, the tree then reports which files were created,
+    /// which were removed, and which may have changed: their inode, size or time differs, or an event
+    /// named them since the last look. Costs memory for each name, and a look at each file.
+    /// Default: `false`.
     #[must_use]
     pub fn snapshot(mut self, keep: bool) -> Self {
         self.snapshot = keep;
         self
     }
 
-    /// Tells all that is there at the beginning as [`TreeChange::Found`](super::TreeChange::Found),
-    /// parents first. Not if not set.
+    /// Reports each entry that is there at the beginning as [`TreeChange::Found`](super::TreeChange::Found),
+    /// parents first. Default: `false`.
     #[must_use]
     pub fn existing(mut self, tell: bool) -> Self {
         self.existing = tell;
@@ -127,7 +127,7 @@ impl TreeOptions {
     ///
     /// The root's new directories are then watched as before, and
     /// [`TreeChange::RootMoved`](super::TreeChange::RootMoved) only says that the reported paths are
-    /// those of before: correct them with [`Watches::set_path`](super::Watches::set_path).
+    /// still the old ones. Correct them with [`Watches::set_path`](super::Watches::set_path).
     ///
     /// The file system of the root can't be unmounted while the tree is watched: umount(2) fails with
     /// `EBUSY`. A watch alone does not prevent that.

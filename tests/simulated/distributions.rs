@@ -170,15 +170,7 @@ fn common(choices: &mut Choices) -> Rules {
     }
     rules.snapshot = choices.chance(1, 2);
     rules.existing = rules.snapshot || !choices.chance(1, 3);
-    if choices.chance(1, 2) {
-        rules.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
-    }
-    if choices.chance(1, 4) {
-        rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
-        if rules.mask.contains(WatchMask::MODIFY) {
-            rules.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
-        }
-    }
+    rules.choose_mask(choices);
     rules
 }
 

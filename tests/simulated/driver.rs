@@ -176,7 +176,7 @@ impl Driver {
 
 /// A kernel with a queue, and nothing else than a reader.
 pub trait Stream: Kernel {
-    /// Feeds one record, if there is one, to `feed`, with its position. Returns `false` if there is none.
+    /// Takes the next record and calls `feed` with it and its position. Returns `false` if no record is left.
     fn read_one(&mut self, feed: impl FnOnce(&mut Self, Event<'_>, u64)) -> bool;
     /// Bytes that were read, and where the queue ends.
     fn ends(&self) -> (u64, u64);

@@ -19,7 +19,7 @@ pub enum Kind {
 pub struct Inode {
     pub kind: Kind,
     pub dev: u64,
-    /// As stat tells it: numbers of what is gone may come again.
+    /// The inode number that stat(2) gives. A freed number may be used again.
     pub number: u64,
     /// How many names a file has.
     pub links: u32,
@@ -34,7 +34,7 @@ pub struct Inode {
     pub was_mounted: Vec<Ino>,
     /// Whether this directory is mounted somewhere, which keeps it.
     pub is_mounted: bool,
-    /// Descriptors of the one who watches.
+    /// How many descriptors the watcher has open on it.
     pub open: u32,
     /// Whether somebody else has it open.
     pub held: bool,
@@ -53,7 +53,7 @@ pub struct Inode {
     /// 0: not watched.
     pub wd: i32,
     pub mask: WatchMask,
-    /// What another subscriber of the same instance asked for; empty: there is none.
+    /// The mask that another subscriber of the same instance asked for. Empty if there is none.
     pub user: WatchMask,
     /// Size and time change together, with each write.
     pub version: u64,

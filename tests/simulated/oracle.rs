@@ -15,7 +15,7 @@ pub mod budget {
     pub const EACH_EVENT: u64 = 6;
     pub const EACH_FOUND: u64 = 6;
     pub const EACH_RENAME: u64 = 4;
-    /// For each entry, whenever all is looked at again.
+    /// For each entry, each time the whole tree is looked at again.
     pub const EACH_LOOK: u64 = 8;
     pub const START: u64 = 32;
 }

@@ -179,17 +179,22 @@ impl Rules {
         rules.same_fs = choices.chance(1, 4);
         rules.snapshot = choices.chance(1, 3);
         rules.existing = rules.snapshot || !choices.chance(1, 3);
+        rules.choose_mask(choices);
+        rules
+    }
+
+    /// Adds kinds of events to what the tree is asked for: none, some, or nearly all.
+    pub fn choose_mask(&mut self, choices: &mut Choices) {
         if choices.chance(1, 2) {
-            rules.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
+            self.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
         }
         if choices.chance(1, 4) {
-            rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
-            // What it makes happen itself.
-            if rules.mask.contains(WatchMask::MODIFY) {
-                rules.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
+            self.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
+            // The engine's own looks cause these.
+            if self.mask.contains(WatchMask::MODIFY) {
+                self.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
             }
         }
-        rules
     }
 
     /// What is not plain.

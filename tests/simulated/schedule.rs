@@ -285,7 +285,7 @@ impl World {
         }
     }
 
-    /// Whether no watch is to be had now.
+    /// Whether the kernel refuses new watches now.
     pub fn is_short_of_watches(&self) -> bool {
         self.watched >= self.rules.watch_limit
             || (1..=self.rules.last_wd.min(1_000)).all(|wd| self.watch_of(wd).is_some())

@@ -115,7 +115,7 @@ impl World {
     /// Queues the rest of a rename that has begun.
     pub fn finish_rename(&mut self) {
         if let Some(pending) = self.pending.take() {
-            trace!(self, "    the rename is through");
+            trace!(self, "    the second half of the rename is queued");
             for step in pending.steps {
                 self.step(step);
             }

@@ -22,7 +22,8 @@ impl LeafCounts {
         status.is_dir && status.nlink == 2 && self.counts(status.dev, open)
     }
 
-    /// Whether link counts tell of subdirectories on that device; `open` gives a descriptor on it.
+    /// Whether a directory's link count says how many subdirectories it has, on the device `dev`. `open`
+    /// opens something on that device.
     fn counts(&mut self, dev: u64, open: impl FnOnce() -> Option<Fd>) -> bool {
         if let Some((_, counts)) = self.devices.iter().find(|(known, _)| *known == dev) {
             return *counts;
@@ -41,8 +42,8 @@ impl LeafCounts {
 }
 
 /// File systems where a directory has two links and one for each subdirectory, or one where there are
-/// too many to be counted (include/uapi/linux/magic.h). Network file systems and FUSE tell what their
-/// servers like.
+/// too many to be counted (include/uapi/linux/magic.h). On network file systems and FUSE the server
+/// chooses the count, so they are not here.
 const COUNTING: [u32; 5] = [
     0xEF53,      // ext2, ext3, ext4
     0x5846_5342, // xfs

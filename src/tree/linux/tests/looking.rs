@@ -1,4 +1,4 @@
-//! What is told of directories and their entries.
+//! What a look at a directory says of it and of its entries.
 
 use super::*;
 

@@ -18,7 +18,7 @@ fn swapping<T>(one: &Path, other: &Path, work: impl FnOnce(&AtomicU64) -> T) -> 
     })
 }
 
-/// How often to look, at least; more for whoever wants to be surer.
+/// The least number of looks. Set the variable to look more often.
 fn races() -> u64 {
     std::env::var("TINOTIFY_RACES").map_or(1000, |text| text.parse().unwrap())
 }
