@@ -47,7 +47,7 @@ pub(super) struct Check {
     pub elsewhere: Option<(Place, bool)>,
     /// Only to find out why the directory was not reached: nothing says that it is not there.
     pub unreached: bool,
-    /// How often the world moved under the look.
+    /// How many looks failed because something changed meanwhile.
     pub tries: u32,
 }
 
@@ -225,7 +225,7 @@ impl Agenda {
         let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
         match entry.filter(|entry| entry.due.is_some()) {
             Some(entry) => {
-                // It has not been looked at in that way.
+                // An earlier look did not include what is beneath.
                 entry.check.seen = None;
                 let before = core::mem::replace(&mut entry.check.deep, true);
                 self.deep = self.deep.saturating_add(usize::from(!before));
@@ -242,7 +242,7 @@ impl Agenda {
         self.checks.get(&dir).is_some_and(|names| names.contains_key(name))
     }
 
-    /// An event of that name has come: what a look has shown may be out of date.
+    /// Call it when an event of that name has come: what a look has shown may be out of date.
     pub fn disturb(&mut self, dir: NodeRef, name: &[u8]) {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
             entry.check.seen = None;

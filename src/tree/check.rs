@@ -10,7 +10,7 @@ use super::{Stage, Tree, UNKNOWN};
 use crate::flags::EventMask;
 use crate::sys::Errno;
 
-/// So often a directory may not be found by its path while nothing is queued.
+/// How often a directory may be missing at its path, with nothing queued, before its check is put aside.
 const TRIES: u32 = 8;
 
 impl<D> Tree<D> {

@@ -19,7 +19,7 @@ use crate::sys::Errno;
 pub(super) const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
 pub(super) const DIR_DELETED: EventMask = EventMask::DELETE.union(EventMask::ISDIR);
 
-/// At most so many watches are ended between two reads, since each queues an event.
+/// How many watches are ended between two reads, at most: each end queues an event.
 const ENDED_AT_ONCE: usize = 32;
 
 /// Directories that could not be watched or listed. They are tried again in turn, now and then: what
@@ -35,7 +35,7 @@ pub(super) struct Waiting {
     distance: u32,
 }
 
-/// So many are tried at a time, however many wait.
+/// How many are tried at a time. The others wait for their turn.
 const TRIED_AT_ONCE: usize = 8;
 
 /// The greatest distance between two tries, in idle moments.
@@ -81,7 +81,7 @@ impl Waiting {
 /// What an error says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The world has moved.
+    /// What the call names was removed, moved or replaced.
     Moved,
     /// Something scarce is exhausted, which says nothing of the directory.
     Scarce,
@@ -251,7 +251,7 @@ impl<D> Tree<D> {
         self.wait(node);
     }
 
-    /// A directory that waited, if it did, is watched and listed.
+    /// Reports that a directory is watched and listed. It waits no longer.
     pub(super) fn report_watched(&mut self, node: NodeRef) {
         self.waiting.nodes.remove(&node);
         let path = self.path(node, &[]);
@@ -296,7 +296,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Has a directory looked at that was not reached, though it is probably there.
+    /// Adds a check of a directory that was not reached, though it is probably there.
     pub(super) fn reach(&mut self, node: NodeRef) {
         let Some(parent) = self.nodes.parent(node) else { return };
         let name = self.name(node);

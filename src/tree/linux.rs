@@ -143,16 +143,6 @@ impl<'a> Linux<'a> {
         watch_list::look_up(self.inotify, wd)
     }
 
-    /// Gives each watch of the instance, of this tree or not, and its inode number.
-    ///
-    /// # Errors
-    ///
-    /// As of openat(2), where there is no list; an empty one may be that of a system without.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the engine does not ask yet"))]
-    pub(crate) fn identities(&self, each: &mut dyn FnMut(Wd, u64)) -> Result<(), Errno> {
-        watch_list::list(self.inotify, each)
-    }
-
     fn status(&self, dir: &Dir) -> Result<Status, Errno> {
         retry_on_eintr(|| Fd::stat(Some(&dir.fd), c"", Links::Keep))
     }

@@ -26,7 +26,7 @@ pub(super) struct Frame<D> {
     purpose: Purpose,
 }
 
-/// So many directories are open at once, of a listing in a listing.
+/// How many directories are open at once, at most, when one listing goes into another.
 const OPEN: usize = 24;
 
 impl<D> Tree<D> {

@@ -526,11 +526,7 @@ impl Session<'_> {
     ) -> Result<Came, Failure> {
         let (gone, come) = (EventMask::MOVED_FROM | is_dir, EventMask::MOVED_TO | is_dir);
         if self.options.renames && self.passes(from.path, gone) && self.passes(to.path, come) {
-            if !self.options.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
-                return Ok(Came::Nothing);
-            }
-            let word = Some("RENAMED");
-            return self.put(&Shown { word, cookie, from: from.path, ..to.shown(come) });
+            return self.joined("RENAMED", from, to.shown(come), cookie);
         }
         match self.show(from, gone, cookie, false)? {
             Came::Shown if !self.options.monitor => Ok(Came::Shown),
@@ -552,11 +548,7 @@ impl Session<'_> {
     ) -> Result<Came, Failure> {
         let come = EventMask::MOVED_TO | is_dir;
         if self.options.renames && self.passes(one.path, come) && self.passes(other.path, come) {
-            if !self.options.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
-                return Ok(Came::Nothing);
-            }
-            let word = Some("EXCHANGED");
-            return self.put(&Shown { word, cookie, from: one.path, ..other.shown(come) });
+            return self.joined("EXCHANGED", one, other.shown(come), cookie);
         }
         let first = self.renamed(one, other, is_dir, cookie)?;
         if first == Came::Shown && !self.options.monitor {
@@ -566,6 +558,20 @@ impl Session<'_> {
             Came::Nothing => Ok(first),
             second => Ok(second),
         }
+    }
+
+    /// Shows one event that names both places, if renames were asked for.
+    fn joined(
+        &mut self,
+        word: &'static str,
+        from: At<'_>,
+        to: Shown<'_>,
+        cookie: u32,
+    ) -> Result<Came, Failure> {
+        if !self.options.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
+            return Ok(Came::Nothing);
+        }
+        self.put(&Shown { word: Some(word), cookie, from: from.path, ..to })
     }
 
     fn passes(&self, path: &[u8], mask: EventMask) -> bool {

@@ -16,7 +16,7 @@ fn each_way_watches_what_was_opened() {
                 linux.watch_child(&top, b"a", MASK).unwrap(),
                 linux.watch_child(&a, b"b", MASK).unwrap(),
             );
-            // The same inode is told by the same descriptor, however it is reached.
+            // The same inode gives the same watch descriptor, however it is reached.
             let b = linux.open(b"a/b").unwrap();
             assert_eq!(linux.watch(&b, MASK), Ok(wds.2));
             assert_eq!(linux.watch(&a, MASK), Ok(wds.1));
@@ -310,7 +310,7 @@ fn the_kernels_list_says_which_inode_a_watch_is_of() {
         assert_eq!(linux.identity(wds[0]), Watched::Inode(ino(root.join("a"))));
         assert_eq!(linux.identity(wds[1]), Watched::Inode(ino(root.join("a/b"))));
         let mut all = BTreeMap::new();
-        linux.identities(&mut |wd, ino| assert_eq!(all.insert(wd, ino), None)).unwrap();
+        watch_list::list(&inotify, &mut |wd, ino| assert_eq!(all.insert(wd, ino), None)).unwrap();
         assert_eq!(all, watches(&inotify));
         linux.unwatch(wds[1]);
         assert_eq!(linux.identity(wds[1]), Watched::Ended);
