@@ -277,7 +277,7 @@ impl<D> Tree<D> {
             self.agenda.complete(kind, When::End);
         } else if let Some(node) = self.quiet.pop() {
             self.raise(kernel, node);
-        } else if self.lost.is_some_and(|end| end <= self.at) {
+        } else if self.is_resync_due() {
             self.resync(kernel);
         } else if let Some(task) = self.agenda.next(self.at) {
             self.run(kernel, task);
@@ -308,7 +308,7 @@ impl<D> Tree<D> {
         if matches!(self.stage, Stage::New | Stage::Over) {
             return !self.end_some(kernel);
         }
-        let mut more = self.lost.is_some_and(|end| end <= at) || self.agenda.is_due(at);
+        let mut more = self.is_resync_due() || self.agenda.is_due(at);
         more |= self.fence_renames(kernel);
         self.retry_some(kernel);
         if self.agenda.is_idle() || self.agenda.is_fresh() || self.ahead == Some(UNKNOWN) {
@@ -431,10 +431,17 @@ impl<D> Tree<D> {
         self.stage == Stage::Over
     }
 
-    /// Returns `true` while the whole tree is set up or compared.
+    /// Returns `true` while the whole tree is set up or compared, or [`next`](Self::next) will begin that.
     #[must_use]
     pub fn is_looking(&self) -> bool {
-        matches!(self.stage, Stage::Setup | Stage::Resync) || !self.quiet.is_empty()
+        matches!(self.stage, Stage::Setup | Stage::Resync)
+            || !self.quiet.is_empty()
+            || self.is_resync_due()
+    }
+
+    /// Events were lost, and all that was queued by then has come.
+    fn is_resync_due(&self) -> bool {
+        self.lost.is_some_and(|end| end <= self.at)
     }
 
     /// The number of directories that are known, watched or not, with the root.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use tinotify::tree::{Kernel, Options, Tree, TreeEvent};
+use tinotify::tree::{Kernel, Options, Tree, TreeEvent, TreeKind};
 use tinotify::{Errno, Event, EventMask, WatchMask, Wd};
 
 use super::kernel::Handle;
@@ -89,7 +89,17 @@ impl Driver {
 
     /// The next event that a tree reports, if it has one.
     pub fn next(&mut self, world: &mut World, index: usize) -> Option<TreeEvent> {
-        self.with(world, index, |tree, world| tree.next(world))
+        self.with(world, index, |tree, world| {
+            let was_looking = tree.is_looking();
+            let event = tree.next(world);
+            // A caller asks first, to do that work in a thread of its own. The overflow announces it.
+            let overflow = event.as_ref().is_some_and(|event| event.kind == TreeKind::Overflow);
+            assert!(
+                was_looking || overflow || !tree.is_looking(),
+                "a look at the whole tree came unannounced"
+            );
+            event
+        })
     }
 
     pub fn is_over(&self, index: usize) -> bool {
