@@ -492,6 +492,18 @@ impl<D> Tree<D> {
         }
     }
 
+    /// Returns `true` unless a check is to find out what is at the path or above it. Until it has, what is
+    /// reported from there is reported by the path that is believed.
+    #[must_use]
+    pub fn is_sure(&self, path: &[u8]) -> bool {
+        let mut dir = Some(ROOT);
+        path.split(|byte| *byte == b'/').all(|name| {
+            let at = dir;
+            dir = at.and_then(|dir| self.nodes.child(dir, name));
+            at.is_none_or(|dir| !self.agenda.is_uncertain(dir, name))
+        })
+    }
+
     /// All directories that are known, parents first: the path beneath the root, and the watch.
     pub fn directories(&self) -> impl Iterator<Item = (Vec<u8>, Option<Wd>)> {
         let nodes = core::iter::successors(Some(ROOT), |&node| self.nodes.after(ROOT, node));

@@ -35,6 +35,8 @@ pub(super) struct Check {
     pub seen: Option<Seen>,
     /// A file of that name may not have been reported.
     pub owes_file: bool,
+    /// A file of that name was reported.
+    pub told_file: bool,
     /// Where the file is now that left this name last, and which is another one if there is still a
     /// file here: the two were exchanged.
     pub exchanged: Option<Place>,
@@ -195,6 +197,7 @@ impl Agenda {
                 check.seen = None;
             }
             check.owes_file |= old.owes_file;
+            check.told_file |= old.told_file;
             check.deep |= old.deep;
             check.unreached &= old.unreached;
             check.tries = check.tries.max(old.tries);
@@ -218,6 +221,12 @@ impl Agenda {
     pub fn is_uncertain(&self, dir: NodeRef, name: &[u8]) -> bool {
         let entry = self.checks.get(&dir).and_then(|names| names.get(name));
         entry.is_some_and(|entry| !entry.check.unreached)
+    }
+
+    /// Returns `true` if a directory is perhaps not at a name: no look has shown it there.
+    pub fn doubts(&self, dir: NodeRef, name: &[u8], node: NodeRef) -> bool {
+        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
+        entry.is_some_and(|entry| entry.check.seen != Some(Seen::Known(node)))
     }
 
     /// Has what is at a name compared with all beneath it, once the name has been checked.
@@ -246,6 +255,7 @@ impl Agenda {
     pub fn disturb(&mut self, dir: NodeRef, name: &[u8]) {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
             entry.check.seen = None;
+            entry.check.told_file = false;
         }
     }
 

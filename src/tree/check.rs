@@ -221,8 +221,9 @@ impl<D> Tree<D> {
                 }
             }
             Seen::Nothing => {
+                let told = check.told_file;
                 if self.free(place, check).is_some() {
-                    self.file_gone(dir, name);
+                    self.file_gone(dir, name, told);
                 }
             }
             Seen::File => {

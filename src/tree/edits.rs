@@ -149,13 +149,14 @@ impl<D> Tree<D> {
 
     /// Forgets what is in a directory, and all beneath.
     pub(super) fn clear(&mut self, top: NodeRef) {
-        let mut ended = self.remove_beneath(top);
+        let ended = self.remove_beneath(top);
+        self.conclude_all(ended);
+        while let Some(ended) = self.renames.take_touching(top) {
+            self.abandon(ended);
+        }
+        // Last, since what is left of a rename may be a check here.
         self.files.forget(top);
         self.agenda.forget(top);
-        while let Some(pending) = self.renames.take_touching(top) {
-            ended.push(pending);
-        }
-        self.conclude_all(ended);
     }
 
     fn remove_beneath(&mut self, top: NodeRef) -> Vec<Ended> {
@@ -414,9 +415,9 @@ impl<D> Tree<D> {
         self.retry_beneath(node);
     }
 
-    /// Reports that a file is gone, if one is known.
-    pub(super) fn file_gone(&mut self, dir: NodeRef, name: &[u8]) {
-        if self.files.remove(dir, name) {
+    /// Reports that a file is gone, if one is known, or was `told` of.
+    pub(super) fn file_gone(&mut self, dir: NodeRef, name: &[u8], told: bool) {
+        if self.files.remove(dir, name) || told {
             let path = self.path(dir, name);
             self.tell(TreeKind::Found, EventMask::DELETE, path);
         }

@@ -93,6 +93,10 @@ impl<D> Tree<D> {
         let begin = self.stale.get(&event.wd.as_raw()).map_or(self.start, |begin| *begin);
         if event.at < begin {
             self.take_stale(change, event.at, begin);
+        } else if let Some(ended) = self.renames.take_swap_above(self.nodes.ancestors(dir).skip(1))
+        {
+            self.conclude(kernel, ended);
+            self.inbox.event = Some(event);
         } else if !event.is_named {
             self.own(kernel, dir, event.mask);
         } else if self.lost.is_some() {
@@ -120,7 +124,9 @@ impl<D> Tree<D> {
         let cells = if len > 0 { (len / 16).saturating_add(2) } else { 1 };
         let end = at.saturating_add(cells.saturating_mul(16));
         if end >= begin && change.mask.intersects(NAMES) {
-            self.check(change.dir, change.name, Check::default());
+            let told_file = self.files.has(change.dir, change.name);
+            let check = Check { told_file, ..Check::default() };
+            self.check(change.dir, change.name, check);
         }
     }
 
@@ -151,6 +157,9 @@ impl<D> Tree<D> {
         self.renames.mark_alive(change.dir);
         let recent = self.renames.take_recent(change.dir, change.name);
         self.agenda.disturb(change.dir, change.name);
+        if !change.mask.contains(EventMask::DELETE) {
+            self.forget_ended(change);
+        }
         if change.mask.contains(EventMask::CREATE) {
             self.come(kernel, change);
         } else if change.mask.contains(EventMask::MOVED_TO) {
@@ -161,6 +170,18 @@ impl<D> Tree<D> {
             self.dir_deleted(change);
         } else {
             self.file_deleted(change);
+        }
+    }
+
+    /// A name has changed whose directory was removed, by the end of its watch. That was empty, so what
+    /// is known to be in it left it unseen.
+    fn forget_ended(&mut self, change: Change<'_>) {
+        let child = self.nodes.child(change.dir, change.name);
+        let ended = |node: &NodeRef| {
+            self.nodes.state(*node) == State::Named && self.nodes.first_child(*node).is_some()
+        };
+        if let Some(child) = child.filter(ended) {
+            self.gone(child, TreeKind::Found, DIR_DELETED, 0);
         }
     }
 
@@ -199,7 +220,7 @@ impl<D> Tree<D> {
             if self.in_window(dir) {
                 return self.check(dir, name, Check::default());
             }
-            self.file_gone(dir, name);
+            self.file_gone(dir, name, false);
         }
         let event = Some((mask, cookie));
         if self.root_moved {

@@ -10,7 +10,7 @@ use super::files::Compared;
 use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
 use super::nodes::{Listing, NodeRef, ROOT};
-use super::{LOUD, Stage, Tree};
+use super::{LOUD, Stage, Tree, UNKNOWN};
 use crate::flags::EventMask;
 use crate::sys::Errno;
 
@@ -71,6 +71,7 @@ impl<D> Tree<D> {
             self.agenda.window(node);
         }
         if purpose.deep {
+            self.ahead = Some(UNKNOWN);
             self.miss(node, &entries);
         }
         self.frames.push(Frame { node, dir: Some(dir), entries, next: 0, purpose });
@@ -185,7 +186,10 @@ impl<D> Tree<D> {
             return self.check(parent, name, Check { seen, ..Check::owing() });
         }
         let mask = match self.files.compare(parent, name, stat) {
-            Compared::New => EventMask::CREATE,
+            Compared::New => {
+                self.file_has_left(parent, name);
+                EventMask::CREATE
+            }
             Compared::Changed if self.options.snapshot => EventMask::MODIFY,
             Compared::Changed | Compared::Same => return,
         };

@@ -130,11 +130,16 @@ impl<D> Tree<D> {
     /// Returns `true` if a watched directory is in its place now.
     pub(super) fn is_there<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) -> bool {
         let Some(parent) = self.nodes.parent(node) else { return true };
-        let Ok(dir) = self.open(kernel, parent) else { return false };
+        let Ok(mut dir) = self.open(kernel, parent) else { return false };
         let (name, mask) = (self.name(node), self.mask(node));
         let Ok(wd) = self.watch_child(kernel, &dir, &name, mask) else { return false };
         self.let_go(wd);
-        self.nodes.wd(node) == Some(wd)
+        let there = self.nodes.wd(node) == Some(wd);
+        if there {
+            // It may have come just now: so that the events of that are queued.
+            let _ = kernel.settle(&mut dir);
+        }
+        there
     }
 
     /// Watches the subdirectory of that name, `inside` by opening it. `None` if it is on a file system
@@ -214,9 +219,13 @@ impl<D> Tree<D> {
                 Visit::Unknown
             }
             (None, None) => {
-                if let Some(child) = child.filter(|child| self.has_content(*child)) {
-                    // Of another directory, whose watch has ended.
-                    self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+                // What is left is of another directory, whose watch has ended.
+                match child {
+                    Some(child) if self.has_content(child) => {
+                        self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+                    }
+                    Some(child) => self.clear(child),
+                    None => {}
                 }
                 self.add(kernel, dir, (parent, name), looked, purpose, event)
             }
@@ -256,13 +265,8 @@ impl<D> Tree<D> {
         if let Some(node) = self.nodes.child(parent, name) {
             return node;
         }
-        // The file that left this name did so before.
-        while let Some(ended) = self.renames.take_one(|pending| {
-            pending.node.is_none() && pending.from.0 == parent && *pending.from.1 == *name
-        }) {
-            self.abandon(ended);
-        }
-        self.file_gone(parent, name);
+        self.file_has_left(parent, name);
+        self.file_gone(parent, name, false);
         let node = self.nodes.add(parent, name);
         let path = self.path(node, &[]);
         match event {

@@ -8,7 +8,7 @@ use super::edits::DIR_DELETED;
 use super::event::TreeKind;
 use super::feed::Change;
 use super::kernel::Kernel;
-use super::nodes::NodeRef;
+use super::nodes::{Listing, NodeRef};
 use super::renames::{Ended, Pending, Swap, place};
 use crate::flags::EventMask;
 
@@ -144,6 +144,10 @@ impl<D> Tree<D> {
         if unsure || pending.suspect {
             self.check(*from_dir, from_name, pending.check());
         }
+        if pending.suspect && self.nodes.listing(node) == Listing::Leaf {
+            // The link count may have been that of another directory.
+            self.agenda.compare(node, When::End);
+        }
     }
 
     /// A directory was renamed to where it can't be, as far as is known: into itself, or onto one that it
@@ -182,10 +186,14 @@ impl<D> Tree<D> {
         from: Vec<u8>,
     ) {
         let path = self.path(victim, &[]);
+        // No directory is replaced that is not empty.
+        let alive = self.has_sure_child(victim).then_some(true);
         self.exchange(node, victim);
         self.reports.tell_undecided(from, pending.cookie, path);
         let from = pending.from.clone();
-        self.renames.open_swap(Swap::new(pending.cookie, node, victim, from, to.clone()));
+        let mut swap = Swap::new(pending.cookie, node, victim, from, to.clone());
+        swap.alive = alive;
+        self.renames.open_swap(swap);
     }
 
     /// No more events come of a rename.
@@ -206,9 +214,8 @@ impl<D> Tree<D> {
         match ended {
             Ended::Rename(pending) => self.abandon_rename(pending),
             Ended::Swap(swap) => {
-                // Had they changed places, the other one would have said so; but for a loss, before which
-                // it is known only that no directory is replaced that is not empty.
-                let alive = swap.alive.unwrap_or_else(|| self.has_sure_child(swap.victim));
+                // Had they changed places, the other one would have said so.
+                let alive = swap.alive == Some(true);
                 self.reports.decide(swap.cookie, alive);
                 if alive {
                     return self.check_place(swap.victim, When::End);
@@ -229,12 +236,22 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Returns `true` if a directory surely is not empty.
+    /// Something new is at a name: the file that left it did so before.
+    pub(super) fn file_has_left(&mut self, dir: NodeRef, name: &[u8]) {
+        while let Some(ended) = self.renames.take_one(|pending| {
+            pending.node.is_none() && pending.from.0 == dir && *pending.from.1 == *name
+        }) {
+            self.abandon(ended);
+        }
+    }
+
+    /// Returns `true` if a directory surely is not empty. What a look has shown in it is enough, since in a
+    /// directory that was removed there is nothing to be seen.
     fn has_sure_child(&self, dir: NodeRef) -> bool {
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);
-            !self.is_unsure(dir, name) && !self.renames.has(dir, name)
+            !self.agenda.doubts(dir, name, child) && !self.renames.has(dir, name)
         })
     }
 

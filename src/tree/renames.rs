@@ -74,7 +74,8 @@ pub(super) struct Swap {
     pub second: Option<u32>,
     /// Whether that one led to the old name.
     pub back: bool,
-    /// Whether the other directory is still there: something happened in it since, or its watch has ended.
+    /// Whether the other directory is still there: it is not empty, something happened in it since, or
+    /// its watch has ended.
     pub alive: Option<bool>,
     fenced: bool,
 }
@@ -336,6 +337,20 @@ impl Renames {
         if let Some(swap) = swap.filter(|swap| swap.victim == dir) {
             swap.alive = Some(true);
         }
+    }
+
+    /// Takes the swap that is to be decided before anything is reported of `dir`: by which a directory
+    /// above it may have been replaced.
+    pub fn take_swap_above(&mut self, above: impl Iterator<Item = NodeRef>) -> Option<Ended> {
+        if self.swaps.is_empty() {
+            return None;
+        }
+        let mut cookies = above.filter_map(|dir| Some((dir, *self.by_node.get(&dir)?)));
+        let (_, cookie) = cookies.find(|(dir, cookie)| {
+            let swap = self.swaps.get(cookie);
+            swap.is_some_and(|swap| swap.victim == *dir && swap.alive != Some(true))
+        })?;
+        self.end(cookie)
     }
 
     /// Takes the swap by which the directory may have been replaced.

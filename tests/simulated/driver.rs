@@ -178,6 +178,17 @@ impl Driver {
         self.trees[index].len()
     }
 
+    /// Whether the tree has no check open of what it reports, nor of what is above.
+    pub fn is_sure(&self, index: usize, event: &TreeEvent) -> bool {
+        let other = match &event.kind {
+            TreeKind::Renamed { from } => Some(from),
+            TreeKind::Exchanged { with } => Some(with),
+            _ => None,
+        };
+        let mut paths = other.into_iter().chain([&event.path]);
+        paths.all(|path| self.trees[index].is_sure(path))
+    }
+
     /// Whether a tree keeps nothing but its nodes.
     pub fn rests(&self, index: usize) -> bool {
         self.trees[index].rests()

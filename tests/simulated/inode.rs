@@ -79,6 +79,10 @@ impl Hasher for Fibonacci {
         self.0 ^= self.0 >> 32;
     }
 
+    fn write_u128(&mut self, word: u128) {
+        self.write_u64(word as u64 ^ (word >> 64) as u64);
+    }
+
     fn write_usize(&mut self, word: usize) {
         self.write_u64(word as u64);
     }

@@ -90,6 +90,10 @@ pub struct Mirror {
     root: Ino,
     pub overflows: u32,
     pub resyncs: u32,
+    /// Whether the tree has no check open of what it reports now.
+    pub is_sure: bool,
+    /// Paths that never were, reported while they were being checked.
+    pub guesses: u64,
     /// Entries that were discovered, and renames that were reported.
     pub found: u64,
     pub renamed: u64,
@@ -111,6 +115,8 @@ impl Mirror {
             root,
             overflows: 0,
             resyncs: 0,
+            is_sure: true,
+            guesses: 0,
             found: 0,
             renamed: 0,
             muddled: false,
@@ -396,9 +402,9 @@ impl Mirror {
         if may { Ok(()) } else { Err(format!("nothing here gives {why}")) }
     }
 
-    /// No path is told that never was. Only where something was found by looking, or was watched
-    /// while a rename was on its way, may a path be made of parts of which each was.
-    fn existed(&self, world: &World, path: Path, told: bool) -> Result<(), String> {
+    /// No path is told that never was, unless a check of it is open. Only where something was found by
+    /// looking, or was watched while a rename was on its way, may a path be made of parts of which each was.
+    fn existed(&mut self, world: &World, path: Path, told: bool) -> Result<(), String> {
         // What is covered goes on reporting by its old path; and what others watched may have
         // reported before it came into the tree.
         let rules = &self.rules;
@@ -414,7 +420,8 @@ impl Mirror {
         } else {
             world.ever_fitted(self.root, path)
         };
-        if existed { Ok(()) } else { Err("such a path never existed".into()) }
+        self.guesses += u64::from(!existed && !self.is_sure);
+        if existed || !self.is_sure { Ok(()) } else { Err("such a path never existed".into()) }
     }
 
     /// Compares what is known with what is, when all is quiet.

@@ -52,20 +52,20 @@ pub fn number(bytes: &[u8]) -> Option<Name> {
 
 /// A path: four bits for each name, the first one highest. Empty is the root of the tree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Path(pub u64);
+pub struct Path(pub u128);
 
-/// No path is deeper than its word.
+/// No path is deeper. One that is believed for a while may be twice as deep.
 pub const DEEPEST: u32 = 14;
 
 impl Path {
     pub const ROOT: Self = Self(0);
 
     pub fn depth(self) -> u32 {
-        (64 - self.0.leading_zeros()).div_ceil(4)
+        (128 - self.0.leading_zeros()).div_ceil(4)
     }
 
     pub fn join(self, name: Name) -> Self {
-        Self(self.0 << 4 | u64::from(name))
+        Self(self.0 << 4 | u128::from(name))
     }
 
     pub fn parent(self) -> Self {
@@ -99,7 +99,7 @@ impl Path {
         }
         let mut path = Self::ROOT;
         for name in bytes.split(|byte| *byte == b'/') {
-            if path.depth() > DEEPEST {
+            if path.depth() > 2 * DEEPEST {
                 return None;
             }
             path = path.join(number(name)?);

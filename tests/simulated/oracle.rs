@@ -17,7 +17,9 @@ pub mod budget {
     pub const EACH_RENAME: u64 = 4;
     /// For each entry, each time the whole tree is looked at again.
     pub const EACH_LOOK: u64 = 8;
-    pub const START: u64 = 32;
+    /// What is not permitted is tried again at a rest.
+    pub const EACH_REST: u64 = 8;
+    pub const START: u64 = 64;
 }
 
 pub struct Oracle {
@@ -153,6 +155,7 @@ impl Oracle {
         let may_fail = world.rules.faults > 0 && !self.patient;
         let mut adopted = Vec::new();
         let excused = std::mem::take(&mut self.mirror.excused);
+        let outer: Vec<Path> = excused.iter().map(|(path, _)| *path).collect();
         for (path, excuse) in excused {
             let entry = truth.iter().find(|entry| entry.path == path && entry.is_dir);
             let denied = entry.is_some_and(|entry| is_denied(world, self.index, entry));
@@ -160,6 +163,11 @@ impl Oracle {
             let closed =
                 entry.is_some_and(|entry| !world.rules.superuser && !world.nodes[entry.ino].search);
             let is_there = entry.is_some_and(|entry| !entry.silent);
+            if entry.is_none() && outer.iter().any(|outer| *outer != path && path.is_in(*outer)) {
+                // Where nothing can be looked at, it may be believed to be there.
+                self.mirror.excused.push((path, excuse));
+                continue;
+            }
             match excuse {
                 Excuse::Unlisted if !denied && !closed && !may_fail => {}
                 Excuse::Moved if is_there && !denied && !may_fail => adopted.push(path),
@@ -382,14 +390,16 @@ impl Oracle {
     }
 
     /// At the end: the calls that were made, by one tree alone in its world.
-    pub fn budget(&self, world: &World, events: u64) -> Result<(), String> {
+    pub fn budget(&self, world: &World, events: u64, rests: u64) -> Result<(), String> {
         use budget as b;
         let looks = 1 + world.queue.overflows_read;
+        let rests = if world.rules.unreadable { rests } else { 0 };
         let most = b::START
             + b::EACH_EVENT * events
             + b::EACH_FOUND * self.mirror.found
             + b::EACH_RENAME * self.mirror.renamed
-            + b::EACH_LOOK * looks * self.entries;
+            + b::EACH_LOOK * looks * self.entries
+            + b::EACH_REST * rests;
         require(world.calls <= most, || {
             let (calls, found) = (world.calls, self.mirror.found);
             format!(

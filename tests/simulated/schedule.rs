@@ -25,6 +25,8 @@ pub struct Totals {
     pub told: u64,
     pub quiets: u64,
     pub overflows: u64,
+    /// Paths that never were, reported while they were being checked.
+    pub guesses: u64,
 }
 
 impl Totals {
@@ -35,6 +37,7 @@ impl Totals {
         self.told += other.told;
         self.quiets += other.quiets;
         self.overflows += other.overflows;
+        self.guesses += other.guesses;
     }
 }
 
@@ -209,6 +212,7 @@ impl Run {
                 if let Some(reports) = &mut self.reports {
                     reports.push(event.to_string());
                 }
+                self.oracles[index].mirror.is_sure = self.driver.is_sure(index, &event);
                 self.oracles[index].hear(&self.world, &event)?;
             }
         }
@@ -246,7 +250,7 @@ impl Run {
         let rules = &self.world.rules;
         let is_alone = self.driver.len() == 1 && rules.faults == 0 && rules.remounts == 0;
         if is_alone && !self.oracles[0].blind && !is_left_out("budget") {
-            self.oracles[0].budget(&self.world, self.totals.events)?;
+            self.oracles[0].budget(&self.world, self.totals.events, self.totals.quiets)?;
         }
         Ok(())
     }
@@ -307,6 +311,7 @@ pub fn run_in(choices: Choices, distribution: Distribution, tracing: bool) -> En
     let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
     run.totals.calls = run.world.calls;
     run.totals.overflows = run.world.queue.overflows_read;
+    run.totals.guesses = run.oracles.iter().map(|oracle| oracle.mirror.guesses).sum();
     let totals = run.totals;
     if let Some(script) = run.world.recorder.take() {
         let script = format!("as a script:\n{}\n", script.text());

@@ -54,7 +54,7 @@ pub struct World {
     /// What handles that were dropped were open on.
     pub(super) closed: Rc<RefCell<Vec<Ino>>>,
     /// All paths that ever were, beneath the root.
-    pub(super) paths: HashSet<(Ino, u64), Hash>,
+    pub(super) paths: HashSet<(Ino, u128), Hash>,
     /// Each name that a directory ever had in it, and what it named.
     pub(super) named: HashMap<(Ino, Name), Vec<Ino>, Hash>,
     /// The trees that are driven over this world: where the path of each leads from [`TOP`], and the
