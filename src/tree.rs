@@ -492,16 +492,11 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Returns `true` unless a check is to find out what is at the path or above it. Until it has, what is
-    /// reported from there is reported by the path that is believed.
+    /// Returns `true` while something that is known is to be compared with the disk. Until it has been, what
+    /// is reported beneath it is reported by the path that is believed.
     #[must_use]
-    pub fn is_sure(&self, path: &[u8]) -> bool {
-        let mut dir = Some(ROOT);
-        path.split(|byte| *byte == b'/').all(|name| {
-            let at = dir;
-            dir = at.and_then(|dir| self.nodes.child(dir, name));
-            at.is_none_or(|dir| !self.agenda.is_uncertain(dir, name))
-        })
+    pub fn is_checking(&self) -> bool {
+        self.lost.is_some() || self.stage == Stage::Resync || self.agenda.has_checks()
     }
 
     /// All directories that are known, parents first: the path beneath the root, and the watch.

@@ -163,14 +163,19 @@ impl Agenda {
         self.put(When::At(at), Phase::Close, Item::Close(cookie));
     }
 
-    pub fn window(&mut self, dir: NodeRef) {
-        self.put(When::End, Phase::Window, Item::Window(dir));
+    pub fn window(&mut self, dir: NodeRef, when: When) {
+        self.put(when, Phase::Window, Item::Window(dir));
     }
 
     pub fn compare(&mut self, dir: NodeRef, when: When) {
         if self.compares.insert(dir) {
             self.put(when, Phase::Compare, Item::Compare(dir));
         }
+    }
+
+    /// Returns `true` if something is to be compared.
+    pub fn has_checks(&self) -> bool {
+        !self.checks.is_empty() || !self.compares.is_empty()
     }
 
     /// Returns `true` if some directory is to be compared with all beneath it.

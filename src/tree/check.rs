@@ -17,16 +17,18 @@ impl<D> Tree<D> {
     /// Does what is due.
     pub(super) fn run<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, task: Task) {
         match task {
-            Task::Close(cookie) => {
-                if let Some(ended) = self.renames.close(cookie) {
-                    self.conclude(kernel, ended);
-                }
+            Task::Close(cookie) => self.close(kernel, cookie),
+            Task::Window(dir) if self.is_perhaps_replaced(dir) => {
+                self.agenda.window(dir, When::Idle);
             }
             Task::Window(dir) => {
                 for name in self.files.close(dir) {
                     let path = self.path(dir, &name);
                     self.tell(TreeKind::Found, EventMask::DELETE, path);
                 }
+            }
+            Task::Compare(node) if self.is_perhaps_replaced(node) => {
+                self.agenda.compare(node, When::Idle);
             }
             Task::Compare(node) => self.compare(kernel, node),
             Task::Check(place, check) => self.run_check(kernel, place, check),
@@ -118,7 +120,7 @@ impl<D> Tree<D> {
         if self.nodes.wd(dir).is_none() {
             return;
         }
-        if self.renames.has(dir, name) {
+        if self.renames.has(dir, name) || self.is_perhaps_replaced(dir) {
             // What is pending decides first.
             let check = Check { seen: None, ..check };
             return self.agenda.check(dir, name, check, When::Idle);
@@ -133,6 +135,8 @@ impl<D> Tree<D> {
             }
             Err(errno) => return self.park(&place, check, errno),
         };
+        let child = self.nodes.child(dir, name);
+        let was_watched = child.is_some_and(|child| self.nodes.wd(child).is_some());
         let seen = self.see(kernel, &opened, &place, check.deep, check.unreached);
         let parked = self.agenda.has_parked(dir);
         if seen.is_ok() && !parked && self.nodes.listing(dir) == Listing::Owed {
@@ -143,12 +147,21 @@ impl<D> Tree<D> {
             Ok(Some(seen)) => {
                 // So that the events of what was seen are queued.
                 let _ = kernel.settle(&mut opened);
-                self.check(dir, name, Check { seen: Some(seen), elsewhere: None, ..check });
+                // What is watched only now may be ahead of the events.
+                let unreached = check.unreached && was_watched;
+                let check = Check { seen: Some(seen), elsewhere: None, unreached, ..check };
+                self.check(dir, name, check);
             }
             Ok(None) => {}
             Err(Errno::ESTALE) => self.retry_later(kernel, &place, check),
             Err(errno) => self.park(&place, check, errno),
         }
+    }
+
+    /// Returns `true` if the directory, or one above it, may have been replaced by a rename. Until that is
+    /// known, nothing is reported of what is in it.
+    fn is_perhaps_replaced(&self, dir: NodeRef) -> bool {
+        self.renames.swap_above(self.nodes.ancestors(dir)).is_some()
     }
 
     /// Looks at a name; `None` if there is nothing to be decided.
@@ -312,7 +325,8 @@ impl<D> Tree<D> {
         self.tell(TreeKind::Renamed { from }, mask, path);
         self.after_rename(node);
         self.check(known.0, &known.1, Check::default());
-        if check.deep {
+        // The link count may have been that of another directory.
+        if check.deep || self.nodes.listing(node) == Listing::Leaf {
             self.agenda.compare(node, When::End);
         }
     }

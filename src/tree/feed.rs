@@ -55,6 +55,10 @@ impl Change<'_> {
     pub const fn is_dir(&self) -> bool {
         self.mask.contains(EventMask::ISDIR)
     }
+
+    const fn is_move(&self) -> bool {
+        self.mask.contains(EventMask::MOVED_TO)
+    }
 }
 
 impl<D> Tree<D> {
@@ -93,9 +97,8 @@ impl<D> Tree<D> {
         let begin = self.stale.get(&event.wd.as_raw()).map_or(self.start, |begin| *begin);
         if event.at < begin {
             self.take_stale(change, event.at, begin);
-        } else if let Some(ended) = self.renames.take_swap_above(self.nodes.ancestors(dir).skip(1))
-        {
-            self.conclude(kernel, ended);
+        } else if let Some(swap) = self.renames.swap_above(self.nodes.ancestors(dir).skip(1)) {
+            self.close(kernel, swap);
             self.inbox.event = Some(event);
         } else if !event.is_named {
             self.own(kernel, dir, event.mask);
@@ -127,6 +130,9 @@ impl<D> Tree<D> {
             let told_file = self.files.has(change.dir, change.name);
             let check = Check { told_file, ..Check::default() };
             self.check(change.dir, change.name, check);
+            if change.is_move() {
+                self.renames.note(change.dir, change.name);
+            }
         }
     }
 

@@ -52,6 +52,9 @@ pub trait Kernel {
     /// Ends a watch, if it has not ended by itself.
     fn unwatch(&mut self, wd: Wd);
 
+    /// Returns `true` if somebody else needs the watch, too.
+    fn is_shared(&self, wd: Wd) -> bool;
+
     /// Returns `true` if a watch has not ended. `None` where the kernel does not say; it may take long.
     fn is_watching(&mut self, wd: Wd) -> Option<bool>;
 

@@ -213,6 +213,10 @@ impl Kernel for Linux<'_> {
         }
     }
 
+    fn is_shared(&self, wd: Wd) -> bool {
+        (self.shared)(wd)
+    }
+
     fn is_watching(&mut self, wd: Wd) -> Option<bool> {
         match self.identity(wd) {
             Watched::Unknown => None,

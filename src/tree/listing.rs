@@ -68,7 +68,7 @@ impl<D> Tree<D> {
         }
         if files {
             self.files.open(node, purpose.deep);
-            self.agenda.window(node);
+            self.agenda.window(node, When::End);
         }
         if purpose.deep {
             self.ahead = Some(UNKNOWN);

@@ -310,11 +310,11 @@ impl<D> Tree<D> {
         if self.nodes.by_wd(wd).is_some() {
             return;
         }
-        let wd = wd.as_raw();
-        if self.ending.remove(&wd) || wd <= self.newest {
-            self.stale.insert(wd, kernel.end());
+        let raw = wd.as_raw();
+        if self.ending.remove(&raw) || raw <= self.newest || kernel.is_shared(wd) {
+            self.stale.insert(raw, kernel.end());
         }
-        self.newest = self.newest.max(wd);
+        self.newest = self.newest.max(raw);
     }
 
     /// Lists a watched directory, if there is anything to be found in it.

@@ -102,6 +102,11 @@ impl<D> Tree<D> {
     fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
+        if !self.nodes.exists(dir) {
+            // With all that was in it.
+            let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+            return self.gone(node, TreeKind::Told, mask, pending.cookie);
+        }
         // Of a directory whose place was sure, the new one is. What was there may be ahead.
         let ahead = self.in_window(dir) || self.agenda.is_uncertain(dir, name);
         let unsure = self.is_unsure(*from_dir, from_name);
@@ -194,6 +199,13 @@ impl<D> Tree<D> {
         let mut swap = Swap::new(pending.cookie, node, victim, from, to.clone());
         swap.alive = alive;
         self.renames.open_swap(swap);
+    }
+
+    /// No more events come of the rename with this cookie.
+    pub(super) fn close<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, cookie: u32) {
+        if let Some(ended) = self.renames.close(cookie) {
+            self.conclude(kernel, ended);
+        }
     }
 
     /// No more events come of a rename.

@@ -339,18 +339,15 @@ impl Renames {
         }
     }
 
-    /// Takes the swap that is to be decided before anything is reported of `dir`: by which a directory
-    /// above it may have been replaced.
-    pub fn take_swap_above(&mut self, above: impl Iterator<Item = NodeRef>) -> Option<Ended> {
+    /// The cookie of the swap by which one of the directories may have been replaced.
+    pub fn swap_above(&self, mut dirs: impl Iterator<Item = NodeRef>) -> Option<u32> {
         if self.swaps.is_empty() {
             return None;
         }
-        let mut cookies = above.filter_map(|dir| Some((dir, *self.by_node.get(&dir)?)));
-        let (_, cookie) = cookies.find(|(dir, cookie)| {
-            let swap = self.swaps.get(cookie);
-            swap.is_some_and(|swap| swap.victim == *dir && swap.alive != Some(true))
-        })?;
-        self.end(cookie)
+        dirs.find_map(|dir| {
+            let swap = self.swaps.get(self.by_node.get(&dir)?)?;
+            (swap.victim == dir && swap.alive != Some(true)).then_some(swap.cookie)
+        })
     }
 
     /// Takes the swap by which the directory may have been replaced.

@@ -78,7 +78,7 @@ impl Distribution {
 
     fn all_rules(self, choices: &mut Choices) -> Rules {
         let mut rules = match self {
-            D::Mixed => return Rules::mixed(choices),
+            D::Mixed => Rules::mixed(choices),
             _ => Rules { distribution: self, ..common(choices) },
         };
         match self {
@@ -118,6 +118,10 @@ impl Distribution {
             D::Mixed | D::Permissions | D::Mounts | D::Shared => {
                 self.surroundings(&mut rules, choices)
             }
+        }
+        if rules.mask.contains(WatchMask::OPEN) {
+            // Room for the events of the tree's own looks.
+            rules.queue_limit = rules.queue_limit.max(24);
         }
         rules
     }

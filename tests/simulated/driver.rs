@@ -15,6 +15,8 @@ use super::world::{World, trace};
 /// The trees of one inotify instance, and the reader that feeds them.
 pub struct Driver {
     trees: Vec<Tree<Handle>>,
+    /// Which trees had a check open when the last record was fed.
+    was_checking: Vec<bool>,
     /// Records that were read and not fed.
     read: VecDeque<Record>,
     /// Bytes of the stream that were fed.
@@ -46,6 +48,7 @@ impl Driver {
         let tree = |_: &_| Tree::new(options(&world.rules));
         Self {
             trees: world.roots.iter().map(tree).collect(),
+            was_checking: vec![false; world.roots.len()],
             read: VecDeque::new(),
             fed: 0,
             ended: None,
@@ -129,6 +132,7 @@ impl Driver {
         trace!(world, "feed at {}: {record:?}", self.fed);
         let fed = self.fed;
         for index in 0..self.trees.len() {
+            self.was_checking[index] = self.trees[index].is_checking();
             let is_overflow = record.mask.contains(EventMask::Q_OVERFLOW);
             let is_its = self.trees[index].contains(Wd::from_raw(record.wd));
             if is_overflow || is_its || !self.is_shared {
@@ -178,15 +182,9 @@ impl Driver {
         self.trees[index].len()
     }
 
-    /// Whether the tree has no check open of what it reports, nor of what is above.
-    pub fn is_sure(&self, index: usize, event: &TreeEvent) -> bool {
-        let other = match &event.kind {
-            TreeKind::Renamed { from } => Some(from),
-            TreeKind::Exchanged { with } => Some(with),
-            _ => None,
-        };
-        let mut paths = other.into_iter().chain([&event.path]);
-        paths.all(|path| self.trees[index].is_sure(path))
+    /// Whether the tree had no check open when the last record was fed, and has none now.
+    pub fn is_sure(&self, index: usize) -> bool {
+        !self.was_checking[index] && !self.trees[index].is_checking()
     }
 
     /// Whether a tree keeps nothing but its nodes.

@@ -222,6 +222,10 @@ impl Kernel for Field {
         }
     }
 
+    fn is_shared(&self, _: Wd) -> bool {
+        false
+    }
+
     fn is_watching(&mut self, _: Wd) -> Option<bool> {
         self.calls += 1;
         None

@@ -209,7 +209,7 @@ impl Kernel for World {
     fn hush(&mut self, dir: &Handle, wd: Wd, mask: WatchMask) {
         self.call();
         trace!(self, "  hush {}", dir.ino);
-        let is_shared = self.is_shared(wd.as_raw());
+        let is_shared = self.is_needed(wd.as_raw());
         let may = self.may_read(dir.ino).is_ok() && self.may_enter(dir.ino).is_ok();
         if self.nodes[dir.ino].wd == wd.as_raw() && may && !is_shared {
             let _ = self.add_watch(dir.ino, mask);
@@ -219,9 +219,13 @@ impl Kernel for World {
     fn unwatch(&mut self, wd: Wd) {
         self.call();
         trace!(self, "  unwatch {wd}");
-        if !self.is_shared(wd.as_raw()) {
+        if !self.is_needed(wd.as_raw()) {
             let _ = self.remove_watch(wd.as_raw());
         }
+    }
+
+    fn is_shared(&self, wd: Wd) -> bool {
+        self.is_needed(wd.as_raw())
     }
 
     fn is_watching(&mut self, wd: Wd) -> Option<bool> {
@@ -298,7 +302,7 @@ impl World {
     }
 
     /// Whether another subscriber needs a watch.
-    fn is_shared(&self, wd: i32) -> bool {
+    fn is_needed(&self, wd: i32) -> bool {
         let user = |ino: Ino| !self.nodes[ino].user.is_empty();
         self.kept.contains(&wd) || self.watch_of(wd).is_some_and(user)
     }

@@ -319,7 +319,9 @@ impl Mirror {
     /// Something comes out of a directory of which nothing is known, or goes into one.
     fn rename_unknown(&mut self, from: Path, to: Path, is_dir: bool) {
         self.muddled = true;
-        let beneath = self.excused.iter().filter(|(path, _)| *path != from && path.is_in(from));
+        let beneath = self.excused.iter().filter(|(path, excuse)| {
+            path.is_in(from) && (*path != from || matches!(excuse, Excuse::Reported(_)))
+        });
         let beneath: Vec<_> =
             beneath.map(|(path, excuse)| (path.moved(from, to), excuse.clone())).collect();
         self.remove(from);
@@ -420,8 +422,10 @@ impl Mirror {
         } else {
             world.ever_fitted(self.root, path)
         };
-        self.guesses += u64::from(!existed && !self.is_sure);
-        if existed || !self.is_sure { Ok(()) } else { Err("such a path never existed".into()) }
+        // What was uncovered silently is believed to be there until it is looked at.
+        let is_sure = self.is_sure && self.rules.remounts == 0;
+        self.guesses += u64::from(!existed && !is_sure);
+        if existed || !is_sure { Ok(()) } else { Err("such a path never existed".into()) }
     }
 
     /// Compares what is known with what is, when all is quiet.

@@ -66,6 +66,11 @@ impl Oracle {
         }
     }
 
+    /// So many directories are known now.
+    pub fn note_known(&mut self, known: usize) {
+        self.entries = self.entries.max(known as u64);
+    }
+
     /// Takes an event.
     pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
         self.look_for_root(world);

@@ -212,7 +212,8 @@ impl Run {
                 if let Some(reports) = &mut self.reports {
                     reports.push(event.to_string());
                 }
-                self.oracles[index].mirror.is_sure = self.driver.is_sure(index, &event);
+                self.oracles[index].note_known(self.driver.known(index));
+                self.oracles[index].mirror.is_sure = self.driver.is_sure(index);
                 self.oracles[index].hear(&self.world, &event)?;
             }
         }
