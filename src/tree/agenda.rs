@@ -251,11 +251,6 @@ impl Agenda {
         }
     }
 
-    /// Returns `true` if the name is to be checked.
-    pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
-        self.checks.get(&dir).is_some_and(|names| names.contains_key(name))
-    }
-
     /// Call it when an event of that name has come: what a look has shown may be out of date.
     pub fn disturb(&mut self, dir: NodeRef, name: &[u8]) {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {

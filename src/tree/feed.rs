@@ -193,7 +193,7 @@ impl<D> Tree<D> {
 
     /// Returns `true` if an event of a name may be older than what is known of it.
     pub(super) fn is_unsure(&self, dir: NodeRef, name: &[u8]) -> bool {
-        self.in_window(dir) || self.agenda.has(dir, name)
+        self.in_window(dir) || self.agenda.is_uncertain(dir, name)
     }
 
     /// Something is there that was not, by an event without another half.
