@@ -54,6 +54,7 @@ impl World {
         self.ops -= 1;
         if self.pending.is_some() && self.choices.chance(1, 4) {
             self.finish_rename();
+            self.record_line("finish".into());
             return;
         }
         if !self.plan.is_empty() && self.choices.chance(3, 4) {

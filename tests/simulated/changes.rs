@@ -343,6 +343,9 @@ impl World {
             let least = u32::from(!self.rules.late_renames);
             now = least + self.choices.below(now - least + 1);
         }
+        if let Some(split) = self.split.take().filter(|_| self.pending.is_none()) {
+            now = split;
+        }
         for _ in 0..now.min(steps.len() as u32) {
             if let Some(step) = steps.pop_front() {
                 self.step(step);
@@ -350,6 +353,7 @@ impl World {
         }
         if !steps.is_empty() {
             trace!(self, "        (the rest comes later)");
+            self.record_split(now);
             self.pending = Some(Pending { locked, steps });
         }
     }

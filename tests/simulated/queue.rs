@@ -95,9 +95,9 @@ impl Queue {
         self.records.is_empty()
     }
 
-    /// The size of the first record.
-    pub fn first(&self) -> Option<u64> {
-        self.records.front().map(Record::size)
+    /// The size of the first records, so many.
+    pub fn first(&self, records: usize) -> u64 {
+        self.records.iter().take(records).map(Record::size).sum()
     }
 
     /// Loses all that comes until the limit is set anew.

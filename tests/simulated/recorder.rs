@@ -1,5 +1,5 @@
-//! Writes down what happens as a script, as far as a script can say it: not when the rest of a rename comes,
-//! nor what a listing shows of a change in its midst.
+//! Writes down what happens as a script, as far as a script can say it: not what a listing shows of a change
+//! in its midst.
 
 use super::changes::Op;
 use super::names::{Name, ROOT, bytes};
@@ -13,6 +13,8 @@ pub struct Recorder {
     step: Option<String>,
     /// The calls that had been made when it began.
     base: u64,
+    /// So many events of the rename that is being made are queued at once.
+    split: Option<u32>,
 }
 
 impl Recorder {
@@ -27,8 +29,10 @@ impl Recorder {
                 lines.push(format!("{make} {}", shown(&names)));
             }
         }
-        lines.push("start".into());
-        Self { lines, step: None, base: world.calls }
+        for (ino, _) in world.nodes.iter().enumerate().filter(|(_, node)| !node.user.is_empty()) {
+            lines.push(format!("user {}", shown(&world.names_to(ino))));
+        }
+        Self { lines, step: Some("begin".into()), base: world.calls, split: None }
     }
 
     fn flush(&mut self, calls: u64) {
@@ -64,6 +68,20 @@ impl World {
     /// A change is made: by itself, or just before a call.
     pub fn record_change(&mut self, op: Op, paths: &[Vec<Name>]) {
         let line = self.line_of(op, paths);
+        if let Some(now) = self.recorder.as_mut().and_then(|recorder| recorder.split.take()) {
+            self.record_line(format!("split {now}"));
+        }
+        self.record_line(line);
+    }
+
+    /// Of the rename that is being made, so many events are queued now.
+    pub fn record_split(&mut self, now: u32) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.split = Some(now);
+        }
+    }
+
+    pub fn record_line(&mut self, line: String) {
         let Some(recorder) = &mut self.recorder else { return };
         if self.is_working {
             let call = self.calls + 1 - recorder.base;
@@ -121,6 +139,9 @@ fn options(world: &World) -> String {
         (rules.mask.contains(tinotify::WatchMask::MODIFY), " modify"),
         (rules.mask.contains(tinotify::WatchMask::DELETE_SELF), " self"),
         (!rules.existing, " quiet_start"),
+        (rules.mask.contains(tinotify::WatchMask::OPEN), " looks"),
+        (!rules.counts_links, " uncounted"),
+        (rules.same_fs, " same_fs"),
         (rules.prune, " prune"),
         (rules.no_proc, " no_proc"),
         (rules.mounts || rules.binds || rules.remounts > 0, " mounts"),

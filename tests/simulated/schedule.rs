@@ -8,7 +8,7 @@ use super::changes::Op;
 use super::choices::Choices;
 use super::distributions::Distribution;
 use super::driver::Driver;
-use super::inode::Kind;
+use super::inode::{Ino, Kind};
 use super::mirror::truth;
 use super::names::{ELSEWHERE, ROOT};
 use super::oracle::Oracle;
@@ -283,11 +283,18 @@ impl World {
                 let masks = [WatchMask::ATTRIB, WatchMask::CREATE | WatchMask::MODIFY];
                 let user = self.choices.pick(&masks).unwrap_or(WatchMask::ATTRIB);
                 trace!(self, "another subscriber watches inode {ino} for {user}");
-                if self.add_watch(ino, user | WatchMask::MASK_ADD).is_ok() {
-                    self.nodes[ino].user = user;
-                }
+                self.add_user(ino, user);
             }
         }
+    }
+
+    /// Another subscriber watches a directory. Returns `false` if it can't.
+    pub fn add_user(&mut self, dir: Ino, user: WatchMask) -> bool {
+        let is_added = self.add_watch(dir, user | WatchMask::MASK_ADD).is_ok();
+        if is_added {
+            self.nodes[dir].user = user;
+        }
+        is_added
     }
 
     /// Whether the kernel refuses new watches now.

@@ -5,14 +5,17 @@
 //!
 //! | step | what it does |
 //! |---|---|
-//! | `options snapshot modify self quiet_start prune depth=N limit=N watches=N no_proc mounts whiteouts faults lies second=PATH` | first line: the rules |
+//! | `options snapshot modify self looks quiet_start uncounted same_fs prune depth=N limit=N watches=N no_proc mounts whiteouts faults lies second=PATH` | first line: the rules |
 //! | `mkdir P`, `create P`, `symlink P`, `write P`, `rm P` | a change; before `start` it is there from the beginning |
 //! | `mv P Q`, `exchange P Q`, `whiteout P Q`, `link P Q` | renames, and a second name |
+//! | `split N` | of the next rename, N events are queued now, and the others at `finish`, or when its directories are waited for |
+//! | `user P` | before `start`: another subscriber watches P |
 //! | `chmod MODE P` | the owner's digit counts: 4 is read, 1 is search |
 //! | `hold P`, `release INODE` | somebody has a directory open |
 //! | `mount P`, `bind P Q`, `uncover P`, `umount P` | mounts over P, Q over P; and away again |
 //! | `start` | the tree is set up, and comes to rest |
-//! | `read`, `read N` | reads all, or N records, and feeds them |
+//! | `begin` | instead of `start`: the tree is set up as far as that goes before the first read |
+//! | `read`, `read N` | reads all, or N records at once, and feeds them |
 //! | `idle` | has the engine do what waits for an empty queue, once |
 //! | `overflow` | the queue is full until the next read |
 //! | `before call N: STEP` | a change, or `fail ERRNO`, just before the Nth next call of the engine |
@@ -31,6 +34,9 @@ use super::rules::Rules;
 use super::schedule::{Run, panicked};
 use super::world::{TOP, World};
 
+/// What another subscriber asks for.
+const USER: WatchMask = WatchMask::CREATE.union(WatchMask::MODIFY);
+
 /// The rules of a line of options.
 pub fn rules(line: &str) -> Result<Rules, String> {
     let mut rules = Rules { exchanges: true, held: true, unreadable: true, ..Rules::plain() };
@@ -43,6 +49,11 @@ pub fn rules(line: &str) -> Result<Rules, String> {
                 rules.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
             }
             "self" => rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF,
+            "looks" => {
+                rules.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
+            }
+            "uncounted" => rules.counts_links = false,
+            "same_fs" => rules.same_fs = true,
             "quiet_start" => rules.existing = false,
             "prune" => rules.prune = true,
             "no_proc" => rules.no_proc = true,
@@ -114,6 +125,14 @@ impl World {
         })
     }
 
+    /// Has a change made just before a call of the engine: `N: STEP`.
+    fn prepare(&mut self, rest: &str) -> Result<(), String> {
+        let (call, change) = rest.split_once(':').ok_or("expected `before call N: STEP`")?;
+        let call: u64 = call.trim().parse().map_err(|_| "invalid number of a call")?;
+        self.ambush.push((self.calls + call, change.trim().into()));
+        Ok(())
+    }
+
     /// Makes the change of a line. Returns `false` if it is not possible.
     pub fn change_by_line(&mut self, line: &str) -> bool {
         if let Some(name) = line.strip_prefix("fail ") {
@@ -127,6 +146,18 @@ impl World {
                 _ => Errno::from_raw(116),
             };
             self.next_fault = Some(raw);
+            return true;
+        }
+        if let Some(now) = line.strip_prefix("split ") {
+            self.split = now.parse().ok();
+            return self.split.is_some();
+        }
+        if let Some(path) = line.strip_prefix("user ") {
+            self.rules.users = 1;
+            return self.at(path).is_some_and(|dir| self.add_user(dir, USER));
+        }
+        if line == "finish" {
+            self.finish_rename();
             return true;
         }
         self.op(line).is_some_and(|op| self.apply(op))
@@ -149,10 +180,17 @@ pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
     };
     let mut world = World::new(Choices::list(Vec::new()), rules);
     world.trace = tracing.then(Vec::new);
-    // Until `start`.
+    let mut start = "start";
     for line in lines.by_ref() {
-        if line == "start" {
+        if matches!(line, "start" | "begin") {
+            start = line;
             break;
+        }
+        if let Some(rest) = line.strip_prefix("before call ") {
+            if let Err(why) = world.prepare(rest) {
+                return (Err(why), Vec::new());
+            }
+            continue;
         }
         let is_change = !line.is_empty() && !line.starts_with("options");
         if is_change && !world.change_by_line(line) {
@@ -170,8 +208,11 @@ pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
     let mut run = Run::new(world);
     run.reports = Some(Vec::new());
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let started = run.start().and_then(|_| run.rest());
-        started.map_err(|why| format!("start: {why}"))?;
+        let mut started = run.start().map(|_| ());
+        if start == "start" {
+            started = started.and_then(|()| run.rest());
+        }
+        started.map_err(|why| format!("{start}: {why}"))?;
         for line in lines.filter(|line| !line.is_empty()) {
             run.step_by_line(line).map_err(|why| format!("{line}: {why}"))?;
         }
@@ -191,10 +232,7 @@ impl Run {
     fn step_by_line(&mut self, line: &str) -> Result<(), String> {
         let reports = self.reports.get_or_insert_default();
         if let Some(rest) = line.strip_prefix("before call ") {
-            let (call, change) = rest.split_once(':').ok_or("expected `before call N: STEP`")?;
-            let call: u64 = call.trim().parse().map_err(|_| "invalid number of a call")?;
-            self.world.ambush.push((self.world.calls + call, change.trim().into()));
-            return Ok(());
+            return self.world.prepare(rest);
         }
         if let Some(text) = line.strip_prefix("expect ") {
             let found = reports.iter().any(|report| report.contains(text));
@@ -209,7 +247,7 @@ impl Run {
                 reports.clear();
                 self.rest()
             }
-            "read" => self.read_records(u32::MAX),
+            "read" => self.read_records(usize::MAX),
             "idle" => {
                 self.read_records(0)?;
                 self.driver.turn(&mut self.world, |_| 0);
@@ -228,21 +266,18 @@ impl Run {
         }
     }
 
-    /// Reads and feeds so many records, but does nothing that waits for the end of the queue.
-    fn read_records(&mut self, records: u32) -> Result<(), String> {
+    /// Reads so many records at once and feeds them, but does nothing that waits for the end of the queue.
+    fn read_records(&mut self, records: usize) -> Result<(), String> {
         self.world.queue.set_limit(self.world.rules.queue_limit);
-        for _ in 0..records {
-            let first = |world: &mut World| world.queue.first().unwrap_or(0);
+        self.hear()?;
+        if records > 0 && !self.world.queue.is_empty() {
+            self.driver.turn(&mut self.world, |world| world.queue.first(records));
             self.hear()?;
-            while !self.world.queue.is_empty() && self.driver.is_fed() {
-                self.driver.turn(&mut self.world, first);
-                self.hear()?;
-            }
-            if self.driver.feed(&mut self.world).is_none() {
-                break;
-            }
-            self.totals.events += 1;
         }
-        self.hear()
+        while self.driver.feed(&mut self.world).is_some() {
+            self.totals.events += 1;
+            self.hear()?;
+        }
+        Ok(())
     }
 }

@@ -80,6 +80,8 @@ pub struct World {
     pub next_fault: Option<Errno>,
     /// What happens just before a call, by its number.
     pub ambush: Vec<(u64, String)>,
+    /// So many events of the next rename are queued at once, and the others later.
+    pub split: Option<u32>,
     pub(super) devices: u64,
     /// What happened, as a script; kept where there is a trace.
     pub recorder: Option<Recorder>,
@@ -139,6 +141,7 @@ impl World {
             faults: 0,
             next_fault: None,
             ambush: Vec::new(),
+            split: None,
             devices: 2,
             recorder: None,
             is_working: false,
