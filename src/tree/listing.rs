@@ -120,7 +120,8 @@ impl<D> Tree<D> {
         };
         let outer = self.frames.len();
         if is_dir != 0 {
-            let visit = self.visit(kernel, &dir, (frame.node, &name), frame.purpose, None);
+            let purpose = Purpose { links_last: true, ..frame.purpose };
+            let visit = self.visit(kernel, &dir, (frame.node, &name), purpose, None);
             self.visited(frame.node, &name, visit, frame.purpose);
         } else {
             self.file(kernel, &dir, frame.node, &name, frame.purpose);
@@ -144,10 +145,11 @@ impl<D> Tree<D> {
     }
 
     /// What a look at an entry of a listing leaves to be done.
-    fn visited(&mut self, dir: NodeRef, name: &[u8], visit: Visit, purpose: Purpose) {
+    pub(super) fn visited(&mut self, dir: NodeRef, name: &[u8], visit: Visit, purpose: Purpose) {
         let deep = purpose.deep;
         match visit {
             Visit::Agrees(_) | Visit::Added(_) | Visit::Excluded => {}
+            Visit::Link => self.put_off_link(dir, name, purpose),
             Visit::Failed(errno) => self.failed(dir, name, errno, purpose, None),
             // The name was listed, so events of it are queued; but not if it is known.
             Visit::Nothing if self.nodes.child(dir, name).is_none() => {}
@@ -175,6 +177,8 @@ impl<D> Tree<D> {
         if self.options.snapshot {
             match kernel.stat_child(dir, name) {
                 Ok(found) if !found.is_dir => stat = Some(found),
+                // Its target is new, which no event reports.
+                Ok(found) if found.is_link => return self.check(parent, name, Check::default()),
                 Err(errno) if failure(errno) != Failure::Moved => {}
                 // It is gone again, which events will tell.
                 _ => return,

@@ -16,7 +16,11 @@ impl<D> Tree<D> {
     pub(super) fn moved_from(&mut self, change: Change<'_>, recent: Option<Option<i32>>) {
         let Change { dir, name, cookie, .. } = change;
         let mut pending = Pending::new(cookie, place(dir, name), change.is_dir());
-        if change.is_dir() {
+        let link = self.link(dir, name);
+        if link.is_some() {
+            pending.node = link.filter(|_| !change.is_dir());
+            pending.known = pending.node.is_some();
+        } else if change.is_dir() {
             pending.node = self.nodes.child(dir, name);
             pending.known = pending.node.is_some();
         } else if recent.is_none() || self.nodes.child(dir, name).is_none() {
@@ -25,8 +29,9 @@ impl<D> Tree<D> {
         // Otherwise, the directory that came just now has changed places with this file. Of a watched
         // directory, its own event tells.
         let child = self.nodes.child(dir, name);
-        let tells = child.is_some_and(|child| self.nodes.wd(child).is_some());
-        pending.suspect = recent.is_some() && !tells || self.in_window(dir);
+        let tells = child.is_some_and(|child| self.links.tells(&self.nodes, child));
+        let is_other = link.is_some() && change.is_dir();
+        pending.suspect = recent.is_some() && !tells || self.in_window(dir) || is_other;
         pending.replaced = recent.flatten().filter(|_| change.is_dir());
         self.renames.open(pending);
         if let Some(ended) = self.renames.take_excess() {
@@ -41,7 +46,7 @@ impl<D> Tree<D> {
             return self.come(kernel, change);
         };
         match pending.node.filter(|node| self.nodes.exists(*node)) {
-            Some(node) if self.nodes.wd(node).is_some() => {
+            Some(node) if self.links.tells(&self.nodes, node) => {
                 // Its own event says whether it is the one.
                 pending.to = Some(place(dir, name));
                 self.renames.open(pending);
@@ -52,7 +57,7 @@ impl<D> Tree<D> {
                 let from = (pending.known && !change.is_dir() && self.nodes.exists(*from_dir))
                     .then(|| self.path(*from_dir, from_name));
                 match from {
-                    Some(from) => self.file_came(change, Some(from)),
+                    Some(from) => self.entry_came(kernel, change, Some(from)),
                     None => self.come(kernel, change),
                 }
                 if pending.suspect {
@@ -66,6 +71,10 @@ impl<D> Tree<D> {
 
     /// A directory says that it was moved, after both halves of the rename.
     pub(super) fn moved_self<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
+        if self.links.has(node) {
+            // Not the link, but its target was moved.
+            return self.check_place(node, When::End);
+        }
         match self.renames.take_of(node) {
             Some(Ended::Rename(mut pending)) => match pending.to.take() {
                 Some(to) => self.renamed(node, pending, &to),
@@ -113,7 +122,7 @@ impl<D> Tree<D> {
         }
         // What left it before has left it by its old path.
         while let Some(ended) = self.renames.take_one(|pending| {
-            let waits = pending.node.is_some_and(|node| self.nodes.wd(node).is_some());
+            let waits = pending.node.is_some_and(|node| self.links.tells(&self.nodes, node));
             let of = |top| self.nodes.is_within(pending.from.0, top);
             !waits && (of(node) || victim.is_some_and(of))
         }) {
@@ -122,7 +131,7 @@ impl<D> Tree<D> {
         let from = self.path(node, &[]);
         self.files.remove(dir, name);
         match victim {
-            Some(victim) if self.may_swap(victim, &pending.from) && !ahead => {
+            Some(victim) if self.may_swap(node, victim, &pending.from) && !ahead => {
                 self.swap(node, victim, &pending, to, from);
             }
             _ => {
@@ -136,7 +145,8 @@ impl<D> Tree<D> {
             }
         }
         self.after_rename(node);
-        if unsure {
+        if unsure || self.links.has(node) {
+            // A link may lead elsewhere from its new place.
             self.check(dir, name, Check::default());
         } else if self.nodes.wd(node).is_some() {
             self.agenda.take(dir, name);
@@ -168,8 +178,9 @@ impl<D> Tree<D> {
     }
 
     /// Returns `true` if a directory would still be known after an exchange.
-    fn may_swap(&self, victim: NodeRef, (dir, name): &Place) -> bool {
-        self.nodes.wd(victim).is_some() && !self.is_excluded(*dir, name)
+    fn may_swap(&self, node: NodeRef, victim: NodeRef, (dir, name): &Place) -> bool {
+        let tells = |node| self.links.tells(&self.nodes, node);
+        tells(victim) && !self.links.has(node) && !self.is_excluded(*dir, name)
     }
 
     /// A directory was renamed onto another one, which was replaced, or has the old name now.
@@ -246,7 +257,7 @@ impl<D> Tree<D> {
         let mut suspect = pending.suspect;
         match pending.node.filter(|node| self.nodes.exists(*node)) {
             // A watched directory that was moved says so. It was another one of that name.
-            Some(node) if self.nodes.wd(node).is_some() => suspect = true,
+            Some(node) if self.links.tells(&self.nodes, node) => suspect = true,
             Some(node) => {
                 let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
                 self.gone(node, TreeKind::Told, mask, pending.cookie);

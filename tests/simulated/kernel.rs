@@ -126,6 +126,7 @@ impl World {
         Stat {
             is_dir,
             is_leaf: is_dir && self.rules.counts_links && !has_subdirectories,
+            is_link: node.kind == Kind::Link,
             dev: node.dev,
             ino: node.number,
             size: node.version,
