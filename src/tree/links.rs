@@ -121,8 +121,8 @@ impl<D> Tree<D> {
         if !self.options.follow_links {
             return self.visit_dir(kernel, dir, (parent, name), purpose, event);
         }
-        let stat = kernel.stat_child(dir, name);
-        let is_link = stat.is_ok_and(|stat| stat.is_link && stat.is_dir);
+        let stat = kernel.stat_child(dir, name).ok().filter(|stat| stat.is_dir);
+        let is_link = stat.is_some_and(|stat| stat.is_link);
         if is_link && purpose.links_last {
             return Visit::Link;
         }
@@ -135,7 +135,7 @@ impl<D> Tree<D> {
                 visit = self.visit_dir(kernel, dir, (parent, name), purpose, event);
             }
         }
-        if let Some(node) = self.nodes.child(parent, name) {
+        if let Some(node) = self.nodes.child(parent, name).filter(|_| stat.is_some()) {
             let is_it = visit == Visit::Agrees(node) || visit == Visit::Added(node);
             if is_it || self.nodes.wd(node).is_none() {
                 self.links.mark(node, is_link);
@@ -176,9 +176,18 @@ impl<D> Tree<D> {
             Ok(opened) => {
                 let visit = self.visit(kernel, &opened, (dir, &name), purpose, None);
                 self.visited(dir, &name, visit, purpose);
+                self.mark_unwatched(dir, &name);
             }
             Err(errno) if failure(errno) == Failure::Moved => self.agenda.compare(dir, When::End),
             Err(errno) => self.owe(dir, errno),
+        }
+    }
+
+    /// What is known by the name of a link is one, unless it is watched, and so has been looked at.
+    fn mark_unwatched(&mut self, dir: NodeRef, name: &[u8]) {
+        let child = self.nodes.child(dir, name);
+        if let Some(node) = child.filter(|node| self.nodes.wd(*node).is_none()) {
+            self.links.mark(node, true);
         }
     }
 
@@ -211,6 +220,7 @@ impl<D> Tree<D> {
                     self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, cookie, from);
                 }
                 self.dir_came(kernel, Change { mask: mask | EventMask::ISDIR, ..change });
+                self.mark_unwatched(dir, name);
             }
             Err(errno) if failure(errno) != Failure::Moved => {
                 self.file_came(change, from);

@@ -215,6 +215,22 @@ impl Entry {
         Self { entries: Some(entries), ino, content: None }
     }
 
+    /// The same where links to directories are followed, into those directories alone that are `inside`
+    /// by the paths that lead to them.
+    pub fn walk_links(path: &Path, inside: &dyn Fn(&Path) -> bool) -> Self {
+        let mut entries = BTreeMap::new();
+        let listed = if inside(path) { std::fs::read_dir(path).ok() } else { None };
+        for item in listed.into_iter().flatten().map(Result::unwrap) {
+            let entry = if item.path().is_dir() {
+                Self::walk_links(&item.path(), inside)
+            } else {
+                Self::new(false)
+            };
+            entries.insert(item.file_name(), entry);
+        }
+        Self { entries: Some(entries), ..Self::new(true) }
+    }
+
     /// The inodes of this directory and all beneath it, sorted.
     pub fn inodes(&self) -> Vec<u64> {
         fn add(entry: &Entry, inodes: &mut Vec<u64>) {
@@ -508,6 +524,11 @@ impl Mirror {
             (self.doubtful, self.knows_files) = (false, true);
         }
         differences
+    }
+
+    /// Takes the disk for what is known.
+    pub fn start_from(&mut self, disk: &Entry) {
+        self.root = disk.clone();
     }
 
     /// The last events, a line each.
