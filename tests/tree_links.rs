@@ -401,7 +401,7 @@ fn a_link_that_changes_places_with_anything_is_found_there() {
         for other in names.into_iter().filter(|other| *other != one) {
             exchange(&tree.at(one), &tree.at(other));
             tree.notes().iter().for_each(|note| tree.mirror.apply(note));
-            revive(&tree.root);
+            revive(tree.root.parent().unwrap());
             told(&mut tree);
         }
     }
@@ -587,18 +587,18 @@ fn links_and_directories_that_change_places_in_a_storm_are_watched_as_they_are_a
             storm.join().unwrap();
         });
         tree.notes().iter().for_each(|note| tree.mirror.apply(note));
-        revive(&tree.root);
+        revive(tree.root.parent().unwrap());
         told(&mut tree);
     }
 }
 
-/// Makes an event of each link to a directory: its target may be newer.
+/// Makes an event of each link: what it leads to may have changed without one.
 fn revive(dir: &Path) {
     for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {
             revive(&entry.path());
-        } else if kind.is_symlink() && entry.path().is_dir() {
+        } else if kind.is_symlink() {
             fs::rename(entry.path(), dir.join(".revived")).unwrap();
             fs::rename(dir.join(".revived"), entry.path()).unwrap();
         }
@@ -613,7 +613,8 @@ fn blow(random: &mut Random, root: &Path, outside: &Path) {
         place.join(NAMES[random.below(6) as usize])
     };
     let (one, other) = (path(), path());
-    let _ = match random.below(8) {
+    let what = random.below(8);
+    let done = match what {
         0 | 1 => symlink(&other, &one),
         2 => fs::rename(&one, &other),
         3 => {
@@ -625,4 +626,34 @@ fn blow(random: &mut Random, root: &Path, outside: &Path) {
         6 => fs::remove_dir_all(&one),
         _ => fs::create_dir(&one),
     };
+    if std::env::var_os("V").is_some() {
+        let at = |path: &Path| path.strip_prefix(root.parent().unwrap()).unwrap().to_owned();
+        eprintln!("{} {:?} {:?} {:?}", ["link", "link", "rename", "retarget", "exchange", "rm", "rm -r", "mkdir"][what as usize], at(&one), at(&other), done);
+    }
+}
+
+#[test]
+fn links_and_directories_that_change_places_in_bursts_are_reported_as_they_are() {
+    let _watchdog = Watchdog::new();
+    let first = std::env::var("S").map_or(0, |r| r.parse().unwrap());
+    for seed in first..first + std::env::var("R").map_or(60, |r| r.parse::<u64>().unwrap()) {
+        let mut tree = scene(follow(), |root, outside| {
+            for place in [root, outside] {
+                for name in ["a/x/1", "b/y", "c"] {
+                    dir(place.join(name));
+                }
+            }
+        });
+        eprintln!("seed {seed}");
+        let mut random = Random::new(seed);
+        let outside = tree.outside("");
+        for _ in 0..20 {
+            for _ in 0..1 + random.below(4) {
+                blow(&mut random, &tree.root, &outside);
+            }
+            tree.notes().iter().for_each(|note| tree.mirror.apply(note));
+            revive(tree.root.parent().unwrap());
+            told(&mut tree);
+        }
+    }
 }

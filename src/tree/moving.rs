@@ -165,6 +165,8 @@ impl<D> Tree<D> {
         to: &Place,
         victim: Option<NodeRef>,
     ) {
+        // It is a link that the directory was reached through, and changed places with.
+        let owes_file = victim.is_some_and(|victim| self.links.has(victim));
         if let Some(victim) = victim.filter(|victim| self.nodes.is_within(node, *victim)) {
             self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
         } else {
@@ -173,7 +175,7 @@ impl<D> Tree<D> {
             self.gone(node, TreeKind::Told, mask, pending.cookie);
         }
         for (dir, name) in [to, &pending.from] {
-            self.check(*dir, name, Check::default());
+            self.check(*dir, name, Check { owes_file, ..Check::default() });
         }
     }
 
