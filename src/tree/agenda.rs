@@ -237,6 +237,13 @@ impl Agenda {
         }
     }
 
+    /// If the name is to be checked, there may be a file that was not reported.
+    pub fn owe_file(&mut self, dir: NodeRef, name: &[u8]) {
+        if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
+            entry.check.owes_file = true;
+        }
+    }
+
     /// Returns `true` if the name is to be checked.
     pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
         self.checks.get(&dir).is_some_and(|names| names.contains_key(name))

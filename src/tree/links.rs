@@ -221,6 +221,10 @@ impl<D> Tree<D> {
                 }
                 self.dir_came(kernel, Change { mask: mask | EventMask::ISDIR, ..change });
                 self.mark_unwatched(dir, name);
+                if !self.files.has(dir, name) {
+                    // It may lead nowhere by the time it is checked.
+                    self.agenda.owe_file(dir, name);
+                }
             }
             Err(errno) if failure(errno) != Failure::Moved => {
                 self.file_came(change, from);
