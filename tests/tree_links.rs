@@ -29,7 +29,7 @@ fn scene(options: TreeOptions, prepare: impl FnOnce(&Path, &Path)) -> Scene {
     });
     tree.mirror = Mirror::empty(false);
     let early = tree.lines();
-    tree.mirror = Mirror::of(&tree.root);
+    tree.mirror = Mirror::of(&tree.root).with_links();
     restart(&mut tree);
     assert!(early.iter().all(|line| line.ends_with(": Twice")), "{early:?}");
     tree
@@ -628,7 +628,14 @@ fn blow(random: &mut Random, root: &Path, outside: &Path) {
     };
     if std::env::var_os("V").is_some() {
         let at = |path: &Path| path.strip_prefix(root.parent().unwrap()).unwrap().to_owned();
-        eprintln!("{} {:?} {:?} {:?}", ["link", "link", "rename", "retarget", "exchange", "rm", "rm -r", "mkdir"][what as usize], at(&one), at(&other), done);
+        eprintln!(
+            "{} {:?} {:?} {:?}",
+            ["link", "link", "rename", "retarget", "exchange", "rm", "rm -r", "mkdir"]
+                [what as usize],
+            at(&one),
+            at(&other),
+            done
+        );
     }
 }
 

@@ -237,10 +237,10 @@ impl Agenda {
         }
     }
 
-    /// If the name is to be checked, there may be a file that was not reported.
-    pub fn owe_file(&mut self, dir: NodeRef, name: &[u8]) {
+    /// If the name is to be checked, changes whether there may be a file that was not reported.
+    pub fn set_owes_file(&mut self, dir: NodeRef, name: &[u8], owes_file: bool) {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
-            entry.check.owes_file = true;
+            entry.check.owes_file = owes_file;
         }
     }
 

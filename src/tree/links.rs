@@ -175,12 +175,43 @@ impl<D> Tree<D> {
         match self.open(kernel, dir) {
             Ok(opened) => {
                 let visit = self.visit(kernel, &opened, (dir, &name), purpose, None);
-                self.visited(dir, &name, visit, purpose);
+                self.entry_visited(kernel, &opened, (dir, &name), visit, purpose);
                 self.mark_unwatched(dir, &name);
             }
-            Err(errno) if failure(errno) == Failure::Moved => self.agenda.compare(dir, When::End),
-            Err(errno) => self.owe(dir, errno),
+            // A check finds out why.
+            Err(_) => {
+                let owes_file = self.lists_files(purpose) && purpose.report;
+                let check = Check { owes_file, deep: purpose.deep, ..Check::default() };
+                self.check(dir, &name, check);
+            }
         }
+    }
+
+    /// What a look at a directory of a listing leaves to be done, where that may have been a link.
+    pub(super) fn entry_visited<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        opened: &D,
+        (dir, name): (NodeRef, &[u8]),
+        visit: Visit,
+        purpose: Purpose,
+    ) {
+        self.visited(dir, name, visit, purpose);
+        if !self.options.follow_links || !self.lists_files(purpose) {
+            return;
+        }
+        if visit == Visit::Nothing && self.nodes.child(dir, name).is_none() {
+            // A link that leads nowhere any more, of which there is no event.
+            if kernel.stat_child(opened, name).is_ok_and(|stat| !stat.is_dir) {
+                self.file(kernel, opened, dir, name, purpose);
+            }
+        } else if purpose.report {
+            self.agenda.set_owes_file(dir, name, true);
+        }
+    }
+
+    const fn lists_files(&self, purpose: Purpose) -> bool {
+        purpose.new || self.options.snapshot
     }
 
     /// What is known by the name of a link is one, unless it is watched, and so has been looked at.
@@ -223,7 +254,7 @@ impl<D> Tree<D> {
                 self.mark_unwatched(dir, name);
                 if !self.files.has(dir, name) {
                     // It may lead nowhere by the time it is checked.
-                    self.agenda.owe_file(dir, name);
+                    self.agenda.set_owes_file(dir, name, true);
                 }
             }
             Err(errno) if failure(errno) != Failure::Moved => {
@@ -240,18 +271,20 @@ impl<D> Tree<D> {
         self.nodes.child(dir, name).filter(|child| self.links.has(*child))
     }
 
-    /// Returns `true` if there is a link to a directory at a name now.
+    /// Whether what is at a name now is a link; `None` where it leads to no directory, or links are not
+    /// followed.
     pub(super) fn is_link_at<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: NodeRef,
         name: &[u8],
-    ) -> bool {
-        self.options.follow_links
-            && self.open(kernel, dir).is_ok_and(|opened| {
-                let stat = kernel.stat_child(&opened, name);
-                stat.is_ok_and(|stat| stat.is_link && stat.is_dir)
-            })
+    ) -> Option<bool> {
+        if !self.options.follow_links {
+            return None;
+        }
+        let opened = self.open(kernel, dir).ok()?;
+        let stat = kernel.stat_child(&opened, name).ok()?;
+        stat.is_dir.then_some(stat.is_link)
     }
 
     /// A directory is at a name, and also where it is watched.
@@ -272,12 +305,16 @@ impl<D> Tree<D> {
             }
         }
         let is_link = self.is_link_at(kernel, dir, name);
-        match self.nodes.wd(node).filter(|_| is_link || !self.is_behind(node, dir)) {
+        let is_here = match is_link {
+            Some(is_link) => is_link || !self.is_behind(node, dir),
+            None => !self.options.follow_links,
+        };
+        match self.nodes.wd(node).filter(|_| is_here) {
             Some(wd) => {
                 let alias = self.alias(dir, name, wd);
-                self.links.mark(alias, is_link);
+                self.links.mark(alias, is_link == Some(true));
             }
-            // It was beneath what was freed, or this is its real path.
+            // It was beneath what was freed, or this is its real path, or no longer a path to it.
             None => self.look_anew(place, check),
         }
     }
@@ -301,8 +338,13 @@ impl<D> Tree<D> {
             self.look_anew(place, check);
             return None;
         }
-        if !self.is_link_at(kernel, dir, name) {
-            return Some(check);
+        match self.is_link_at(kernel, dir, name) {
+            Some(true) => {}
+            None if self.options.follow_links => {
+                self.look_anew(place, check);
+                return None;
+            }
+            _ => return Some(check),
         }
         let tries = check.tries.saturating_add(1);
         let check = Check { seen: None, elsewhere: None, tries, ..check };

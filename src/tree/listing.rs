@@ -91,7 +91,8 @@ impl<D> Tree<D> {
             if listed.binary_search(&self.nodes.name(node)).is_err() {
                 let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
                 // A listing takes the lock of the directory, so what it shows needs no further look.
-                let seen = Some(Seen::Nothing);
+                // But a link that leads nowhere is there as a file.
+                let seen = Some(Seen::Nothing).filter(|_| !self.links.has(node));
                 let check = Check { seen, deep: true, ..Check::default() };
                 self.agenda.check(parent, &name, check, When::End);
             }
@@ -122,7 +123,7 @@ impl<D> Tree<D> {
         if is_dir != 0 {
             let purpose = Purpose { links_last: true, ..frame.purpose };
             let visit = self.visit(kernel, &dir, (frame.node, &name), purpose, None);
-            self.visited(frame.node, &name, visit, frame.purpose);
+            self.entry_visited(kernel, &dir, (frame.node, &name), visit, frame.purpose);
         } else {
             self.file(kernel, &dir, frame.node, &name, frame.purpose);
         }
@@ -165,7 +166,7 @@ impl<D> Tree<D> {
     }
 
     /// Compares a file that is there with what is known of it.
-    fn file<K: Kernel<Dir = D>>(
+    pub(super) fn file<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: &D,
@@ -194,6 +195,9 @@ impl<D> Tree<D> {
             Compared::Changed | Compared::Same => return,
         };
         if purpose.report {
+            if self.options.follow_links {
+                self.agenda.set_owes_file(parent, name, false);
+            }
             let path = self.path(parent, name);
             self.tell(TreeKind::Found, mask, path);
         }

@@ -335,6 +335,8 @@ pub struct Mirror {
     root: Entry,
     /// Whether files are reported after an overflow.
     snapshot: bool,
+    /// Links are followed: a link that was a file may be found to lead to a directory.
+    links: bool,
     /// Events were lost since all was last quiet: what is told may have been known already.
     doubtful: bool,
     resyncing: bool,
@@ -354,6 +356,7 @@ impl Mirror {
         Self {
             root: Entry::new(true),
             snapshot,
+            links: false,
             doubtful: false,
             resyncing: false,
             knows_files: true,
@@ -373,6 +376,10 @@ impl Mirror {
 
     pub fn with_snapshot(self, snapshot: bool) -> Self {
         Self { snapshot, ..self }
+    }
+
+    pub fn with_links(self) -> Self {
+        Self { links: true, ..self }
     }
 
     fn wrong(&mut self, what: &str, note: &Note) {
@@ -459,7 +466,10 @@ impl Mirror {
                 parent.get_mut(name).unwrap().content = None;
             }
             known => {
-                let again = known.is_some() && !may_replace && !self.doubtful;
+                let leads = self.links
+                    && (&note.how, note.is_dir()) == (&How::Found, true)
+                    && known.is_some_and(|known| !known.is_dir());
+                let again = known.is_some() && !may_replace && !self.doubtful && !leads;
                 parent.insert(name.to_owned(), entry);
                 if again {
                     self.wrong("it was there already", note);
