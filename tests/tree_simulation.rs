@@ -124,7 +124,7 @@ fn run_all(first: u64, count: u64, keep_going: bool) -> Results {
 
 /// Says of each distribution what happened, and what kinds of failures there were.
 fn report(totals: &BTreeMap<Distribution, Totals>, wrong: &[(u64, String)]) {
-    for distribution in ALL {
+    for distribution in ALL.into_iter().chain([Distribution::Links]) {
         let of_it = |seed: u64| Distribution::of_seed(seed) == distribution;
         let wrong: Vec<_> = wrong.iter().filter(|(seed, _)| of_it(*seed)).collect();
         let totals = totals.get(&distribution).copied().unwrap_or_default();
