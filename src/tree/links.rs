@@ -132,6 +132,10 @@ impl<D> Tree<D> {
             let is_free = child.is_none_or(|child| self.nodes.wd(child).is_none());
             if is_free && !is_link && self.is_behind(link, parent) {
                 self.give_way(link);
+                if !self.nodes.exists(parent) {
+                    // A pending rename has ended with it.
+                    return Visit::Excluded;
+                }
                 visit = self.visit_dir(kernel, dir, (parent, name), purpose, event);
             }
         }
@@ -196,14 +200,20 @@ impl<D> Tree<D> {
         visit: Visit,
         purpose: Purpose,
     ) {
+        if !self.nodes.exists(dir) {
+            return;
+        }
         self.visited(dir, name, visit, purpose);
         if !self.options.follow_links || !self.lists_files(purpose) {
             return;
         }
         if visit == Visit::Nothing && self.nodes.child(dir, name).is_none() {
-            // A link that leads nowhere any more, of which there is no event.
             if kernel.stat_child(opened, name).is_ok_and(|stat| !stat.is_dir) {
+                // A link that leads nowhere any more, of which there is no event.
                 self.file(kernel, opened, dir, name, purpose);
+            } else if purpose.report {
+                // It was not reported, so neither is its end.
+                self.check(dir, name, Check::owing());
             }
         } else if purpose.report {
             self.agenda.set_owes_file(dir, name, true);
@@ -236,12 +246,10 @@ impl<D> Tree<D> {
         let Change { dir, name, mask, cookie } = change;
         let stat = match self.open(kernel, dir) {
             Ok(opened) => kernel.stat_child(&opened, name),
-            // It is reported once it is known what it is.
+            // A file, until it is found to be more.
             Err(errno) if failure(errno) == Failure::Moved => {
-                if let Some(from) = from {
-                    self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, cookie, from);
-                }
-                return self.check(dir, name, Check::owing());
+                self.file_came(change, from);
+                return self.check(dir, name, Check::default());
             }
             Err(errno) => Err(errno),
         };
@@ -358,12 +366,14 @@ impl<D> Tree<D> {
         None
     }
 
-    /// Has all links checked, if some may lead elsewhere than they did.
+    /// Has all links and aliases checked, if some may lead elsewhere than they did.
     pub(super) fn check_links(&mut self) -> bool {
         if !core::mem::take(&mut self.links.is_due) || self.lost.is_some() {
             return false;
         }
-        for node in self.links.nodes.clone() {
+        let aliases = self.aliases.wds.keys();
+        let nodes: BTreeSet<NodeRef> = self.links.nodes.iter().chain(aliases).copied().collect();
+        for node in nodes {
             if let Some(parent) = self.nodes.parent(node) {
                 let name = self.name(node);
                 self.check(parent, &name, Check::default());

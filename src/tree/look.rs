@@ -326,8 +326,9 @@ impl<D> Tree<D> {
         looked: Looked<D>,
         purpose: Purpose,
     ) -> Result<(), Errno> {
-        let files = purpose.new || self.options.snapshot;
-        if looked.is_leaf && !files && self.nodes.first_child(node).is_none() {
+        // What has no subdirectories may have links to directories.
+        let all = purpose.new || self.options.snapshot || self.options.follow_links;
+        if looked.is_leaf && !all && self.nodes.first_child(node).is_none() {
             if self.nodes.listing(node) == Listing::Done {
                 self.nodes.set_listing(node, Listing::Leaf);
             }

@@ -54,7 +54,7 @@ impl<D> Tree<D> {
             Some(node) => self.renamed(node, pending, &place(dir, name)),
             None => {
                 let (from_dir, from_name) = &pending.from;
-                let from = (pending.known && !change.is_dir() && self.nodes.exists(*from_dir))
+                let from = (pending.is_known_file() && self.nodes.exists(*from_dir))
                     .then(|| self.path(*from_dir, from_name));
                 match from {
                     Some(from) => self.entry_came(kernel, change, Some(from)),
@@ -128,6 +128,11 @@ impl<D> Tree<D> {
         }) {
             self.abandon(ended);
         }
+        if !self.nodes.exists(dir) || !self.nodes.exists(node) {
+            // It was reached through a link, with which it has gone.
+            let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+            return self.gone(node, TreeKind::Told, mask, pending.cookie);
+        }
         let from = self.path(node, &[]);
         self.files.remove(dir, name);
         match victim {
@@ -165,8 +170,8 @@ impl<D> Tree<D> {
         to: &Place,
         victim: Option<NodeRef>,
     ) {
-        // It is a link that the directory was reached through, and changed places with.
-        let owes_file = victim.is_some_and(|victim| self.links.has(victim));
+        // A link has changed places with a directory that was reached through it, or that it is in.
+        let owes_file = self.links.has(node) || victim.is_some_and(|victim| self.links.has(victim));
         if let Some(victim) = victim.filter(|victim| self.nodes.is_within(node, *victim)) {
             self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
         } else {
@@ -264,7 +269,7 @@ impl<D> Tree<D> {
                 let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
                 self.gone(node, TreeKind::Told, mask, pending.cookie);
             }
-            None if pending.known && !pending.is_dir && self.nodes.exists(*dir) => {
+            None if pending.is_known_file() && self.nodes.exists(*dir) => {
                 let path = self.path(*dir, name);
                 self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, pending.cookie, path);
             }

@@ -124,7 +124,8 @@ impl Distribution {
                 (rules.moves, rules.exchanges) = (choices.below(6), true);
                 rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
                 split(&mut rules, choices);
-                if choices.chance(1, 4) {
+                // A directory may be listed by a link before its real parent is made quiet.
+                if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
                     rules.queue_limit = 4 + choices.below(14) as usize;
                 }
             }
