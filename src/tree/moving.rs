@@ -233,6 +233,10 @@ impl<D> Tree<D> {
                 }
                 self.remove(swap.victim);
                 let Some(second) = swap.second.filter(|_| self.nodes.exists(swap.moved)) else {
+                    if swap.back && self.nodes.exists(swap.from.0) {
+                        // Something is there, that was reached through a link which is gone.
+                        self.check(swap.from.0, &swap.from.1, Check::default());
+                    }
                     return;
                 };
                 let mut pending = Pending::new(second, swap.to, true);
