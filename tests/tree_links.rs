@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use tinotify::{TreeOptions, WatchMask};
-use trees::{Entry, Mirror, NAMES, Random, Scene};
+use tinotify::{TreeOptions, WatchMask, Watcher};
+use trees::{Entry, Mirror, NAMES, Random, Scene, watch_tree};
 use watching::{Watchdog, kernel_watches, overflow};
 
 fn follow() -> TreeOptions {
@@ -159,6 +159,23 @@ fn a_linked_directory_is_watched_with_all_beneath_by_the_path_through_the_link()
     fs::rename(tree.outside("sub"), tree.at("sub")).unwrap();
     assert_eq!(told(&mut tree), ["rename link/sub/ -> sub/"]);
     is_seen(&mut tree, "sub/deep");
+}
+
+#[test]
+fn a_link_in_a_directory_that_counts_no_subdirectories_is_found() {
+    // Where tmpfs says so of a directory, that is not listed otherwise.
+    let Ok(place) = tempfile::tempdir_in("/dev/shm") else {
+        return support::skipped("on /dev/shm", "no place");
+    };
+    dir(place.path().join("root/leaf"));
+    dir(place.path().join("outside"));
+    symlink("../../outside", place.path().join("root/leaf/link")).unwrap();
+    let mut watcher = Watcher::new().unwrap();
+    let root = place.path().join("root");
+    watch_tree(&mut watcher, &root, NAMES, follow());
+    write(place.path().join("outside/file"));
+    let event = watcher.try_next().unwrap().unwrap();
+    assert_eq!(event.path(), root.join("leaf/link/file"));
 }
 
 #[test]

@@ -171,6 +171,13 @@ fn schedules_that_found_something_once_are_right() {
 }
 
 #[test]
+fn no_schedule_makes_a_tree_that_follows_links_lose_track() {
+    for seed in 0..2_000 {
+        shrink::check(seed, Distribution::Links);
+    }
+}
+
+#[test]
 fn scripted_worlds_are_right() {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts");
     let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
