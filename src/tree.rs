@@ -35,7 +35,7 @@
 //! The files, in the order in which they may use each other: `nodes` (which directories there are),
 //! `files` (which files), `renames` (pending halves), `agenda` (checks and when), `reports`
 //! (what was said), `edits` (changes of these), `look` (opens and watches), `listing` (lists),
-//! `check` (compares), `feed` (events), `moving` (renames).
+//! `check` (compares), `feed` (events), `moving` (renames), `links` (to directories).
 
 #![forbid(unsafe_code)]
 
@@ -46,84 +46,36 @@ mod event;
 mod feed;
 mod files;
 mod kernel;
+mod links;
 #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher drives it"))]
 pub(crate) mod linux;
 mod listing;
 mod look;
 mod moving;
 mod nodes;
+mod options;
 mod renames;
 mod reports;
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::fmt;
 
 use crate::event::Wd;
 use crate::flags::WatchMask;
 use crate::sys::Errno;
 pub use event::{Barred, TreeEvent, TreeKind};
 pub use kernel::{Kernel, Stat};
+pub use options::{Options, Prune};
 
 use agenda::{Agenda, When};
 use edits::Waiting;
 use feed::Inbox;
 use files::Files;
+use links::{Aliases, Links};
 use listing::Frame;
 use nodes::{NodeRef, Nodes, ROOT};
 use renames::Renames;
 use reports::Reports;
-
-/// A condition on the path of a directory beneath the root.
-pub type Prune = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
-
-/// What a [`Tree`] watches and how.
-pub struct Options {
-    /// The events to tell. Those that are needed to keep track are asked of the kernel beside them.
-    pub mask: WatchMask,
-    /// So many steps beneath the root a directory is still watched; 0 is the root alone.
-    pub depth: Option<u32>,
-    /// Whether directories on other file systems than the root's stay unwatched.
-    pub same_file_system: bool,
-    /// Whether file names are kept, so that after lost events files are told too.
-    pub snapshot: bool,
-    /// Whether all that is there at the beginning is told.
-    pub existing: bool,
-    /// Says which directories, by their paths beneath the root, stay unwatched.
-    pub prune: Option<Prune>,
-    /// Any number that those who choose the names do not know.
-    pub seed: u64,
-}
-
-impl Options {
-    /// Everything beneath the root, without a snapshot.
-    #[must_use]
-    pub fn new(mask: WatchMask) -> Self {
-        Self {
-            mask,
-            depth: None,
-            same_file_system: false,
-            snapshot: false,
-            existing: false,
-            prune: None,
-            seed: 0,
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("mask", &self.mask)
-            .field("depth", &self.depth)
-            .field("same_file_system", &self.same_file_system)
-            .field("snapshot", &self.snapshot)
-            .field("existing", &self.existing)
-            .field("prune", &self.prune.is_some())
-            .finish_non_exhaustive()
-    }
-}
 
 /// One tree of directories; `D` is what its [`Kernel`] opens.
 #[derive(Debug)]
@@ -147,8 +99,9 @@ pub struct Tree<D> {
     stale: BTreeMap<i32, u64>,
     /// The highest descriptor so far. The kernel counts upwards.
     newest: i32,
+    links: Links,
     /// Directories that are watched at another place.
-    aliases: Vec<NodeRef>,
+    aliases: Aliases,
     /// Directories that are watched without the events that listing makes.
     quiet: Vec<NodeRef>,
     /// What failed and is tried again.
@@ -215,7 +168,8 @@ impl<D> Tree<D> {
             ending: BTreeSet::new(),
             stale: BTreeMap::new(),
             newest: i32::MAX,
-            aliases: Vec::new(),
+            links: Links::default(),
+            aliases: Aliases::default(),
             quiet: Vec::new(),
             waiting: Waiting::default(),
             device: 0,
@@ -270,6 +224,8 @@ impl<D> Tree<D> {
         }
         if !self.frames.is_empty() {
             self.step(kernel);
+        } else if let Some(link) = self.links.take_put_off() {
+            self.visit_link(kernel, link);
         } else if matches!(self.stage, Stage::Setup | Stage::Resync) {
             let setup = self.stage == Stage::Setup;
             let kind = if setup { TreeKind::Established } else { TreeKind::Resynced };
@@ -311,6 +267,7 @@ impl<D> Tree<D> {
         let mut more = self.is_resync_due() || self.agenda.is_due(at);
         more |= self.fence_renames(kernel);
         self.retry_some(kernel);
+        more |= self.check_links();
         if self.agenda.is_idle() || self.agenda.is_fresh() || self.ahead == Some(UNKNOWN) {
             let end = kernel.end();
             self.seal(end, true);
@@ -383,6 +340,7 @@ impl<D> Tree<D> {
             && self.ahead.is_none()
             && self.lost.is_none()
             && self.waiting.is_empty()
+            && !self.links.is_due()
     }
 
     /// All of the stream before `at` has come.

@@ -6,7 +6,8 @@
 #     tests/simulate.sh [COUNT [FIRST_SEED]]
 #
 # TINOTIFY_DISTRIBUTION=NAME   one distribution alone: mixed, hot, renames, overflows, failing, bursts, keen,
-#                              permissions, mounts, shared. Default: they take turns
+#                              permissions, mounts, shared. Default: they take turns. links (followed links to
+#                              directories) comes only by its name
 # TINOTIFY_SEED=N              one seed alone (with its distribution: seed % 10 is its place in that list)
 # TINOTIFY_SURVEY=1            goes on after a failure, and counts the kinds for each distribution
 # TINOTIFY_WITHOUT=WORDS       leaves out: exchanges, faults, users, an errno (eacces, enoent...); or the checks blind,

@@ -186,6 +186,16 @@ fn a_name_is_followed_through_replacements_and_before_it_exists() {
 }
 
 #[test]
+fn links_to_directories_are_followed_where_that_is_asked_for() {
+    let tool = Tool::start(&["-mr", "-e", "create", "--follow-links", "d"]);
+    fs::create_dir_all(tool.path("elsewhere/sub")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", tool.path("d/link")).unwrap();
+    tool.until("d/link/ CREATE,ISDIR sub\n");
+    tool.write("elsewhere/sub/file");
+    tool.until("d/link/sub/ CREATE file\n");
+}
+
+#[test]
 fn a_command_is_run_for_each_event() {
     let args =
         ["-m", "-e", "create", "d", "--exec", "sh", "-c", "echo ran $1", "sh", "{}", ";", "-q"];

@@ -99,9 +99,43 @@ fn live(snapshot: bool, last: impl FnOnce()) {
     tree.check();
 }
 
+/// The same for links that are followed.
+fn live_by_links() {
+    let options = TreeOptions::new().follow_links(true);
+    let mut tree = Scene::with(trees::NAMES, options, |root| {
+        for name in ["1/one", "2/two"] {
+            fs::create_dir_all(root.join("../outside").join(name)).unwrap();
+        }
+        fs::create_dir(root.join("noise")).unwrap();
+        symlink("../outside/1", root.join("link")).unwrap();
+        symlink("nothing", root.join("dangling")).unwrap();
+        symlink(".", root.join("loop")).unwrap();
+    });
+    assert_eq!(tree.lines(), ["unwatched loop: Twice"]);
+    fs::create_dir_all(tree.at("link/one/new/inner")).unwrap();
+    assert_eq!(tree.lines(), ["create link/one/new/", "found link/one/new/inner/"]);
+    symlink("../outside/2", tree.at("new")).unwrap();
+    assert_eq!(tree.lines(), ["create new/", "found new/two/"]);
+    fs::rename(tree.at("new"), tree.at("link")).unwrap();
+    assert_eq!(tree.lines(), ["rename new/ -> link/"]);
+    fs::rename(tree.outside("2"), tree.outside("3")).unwrap();
+    assert_eq!(tree.lines(), ["missing link/", "found link"]);
+    symlink("../outside/3", tree.at("again")).unwrap();
+    assert_eq!(tree.lines(), ["create again/", "found again/two/"]);
+    if overflow(&tree.at("noise")) {
+        fs::remove_file(tree.at("again")).unwrap();
+        symlink("../outside/1", tree.at("late")).unwrap();
+        let lines = tree.lines();
+        for line in ["missing again/", "found late/", "found late/one/new/inner/"] {
+            assert!(lines.iter().any(|other| other == line), "{line}: {:?}", lines.last());
+        }
+    }
+}
+
 fn lives() {
     live(false, || ());
     live(true, || ());
+    live_by_links();
     let place = watching::Place::new();
     let mut watcher = Watcher::new().unwrap();
     watcher.watch_name(place.at("name"), WatchMask::CREATE | WatchMask::CLOSE_WRITE).unwrap();
@@ -162,6 +196,7 @@ fn show_proc() {
 fn a_tree_lives_without_proc() {
     if in_namespace("a_tree_lives_without_proc") {
         hide_proc();
+        live_by_links();
         live(true, show_proc);
     }
 }
@@ -171,6 +206,7 @@ fn a_tree_lives_without_proc_and_unshare() {
     if in_namespace("a_tree_lives_without_proc_and_unshare") {
         refuse(Sysno::unshare, Errno::EPERM);
         hide_proc();
+        live_by_links();
         live(true, show_proc);
     }
 }
@@ -180,6 +216,7 @@ fn a_tree_lives_without_proc_and_threads() {
     if in_namespace("a_tree_lives_without_proc_and_threads") {
         refuse(Sysno::clone3, Errno::EPERM);
         hide_proc();
+        live_by_links();
         live(true, show_proc);
     }
 }

@@ -124,7 +124,7 @@ fn run_all(first: u64, count: u64, keep_going: bool) -> Results {
 
 /// Says of each distribution what happened, and what kinds of failures there were.
 fn report(totals: &BTreeMap<Distribution, Totals>, wrong: &[(u64, String)]) {
-    for distribution in ALL {
+    for distribution in ALL.into_iter().chain([Distribution::Links]) {
         let of_it = |seed: u64| Distribution::of_seed(seed) == distribution;
         let wrong: Vec<_> = wrong.iter().filter(|(seed, _)| of_it(*seed)).collect();
         let totals = totals.get(&distribution).copied().unwrap_or_default();
@@ -167,6 +167,13 @@ fn no_schedule_makes_a_tree_lose_track() {
 fn schedules_that_found_something_once_are_right() {
     for seed in FOUND_SOMETHING {
         shrink::check(seed, Distribution::Mixed);
+    }
+}
+
+#[test]
+fn no_schedule_makes_a_tree_that_follows_links_lose_track() {
+    for seed in 0..2_000 {
+        shrink::check(seed, Distribution::Links);
     }
 }
 

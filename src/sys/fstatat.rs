@@ -7,7 +7,7 @@ use syscalls::{Sysno, syscall4};
 use super::directories::EntryBuffer;
 use super::errno::Errno;
 use super::fd::Fd;
-use super::status::{Status, at, is_dir};
+use super::status::{Status, at, is_dir, is_link};
 
 /// The call; `None` where no kernel is without statx(2), or none is known.
 const CALL: Option<Sysno> = call();
@@ -154,6 +154,7 @@ fn status(bytes: &[u8]) -> Option<Status> {
     let (major, minor) = (dev >> 8 & 0xFFF, dev & 0xFF | dev >> 12 & 0xF_FF00);
     Some(Status {
         is_dir: is_dir(mode),
+        is_link: is_link(mode),
         nlink: u32::try_from(LAYOUT.nlink.of(bytes)?).unwrap_or(0),
         dev: u64::from(major) << 32 | u64::from(minor),
         ino: LAYOUT.ino.of(bytes)? as u64,

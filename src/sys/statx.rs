@@ -9,7 +9,7 @@ use super::errno::Errno;
 use super::fd::Fd;
 use super::fstatat::fstatat;
 use super::status::{
-    AT_EMPTY_PATH, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, Links, Status, at, is_dir,
+    AT_EMPTY_PATH, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW, Links, Status, at, is_dir, is_link,
 };
 
 // include/uapi/linux/stat.h.
@@ -79,6 +79,7 @@ impl Fd {
         let status = unsafe { status.assume_init_ref() };
         Ok(Status {
             is_dir: is_dir(u32::from(status.mode)),
+            is_link: is_link(u32::from(status.mode)),
             nlink: if status.mask & STATX_NLINK != 0 { status.nlink } else { 0 },
             dev: u64::from(status.dev_major) << 32 | u64::from(status.dev_minor),
             ino: status.ino,

@@ -251,6 +251,13 @@ impl Agenda {
         }
     }
 
+    /// If the name is to be checked, changes whether there may be a file that was not reported.
+    pub fn set_owes_file(&mut self, dir: NodeRef, name: &[u8], owes_file: bool) {
+        if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
+            entry.check.owes_file = owes_file;
+        }
+    }
+
     /// Call it when an event of that name has come: what a look has shown may be out of date.
     pub fn disturb(&mut self, dir: NodeRef, name: &[u8]) {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {

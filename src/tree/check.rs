@@ -7,11 +7,12 @@ use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
 use super::nodes::{Listing, NodeRef, ROOT, State};
 use super::{Stage, Tree, UNKNOWN};
+use crate::event::Wd;
 use crate::flags::EventMask;
 use crate::sys::Errno;
 
 /// How often a directory may be missing at its path, with nothing queued, before its check is put aside.
-const TRIES: u32 = 8;
+pub(super) const TRIES: u32 = 8;
 
 impl<D> Tree<D> {
     /// Does what is due.
@@ -182,7 +183,7 @@ impl<D> Tree<D> {
                     return Ok(Some(Seen::Known(node)));
                 }
                 Visit::Unknown => return Ok(Some(Seen::Unknown)),
-                Visit::Excluded => return Ok(None),
+                Visit::Excluded | Visit::Link => return Ok(None),
                 Visit::Moved => return Err(Errno::ESTALE),
                 // It may be that nothing is there.
                 Visit::Failed(errno) => failed = Some(errno),
@@ -247,21 +248,23 @@ impl<D> Tree<D> {
         }
     }
 
-    fn look_anew(&mut self, (dir, name): &Place, check: Check) {
+    pub(super) fn look_anew(&mut self, (dir, name): &Place, check: Check) {
         let check = Check { seen: None, last: false, ..check };
         self.agenda.check(*dir, name, check, When::At(self.at));
     }
 
     /// The directory that is known by a name is not there. Reports it, but not before all other names
     /// that are due were compared: it may be found at one of them.
-    fn free(&mut self, (dir, name): &Place, check: Check) -> Option<Check> {
+    pub(super) fn free(&mut self, (dir, name): &Place, check: Check) -> Option<Check> {
         let Some(child) = self.nodes.child(*dir, name) else { return Some(check) };
         if self.nodes.wd(child).is_some() && !check.last {
             self.check(*dir, name, Check { last: true, ..check });
             return None;
         }
+        // A link that leads nowhere is a file, which was not reported.
+        let owes_file = check.owes_file || self.links.has(child);
         self.gone(child, TreeKind::Found, DIR_DELETED, 0);
-        Some(check)
+        Some(Check { owes_file, ..check })
     }
 
     /// There is a file, and no directory is known by its name.
@@ -287,7 +290,9 @@ impl<D> Tree<D> {
     ) {
         let (dir, name) = (place.0, &*place.1);
         let seen = Some(Seen::Known(node));
-        let Some(parent) = self.nodes.parent(node) else { return };
+        let Some(parent) = self.nodes.parent(node) else {
+            return self.found_twice(kernel, place, check, node);
+        };
         let known = (parent, self.name(node));
         if self.renames.has(known.0, &known.1) {
             // What is pending decides first.
@@ -299,14 +304,9 @@ impl<D> Tree<D> {
             return self.check(dir, name, Check { seen, elsewhere, ..check });
         }
         if elsewhere.is_some_and(|(_, there)| there) {
-            let watched =
-                self.nodes.child(dir, name).filter(|child| self.nodes.wd(*child).is_some());
-            let check = Check { seen, ..check };
-            if watched.is_none() || self.free(place, check).is_some() {
-                self.alias(dir, name);
-            }
-            return;
+            return self.found_twice(kernel, place, check, node);
         }
+        let Some(check) = self.found_by_link(kernel, place, check, node) else { return };
         if self.nodes.is_within(dir, node) {
             // What is known can't be true.
             self.gone(node, TreeKind::Found, DIR_DELETED, 0);
@@ -350,8 +350,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory is watched at another place.
-    fn alias(&mut self, dir: NodeRef, name: &[u8]) {
+    /// A directory is watched at another place, by that watch.
+    pub(super) fn alias(&mut self, dir: NodeRef, name: &[u8], wd: Wd) -> NodeRef {
         let node = self.know(dir, name, Purpose::NEW, None);
         if self.nodes.state(node) != State::Alias {
             self.clear(node);
@@ -359,6 +359,7 @@ impl<D> Tree<D> {
             self.tell(TreeKind::Unwatched(Barred::Twice), EventMask::ISDIR, path);
             self.nodes.set_state(node, State::Alias);
         }
-        self.aliases.push(node);
+        self.aliases.insert(node, wd);
+        node
     }
 }

@@ -134,6 +134,9 @@ impl<D> Tree<D> {
     pub(super) fn gone(&mut self, node: NodeRef, kind: TreeKind, mask: EventMask, cookie: u32) {
         let path = self.path(node, &[]);
         self.reports.tell(kind, mask, cookie, path);
+        if mask.contains(EventMask::MOVED_FROM) {
+            self.links.disturb();
+        }
         self.remove(node);
     }
 
@@ -181,6 +184,8 @@ impl<D> Tree<D> {
         self.agenda.forget(node);
         self.renames.forget(node);
         self.waiting.nodes.remove(&node);
+        self.aliases.remove(node);
+        self.links.forget(node);
         self.nodes.remove(node);
     }
 
@@ -196,7 +201,7 @@ impl<D> Tree<D> {
         if let Some(wd) = self.nodes.wd(node) {
             self.ending.insert(wd.as_raw());
             // What is the same directory elsewhere can be watched there.
-            for alias in core::mem::take(&mut self.aliases) {
+            for alias in self.aliases.take(wd) {
                 self.check_place(alias, When::End);
             }
         }
@@ -405,6 +410,7 @@ impl<D> Tree<D> {
 
     /// What a rename of a directory makes possible: looks that failed, and exclusions.
     pub(super) fn after_rename(&mut self, node: NodeRef) {
+        self.links.disturb();
         match self.nodes.state(node) {
             State::Watched(_) | State::Excluded => {}
             _ => self.check_place(node, When::End),

@@ -74,7 +74,8 @@ pub enum TreeKind {
 pub enum Barred {
     /// The kernel refused: no permission, the limit of watches, no descriptor left.
     Errno(Errno),
-    /// It is watched at another place of the tree, to which its events belong: a bind mount.
+    /// It is watched at another place of the tree, to which its events belong: a bind mount, or a
+    /// link to it.
     Twice,
     /// The root's path no longer leads to the root.
     RootMoved,

@@ -201,7 +201,7 @@ impl<D> Tree<D> {
         if change.is_dir() {
             self.dir_came(kernel, change);
         } else {
-            self.file_came(change, None);
+            self.entry_came(kernel, change, None);
         }
     }
 
@@ -214,7 +214,7 @@ impl<D> Tree<D> {
                 return self.check(dir, name, Check::default());
             }
             if mask.contains(EventMask::MOVED_TO) {
-                if let Some(wd) = self.nodes.wd(child) {
+                if let Some(wd) = self.nodes.wd(child).filter(|_| !self.links.has(child)) {
                     self.renames.note_replaced(wd.as_raw());
                 }
                 self.remove(child);
@@ -258,8 +258,12 @@ impl<D> Tree<D> {
     /// A file came, `from` another path of the tree or from nowhere.
     pub(super) fn file_came(&mut self, change: Change<'_>, from: Option<Vec<u8>>) {
         let Change { dir, name, mask, cookie } = change;
-        let child = self.nodes.child(dir, name);
         let ahead = self.in_window(dir) || self.agenda.is_uncertain(dir, name);
+        if let Some(link) = self.link(dir, name).filter(|_| !ahead && change.is_move()) {
+            // Replaced, as no directory is.
+            self.remove(link);
+        }
+        let child = self.nodes.child(dir, name);
         let comes_out = |child| {
             let beneath = [&self.path(child, &[])[..], b"/"].concat();
             from.as_ref().is_none_or(|from| from.starts_with(&beneath))
@@ -298,7 +302,10 @@ impl<D> Tree<D> {
 
     fn file_deleted(&mut self, change: Change<'_>) {
         let Change { dir, name, mask, .. } = change;
-        if self.file_left(dir, name) {
+        if let Some(link) = self.link(dir, name) {
+            self.gone(link, TreeKind::Told, mask | EventMask::ISDIR, 0);
+            self.agenda.take(dir, name);
+        } else if self.file_left(dir, name) {
             let path = self.path(dir, name);
             self.tell(TreeKind::Told, mask, path);
         }
@@ -324,6 +331,7 @@ impl<D> Tree<D> {
             let path = self.path(node, &[]);
             self.tell(TreeKind::Told, mask, path);
         } else if mask.contains(EventMask::IGNORED) {
+            let aliases = self.nodes.wd(node).map_or(Vec::new(), |wd| self.aliases.take(wd));
             self.nodes.set_state(node, State::Named);
             if !self.has_content(node) {
                 self.clear(node);
@@ -333,7 +341,7 @@ impl<D> Tree<D> {
                 let name = self.name(node);
                 let parent = self.nodes.parent(node).unwrap_or(ROOT);
                 self.agenda.check(parent, &name, Check::default(), When::Idle);
-                for alias in core::mem::take(&mut self.aliases) {
+                for alias in aliases {
                     self.check_place(alias, When::Idle);
                 }
                 if let Some(mut swap) = self.renames.take_swap_of(node) {

@@ -13,14 +13,15 @@ pub trait Kernel {
     type Dir;
 
     /// Opens the directory at a path beneath the root, with `/` between its names; empty for the root
-    /// itself. No symbolic link is followed on the way beneath the root.
+    /// itself. Symbolic links on the way beneath the root are followed only if
+    /// [`Options::follow_links`](super::Options::follow_links) is set, as for all calls here.
     ///
     /// # Errors
     ///
     /// As of openat2(2); `ENOTDIR` or `ELOOP` where there is no directory.
     fn open(&mut self, path: &[u8]) -> Result<Self::Dir, Errno>;
 
-    /// Opens a subdirectory; never through a link.
+    /// Opens a subdirectory.
     ///
     /// # Errors
     ///
@@ -38,7 +39,7 @@ pub trait Kernel {
     /// world moved.
     fn watch(&mut self, dir: &Self::Dir, mask: WatchMask) -> Result<Wd, Errno>;
 
-    /// Watches a subdirectory; never through a link.
+    /// Watches a subdirectory.
     ///
     /// # Errors
     ///
@@ -65,7 +66,8 @@ pub trait Kernel {
     /// As of statx(2).
     fn stat(&mut self, dir: &Self::Dir) -> Result<Stat, Errno>;
 
-    /// What an entry of a directory is; a link is not followed.
+    /// What an entry of a directory is. A link is followed, if at all, where it leads to a directory;
+    /// any other is described itself.
     ///
     /// # Errors
     ///
@@ -73,7 +75,7 @@ pub trait Kernel {
     fn stat_child(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Stat, Errno>;
 
     /// Gives each entry of a directory but `.` and `..`, and whether it is a directory (a link to one
-    /// is not).
+    /// is, where links are followed).
     ///
     /// As with readdir(3), what is made, renamed or removed meanwhile may be among them or not.
     ///
@@ -107,6 +109,8 @@ pub struct Stat {
     /// Whether it is a directory that surely has no subdirectories: where the file system counts them
     /// in its link count.
     pub is_leaf: bool,
+    /// Whether it is a symbolic link, or what one leads to.
+    pub is_link: bool,
     /// The device that it is on.
     pub dev: u64,
     /// The inode number.

@@ -37,6 +37,7 @@ mod working_dir;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 
 pub(crate) use self::dir::Dir;
 use self::entries::Entries;
@@ -83,6 +84,23 @@ pub(crate) struct State {
     /// Paths, on their way into calls.
     path: Vec<u8>,
     listing: Option<Box<EntryBuffer<LISTING>>>,
+}
+
+impl State {
+    /// The state of a tree that follows links to directories, or not.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+    pub(crate) fn new(follow_links: bool) -> Self {
+        let mut state = Self::default();
+        if follow_links {
+            state.resolver.links = Links::Follow;
+            state.watching.links = Links::Follow;
+        }
+        state
+    }
+
+    const fn follows(&self) -> bool {
+        matches!(self.resolver.links, Links::Follow)
+    }
 }
 
 impl<'a> Linux<'a> {
@@ -184,8 +202,9 @@ impl Kernel for Linux<'_> {
     }
 
     fn open_child(&mut self, dir: &Dir, name: &[u8]) -> Result<Dir, Errno> {
+        let links = self.state.resolver.links;
         let c_name = c_name(&mut self.state.path, name)?;
-        let fd = retry_on_eintr(|| Fd::open_dir(Some(&dir.fd), c_name, Links::Keep))?;
+        let fd = retry_on_eintr(|| Fd::open_dir(Some(&dir.fd), c_name, links))?;
         Ok(self.dir(fd))
     }
 
@@ -232,8 +251,15 @@ impl Kernel for Linux<'_> {
     }
 
     fn stat_child(&mut self, dir: &Dir, name: &[u8]) -> Result<Stat, Errno> {
+        let follows = self.state.follows();
         let c_name = c_name(&mut self.state.path, name)?;
         let status = retry_on_eintr(|| Fd::stat(Some(&dir.fd), c_name, Links::Keep))?;
+        if follows && status.is_link {
+            let status = target(dir, c_name)?.unwrap_or(status);
+            // The way to the target may change without an event, so its link count says nothing of
+            // what is watched.
+            return Ok(Stat { is_link: true, ..stat_of(status, false) });
+        }
         let open = || Fd::open_dir(Some(&dir.fd), c_name, Links::Keep).ok();
         Ok(stat_of(status, self.state.leaf_counts.is_leaf(status, open)))
     }
@@ -241,6 +267,7 @@ impl Kernel for Linux<'_> {
     fn list(&mut self, dir: &mut Dir, each: &mut dyn FnMut(&[u8], bool)) -> Result<(), Errno> {
         self.queue.relieve(self.inotify, LISTED);
         let fd = self.open_list(dir)?;
+        let links = self.state.resolver.links;
         let State { listing, path, .. } = &mut *self.state;
         let listing = listing.get_or_insert_with(|| Box::new(EntryBuffer([0; LISTING])));
         loop {
@@ -253,17 +280,19 @@ impl Kernel for Linux<'_> {
                 if matches!(entry.name, b"." | b"..") {
                     continue;
                 }
-                let is_dir = match entry.is_dir {
-                    Some(is_dir) => is_dir,
-                    None => {
-                        let name = c_path(path, &[entry.name])?;
-                        match retry_on_eintr(|| Fd::stat(Some(&dir.fd), name, Links::Keep)) {
-                            Ok(status) => status.is_dir,
-                            Err(Errno::ENOENT) => continue,
-                            Err(_) => false,
-                        }
+                let (mut is_dir, mut is_link) = (entry.is_dir.unwrap_or(false), entry.is_link);
+                if entry.is_dir.is_none() {
+                    let name = c_path(path, &[entry.name])?;
+                    match retry_on_eintr(|| Fd::stat(Some(&dir.fd), name, Links::Keep)) {
+                        Ok(status) => (is_dir, is_link) = (status.is_dir, status.is_link),
+                        Err(Errno::ENOENT) => continue,
+                        Err(_) => {}
                     }
-                };
+                }
+                if is_link && links == Links::Follow {
+                    is_dir =
+                        target(dir, c_path(path, &[entry.name])?).is_ok_and(|dir| dir.is_some());
+                }
                 each(entry.name, is_dir);
             }
         }
@@ -293,10 +322,19 @@ fn entries<'b, const N: usize>(fd: &Fd, buffer: &'b mut EntryBuffer<N>) -> Resul
     Ok(buffer.0.get(..len).unwrap_or_default())
 }
 
+/// The directory that a link leads to; `None` where it leads to none, or nowhere.
+fn target(dir: &Dir, link: &CStr) -> Result<Option<Status>, Errno> {
+    match retry_on_eintr(|| Fd::stat(Some(&dir.fd), link, Links::Follow)) {
+        Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
+        target => Ok(target.ok().filter(|target| target.is_dir)),
+    }
+}
+
 fn stat_of(status: Status, is_leaf: bool) -> Stat {
     Stat {
         is_dir: status.is_dir,
         is_leaf,
+        is_link: status.is_link,
         dev: status.dev,
         ino: status.ino,
         size: status.size,

@@ -92,7 +92,8 @@ impl<D> Tree<D> {
             if listed.binary_search(&self.nodes.name(node)).is_err() {
                 let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
                 // A listing takes the lock of the directory, so what it shows needs no further look.
-                let seen = Some(Seen::Nothing);
+                // But a link that leads nowhere is there as a file.
+                let seen = Some(Seen::Nothing).filter(|_| !self.links.has(node));
                 let check = Check { seen, deep: true, ..Check::default() };
                 self.agenda.check(parent, &name, check, When::End);
             }
@@ -121,8 +122,9 @@ impl<D> Tree<D> {
         };
         let outer = self.frames.len();
         if is_dir != 0 {
-            let visit = self.visit(kernel, &dir, (frame.node, &name), frame.purpose, None);
-            self.visited(frame.node, &name, visit, frame.purpose);
+            let purpose = Purpose { links_last: true, ..frame.purpose };
+            let visit = self.visit(kernel, &dir, (frame.node, &name), purpose, None);
+            self.entry_visited(kernel, &dir, (frame.node, &name), visit, frame.purpose);
         } else {
             self.file(kernel, &dir, frame.node, &name, frame.purpose);
         }
@@ -145,10 +147,11 @@ impl<D> Tree<D> {
     }
 
     /// What a look at an entry of a listing leaves to be done.
-    fn visited(&mut self, dir: NodeRef, name: &[u8], visit: Visit, purpose: Purpose) {
+    pub(super) fn visited(&mut self, dir: NodeRef, name: &[u8], visit: Visit, purpose: Purpose) {
         let deep = purpose.deep;
         match visit {
             Visit::Agrees(_) | Visit::Added(_) | Visit::Excluded => {}
+            Visit::Link => self.put_off_link(dir, name, purpose),
             Visit::Failed(errno) => self.failed(dir, name, errno, purpose, None),
             // The name was listed, so events of it are queued; but not if it is known.
             Visit::Nothing if self.nodes.child(dir, name).is_none() => {}
@@ -164,7 +167,7 @@ impl<D> Tree<D> {
     }
 
     /// Compares a file that is there with what is known of it.
-    fn file<K: Kernel<Dir = D>>(
+    pub(super) fn file<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: &D,
@@ -176,6 +179,8 @@ impl<D> Tree<D> {
         if self.options.snapshot {
             match kernel.stat_child(dir, name) {
                 Ok(found) if !found.is_dir => stat = Some(found),
+                // Its target is new, which no event reports.
+                Ok(found) if found.is_link => return self.check(parent, name, Check::default()),
                 Err(errno) if failure(errno) != Failure::Moved => {}
                 // It is gone again, which events will tell.
                 _ => return,
@@ -194,6 +199,9 @@ impl<D> Tree<D> {
             Compared::Changed | Compared::Same => return,
         };
         if purpose.report {
+            if self.options.follow_links {
+                self.agenda.set_owes_file(parent, name, false);
+            }
             let path = self.path(parent, name);
             self.tell(TreeKind::Found, mask, path);
         }

@@ -19,14 +19,16 @@ pub(super) struct Purpose {
     pub new: bool,
     /// Whether what is known has to be compared, with all beneath.
     pub deep: bool,
+    /// Whether links are only named, to be looked at later.
+    pub links_last: bool,
 }
 
 impl Purpose {
-    pub const NEW: Self = Self { report: true, new: true, deep: false };
-    pub const COMPARE: Self = Self { report: true, new: false, deep: true };
+    pub const NEW: Self = Self { report: true, new: true, deep: false, links_last: false };
+    pub const COMPARE: Self = Self { report: true, new: false, deep: true, links_last: false };
 
     pub const fn setup(existing: bool) -> Self {
-        Self { report: existing, new: existing, deep: false }
+        Self { report: existing, new: existing, deep: false, links_last: false }
     }
 }
 
@@ -43,6 +45,8 @@ pub(super) enum Visit {
     Unknown,
     /// A directory that is not to be watched.
     Excluded,
+    /// A link to a directory, where links are looked at later.
+    Link,
     /// No directory.
     Nothing,
     /// The world moved under the look.
@@ -177,7 +181,7 @@ impl<D> Tree<D> {
 
     /// Looks at one name in an open directory. Adds what is not known and watches it; reports it, as
     /// what `event` said or as discovered.
-    pub(super) fn visit<K: Kernel<Dir = D>>(
+    pub(super) fn visit_dir<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: &D,
@@ -326,8 +330,9 @@ impl<D> Tree<D> {
         looked: Looked<D>,
         purpose: Purpose,
     ) -> Result<(), Errno> {
-        let files = purpose.new || self.options.snapshot;
-        if looked.is_leaf && !files && self.nodes.first_child(node).is_none() {
+        // What has no subdirectories may have links to directories.
+        let all = purpose.new || self.options.snapshot || self.options.follow_links;
+        if looked.is_leaf && !all && self.nodes.first_child(node).is_none() {
             if self.nodes.listing(node) == Listing::Done {
                 self.nodes.set_listing(node, Listing::Leaf);
             }

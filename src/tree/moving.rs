@@ -16,7 +16,11 @@ impl<D> Tree<D> {
     pub(super) fn moved_from(&mut self, change: Change<'_>, recent: Option<Option<i32>>) {
         let Change { dir, name, cookie, .. } = change;
         let mut pending = Pending::new(cookie, place(dir, name), change.is_dir());
-        if change.is_dir() {
+        let link = self.link(dir, name);
+        if link.is_some() {
+            pending.node = link.filter(|_| !change.is_dir());
+            pending.known = pending.node.is_some();
+        } else if change.is_dir() {
             pending.node = self.nodes.child(dir, name);
             pending.known = pending.node.is_some();
         } else if recent.is_none() || self.nodes.child(dir, name).is_none() {
@@ -25,8 +29,9 @@ impl<D> Tree<D> {
         // Otherwise, the directory that came just now has changed places with this file. Of a watched
         // directory, its own event tells.
         let child = self.nodes.child(dir, name);
-        let tells = child.is_some_and(|child| self.nodes.wd(child).is_some());
-        pending.suspect = recent.is_some() && !tells || self.in_window(dir);
+        let tells = child.is_some_and(|child| self.links.tells(&self.nodes, child));
+        let is_other = link.is_some() && change.is_dir();
+        pending.suspect = recent.is_some() && !tells || self.in_window(dir) || is_other;
         pending.replaced = recent.flatten().filter(|_| change.is_dir());
         self.renames.open(pending);
         if let Some(ended) = self.renames.take_excess() {
@@ -41,7 +46,7 @@ impl<D> Tree<D> {
             return self.come(kernel, change);
         };
         match pending.node.filter(|node| self.nodes.exists(*node)) {
-            Some(node) if self.nodes.wd(node).is_some() => {
+            Some(node) if self.links.tells(&self.nodes, node) => {
                 // Its own event says whether it is the one.
                 pending.to = Some(place(dir, name));
                 self.renames.open(pending);
@@ -49,10 +54,10 @@ impl<D> Tree<D> {
             Some(node) => self.renamed(node, pending, &place(dir, name)),
             None => {
                 let (from_dir, from_name) = &pending.from;
-                let from = (pending.known && !change.is_dir() && self.nodes.exists(*from_dir))
+                let from = (pending.is_known_file() && self.nodes.exists(*from_dir))
                     .then(|| self.path(*from_dir, from_name));
                 match from {
-                    Some(from) => self.file_came(change, Some(from)),
+                    Some(from) => self.entry_came(kernel, change, Some(from)),
                     None => self.come(kernel, change),
                 }
                 if pending.suspect {
@@ -66,6 +71,10 @@ impl<D> Tree<D> {
 
     /// A directory says that it was moved, after both halves of the rename.
     pub(super) fn moved_self<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
+        if self.links.has(node) {
+            // Not the link, but its target was moved.
+            return self.check_place(node, When::End);
+        }
         match self.renames.take_of(node) {
             Some(Ended::Rename(mut pending)) => match pending.to.take() {
                 Some(to) => self.renamed(node, pending, &to),
@@ -102,11 +111,6 @@ impl<D> Tree<D> {
     fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
-        if !self.nodes.exists(dir) {
-            // With all that was in it.
-            let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-            return self.gone(node, TreeKind::Told, mask, pending.cookie);
-        }
         // Of a directory whose place was sure, the new one is. What was there may be ahead.
         let ahead = self.in_window(dir) || self.agenda.is_uncertain(dir, name);
         let unsure = self.is_unsure(*from_dir, from_name);
@@ -118,16 +122,25 @@ impl<D> Tree<D> {
         }
         // What left it before has left it by its old path.
         while let Some(ended) = self.renames.take_one(|pending| {
-            let waits = pending.node.is_some_and(|node| self.nodes.wd(node).is_some());
+            let waits = pending.node.is_some_and(|node| self.links.tells(&self.nodes, node));
             let of = |top| self.nodes.is_within(pending.from.0, top);
             !waits && (of(node) || victim.is_some_and(of))
         }) {
             self.abandon(ended);
         }
+        if !self.nodes.exists(node) {
+            // It was reached through a link, with which it has gone.
+            return;
+        }
+        if !self.nodes.exists(dir) {
+            // With all that was in it.
+            let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
+            return self.gone(node, TreeKind::Told, mask, pending.cookie);
+        }
         let from = self.path(node, &[]);
         self.files.remove(dir, name);
         match victim {
-            Some(victim) if self.may_swap(victim, &pending.from) && !ahead => {
+            Some(victim) if self.may_swap(node, victim, &pending.from) && !ahead => {
                 self.swap(node, victim, &pending, to, from);
             }
             _ => {
@@ -141,7 +154,8 @@ impl<D> Tree<D> {
             }
         }
         self.after_rename(node);
-        if unsure {
+        if unsure || self.links.has(node) {
+            // A link may lead elsewhere from its new place.
             self.check(dir, name, Check::default());
         } else if self.nodes.wd(node).is_some() {
             self.agenda.take(dir, name);
@@ -164,6 +178,8 @@ impl<D> Tree<D> {
         to: &Place,
         victim: Option<NodeRef>,
     ) {
+        // A link has changed places with a directory that was reached through it, or that it is in.
+        let owes_file = self.links.has(node) || victim.is_some_and(|victim| self.links.has(victim));
         if let Some(victim) = victim.filter(|victim| self.nodes.is_within(node, *victim)) {
             self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
         } else {
@@ -172,13 +188,14 @@ impl<D> Tree<D> {
             self.gone(node, TreeKind::Told, mask, pending.cookie);
         }
         for (dir, name) in [to, &pending.from] {
-            self.check(*dir, name, Check::default());
+            self.check(*dir, name, Check { owes_file, ..Check::default() });
         }
     }
 
     /// Returns `true` if a directory would still be known after an exchange.
-    fn may_swap(&self, victim: NodeRef, (dir, name): &Place) -> bool {
-        self.nodes.wd(victim).is_some() && !self.is_excluded(*dir, name)
+    fn may_swap(&self, node: NodeRef, victim: NodeRef, (dir, name): &Place) -> bool {
+        let tells = |node| self.links.tells(&self.nodes, node);
+        tells(victim) && !self.links.has(node) && !self.is_excluded(*dir, name)
     }
 
     /// A directory was renamed onto another one, which was replaced, or has the old name now.
@@ -234,6 +251,10 @@ impl<D> Tree<D> {
                 }
                 self.remove(swap.victim);
                 let Some(second) = swap.second.filter(|_| self.nodes.exists(swap.moved)) else {
+                    if swap.back && self.nodes.exists(swap.from.0) {
+                        // Something is there, that was reached through a link which is gone.
+                        self.check(swap.from.0, &swap.from.1, Check::default());
+                    }
                     return;
                 };
                 let mut pending = Pending::new(second, swap.to, true);
@@ -275,12 +296,12 @@ impl<D> Tree<D> {
         let mut suspect = pending.suspect;
         match pending.node.filter(|node| self.nodes.exists(*node)) {
             // A watched directory that was moved says so. It was another one of that name.
-            Some(node) if self.nodes.wd(node).is_some() => suspect = true,
+            Some(node) if self.links.tells(&self.nodes, node) => suspect = true,
             Some(node) => {
                 let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
                 self.gone(node, TreeKind::Told, mask, pending.cookie);
             }
-            None if pending.known && !pending.is_dir && self.nodes.exists(*dir) => {
+            None if pending.is_known_file() && self.nodes.exists(*dir) => {
                 let path = self.path(*dir, name);
                 self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, pending.cookie, path);
             }

@@ -30,6 +30,11 @@ pub(super) struct NodeRef {
     generation: u32,
 }
 
+impl NodeRef {
+    /// The first one in their order.
+    pub const FIRST: Self = ROOT;
+}
+
 /// The root, which exists from beginning to end.
 pub(super) const ROOT: NodeRef = NodeRef { id: 0, generation: 0 };
 
@@ -44,7 +49,7 @@ pub(super) enum State {
     Blind,
     /// It is not to be watched.
     Excluded,
-    /// The same directory is watched at another place: a bind mount.
+    /// The same directory is watched at another place: a bind mount, or a link to it.
     Alias,
 }
 

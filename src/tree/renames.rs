@@ -56,6 +56,11 @@ impl Pending {
 }
 
 impl Pending {
+    /// Returns `true` if a file that was reported has the old name, and no link to a directory.
+    pub fn is_known_file(&self) -> bool {
+        self.known && !self.is_dir && self.node.is_none()
+    }
+
     /// A check of the old name. If there is still a file, it was not reported, unless a directory left.
     pub fn check(&self) -> Check {
         Check { owes_file: !self.is_dir, ..Check::default() }

@@ -179,9 +179,9 @@ impl Watches {
     /// [`WatchEvent::tree`](super::WatchEvent::tree) says how each is known. Directories that appear
     /// are watched and listed, and what is in them is told, each once, parents first. Where events
     /// were lost, all is looked at again, and what changed is told, and then
-    /// [`TreeChange::Resynced`](super::TreeChange::Resynced). Links to directories are not followed;
-    /// a link may lead to the root, unless the mask says
-    /// [`DONT_FOLLOW`](WatchMask::DONT_FOLLOW). Ask for [`CREATE`](WatchMask::CREATE) and
+    /// [`TreeChange::Resynced`](super::TreeChange::Resynced). Links to directories are followed
+    /// only with [`TreeOptions::follow_links`](super::TreeOptions::follow_links); a link may lead to the
+    /// root, unless the mask says [`DONT_FOLLOW`](WatchMask::DONT_FOLLOW). Ask for [`CREATE`](WatchMask::CREATE) and
     /// [`DELETE`](WatchMask::DELETE) to be told all that is found by looking, and for
     /// [`MOVE`](WatchMask::MOVE) for renames; they are followed in any case.
     ///

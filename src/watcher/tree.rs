@@ -39,6 +39,8 @@ pub(super) struct WatchedTree {
     tree: Tree<Dir>,
     state: State,
     root: Root,
+    /// What the engine has to see.
+    engine: EventMask,
     /// What was found out and is not yet reported.
     early: VecDeque<TreeEvent>,
     /// The events that the kernel was asked for.
@@ -131,7 +133,7 @@ impl WatchedTree {
         }
         let sub = self.beneath(OsStr::from_bytes(&path));
         let (mask, engine) = if self.tree.is_plain(wd) {
-            (sub.asked.events() | ENGINE, ENGINE)
+            (sub.asked.events() | self.engine, self.engine)
         } else {
             (EventMask::all(), EventMask::all())
         };
@@ -195,6 +197,9 @@ const ENGINE: EventMask = EventMask::ISDIR
     .union(EventMask::DELETE_SELF)
     .union(LIFE);
 
+/// The same, where links are followed: the kernel's events call a link to a directory a file.
+const ENTRIES: EventMask = EventMask::CREATE.union(EventMask::DELETE);
+
 /// The root's path, as the kernel wants it.
 fn c_path(path: &Path) -> Result<CString, WatchError> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| WatchError::Nul(path.to_owned()))
@@ -222,6 +227,7 @@ impl Table {
             depth,
             prune,
             same_file_system,
+            follow_links,
             snapshot,
             existing,
             at_limit,
@@ -242,6 +248,7 @@ impl Table {
         let options = Options {
             depth,
             same_file_system,
+            follow_links,
             snapshot,
             existing,
             prune: engine_prune(prune.as_ref(), &excluded, &panicked),
@@ -253,7 +260,8 @@ impl Table {
         self.trees.push(WatchedTree {
             sub,
             tree: Tree::new(options),
-            state: State::default(),
+            state: State::new(follow_links),
+            engine: if follow_links { ENGINE.union(ENTRIES) } else { ENGINE },
             root,
             early: VecDeque::new(),
             widest: mask,

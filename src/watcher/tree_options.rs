@@ -25,6 +25,7 @@ pub struct TreeOptions {
     pub(super) depth: Option<u32>,
     pub(super) prune: Option<Prune>,
     pub(super) same_file_system: bool,
+    pub(super) follow_links: bool,
     pub(super) snapshot: bool,
     pub(super) existing: bool,
     pub(super) at_limit: AtLimit,
@@ -97,6 +98,34 @@ impl TreeOptions {
         self
     }
 
+    /// Watches the directories that symbolic links in the tree lead to, and all beneath them, also outside
+    /// of the root. Default: `false`.
+    ///
+    /// A link to a directory is reported as a directory is, with `ISDIR`, and events beneath it carry the
+    /// path through the link. A link that is replaced, renamed or removed, and a target that is moved
+    /// or removed, is noticed; a link that leads nowhere is a file. [`depth`](Self::depth) and
+    /// [`prune`](Self::prune) apply to the path through the link, and
+    /// [`same_file_system`](Self::same_file_system) to the target.
+    ///
+    /// A directory is watched once, whatever leads to it, so loops end. A real path within the tree wins
+    /// over links, and of several links the first that is found. The others are reported as
+    /// [`Unwatched`](super::TreeChange::Unwatched) with [`Barred::Twice`](crate::Barred::Twice), and take
+    /// over when the first is gone.
+    ///
+    /// Not noticed until the next overflow, since inotify reports nothing of it:
+    ///
+    /// - a target that is made after the link to it;
+    /// - what happens outside of the tree on the way to a target: a directory above the target that
+    ///   is renamed, or another link there that is replaced.
+    ///
+    /// Each new file costs a look at what it is, and each rename of a directory or of a link costs a look
+    /// at all links to directories, once the queue is empty.
+    #[must_use]
+    pub fn follow_links(mut self, follow: bool) -> Self {
+        self.follow_links = follow;
+        self
+    }
+
     /// Keeps the names of files too. After lost events, the tree then reports which files were created,
     /// which were removed, and which may have changed: their inode, size or time differs, or an event
     /// named them since the last look. Costs memory for each name, and a look at each file.
@@ -152,6 +181,7 @@ impl fmt::Debug for TreeOptions {
             .field("depth", &self.depth)
             .field("prune", &self.prune.is_some())
             .field("same_file_system", &self.same_file_system)
+            .field("follow_links", &self.follow_links)
             .field("snapshot", &self.snapshot)
             .field("existing", &self.existing)
             .field("at_limit", &self.at_limit)

@@ -70,6 +70,9 @@ impl World {
 
     fn some_op(&mut self) -> Option<Op> {
         let rules = self.rules;
+        if rules.links && self.choices.chance(5, 16) {
+            return self.some_link_op();
+        }
         if self.choices.chance(rules.moves, 16) {
             return self.some_move();
         }
@@ -84,6 +87,20 @@ impl World {
             return Some(Op::Whiteout { from, to });
         }
         self.common_op(rules)
+    }
+
+    /// A change of a link.
+    fn some_link_op(&mut self) -> Option<Op> {
+        match self.choices.below(8) {
+            0..=2 => {
+                let (dir, name) = self.some_place();
+                Some(Op::Symlink(dir, name))
+            }
+            3..=4 => Some(Op::Rename { from: self.some_link()?, to: self.some_target() }),
+            5 => Some(Op::Rename { from: self.some_link()?, to: self.some_link()? }),
+            6 => self.some_link().map(|(dir, name)| Op::Remove(dir, name)),
+            _ => Some(Op::Exchange { one: self.some_link()?, other: self.some_entry()? }),
+        }
     }
 
     /// A rename or an exchange, mostly of directories.

@@ -182,6 +182,11 @@ impl World {
     fn make(&mut self, dir: Ino, name: Name, kind: Kind) -> Option<()> {
         self.is_free(dir, name)?;
         let ino = self.inode(kind, self.nodes[dir].dev);
+        if self.rules.links && kind == Kind::Link && !self.choices.chance(1, 8) {
+            let target = self.some_dir();
+            trace!(self, "        to inode {target}");
+            self.nodes[ino].target = Some(target);
+        }
         self.enter(dir, name, ino);
         let is_dir = if kind == Kind::Dir { EventMask::ISDIR } else { EventMask::empty() };
         self.tell(dir, EventMask::CREATE | is_dir, 0, name);

@@ -31,6 +31,8 @@ pub enum Distribution {
     Mounts,
     /// Others watch the same inodes: a second tree, other subscribers.
     Shared,
+    /// Links lead to directories and are followed. Takes no turn: only by its name.
+    Links,
 }
 
 use Distribution as D;
@@ -63,7 +65,8 @@ impl Distribution {
         static ASKED: OnceLock<Option<Distribution>> = OnceLock::new();
         *ASKED.get_or_init(|| {
             let name = env::var("TINOTIFY_DISTRIBUTION").ok().filter(|name| name != "all")?;
-            let found = ALL.into_iter().find(|distribution| distribution.name() == name);
+            let mut all = ALL.into_iter().chain([D::Links]);
+            let found = all.find(|distribution| distribution.name() == name);
             let names = ALL.map(Self::name).join(", ");
             Some(found.unwrap_or_else(|| panic!("TINOTIFY_DISTRIBUTION={name}: expected {names}")))
         })
@@ -114,6 +117,17 @@ impl Distribution {
             D::Keen => {
                 (rules.burst, rules.moves, rules.exchanges) = (1, choices.below(8), true);
                 rules.held = choices.chance(1, 4);
+            }
+            D::Links => {
+                (rules.links, rules.existing) = (true, true);
+                (rules.names, rules.last_wd) = (2 + choices.below(5) as u8, i32::MAX);
+                (rules.moves, rules.exchanges) = (choices.below(6), true);
+                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                split(&mut rules, choices);
+                // A directory may be listed by a link before its real parent is made quiet.
+                if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
+                    rules.queue_limit = 4 + choices.below(14) as usize;
+                }
             }
             D::Mixed | D::Permissions | D::Mounts | D::Shared => {
                 self.surroundings(&mut rules, choices)

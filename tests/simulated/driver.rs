@@ -32,6 +32,7 @@ pub fn options(rules: &Rules) -> Options {
     let mut options = Options::new(rules.mask);
     options.depth = rules.depth;
     options.same_file_system = rules.same_fs;
+    options.follow_links = rules.links;
     options.snapshot = rules.snapshot;
     options.existing = rules.existing;
     if rules.prune {

@@ -176,7 +176,7 @@ impl Field {
         let version = node.version;
         let mtime = (version as i64, 0);
         let (is_dir, ino) = (node.is_dir, ino as u64);
-        Stat { is_dir, is_leaf: false, dev: 1, ino, size: version, mtime }
+        Stat { is_dir, is_leaf: false, is_link: false, dev: 1, ino, size: version, mtime }
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Inode {
     pub dev: u64,
     /// The inode number that stat(2) gives. A freed number may be used again.
     pub number: u64,
+    /// The directory that a link leads to.
+    pub target: Option<Ino>,
     /// How many names a file has.
     pub links: u32,
     /// Whether it ever had more than one.

@@ -91,7 +91,8 @@ impl World {
             return Err(Errno::ENOTDIR);
         }
         self.may_search(dir)?;
-        self.entry(dir, name).map(|ino| self.over(ino)).ok_or(Errno::ENOENT)
+        let ino = self.entry(dir, name).ok_or(Errno::ENOENT)?;
+        Ok(self.over(self.led(ino)))
     }
 
     /// openat2 from [`TOP`].
@@ -126,6 +127,7 @@ impl World {
         Stat {
             is_dir,
             is_leaf: is_dir && self.rules.counts_links && !has_subdirectories,
+            is_link: node.kind == Kind::Link,
             dev: node.dev,
             ino: node.number,
             size: node.version,
@@ -162,9 +164,14 @@ impl Kernel for World {
     fn open(&mut self, path: &[u8]) -> Result<Handle, Errno> {
         self.call();
         let result = self.fault(&OPENING).and_then(|()| {
-            let path = Path::parse(path).ok_or(Errno::ENOENT)?;
+            // Through links, it can be longer.
+            if !self.rules.links {
+                Path::parse(path).ok_or(Errno::ENOENT)?;
+            }
+            let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+            let names: Option<Vec<Name>> = names.map(number).collect();
             let root = self.roots[self.acting].0.clone();
-            let names = root.into_iter().chain(path.names());
+            let names = root.into_iter().chain(names.ok_or(Errno::ENOENT)?);
             let ino = self.resolve(names)?;
             self.handle(ino)
         });
@@ -245,7 +252,12 @@ impl Kernel for World {
         let result = self.fault(&LOOKING).and_then(|()| {
             let number = number(name).ok_or(Errno::ENOENT)?;
             let ino = self.look_up(dir.ino, number)?;
-            Ok(self.stat_of(ino))
+            let is_link = self.entry(dir.ino, number) != Some(ino);
+            let stat = self.stat_of(ino);
+            if self.rules.links && is_link {
+                return Ok(Stat { is_leaf: false, is_link, ..stat });
+            }
+            Ok(stat)
         });
         trace!(
             self,
@@ -331,7 +343,7 @@ impl World {
             let is_there = self.entry(dir.ino, name) == Some(ino);
             if is_there || self.choices.chance(1, 2) {
                 trace!(self, "      {}", shown(bytes(name)));
-                each(bytes(name), self.is_dir(ino));
+                each(bytes(name), self.leads_to_dir(ino));
             }
             if in_pieces {
                 self.meddle();

@@ -17,6 +17,7 @@ pub mod field;
 pub mod history;
 pub mod inode;
 pub mod kernel;
+pub mod links;
 pub mod mirror;
 pub mod mounts;
 pub mod names;

@@ -5,6 +5,7 @@ use tinotify::tree::TreeEvent;
 
 use super::driver::{self, Driver};
 use super::inode::Ino;
+use super::links::LinkMirror;
 use super::mirror::{Entry, Excuse, Mirror, truth};
 use super::names::{Name, Path};
 use super::rules::is_left_out;
@@ -26,6 +27,7 @@ pub struct Oracle {
     index: usize,
     root: Ino,
     pub mirror: Mirror,
+    links: LinkMirror,
     /// The root is not where its path leads, or was not at some time: nothing new can be found.
     pub blind: bool,
     /// The most entries that there were.
@@ -57,6 +59,7 @@ impl Oracle {
             index,
             root,
             mirror: Mirror::new(world.rules, root),
+            links: LinkMirror::default(),
             blind: false,
             entries: 0,
             known: Vec::new(),
@@ -73,6 +76,9 @@ impl Oracle {
 
     /// Takes an event.
     pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
+        if world.rules.links {
+            return self.links.hear(world, event);
+        }
         self.look_for_root(world);
         if self.blind {
             return Ok(());
@@ -93,6 +99,9 @@ impl Oracle {
 
     /// Everything, when nothing is left to do.
     pub fn quiet(&mut self, world: &World, driver: &Driver) -> Result<(), String> {
+        if world.rules.links {
+            return self.links.quiet(world, driver, self.index);
+        }
         self.look_for_root(world);
         if self.blind || self.is_lied_to(world) {
             return Ok(());

@@ -62,6 +62,8 @@ pub struct Rules {
     pub most: u32,
     /// Inodes that another subscriber of the same instance watches.
     pub users: u32,
+    /// Links lead to directories, and the tree follows them.
+    pub links: bool,
     /// A second tree in the same instance, at the same root or beneath it.
     pub second_tree: bool,
 
@@ -132,6 +134,7 @@ impl Rules {
             burst: 8,
             most: 60,
             users: 0,
+            links: false,
             second_tree: false,
             depth: None,
             prune: false,

@@ -249,7 +249,8 @@ impl Run {
     /// Where faults or others interfere, more calls are right.
     fn budget(&self) -> Result<(), String> {
         let rules = &self.world.rules;
-        let is_alone = self.driver.len() == 1 && rules.faults == 0 && rules.remounts == 0;
+        let is_alone =
+            self.driver.len() == 1 && rules.faults == 0 && rules.remounts == 0 && !rules.links;
         if is_alone && !self.oracles[0].blind && !is_left_out("budget") {
             self.oracles[0].budget(&self.world, self.totals.events, self.totals.quiets)?;
         }

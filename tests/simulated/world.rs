@@ -218,6 +218,7 @@ impl World {
             kind,
             dev,
             number,
+            target: None,
             links: 1,
             was_linked: false,
             entries: Vec::new(),

@@ -215,6 +215,22 @@ impl Entry {
         Self { entries: Some(entries), ino, content: None }
     }
 
+    /// The same where links to directories are followed, into those directories alone that are `inside`
+    /// by the paths that lead to them.
+    pub fn walk_links(path: &Path, inside: &dyn Fn(&Path) -> bool) -> Self {
+        let mut entries = BTreeMap::new();
+        let listed = if inside(path) { std::fs::read_dir(path).ok() } else { None };
+        for item in listed.into_iter().flatten().map(Result::unwrap) {
+            let entry = if item.path().is_dir() {
+                Self::walk_links(&item.path(), inside)
+            } else {
+                Self::new(false)
+            };
+            entries.insert(item.file_name(), entry);
+        }
+        Self { entries: Some(entries), ..Self::new(true) }
+    }
+
     /// The inodes of this directory and all beneath it, sorted.
     pub fn inodes(&self) -> Vec<u64> {
         fn add(entry: &Entry, inodes: &mut Vec<u64>) {
@@ -319,6 +335,8 @@ pub struct Mirror {
     root: Entry,
     /// Whether files are reported after an overflow.
     snapshot: bool,
+    /// Links are followed: a link that was a file may be found to lead to a directory.
+    links: bool,
     /// Events were lost since all was last quiet: what is told may have been known already.
     doubtful: bool,
     resyncing: bool,
@@ -338,6 +356,7 @@ impl Mirror {
         Self {
             root: Entry::new(true),
             snapshot,
+            links: false,
             doubtful: false,
             resyncing: false,
             knows_files: true,
@@ -357,6 +376,10 @@ impl Mirror {
 
     pub fn with_snapshot(self, snapshot: bool) -> Self {
         Self { snapshot, ..self }
+    }
+
+    pub fn with_links(self) -> Self {
+        Self { links: true, ..self }
     }
 
     fn wrong(&mut self, what: &str, note: &Note) {
@@ -443,7 +466,10 @@ impl Mirror {
                 parent.get_mut(name).unwrap().content = None;
             }
             known => {
-                let again = known.is_some() && !may_replace && !self.doubtful;
+                let leads = self.links
+                    && (&note.how, note.is_dir()) == (&How::Found, true)
+                    && known.is_some_and(|known| !known.is_dir());
+                let again = known.is_some() && !may_replace && !self.doubtful && !leads;
                 parent.insert(name.to_owned(), entry);
                 if again {
                     self.wrong("it was there already", note);
@@ -508,6 +534,11 @@ impl Mirror {
             (self.doubtful, self.knows_files) = (false, true);
         }
         differences
+    }
+
+    /// Takes the disk for what is known.
+    pub fn start_from(&mut self, disk: &Entry) {
+        self.root = disk.clone();
     }
 
     /// The last events, a line each.

@@ -44,6 +44,7 @@ pub enum Id {
     Fanotify,
     Filesystem,
     Follow,
+    FollowLinks,
     Format,
     Fromfile,
     Generate,
@@ -92,7 +93,7 @@ const fn own(
 }
 
 /// All options, as the help lists them.
-pub const OPTIONS: [Opt; 31] = [
+pub const OPTIONS: [Opt; 32] = [
     valued(
         Id::Event,
         Some('e'),
@@ -107,7 +108,7 @@ pub const OPTIONS: [Opt; 31] = [
         'r',
         "recursive",
         "Watch directories with all directories beneath them, \
-         also those that come later. Links are not followed.",
+         also those that come later. Links are not followed without --follow-links.",
     ),
     valued(
         Id::Timeout,
@@ -214,6 +215,14 @@ pub const OPTIONS: [Opt; 31] = [
          appears.",
     ),
     own(
+        Id::FollowLinks,
+        None,
+        "follow-links",
+        None,
+        "With -r: follow links to directories. Each directory is watched once, by its real path \
+         beneath PATH, else by the first link.",
+    ),
+    own(
         Id::Exec,
         None,
         "exec",
@@ -259,6 +268,7 @@ pub struct Options {
     pub monitor: bool,
     pub recursive: bool,
     pub follow: bool,
+    pub follow_links: bool,
     pub no_dereference: bool,
     pub timeout: Timeout,
     pub quiet: Quiet,
@@ -320,6 +330,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
         monitor: false,
         recursive: false,
         follow: false,
+        follow_links: false,
         no_dereference: false,
         timeout: Timeout::Never,
         quiet: Quiet::No,
@@ -378,6 +389,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             }
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
             Id::Follow => options.follow = true,
+            Id::FollowLinks => options.follow_links = true,
             Id::Format => format = Some(parser.value()?.into_vec()),
             Id::Fromfile => only_once(&mut options.fromfile, option, parser.value()?)?,
             Id::Generate => return Ok(Command::Generate(parser.value()?.string()?)),
@@ -439,6 +451,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
     }
     if options.debounce.is_some() && options.exec.is_none() {
         return Err(UsageError::Needs("--debounce", "--exec"));
+    }
+    if options.follow_links && !options.recursive {
+        return Err(UsageError::Needs("--follow-links", "--recursive"));
     }
     if options.paths.is_empty() && options.fromfile.is_none() {
         return Err(UsageError::NoPaths);

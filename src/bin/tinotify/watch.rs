@@ -171,7 +171,7 @@ fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watching, Fa
             Target::Nothing => continue,
             Target::One => watcher.watch(path, mask)?,
             Target::Tree { without } => {
-                let mut tree = TreeOptions::new();
+                let mut tree = TreeOptions::new().follow_links(options.follow_links);
                 let count = Arc::clone(&directories);
                 tree = tree.prune(move |_| {
                     count.fetch_add(1, Ordering::Relaxed);
@@ -422,14 +422,17 @@ impl Session<'_> {
                 let with = At::new(with.as_os_str().as_bytes());
                 self.exchanged(with, at, mask & EventMask::ISDIR, cookie)
             }
-            Some(TreeChange::Unwatched(why)) => {
-                let why = match why {
+            Some(TreeChange::Unwatched(reason)) => {
+                let why = match reason {
                     Barred::Errno(errno) => errno.to_string(),
                     Barred::Twice => "it is watched by another path".to_owned(),
                     Barred::RootMoved => "the root has been moved".to_owned(),
                     _ => "unknown".to_owned(),
                 };
-                self.messages.tell(format_args!("Cannot watch {}: {why}", Escaped(path)));
+                // With --follow-links, that is as it should be.
+                if !self.options.follow_links || reason != Barred::Twice {
+                    self.messages.tell(format_args!("Cannot watch {}: {why}", Escaped(path)));
+                }
                 self.note("UNWATCHED", at, true)
             }
             Some(TreeChange::Unlisted(errno)) => {

@@ -10,6 +10,7 @@ const TYPE: usize = 18;
 
 const DT_UNKNOWN: u8 = 0;
 const DT_DIR: u8 = 4;
+const DT_LNK: u8 = 10;
 
 /// An entry of a directory, `.` and `..` too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(super) struct Entry<'a> {
     pub(super) name: &'a [u8],
     /// Whether it is a directory; `None` where the file system does not say.
     pub(super) is_dir: Option<bool>,
+    /// Whether it is known to be a symbolic link.
+    pub(super) is_link: bool,
 }
 
 /// Bytes that are no record, or a name that no directory has.
@@ -62,7 +65,7 @@ fn split(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
         return None;
     }
     let is_dir = (kind != DT_UNKNOWN).then_some(kind == DT_DIR);
-    Some((Entry { name, is_dir }, rest))
+    Some((Entry { name, is_dir, is_link: kind == DT_LNK }, rest))
 }
 
 #[cfg(test)]

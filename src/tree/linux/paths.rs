@@ -8,15 +8,17 @@ use crate::sys::{Errno, Fd, Links, retry_on_eintr};
 /// The longest path that a call takes, in bytes (`PATH_MAX`, without the NUL).
 pub(super) const MAX_PATH: usize = 4095;
 
-/// Opens directories by paths of any length, without following links.
+/// Opens directories by paths of any length.
 pub(super) struct Resolver {
+    /// What is done with links.
+    pub(super) links: Links,
     /// `false` once openat2(2) was refused.
     pub(super) has_openat2: bool,
 }
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self { has_openat2: true }
+        Self { links: Links::Keep, has_openat2: true }
     }
 }
 
@@ -39,7 +41,14 @@ impl Resolver {
     }
 
     fn open_piece(&mut self, buffer: &mut Vec<u8>, from: &Fd, piece: &[u8]) -> Result<Fd, Errno> {
-        if self.has_openat2 {
+        if self.links == Links::Follow {
+            let path = c_path(buffer, &[piece])?;
+            match retry_on_eintr(|| Fd::open_dir(Some(from), path, Links::Follow)) {
+                // The kernel follows 40 links in one call: name by name, no path has too many.
+                Err(Errno::ELOOP) => {}
+                opened => return opened,
+            }
+        } else if self.has_openat2 {
             let path = c_path(buffer, &[piece])?;
             match retry_on_eintr(|| from.open_beneath(path)) {
                 // A kernel before 5.6, or a seccomp filter from those days.
@@ -51,7 +60,7 @@ impl Resolver {
         for name in piece.split(|&byte| byte == b'/') {
             let name = c_name(buffer, name)?;
             let from = opened.as_ref().unwrap_or(from);
-            opened = Some(retry_on_eintr(|| Fd::open_dir(Some(from), name, Links::Keep))?);
+            opened = Some(retry_on_eintr(|| Fd::open_dir(Some(from), name, self.links))?);
         }
         opened.ok_or(Errno::EINVAL)
     }

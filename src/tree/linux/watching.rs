@@ -26,11 +26,13 @@ use super::working_dir::WorkingDir;
 use crate::event::Wd;
 use crate::flags::WatchMask;
 use crate::inotify::Inotify;
-use crate::sys::{Errno, retry_on_eintr};
+use crate::sys::{Errno, Links, retry_on_eintr};
 
 /// Adds watches in the first way that works here.
 #[derive(Default)]
 pub(super) struct Watching {
+    /// What is done with links.
+    pub(super) links: Links,
     pub(super) proc_path: ProcPath,
     /// Set once no thread could have a working directory of its own.
     #[cfg(feature = "std")]
@@ -46,7 +48,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Watching {
-    /// Watches a directory; no link is followed. `working` is the working directory of this thread, if
+    /// Watches a directory. `working` is the working directory of this thread, if
     /// it has one for itself.
     pub(super) fn add(
         &mut self,
@@ -57,7 +59,7 @@ impl Watching {
     ) -> Result<Wd, Errno> {
         let Place { dir, name } = place;
         let mut mask = mask | WatchMask::ONLYDIR;
-        if name.is_some() {
+        if name.is_some() && self.links == Links::Keep {
             mask |= WatchMask::DONT_FOLLOW;
         }
         // Fails where the directory may be read but not searched.

@@ -84,6 +84,43 @@ fn no_link_beneath_the_root_is_followed() {
 }
 
 #[test]
+fn links_to_directories_are_followed_where_that_is_asked_for() {
+    for way in WAYS {
+        let (dir, inotify) = (tree(), instance());
+        let (root, outside) = (dir.path().join("root"), ino(dir.path().join("outside")));
+        symlink("file", root.join("a/to-file")).unwrap();
+        symlink("nowhere", root.join("a/dangling")).unwrap();
+        symlink("loop", root.join("a/loop")).unwrap();
+        let mut state = way.state();
+        state.resolver.links = Links::Follow;
+        state.watching.links = Links::Follow;
+        with_state(way, &inotify, &root, &mut state, |linux| {
+            let mut a = linux.open(b"a").unwrap();
+            let stat = linux.stat_child(&a, b"link").unwrap();
+            assert_eq!((stat.is_dir, stat.is_link, stat.ino), (true, true, outside));
+            for name in ["to-file", "dangling", "loop"] {
+                let stat = linux.stat_child(&a, name.as_bytes()).unwrap();
+                let own = ino(root.join("a").join(name));
+                assert_eq!((stat.is_dir, stat.is_link, stat.ino), (false, true, own));
+                assert!(linux.watch_child(&a, name.as_bytes(), MASK).is_err(), "{way:?} {name}");
+                assert!(linux.open_child(&a, name.as_bytes()).is_err());
+            }
+            let dirs = listed(linux, &mut a).into_iter().filter(|(_, is_dir)| *is_dir);
+            assert_eq!(dirs.map(|(name, _)| name).collect::<Vec<_>>(), [&b"b"[..], b"link"]);
+            let wd = linux.watch_child(&a, b"link", MASK).unwrap();
+            assert_eq!(watches(&inotify)[&wd], outside, "{way:?}");
+            let opened = linux.open_child(&a, b"link").unwrap();
+            assert_eq!(linux.watch(&opened, MASK), Ok(wd));
+            let opened = linux.open(b"a/link").unwrap();
+            assert_eq!(linux.watch(&opened, MASK), Ok(wd));
+            let beneath = linux.open(b"a/link/b").unwrap();
+            let wd = linux.watch(&beneath, MASK).unwrap();
+            assert_eq!(watches(&inotify)[&wd], ino(dir.path().join("outside/b")));
+        });
+    }
+}
+
+#[test]
 fn the_root_may_be_reached_through_links() {
     let dir = tree();
     symlink("root", dir.path().join("way")).unwrap();

@@ -1,0 +1,384 @@
+//! Links to directories, where they are followed, and directories that are at two places.
+//!
+//! A link to a directory is a node like any other, with three differences. The kernel's events call it
+//! a file. Its own rename is no `MOVE_SELF` of the directory, which tells only that the target moved. And
+//! it can lead elsewhere without an event of its name: when another link on the way is replaced, or
+//! a directory on the way is renamed. So all links are checked once the queue is empty after that.
+//!
+//! A directory is watched at one place. Its real path wins over a link, so links in a listing are looked
+//! at last; of several links, the first that was found wins. At the other places it is an *alias*.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use super::Tree;
+use super::agenda::{Check, Place, Seen, When};
+use super::check::TRIES;
+use super::edits::{DIR_DELETED, Failure, failure};
+use super::event::TreeKind;
+use super::feed::Change;
+use super::kernel::Kernel;
+use super::look::{Purpose, Visit};
+use super::nodes::{NodeRef, Nodes};
+use crate::event::Wd;
+use crate::flags::EventMask;
+
+/// A link whose directory is looked at when all real ones of a listing have been.
+pub(super) type PutOff = (NodeRef, Box<[u8]>, Purpose);
+
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// The nodes whose name is a link. Few directories are, so it is no part of a node.
+    nodes: BTreeSet<NodeRef>,
+    put_off: VecDeque<PutOff>,
+    /// Whether links may lead elsewhere than they did.
+    is_due: bool,
+}
+
+impl Links {
+    /// Returns `true` if the node's name is a link.
+    pub fn has(&self, node: NodeRef) -> bool {
+        self.nodes.contains(&node)
+    }
+
+    /// Returns `true` if the directory's own event reports that it was renamed.
+    pub fn tells(&self, nodes: &Nodes, node: NodeRef) -> bool {
+        nodes.wd(node).is_some() && !self.has(node)
+    }
+
+    fn mark(&mut self, node: NodeRef, is_link: bool) {
+        if is_link {
+            self.nodes.insert(node);
+        } else {
+            self.nodes.remove(&node);
+        }
+    }
+
+    pub fn forget(&mut self, node: NodeRef) {
+        if self.nodes.remove(&node) {
+            self.disturb();
+        }
+    }
+
+    /// A directory, or a link, on the way to a target may be another one now.
+    pub fn disturb(&mut self) {
+        self.is_due = !self.nodes.is_empty();
+    }
+
+    pub const fn is_due(&self) -> bool {
+        self.is_due
+    }
+
+    pub fn take_put_off(&mut self) -> Option<PutOff> {
+        self.put_off.pop_front()
+    }
+}
+
+/// Names of directories that are watched at another place, by the watch that they have there.
+#[derive(Debug, Default)]
+pub(super) struct Aliases {
+    by_wd: BTreeSet<(i32, NodeRef)>,
+    wds: BTreeMap<NodeRef, i32>,
+}
+
+impl Aliases {
+    pub fn insert(&mut self, node: NodeRef, wd: Wd) {
+        self.remove(node);
+        self.by_wd.insert((wd.as_raw(), node));
+        self.wds.insert(node, wd.as_raw());
+    }
+
+    pub fn remove(&mut self, node: NodeRef) {
+        if let Some(wd) = self.wds.remove(&node) {
+            self.by_wd.remove(&(wd, node));
+        }
+    }
+
+    /// Takes the aliases of a directory whose watch ends.
+    pub fn take(&mut self, wd: Wd) -> Vec<NodeRef> {
+        let wd = wd.as_raw();
+        let of_wd = self.by_wd.range((wd, NodeRef::FIRST)..).take_while(|(of, _)| *of == wd);
+        let taken: Vec<NodeRef> = of_wd.map(|(_, node)| *node).collect();
+        for node in &taken {
+            self.remove(*node);
+        }
+        taken
+    }
+}
+
+impl<D> Tree<D> {
+    /// Looks at one name in an open directory, as [`visit_dir`](Self::visit_dir) does, and finds out
+    /// whether it is a link.
+    pub(super) fn visit<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        (parent, name): (NodeRef, &[u8]),
+        purpose: Purpose,
+        event: Option<(EventMask, u32)>,
+    ) -> Visit {
+        if !self.options.follow_links {
+            return self.visit_dir(kernel, dir, (parent, name), purpose, event);
+        }
+        let stat = kernel.stat_child(dir, name).ok().filter(|stat| stat.is_dir);
+        let is_link = stat.is_some_and(|stat| stat.is_link);
+        if is_link && purpose.links_last {
+            return Visit::Link;
+        }
+        let mut visit = self.visit_dir(kernel, dir, (parent, name), purpose, event);
+        if let Visit::Elsewhere(link) = visit {
+            let child = self.nodes.child(parent, name);
+            let is_free = child.is_none_or(|child| self.nodes.wd(child).is_none());
+            if is_free && !is_link && self.is_behind(link, parent) {
+                self.give_way(link);
+                if !self.nodes.exists(parent) {
+                    // A pending rename has ended with it.
+                    return Visit::Excluded;
+                }
+                visit = self.visit_dir(kernel, dir, (parent, name), purpose, event);
+            }
+        }
+        if let Some(node) = self.nodes.child(parent, name).filter(|_| stat.is_some()) {
+            let is_it = visit == Visit::Agrees(node) || visit == Visit::Added(node);
+            if is_it || self.nodes.wd(node).is_none() {
+                self.links.mark(node, is_link);
+            }
+        }
+        visit
+    }
+
+    /// Returns `true` if a directory that is known by a link has its real path in `parent`.
+    fn is_behind(&self, link: NodeRef, parent: NodeRef) -> bool {
+        self.links.has(link) && !self.nodes.ancestors(parent).any(|node| self.links.has(node))
+    }
+
+    /// The directory that a link leads to is found by its real path. The link is looked at anew.
+    fn give_way(&mut self, link: NodeRef) {
+        let Some(parent) = self.nodes.parent(link) else { return };
+        let name = self.name(link);
+        self.gone(link, TreeKind::Found, DIR_DELETED, 0);
+        self.check(parent, &name, Check::owing());
+    }
+
+    /// Has a link looked at when all real directories have been.
+    pub(super) fn put_off_link(&mut self, dir: NodeRef, name: &[u8], purpose: Purpose) {
+        let purpose = Purpose { links_last: false, ..purpose };
+        self.links.put_off.push_back((dir, name.into(), purpose));
+    }
+
+    /// Looks at a link that was put off.
+    pub(super) fn visit_link<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        (dir, name, purpose): PutOff,
+    ) {
+        if !self.nodes.exists(dir) {
+            return;
+        }
+        match self.open(kernel, dir) {
+            Ok(opened) => {
+                let visit = self.visit(kernel, &opened, (dir, &name), purpose, None);
+                self.entry_visited(kernel, &opened, (dir, &name), visit, purpose);
+                self.mark_unwatched(dir, &name);
+            }
+            // A check finds out why.
+            Err(_) => {
+                let owes_file = self.lists_files(purpose) && purpose.report;
+                let check = Check { owes_file, deep: purpose.deep, ..Check::default() };
+                self.check(dir, &name, check);
+            }
+        }
+    }
+
+    /// What a look at a directory of a listing leaves to be done, where that may have been a link.
+    pub(super) fn entry_visited<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        opened: &D,
+        (dir, name): (NodeRef, &[u8]),
+        visit: Visit,
+        purpose: Purpose,
+    ) {
+        if !self.nodes.exists(dir) {
+            return;
+        }
+        self.visited(dir, name, visit, purpose);
+        if !self.options.follow_links || !self.lists_files(purpose) {
+            return;
+        }
+        if visit == Visit::Nothing && self.nodes.child(dir, name).is_none() {
+            if kernel.stat_child(opened, name).is_ok_and(|stat| !stat.is_dir) {
+                // A link that leads nowhere any more, of which there is no event.
+                self.file(kernel, opened, dir, name, purpose);
+            } else if purpose.report {
+                // It was not reported, so neither is its end.
+                self.check(dir, name, Check::owing());
+            }
+        } else if purpose.report {
+            self.agenda.set_owes_file(dir, name, true);
+        }
+    }
+
+    const fn lists_files(&self, purpose: Purpose) -> bool {
+        purpose.new || self.options.snapshot
+    }
+
+    /// What is known by the name of a link is one, unless it is watched, and so has been looked at.
+    fn mark_unwatched(&mut self, dir: NodeRef, name: &[u8]) {
+        let child = self.nodes.child(dir, name);
+        if let Some(node) = child.filter(|node| self.nodes.wd(*node).is_none()) {
+            self.links.mark(node, true);
+        }
+    }
+
+    /// Something that is no directory came to a name, `from` another path of the tree or from nowhere.
+    /// It may be a link to one.
+    pub(super) fn entry_came<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        change: Change<'_>,
+        from: Option<Vec<u8>>,
+    ) {
+        if !self.options.follow_links || self.root_moved {
+            return self.file_came(change, from);
+        }
+        let Change { dir, name, mask, cookie } = change;
+        let stat = match self.open(kernel, dir) {
+            Ok(opened) => kernel.stat_child(&opened, name),
+            // A file, until it is found to be more.
+            Err(errno) if failure(errno) == Failure::Moved => {
+                self.file_came(change, from);
+                return self.check(dir, name, Check::default());
+            }
+            Err(errno) => Err(errno),
+        };
+        match stat {
+            Ok(stat) if stat.is_dir && stat.is_link => {
+                if let Some(from) = from {
+                    self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, cookie, from);
+                }
+                self.dir_came(kernel, Change { mask: mask | EventMask::ISDIR, ..change });
+                self.mark_unwatched(dir, name);
+                if !self.files.has(dir, name) {
+                    // It may lead nowhere by the time it is checked.
+                    self.agenda.set_owes_file(dir, name, true);
+                }
+            }
+            Err(errno) if failure(errno) != Failure::Moved => {
+                self.file_came(change, from);
+                self.agenda.compare(dir, When::End);
+            }
+            // If it has changed since, that is an event.
+            _ => self.file_came(change, from),
+        }
+    }
+
+    /// The link to a directory that is known by a name.
+    pub(super) fn link(&self, dir: NodeRef, name: &[u8]) -> Option<NodeRef> {
+        self.nodes.child(dir, name).filter(|child| self.links.has(*child))
+    }
+
+    /// Whether what is at a name now is a link; `None` where it leads to no directory, or links are not
+    /// followed.
+    pub(super) fn is_link_at<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: NodeRef,
+        name: &[u8],
+    ) -> Option<bool> {
+        if !self.options.follow_links {
+            return None;
+        }
+        let opened = self.open(kernel, dir).ok()?;
+        let stat = kernel.stat_child(&opened, name).ok()?;
+        stat.is_dir.then_some(stat.is_link)
+    }
+
+    /// A directory is at a name, and also where it is watched.
+    pub(super) fn found_twice<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        place: &Place,
+        check: Check,
+        node: NodeRef,
+    ) {
+        let (dir, name) = (place.0, &*place.1);
+        let child = self.nodes.child(dir, name);
+        let mut check = Check { seen: Some(Seen::Known(node)), ..check };
+        if child.is_some_and(|child| self.nodes.wd(child).is_some()) {
+            match self.free(place, check) {
+                Some(freed) => check = freed,
+                None => return,
+            }
+        }
+        let is_link = self.is_link_at(kernel, dir, name);
+        let is_here = match is_link {
+            Some(is_link) => is_link || !self.is_behind(node, dir),
+            None => !self.options.follow_links,
+        };
+        match self.nodes.wd(node).filter(|_| is_here) {
+            Some(wd) => {
+                let alias = self.alias(dir, name, wd);
+                self.links.mark(alias, is_link == Some(true));
+            }
+            // It was beneath what was freed, or this is its real path, or no longer a path to it.
+            None => self.look_anew(place, check),
+        }
+    }
+
+    /// A directory is at a name, and no more where it is known. If one of both is a link, it was not
+    /// renamed; else returns the check.
+    pub(super) fn found_by_link<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        place: &Place,
+        check: Check,
+        node: NodeRef,
+    ) -> Option<Check> {
+        let (dir, name) = (place.0, &*place.1);
+        let child = self.nodes.child(dir, name);
+        if child.is_some_and(|child| self.nodes.is_within(node, child)) {
+            return Some(check);
+        }
+        if self.links.has(node) {
+            self.give_way(node);
+            self.look_anew(place, check);
+            return None;
+        }
+        match self.is_link_at(kernel, dir, name) {
+            Some(true) => {}
+            None if self.options.follow_links => {
+                self.look_anew(place, check);
+                return None;
+            }
+            _ => return Some(check),
+        }
+        let tries = check.tries.saturating_add(1);
+        let check = Check { seen: None, elsewhere: None, tries, ..check };
+        if tries > TRIES {
+            self.found_twice(kernel, place, check, node);
+        } else {
+            // What the link leads to is found first.
+            self.check_place(node, When::End);
+            self.agenda.check(dir, name, check, When::Idle);
+        }
+        None
+    }
+
+    /// Has all links and aliases checked, if some may lead elsewhere than they did.
+    pub(super) fn check_links(&mut self) -> bool {
+        if !core::mem::take(&mut self.links.is_due) || self.lost.is_some() {
+            return false;
+        }
+        let aliases = self.aliases.wds.keys();
+        let nodes: BTreeSet<NodeRef> = self.links.nodes.iter().chain(aliases).copied().collect();
+        for node in nodes {
+            if let Some(parent) = self.nodes.parent(node) {
+                let name = self.name(node);
+                self.check(parent, &name, Check::default());
+            }
+        }
+        true
+    }
+}
