@@ -88,7 +88,11 @@ impl<D> Tree<D> {
             if event.mask.contains(EventMask::IGNORED) {
                 self.ending.remove(&event.wd.as_raw());
             } else if event.mask.contains(EventMask::MOVE_SELF) {
-                self.renames.drop_replaced(event.wd.as_raw());
+                let moved = self.renames.take_replaced(event.wd.as_raw());
+                if let Some((to, cookie)) = moved.and_then(|moved| moved.to.zip(Some(moved.cookie)))
+                {
+                    self.come_to_place(kernel, &to, cookie);
+                }
             }
             return;
         };
@@ -128,7 +132,7 @@ impl<D> Tree<D> {
         let end = at.saturating_add(cells.saturating_mul(16));
         if end >= begin && change.mask.intersects(NAMES) {
             let told_file = self.files.has(change.dir, change.name);
-            let check = Check { told_file, ..Check::default() };
+            let check = Check { told_file, owes_file: !change.is_dir(), ..Check::default() };
             self.check(change.dir, change.name, check);
             if change.is_move() {
                 self.renames.note(change.dir, change.name);

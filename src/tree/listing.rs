@@ -10,7 +10,7 @@ use super::files::Compared;
 use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
 use super::nodes::{Listing, NodeRef, ROOT};
-use super::{LOUD, Stage, Tree, UNKNOWN};
+use super::{LOUD, Stage, Tree};
 use crate::flags::EventMask;
 use crate::sys::Errno;
 
@@ -71,7 +71,6 @@ impl<D> Tree<D> {
             self.agenda.window(node, When::End);
         }
         if purpose.deep {
-            self.ahead = Some(UNKNOWN);
             self.miss(node, &entries);
         }
         self.frames.push(Frame { node, dir: Some(dir), entries, next: 0, purpose });

@@ -5,7 +5,7 @@ use super::edits::{DIR_CREATED, DIR_DELETED, Failure, failure};
 use super::event::{Barred, TreeKind};
 use super::kernel::Kernel;
 use super::nodes::{Listing, NodeRef, State};
-use super::{LOUD, Tree};
+use super::{LOUD, Stage, Tree};
 use crate::event::Wd;
 use crate::flags::{EventMask, WatchMask};
 use crate::sys::Errno;
@@ -332,7 +332,10 @@ impl<D> Tree<D> {
     ) -> Result<(), Errno> {
         // What has no subdirectories may have links to directories.
         let all = purpose.new || self.options.snapshot || self.options.follow_links;
-        if looked.is_leaf && !all && self.nodes.first_child(node).is_none() {
+        // The link count may be that of another directory by then. A rename in the window of a look at the
+        // whole tree shows that; other looks have none.
+        let is_leaf = looked.is_leaf && self.stage != Stage::Steady;
+        if is_leaf && !all && self.nodes.first_child(node).is_none() {
             if self.nodes.listing(node) == Listing::Done {
                 self.nodes.set_listing(node, Listing::Leaf);
             }

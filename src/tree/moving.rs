@@ -232,9 +232,21 @@ impl<D> Tree<D> {
             came = pending.to.take().map(|to| (to, pending.cookie));
         }
         self.abandon(ended);
-        if let Some(((dir, name), cookie)) = came.filter(|((dir, _), _)| self.nodes.exists(*dir)) {
+        if let Some((to, cookie)) = came {
+            self.come_to_place(kernel, &to, cookie);
+        }
+    }
+
+    /// A directory that is not known was renamed to a place.
+    pub(super) fn come_to_place<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        (dir, name): &Place,
+        cookie: u32,
+    ) {
+        if self.nodes.exists(*dir) {
             let mask = EventMask::MOVED_TO | EventMask::ISDIR;
-            self.come(kernel, Change { dir, name: &name, mask, cookie });
+            self.come(kernel, Change { dir: *dir, name, mask, cookie });
         }
     }
 

@@ -299,11 +299,10 @@ impl Renames {
         self.by_replaced.contains_key(&wd)
     }
 
-    /// A directory that seemed to be replaced says that it was moved.
-    pub fn drop_replaced(&mut self, wd: i32) {
-        if let Some(cookie) = self.by_replaced.get(&wd).copied() {
-            self.take(cookie);
-        }
+    /// A directory that seemed to be replaced says that it was moved: takes its rename.
+    pub fn take_replaced(&mut self, wd: i32) -> Option<Pending> {
+        let cookie = self.by_replaced.get(&wd).copied()?;
+        self.take(cookie)
     }
 
     /// What the fence is still to be taken of, and the directory whose lock tells.
