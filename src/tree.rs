@@ -191,7 +191,7 @@ impl<D> Tree<D> {
     pub fn start<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) -> Result<(), Errno> {
         // What is queued now happened before the tree began.
         self.start = kernel.end();
-        self.at = self.start;
+        self.at = kernel.front();
         let dir = kernel.open(&[])?;
         self.device = kernel.stat(&dir)?.dev;
         let wd = kernel.watch(&dir, self.asked)?;

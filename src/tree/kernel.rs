@@ -96,6 +96,9 @@ pub trait Kernel {
     /// As of getdents(2).
     fn settle(&mut self, dir: &mut Self::Dir) -> Result<(), Errno>;
 
+    /// Position of the first event that is queued and was not read.
+    fn front(&self) -> u64;
+
     /// Position of the end of the queue: the bytes that were ever read from it, and those that are
     /// queued now (`FIONREAD`). What happened before this call is reported by events before that position.
     fn end(&mut self) -> u64;

@@ -312,6 +312,10 @@ impl Kernel for Linux<'_> {
         }
     }
 
+    fn front(&self) -> u64 {
+        self.queue.front()
+    }
+
     fn end(&mut self) -> u64 {
         self.queue.end(self.inotify)
     }

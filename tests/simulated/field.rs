@@ -257,6 +257,10 @@ impl Kernel for Field {
         Ok(())
     }
 
+    fn front(&self) -> u64 {
+        self.consumed
+    }
+
     fn end(&mut self) -> u64 {
         self.calls += 1;
         self.consumed + self.queued

@@ -294,6 +294,10 @@ impl Kernel for World {
         if self.nodes[dir.ino].dead { Err(Errno::ENOENT) } else { Ok(()) }
     }
 
+    fn front(&self) -> u64 {
+        self.consumed
+    }
+
     fn end(&mut self) -> u64 {
         self.call();
         let end = self.consumed + self.queue.bytes();

@@ -54,10 +54,15 @@ impl Queue {
 
     /// The oldest records that wait, and their position in the stream.
     pub(crate) fn take(&mut self) -> Option<(u64, Box<[u8]>)> {
-        let position = self.consumed.saturating_sub(self.len as u64);
+        let position = self.front();
         let records = self.ahead.pop_front()?;
         self.len = self.len.saturating_sub(records.len());
         Some((position, records))
+    }
+
+    /// Position of the oldest record that waits, in memory or in the kernel's queue.
+    pub(super) const fn front(&self) -> u64 {
+        self.consumed.saturating_sub(self.len as u64)
     }
 
     /// Position of the end of the kernel's queue.
