@@ -88,10 +88,8 @@ impl<D> Tree<D> {
             if event.mask.contains(EventMask::IGNORED) {
                 self.ending.remove(&event.wd.as_raw());
             } else if event.mask.contains(EventMask::MOVE_SELF) {
-                let moved = self.renames.take_replaced(event.wd.as_raw());
-                if let Some((to, cookie)) = moved.and_then(|moved| moved.to.zip(Some(moved.cookie)))
-                {
-                    self.come_to_place(kernel, &to, cookie);
+                if let Some(pending) = self.renames.take_replaced(event.wd.as_raw()) {
+                    self.replaced_moved(kernel, pending);
                 }
             }
             return;
