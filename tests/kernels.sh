@@ -171,8 +171,7 @@ pack() {
     (cd "$1" && find . | "$place/busybox" cpio -o -H newc 2>/dev/null) >"$2"
 }
 
-# The machine that runs the tests: they lie in /tests, and the tool where cargo put it, for its tests have
-# that path within them.
+# The machine that runs the tests, which lie in /tests.
 pack_tests() {
     local root=$place/root path name
     rm -rf "$root"
@@ -183,8 +182,9 @@ pack_tests() {
     while read -r path; do
         name=$(basename "$path")
         if [ "$name" = tinotify ]; then
-            mkdir -p "$root$(dirname "$path")"
-            copy_program "$path" "$root$path"
+            # Its tests have its path within them; something may be mounted over that.
+            copy_program "$path" "$root/tool"
+            echo "$path" >"$root/tool.path"
         else
             # Without cargo's hash.
             copy_program "$path" "$root/tests/${name%-*}"
@@ -252,8 +252,8 @@ read_log() {
     done < <(awk '
         /^=== [a-z_]+$/ { passed = failed = skipped = 0 }
         /^test result: / { passed += $4; failed += $6; skipped += $8 }
-        /^test .* \.\.\. ok$/ { alone = 1 }
-        /^SKIPPED: / { skipped++ }
+        # Behind the name of its test, or on a line of its own.
+        /SKIPPED: / { skipped++ }
         /^=== [a-z_]+: exit / {
             sub(":", "", $2)
             # Programs without the harness print no sums.
@@ -326,20 +326,26 @@ done
 
 [ ${#columns[@]} -gt 0 ] || exit 0
 
-# Tests that failed, and what was skipped, each once for all kernels.
+# What failed, by the harness' lists, and what was skipped, once for all kernels.
 for version in "${columns[@]}"; do
-    sed -n "s/^test \(.*\) \.\.\. FAILED$/FAILED on $version: \1/p" "$place/logs/$version.log" 2>/dev/null
+    [ -n "$programs" ] || break
+    awk -v version="$version" '
+        /^=== / { suite = $2; list = 0 }
+        /^failures:$/ { list = 1 }
+        /^test result: / { list = 0 }
+        list && /^    [^ ]+$/ { print "FAILED on " version ": " suite ": " $1 }' "$place/logs/$version.log"
 done
 for version in "${columns[@]}"; do
-    sed -n 's/^SKIPPED: //p' "$place/logs/$version.log" 2>/dev/null
+    [ -n "$programs" ] || break
+    sed -n 's/.*SKIPPED: //p' "$place/logs/$version.log"
 done | sort | uniq -c | sort -rn | sed 's/^ *\([0-9]*\) /SKIPPED (\1 times): /'
 
 printf '\nTests passed/failed/messages of what was skipped. A test that was skipped counts as passed, too.\n\n'
-printf '%-18s' ''
+printf '%-28s' ''
 printf ' %12s' "${columns[@]}"
 printf '\n'
 for suite in "${rows[@]}"; do
-    printf '%-18s' "$suite"
+    printf '%-28s' "$suite"
     for version in "${columns[@]}"; do
         printf ' %12s' "${cells[$version/$suite]:--}"
     done
@@ -347,7 +353,8 @@ for suite in "${rows[@]}"; do
 done
 
 if [ ${#failed[@]} -gt 0 ]; then
-    printf '\nFailed: %s\n' "${failed[@]}" >&2
+    printf '\n' >&2
+    printf 'Failed: %s\n' "${failed[@]}" >&2
     echo "The logs are in $place/logs." >&2
     exit 1
 fi
