@@ -21,6 +21,8 @@
 # All that a machine printed is in target/kernels/logs/: RELEASE.log for the tests, RELEASE-init.log for PID 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# In the initramfs, nobody runs programs too.
+umask 022
 
 versions=("$@")
 [ ${#versions[@]} -gt 0 ] || versions=(5.10 6.1 newest)
