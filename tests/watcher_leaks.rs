@@ -72,6 +72,6 @@ fn nothing_leaks() {
         lives(&place);
     }
     assert_eq!(count("fd"), fds);
-    // A thread that was joined may be seen for a moment still.
-    watching::until(|| count("task") == threads);
+    // A thread that was joined may be seen for a moment still: before, too.
+    watching::until(|| count("task") <= threads);
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::pthread::{pthread_kill, pthread_self};
+use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use tinotify::{Change, EventKind, WatchMask, WatchOptions, Watcher};
@@ -457,12 +457,13 @@ fn interrupt_calls() {
 fn under_signals<T>(sent: &Arc<AtomicU32>, run: impl FnOnce() -> T) -> T {
     interrupt_calls();
     let over = Arc::new(AtomicBool::new(false));
-    let me = pthread_self();
+    // A number for glibc, a pointer for musl.
+    let me = pthread_self() as usize;
     let sender = thread::spawn({
         let (over, sent) = (Arc::clone(&over), Arc::clone(sent));
         move || {
             while !over.load(Ordering::Acquire) {
-                pthread_kill(me, Signal::SIGUSR1).unwrap();
+                pthread_kill(me as Pthread, Signal::SIGUSR1).unwrap();
                 sent.fetch_add(1, Ordering::Relaxed);
                 thread::sleep(Duration::from_micros(100));
             }

@@ -176,7 +176,7 @@ pub fn is_root() -> bool {
 /// Runs `work` as a user who is not root. Credentials belong to threads in Linux (the C library
 /// hides that), so a thread of its own gives up its own.
 pub fn as_plain_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    use rustix::process::{Gid, Uid};
+    use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
     std::thread::scope(|scope| {
         scope
             .spawn(|| {
@@ -185,6 +185,8 @@ pub fn as_plain_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
                     rustix::thread::set_thread_groups(&[]).unwrap();
                     rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
                     rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
+                    // That made /proc/thread-self root's.
+                    set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
                 }
                 assert!(!is_root());
                 work()

@@ -91,7 +91,9 @@ pub struct KernelWatch {
 
 /// What the kernel watches for a watcher, by descriptor.
 pub fn kernel_watches(watcher: &impl AsRawFd) -> BTreeMap<i32, KernelWatch> {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", watcher.as_raw_fd())).unwrap();
+    // Before Linux 5.14 only the owner of the first thread may read /proc/self/fdinfo.
+    let path = format!("/proc/thread-self/fdinfo/{}", watcher.as_raw_fd());
+    let text = fs::read_to_string(path).unwrap();
     let lines = text.lines().filter_map(|line| line.strip_prefix("inotify "));
     lines
         .map(|line| {
