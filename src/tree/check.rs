@@ -123,7 +123,7 @@ impl<D> Tree<D> {
         }
         if self.renames.has(dir, name) || self.is_perhaps_replaced(dir) {
             // What is pending decides first.
-            let check = Check { seen: None, ..check };
+            let check = Check { seen: None, elsewhere: None, ..check };
             return self.agenda.check(dir, name, check, When::Idle);
         }
         if let Some(seen) = check.seen {
@@ -296,7 +296,12 @@ impl<D> Tree<D> {
         let known = (parent, self.name(node));
         if self.renames.has(known.0, &known.1) {
             // What is pending decides first.
-            return self.agenda.check(dir, name, Check { seen: None, ..check }, When::Idle);
+            return self.agenda.check(
+                dir,
+                name,
+                Check { seen: None, elsewhere: None, ..check },
+                When::Idle,
+            );
         }
         let elsewhere = Some((known.clone(), self.is_there(kernel, node)));
         if check.elsewhere != elsewhere {

@@ -319,7 +319,12 @@ impl<D> Tree<D> {
             self.check(dir, name, Check::default());
             return false;
         }
-        let owed = self.agenda.take(dir, name).is_some_and(|check| check.owes_file);
+        let check = self.agenda.take(dir, name);
+        let owed = check.as_ref().is_some_and(|check| check.owes_file);
+        if check.is_some_and(|check| check.deep) {
+            // A loss has left it, and it may be of a directory that has changed places with the file.
+            self.check(dir, name, Check { deep: true, ..Check::default() });
+        }
         if self.files.knows(dir) { self.files.remove(dir, name) } else { !owed }
     }
 

@@ -16,6 +16,7 @@ impl<D> Tree<D> {
     pub(super) fn moved_from(&mut self, change: Change<'_>, recent: Option<Option<i32>>) {
         let Change { dir, name, cookie, .. } = change;
         let mut pending = Pending::new(cookie, place(dir, name), change.is_dir());
+        let is_uncertain = self.agenda.is_uncertain(dir, name);
         let link = self.link(dir, name);
         if link.is_some() {
             pending.node = link.filter(|_| !change.is_dir());
@@ -31,7 +32,13 @@ impl<D> Tree<D> {
         let child = self.nodes.child(dir, name);
         let tells = child.is_some_and(|child| self.links.tells(&self.nodes, child));
         let is_other = link.is_some() && change.is_dir();
-        pending.suspect = recent.is_some() && !tells || self.in_window(dir) || is_other;
+        // What could not be looked at may be another directory.
+        let owed = pending.node.is_some_and(|node| self.nodes.listing(node) == Listing::Owed);
+        pending.suspect = recent.is_some() && !tells
+            || self.in_window(dir)
+            || is_other
+            || owed
+            || is_uncertain && !change.is_dir();
         pending.replaced = recent.flatten().filter(|_| change.is_dir());
         self.renames.open(pending);
         if let Some(ended) = self.renames.take_excess() {

@@ -18,7 +18,7 @@ pub mod budget {
     pub const EACH_RENAME: u64 = 4;
     /// For each entry, each time the whole tree is looked at again.
     pub const EACH_LOOK: u64 = 8;
-    /// What is not permitted is tried again at a rest.
+    /// What is not permitted, or over a limit, is tried again at a rest.
     pub const EACH_REST: u64 = 8;
     pub const START: u64 = 64;
 }
@@ -218,7 +218,8 @@ impl Oracle {
             // Whatever the reason was at first, it would be this one now.
             return true;
         }
-        if why.contains("EACCES") && world.rules.watch_limit < u32::MAX {
+        let is_limited = world.rules.watch_limit < u32::MAX || world.rules.last_wd < i32::MAX;
+        if why.contains("EACCES") && is_limited {
             // Another reason may have come after this one.
             return !self.patient;
         }
@@ -407,7 +408,9 @@ impl Oracle {
     pub fn budget(&self, world: &World, events: u64, rests: u64) -> Result<(), String> {
         use budget as b;
         let looks = 1 + world.queue.overflows_read;
-        let rests = if world.rules.unreadable { rests } else { 0 };
+        let rules = &world.rules;
+        let is_limited = rules.watch_limit < u32::MAX || rules.last_wd < i32::MAX;
+        let rests = if rules.unreadable || is_limited { rests } else { 0 };
         let most = b::START
             + b::EACH_EVENT * events
             + b::EACH_FOUND * self.mirror.found
