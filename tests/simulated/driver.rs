@@ -17,6 +17,8 @@ pub struct Driver {
     trees: Vec<Tree<Handle>>,
     /// Which trees had a check open when the last record was fed.
     was_checking: Vec<bool>,
+    /// Of each tree, the path of the record that was fed last, where the caller could have told it.
+    plain: Vec<Option<Vec<u8>>>,
     /// Records that were read and not fed.
     read: VecDeque<Record>,
     /// Bytes of the stream that were fed.
@@ -26,6 +28,13 @@ pub struct Driver {
     /// Whether there are others whose watches a tree must leave alone.
     is_shared: bool,
 }
+
+/// Events that only the tree can tell.
+const NOT_PLAIN: EventMask = EventMask::CREATE
+    .union(EventMask::DELETE)
+    .union(EventMask::MOVED_FROM)
+    .union(EventMask::MOVED_TO)
+    .union(EventMask::ISDIR);
 
 /// The options that the rules ask for.
 pub fn options(rules: &Rules) -> Options {
@@ -50,6 +59,7 @@ impl Driver {
         Self {
             trees: world.roots.iter().map(tree).collect(),
             was_checking: vec![false; world.roots.len()],
+            plain: vec![None; world.roots.len()],
             read: VecDeque::new(),
             fed: 0,
             ended: None,
@@ -93,11 +103,15 @@ impl Driver {
 
     /// The next event that a tree reports, if it has one.
     pub fn next(&mut self, world: &mut World, index: usize) -> Option<TreeEvent> {
+        let plain = self.plain[index].take();
         self.with(world, index, |tree, world| {
             let was_looking = tree.is_looking();
             let event = tree.next(world);
             // A caller asks first, to do that work in a thread of its own. The overflow announces it.
             let overflow = event.as_ref().is_some_and(|event| event.kind == TreeKind::Overflow);
+            if let (Some(event), Some(path)) = (&event, &plain) {
+                assert!(event.path == *path, "the caller would have told {path:?} of {event}");
+            }
             assert!(
                 was_looking || overflow || !tree.is_looking(),
                 "a look at the whole tree came unannounced"
@@ -136,6 +150,7 @@ impl Driver {
             self.was_checking[index] = self.trees[index].is_checking();
             let is_overflow = record.mask.contains(EventMask::Q_OVERFLOW);
             let is_its = self.trees[index].contains(Wd::from_raw(record.wd));
+            self.plain[index] = self.plain_path(index, &record);
             if is_overflow || is_its || !self.is_shared {
                 self.with(world, index, |tree, world| tree.feed(world, record.event(), fed));
             }
@@ -145,6 +160,17 @@ impl Driver {
             self.ended = Some(record.wd);
         }
         Some(record)
+    }
+
+    /// The path that the caller may give to an event by itself.
+    fn plain_path(&self, index: usize, record: &Record) -> Option<Vec<u8>> {
+        let (tree, event) = (&self.trees[index], record.event());
+        let is_plain = !event.mask().intersects(NOT_PLAIN) && tree.is_plain(event.wd());
+        let (name, mut path) = (event.name().filter(|_| is_plain)?, Vec::new());
+        tree.path_of(event.wd(), &mut path).then(|| {
+            let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
+            [&path[..], slash, name].concat()
+        })
     }
 
     /// All that was read being fed: reads again, `room` bytes at most, and where nothing is queued has
@@ -163,7 +189,12 @@ impl Driver {
         let mut more = false;
         for index in 0..self.trees.len() {
             let at = world.consumed;
-            more |= self.with(world, index, |tree, world| tree.idle(world, at));
+            more |= self.with(world, index, |tree, world| {
+                let (rests, calls) = (tree.rests(), world.calls);
+                let more = tree.idle(world, at);
+                assert!(!rests || !more && calls == world.calls, "at rest, there was more to do");
+                more
+            });
         }
         if more {
             trace!(world, "idle: more");
@@ -186,6 +217,11 @@ impl Driver {
     /// Whether the tree had no check open when the last record was fed, and has none now.
     pub fn is_sure(&self, index: usize) -> bool {
         !self.was_checking[index] && !self.trees[index].is_checking()
+    }
+
+    /// Whether a tree says that a check is open.
+    pub fn is_checking(&self, index: usize) -> bool {
+        self.trees[index].is_checking()
     }
 
     /// Whether a tree keeps nothing but its nodes.

@@ -132,6 +132,7 @@ impl Oracle {
             && !rules.unreadable
         {
             require(driver.rests(self.index), || "at rest, it keeps more than its nodes".into())?;
+            require(!driver.is_checking(self.index), || "at rest, a check is open".into())?;
         }
         self.remember(world, &truth);
         Ok(())
