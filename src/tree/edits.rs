@@ -412,7 +412,9 @@ impl<D> Tree<D> {
     pub(super) fn after_rename(&mut self, node: NodeRef) {
         self.links.disturb();
         match self.nodes.state(node) {
-            State::Watched(_) | State::Excluded => {}
+            State::Watched(_) => {}
+            // Where something is mounted, nothing can be renamed: it is not mounted any more.
+            State::Excluded if !self.options.same_file_system => {}
             _ => self.check_place(node, When::End),
         }
         if self.options.depth.is_some() || self.options.prune.is_some() {
