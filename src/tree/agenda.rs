@@ -59,6 +59,11 @@ impl Check {
         Self { owes_file: true, ..Self::default() }
     }
 
+    /// A look has shown a directory.
+    const fn shows_dir(&self) -> bool {
+        matches!(self.seen, Some(Seen::Known(_) | Seen::Unknown))
+    }
+
     /// A known directory was found, and will be moved here once that is sure.
     const fn is_moving(&self) -> bool {
         self.elsewhere.is_some() && !self.last
@@ -234,6 +239,12 @@ impl Agenda {
         entry.is_some_and(|entry| entry.check.seen != Some(Seen::Known(node)))
     }
 
+    /// Returns `true` if a look has shown a directory at a name, and no event of it has come since.
+    pub fn shows_dir(&self, dir: NodeRef, name: &[u8]) -> bool {
+        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
+        entry.is_some_and(|entry| entry.check.shows_dir())
+    }
+
     /// Has what is at a name compared with all beneath it, once the name has been checked.
     pub fn deepen(&mut self, dir: NodeRef, name: &[u8]) {
         let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
@@ -258,10 +269,12 @@ impl Agenda {
         }
     }
 
-    /// Call it when an event of that name has come: what a look has shown may be out of date.
-    pub fn disturb(&mut self, dir: NodeRef, name: &[u8]) {
+    /// Call it when an event of that name has come: what a look has shown may be out of date. But not that a
+    /// directory is there, if only a file has left: it did so before.
+    pub fn disturb(&mut self, dir: NodeRef, name: &[u8], file_left: bool) {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
-            entry.check.seen = None;
+            let stays = file_left && entry.check.shows_dir();
+            entry.check.seen.take_if(|_| !stays);
             entry.check.told_file = false;
         }
     }

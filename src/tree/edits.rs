@@ -387,7 +387,7 @@ impl<D> Tree<D> {
         }
         if let Some(parent) = self.nodes.parent(node) {
             let name = self.name(node);
-            self.agenda.disturb(parent, &name);
+            self.agenda.disturb(parent, &name, false);
         }
     }
 

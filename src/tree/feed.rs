@@ -164,7 +164,9 @@ impl<D> Tree<D> {
     fn change<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
         self.renames.mark_alive(change.dir);
         let recent = self.renames.take_recent(change.dir, change.name);
-        self.agenda.disturb(change.dir, change.name);
+        let file_left =
+            !change.is_dir() && change.mask.intersects(EventMask::MOVED_FROM | EventMask::DELETE);
+        self.agenda.disturb(change.dir, change.name, file_left);
         if !change.mask.contains(EventMask::DELETE) {
             self.forget_ended(change);
         }

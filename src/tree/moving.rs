@@ -315,7 +315,7 @@ impl<D> Tree<D> {
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);
-            !self.agenda.doubts(dir, name, child) && !self.renames.has(dir, name)
+            !self.agenda.doubts(dir, name, child) && !self.renames.has_of(child)
         })
     }
 
@@ -338,6 +338,8 @@ impl<D> Tree<D> {
             }
             None => {}
         }
+        // If a look has shown a directory since, there is no other file.
+        suspect &= pending.is_dir || !self.agenda.shows_dir(*dir, name);
         if suspect && self.nodes.exists(*dir) {
             self.check(*dir, name, pending.check());
         }

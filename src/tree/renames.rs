@@ -361,6 +361,11 @@ impl Renames {
         self.take_swap(cookie)
     }
 
+    /// Returns `true` if a rename of the directory is pending, as far as is known.
+    pub fn has_of(&self, node: NodeRef) -> bool {
+        self.by_node.contains_key(&node)
+    }
+
     /// Returns `true` if a rename that is pending leads from or to this name.
     pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
