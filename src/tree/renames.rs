@@ -5,7 +5,9 @@
 //! (`fsnotify_move` in `vfs_rename`, Linux 6.18). The next one therefore ends what is pending there.
 //!
 //! A rename onto a watched directory is a *swap* until it is known whether that was replaced or has
-//! changed places (`RENAME_EXCHANGE` of renameat2(2)): the kernel queues an exchange as two renames.
+//! changed places (`RENAME_EXCHANGE` of renameat2(2)): the kernel queues an exchange as two renames. It has
+//! changed places if it was not empty, or if something happens in it later. Until that is known, nothing
+//! is reported of what is beneath it.
 //!
 //! Invariant: `by_dir` has an entry for each directory that a pending rename or a swap touches.
 
