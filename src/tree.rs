@@ -34,8 +34,9 @@
 //!
 //! The files, in the order in which they may use each other: `nodes` (which directories there are),
 //! `files` (which files), `renames` (pending halves), `agenda` (checks and when), `reports`
-//! (what was said), `edits` (changes of these), `look` (opens and watches), `listing` (lists),
-//! `check` (compares), `feed` (events), `moving` (renames), `links` (to directories).
+//! (what was said), `stale` (which events are too old), `edits` (changes of these), `look` (opens and
+//! watches), `listing` (lists), `check` (compares), `feed` (events), `moving` (renames), `links` (to
+//! directories).
 
 #![forbid(unsafe_code)]
 
@@ -56,6 +57,7 @@ mod nodes;
 mod options;
 mod renames;
 mod reports;
+mod stale;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -76,6 +78,7 @@ use listing::Frame;
 use nodes::{NodeRef, Nodes, ROOT};
 use renames::Renames;
 use reports::Reports;
+use stale::Stale;
 
 /// One tree of directories; `D` is what its [`Kernel`] opens.
 #[derive(Debug)]
@@ -94,9 +97,7 @@ pub struct Tree<D> {
     inbox: Inbox,
     /// Watches that are not needed and are ended a few at a time, since each queues an event.
     ending: BTreeSet<i32>,
-    /// Watches that are older than the knowledge of their directory, and where the events begin that
-    /// are not.
-    stale: BTreeMap<i32, u64>,
+    stale: Stale,
     /// The highest descriptor so far. The kernel counts upwards.
     newest: i32,
     links: Links,
@@ -166,7 +167,7 @@ impl<D> Tree<D> {
             frames: Vec::new(),
             inbox: Inbox::default(),
             ending: BTreeSet::new(),
-            stale: BTreeMap::new(),
+            stale: Stale::default(),
             newest: i32::MAX,
             links: Links::default(),
             aliases: Aliases::default(),
@@ -347,7 +348,7 @@ impl<D> Tree<D> {
     fn come_to(&mut self, at: u64) {
         self.at = at;
         self.ahead.take_if(|end| *end <= at);
-        self.stale.retain(|_, begin| *begin > at);
+        self.stale.come_to(at);
     }
 
     /// Returns `true` if an event of the directory may be older than its listing.

@@ -96,7 +96,7 @@ impl<D> Tree<D> {
         };
         let name = core::mem::take(&mut self.inbox.name);
         let change = Change { dir, name: &name, mask: event.mask, cookie: event.cookie };
-        let begin = self.stale.get(&event.wd.as_raw()).map_or(self.start, |begin| *begin);
+        let begin = self.stale.begin(event.wd).unwrap_or(self.start);
         if event.at < begin {
             self.take_stale(change, event.at, begin);
         } else if let Some(swap) = self.renames.swap_above(self.nodes.ancestors(dir).skip(1)) {

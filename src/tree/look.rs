@@ -316,7 +316,7 @@ impl<D> Tree<D> {
         }
         let raw = wd.as_raw();
         if self.ending.remove(&raw) || raw <= self.newest || kernel.is_shared(wd) {
-            self.stale.insert(raw, kernel.end());
+            self.stale.insert(wd, kernel.end());
         }
         self.newest = self.newest.max(raw);
     }
