@@ -414,7 +414,12 @@ fn a_root_that_is_removed_says_so_and_ends() {
         write(root.join("a/file"));
     });
     fs::remove_dir_all(&tree.root).unwrap();
-    let lines = tree.lines();
+    let _watchdog = Watchdog::new();
+    let mut lines = tree.lines();
+    // A child process that another test starts holds the open root for a moment.
+    while lines.len() < 5 {
+        lines.extend(tree.lines());
+    }
     assert_eq!(sorted(lines[..3].to_vec()), ["delete a/", "delete a/b/", "delete a/file"]);
     assert_eq!(lines[3..], ["root removed", "ignored"]);
     assert!(tree.watcher.watches().is_empty());
