@@ -26,7 +26,7 @@ fn weather(name: &'static str, changes: Changes, snapshot: bool, few: u64) -> We
 #[test]
 fn whenever_a_storm_of_modes_in_memory_rests_the_mirror_is_true() {
     if in_plain_process("whenever_a_storm_of_modes_in_memory_rests_the_mirror_is_true") {
-        weather("of modes in memory", Changes::Modes, false, 10_000).in_memory();
+        weather("of modes in memory", Changes::Modes, false, 20_000).in_memory();
     }
 }
 
@@ -34,7 +34,7 @@ fn whenever_a_storm_of_modes_in_memory_rests_the_mirror_is_true() {
 fn whenever_a_storm_of_modes_in_memory_rests_a_mirror_with_snapshot_is_true() {
     if in_plain_process("whenever_a_storm_of_modes_in_memory_rests_a_mirror_with_snapshot_is_true")
     {
-        weather("of modes in memory, with snapshot", Changes::Modes, true, 10_000).in_memory();
+        weather("of modes in memory, with snapshot", Changes::Modes, true, 20_000).in_memory();
     }
 }
 
@@ -42,7 +42,7 @@ fn whenever_a_storm_of_modes_in_memory_rests_a_mirror_with_snapshot_is_true() {
 fn whenever_a_storm_of_modes_on_the_disk_rests_the_mirror_is_true() {
     if in_plain_process("whenever_a_storm_of_modes_on_the_disk_rests_the_mirror_is_true") {
         // Where everybody may write.
-        let storm = weather("of modes on the disk", Changes::Modes, false, 2_000);
+        let storm = weather("of modes on the disk", Changes::Modes, false, 4_000);
         storm.on_the_disk(&std::env::temp_dir());
     }
 }
@@ -50,13 +50,13 @@ fn whenever_a_storm_of_modes_on_the_disk_rests_the_mirror_is_true() {
 #[test]
 fn whenever_a_storm_of_mounts_rests_the_mirror_is_true() {
     if in_namespace("whenever_a_storm_of_mounts_rests_the_mirror_is_true") {
-        weather("of mounts", Changes::Mounts, false, 10_000).in_memory();
+        weather("of mounts", Changes::Mounts, false, 20_000).in_memory();
     }
 }
 
 #[test]
 fn whenever_a_storm_of_mounts_rests_a_mirror_with_snapshot_is_true() {
     if in_namespace("whenever_a_storm_of_mounts_rests_a_mirror_with_snapshot_is_true") {
-        weather("of mounts, with snapshot", Changes::Mounts, true, 10_000).in_memory();
+        weather("of mounts, with snapshot", Changes::Mounts, true, 20_000).in_memory();
     }
 }

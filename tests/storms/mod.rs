@@ -220,6 +220,8 @@ struct Counts {
     files: usize,
     /// Differences that only the next look could find.
     late: usize,
+    /// Directories that were covered.
+    covered: usize,
 }
 
 /// A storm and its reader.
@@ -314,13 +316,22 @@ impl Watch<'_> {
             if self.counts.ops >= total {
                 return;
             }
-            let round = Round::random(&mut self.random, self.counts.rests, may_flood);
+            let round = self.round(may_flood);
             let is_partial = self.weather.changes == Changes::Modes && self.random.below(3) == 0;
             self.percent = if is_partial { 50 } else { 100 };
             self.counts.ops += round.ops;
             self.reading = round.reading;
             self.storm.order(round.ops, self.percent);
         }
+    }
+
+    fn round(&mut self, may_flood: bool) -> Round {
+        let most = match self.weather.changes {
+            Changes::Names => [30, 300, 3_000],
+            // What is not undone at a rest hinders the rest of the storm.
+            Changes::Modes | Changes::Mounts => [30, 200, 600],
+        };
+        Round::random(&mut self.random, self.counts.rests, most, may_flood)
     }
 
     /// All must be as it is on the disk.
@@ -362,6 +373,7 @@ impl Watch<'_> {
         wrong.extend(lacking("it was never covered", &beside, &watched));
         wrong.extend(lacking("it is watched", &watched, &disk.inodes().into_iter().collect()));
         self.judge("when all is unmounted", &wrong);
+        self.counts.covered += covered.len();
         self.counts.late += self.reader.mirror.differences_beside(&disk, &BTreeSet::new()).len();
         self.reader.fill_queue();
         self.reader.read_all();
@@ -382,12 +394,17 @@ impl Watch<'_> {
     }
 
     fn report(&self, begin: Instant) {
-        let Mirror { events, overflows, .. } = self.reader.mirror;
-        let Counts { ops, rests, partial, dirs, files, late } = self.counts;
+        let Mirror { events, overflows, barred, unmounted, .. } = self.reader.mirror;
+        let Counts { ops, rests, partial, dirs, files, late, covered } = self.counts;
         let some = match self.weather.changes {
             Changes::Names => String::new(),
-            Changes::Modes => format!(", {partial} of them with some closed at first"),
-            Changes::Mounts => format!(", {late} differences before all was looked at"),
+            Changes::Modes => format!(
+                ", {partial} of them with some closed at first, {barred} times unwatched or unlisted"
+            ),
+            Changes::Mounts => format!(
+                ", {covered} mounts, {unmounted} directories unmounted, {late} differences before all \
+                 was looked at"
+            ),
         };
         say(format_args!(
             "storm {}, seed {}: {ops} operations, {rests} rests{some}, {overflows} overflows, {events} \

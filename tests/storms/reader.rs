@@ -30,13 +30,13 @@ pub struct Round {
 }
 
 impl Round {
-    pub fn random(random: &mut Random, number: u64, may_flood: bool) -> Self {
+    pub fn random(random: &mut Random, number: u64, most: [u64; 3], may_flood: bool) -> Self {
         if may_flood && number % 8 == 1 {
             let reading = if number % 16 == 1 { Reading::WhenFull } else { Reading::WhenFullLate };
             return Self { ops: 2_000, reading };
         }
         let reading = if random.below(4) == 0 { Reading::Late } else { Reading::Keen };
-        let most = [30, 300, 3_000][random.below(3) as usize];
+        let most = most[random.below(3) as usize];
         Self { ops: THREADS + random.below(most), reading }
     }
 }

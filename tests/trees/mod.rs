@@ -375,6 +375,10 @@ pub struct Mirror {
     history: VecDeque<Note>,
     pub events: u64,
     pub overflows: u64,
+    /// Reported as `Unwatched` or `Unlisted`.
+    pub barred: u64,
+    /// Reported as unmounted.
+    pub unmounted: u64,
     pub over: bool,
 }
 
@@ -394,6 +398,8 @@ impl Mirror {
             history: VecDeque::new(),
             events: 0,
             overflows: 0,
+            barred: 0,
+            unmounted: 0,
             over: false,
         }
     }
@@ -446,6 +452,8 @@ impl Mirror {
     /// Takes in one event.
     pub fn apply(&mut self, note: &Note) {
         self.take_in(note);
+        self.barred += u64::from(matches!(note.how, How::Unwatched(_) | How::Unlisted(_)));
+        self.unmounted += u64::from(note.has(EventMask::UNMOUNT));
         if let Some(excuses) = &mut self.excuses {
             excuses.apply(note);
             if let (How::Unwatched(_), Some(entry)) = (&note.how, self.root.get_mut(&note.path)) {
