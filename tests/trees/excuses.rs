@@ -140,16 +140,17 @@ impl Mirror {
     }
 
     /// What is wrong now that all has been told of a tree at rest in which only this is permitted.
-    /// Nothing counts that is in a directory of which was said, and rightly, that it can't be known.
-    pub fn differences_where(&self, disk: &Entry, permitted: &Permitted) -> Vec<String> {
+    /// Nothing counts that is in a directory of which was said, and rightly, that it can't be known. Tells
+    /// as well whether what was known of one before may have gone anywhere.
+    pub fn differences_where(&self, disk: &Entry, permitted: &Permitted) -> (Vec<String>, bool) {
         let mut copy = self.clone();
         let mut excuses = copy.excuses.take().expect("a mirror with excuses");
         let mut wrong = excuses.hold(disk, Some(permitted));
         wrong.extend(copy.differences_but(disk, &|path, _| excuses.0.contains_key(path)));
-        wrong
+        (wrong, excuses.0.values().any(|excuse| *excuse == Excuse::Unlisted))
     }
 
-    /// The same for a tree in which these inodes were covered for some time.
+    /// What is wrong in a tree in which these inodes were covered for some time.
     pub fn differences_beside(&self, disk: &Entry, covered: &BTreeSet<u64>) -> Vec<String> {
         self.clone().differences_but(disk, &|_, entry| covered.contains(&entry.ino))
     }

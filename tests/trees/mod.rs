@@ -528,7 +528,8 @@ impl Mirror {
                 parent.get_mut(name).unwrap().content = None;
             }
             known => {
-                let leads = self.links
+                // A directory that is found may also have replaced a file by events that come later.
+                let leads = (self.links || self.excuses.is_some() && !self.snapshot)
                     && (&note.how, note.is_dir()) == (&How::Found, true)
                     && known.is_some_and(|known| !known.is_dir());
                 let again = known.is_some() && !may_replace && !doubtful && !leads;
