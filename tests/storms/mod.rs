@@ -27,7 +27,8 @@ use changer::Changer;
 use reader::{Reader, Reading, Round, queue_limit};
 use tempfile::TempDir;
 
-use crate::trees::{Entry, Mirror, Permitted, Random, watched, watches_amiss};
+use crate::trees::excuses::Permitted;
+use crate::trees::{Entry, Mirror, Random, watched, watches_amiss};
 use crate::watching::{Watchdog, say};
 
 const OPS: &str = "TINOTIFY_STORM_OPS";

@@ -3,7 +3,7 @@
 
 #![allow(dead_code)] // Each test binary uses some of it.
 
-mod excuses;
+pub mod excuses;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-pub use excuses::{Excuses, Permitted};
+use excuses::Excuses;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use tempfile::TempDir;
 use tinotify::{
