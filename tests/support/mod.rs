@@ -212,18 +212,48 @@ pub fn in_child(test: &str, wrapper: &[&str]) -> bool {
     let mut line: Vec<_> = wrapper.iter().map(Into::into).collect();
     line.extend(qemu().map(Into::into));
     line.push(env::current_exe().unwrap().into_os_string());
-    let output = Command::new(&line[0])
-        .args(&line[1..])
+    let mut command = Command::new(&line[0]);
+    command.args(&line[1..]);
+    run(test, command);
+    false
+}
+
+/// Runs a test in this program, which is run by a command.
+fn run(test: &str, mut command: Command) {
+    let output = command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, test)
         .output()
         .unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line:?}: {}\n{stdout}\n{stderr}", output.status);
-    assert!(stdout.contains(DONE), "{line:?} did not run {test}:\n{stdout}\n{stderr}");
-    for line in stderr.lines().filter(|line| line.starts_with("SKIPPED")) {
+    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
+    assert!(stdout.contains(DONE), "{command:?} did not run {test}:\n{stdout}\n{stderr}");
+    let is_for_all = |line: &&str| line.starts_with("SKIPPED") || line.starts_with("storm ");
+    for line in stderr.lines().filter(is_for_all) {
         let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+/// As [`in_child`], for a process that is not root's. Gives `false` where none is to be had, after
+/// saying so.
+pub fn in_plain_process(test: &str) -> bool {
+    use std::os::unix::process::CommandExt;
+    if env::var(CHILD).is_ok() {
+        return in_child(test, &[]);
+    }
+    // Not by its path, which a plain user may not be permitted to go.
+    let command = || {
+        let mut command = Command::new("/proc/self/exe");
+        if is_root() {
+            command.uid(65534).gid(65534).current_dir("/");
+        }
+        command
+    };
+    match command().arg("--list").output() {
+        Ok(output) if output.status.success() => run(test, command()),
+        Ok(output) => skipped(test, format_args!("no plain user: {}", output.status)),
+        Err(error) => skipped(test, format_args!("no plain user: {error}")),
     }
     false
 }

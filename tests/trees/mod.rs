@@ -3,13 +3,16 @@
 
 #![allow(dead_code)] // Each test binary uses some of it.
 
-use std::collections::{BTreeMap, VecDeque};
+pub mod excuses;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Write as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use excuses::Excuses;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use tempfile::TempDir;
 use tinotify::{
@@ -245,6 +248,18 @@ impl Entry {
         inodes
     }
 
+    /// The inodes of this directory and those beneath it that are in none of `covered`.
+    pub fn inodes_beside(&self, covered: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let mut inodes = BTreeSet::new();
+        let mut todo = vec![self];
+        while let Some(entry) = todo.pop() {
+            let dir = entry.entries.as_ref().filter(|_| !covered.contains(&entry.ino));
+            inodes.extend(dir.map(|_| entry.ino));
+            todo.extend(dir.into_iter().flat_map(BTreeMap::values));
+        }
+        inodes
+    }
+
     /// The number of directories with this one, and of the files.
     pub fn count(&self) -> (usize, usize) {
         match &self.entries {
@@ -288,8 +303,17 @@ impl Entry {
 
     /// Where this differs from the disk, a line for each place. What it believes to know of files'
     /// content is compared too.
-    fn compare(&self, disk: &Self, with_files: bool, at: &Path, differences: &mut Vec<String>) {
+    /// Of an entry that is excused, nothing counts that is in it.
+    fn compare(
+        &self,
+        disk: &Self,
+        with_files: bool,
+        at: &Path,
+        excused: &dyn Fn(&Path, &Self) -> bool,
+        differences: &mut Vec<String>,
+    ) {
         match (&self.entries, &disk.entries) {
+            (Some(_), Some(_)) if excused(at, disk) => {}
             (Some(mine), Some(theirs)) => {
                 for (name, entry) in mine {
                     if !theirs.contains_key(name) && (with_files || entry.is_dir()) {
@@ -299,7 +323,8 @@ impl Entry {
                 for (name, entry) in theirs {
                     match mine.get(name) {
                         Some(known) => {
-                            known.compare(entry, with_files, &at.join(name), differences);
+                            let at = at.join(name);
+                            known.compare(entry, with_files, &at, excused, differences);
                         }
                         None if with_files || entry.is_dir() => {
                             differences.push(format!("there, but not told: {:?}", at.join(name)));
@@ -331,12 +356,15 @@ const HISTORY: usize = 1000;
 const CONTEXT: usize = 25;
 
 /// What is in a tree, by what the events told.
+#[derive(Clone)]
 pub struct Mirror {
     root: Entry,
     /// Whether files are reported after an overflow.
     snapshot: bool,
     /// Links are followed: a link that was a file may be found to lead to a directory.
     links: bool,
+    /// Where not every directory may be looked at: those of which that was said.
+    excuses: Option<Excuses>,
     /// Events were lost since all was last quiet: what is told may have been known already.
     doubtful: bool,
     resyncing: bool,
@@ -347,6 +375,10 @@ pub struct Mirror {
     history: VecDeque<Note>,
     pub events: u64,
     pub overflows: u64,
+    /// Reported as `Unwatched` or `Unlisted`.
+    pub barred: u64,
+    /// Reported as unmounted.
+    pub unmounted: u64,
     pub over: bool,
 }
 
@@ -357,6 +389,7 @@ impl Mirror {
             root: Entry::new(true),
             snapshot,
             links: false,
+            excuses: None,
             doubtful: false,
             resyncing: false,
             knows_files: true,
@@ -365,6 +398,8 @@ impl Mirror {
             history: VecDeque::new(),
             events: 0,
             overflows: 0,
+            barred: 0,
+            unmounted: 0,
             over: false,
         }
     }
@@ -404,8 +439,31 @@ impl Mirror {
         self.wrong.push(said);
     }
 
+    /// Whether nothing need be known of what is at a path.
+    fn is_excused(&self, path: &Path) -> bool {
+        self.excuses.as_ref().is_some_and(|excuses| excuses.cover(path))
+    }
+
+    /// Whether what is told of a path may be known already, or be of what is not known.
+    fn is_doubtful(&self, path: &Path) -> bool {
+        self.doubtful || self.is_excused(path)
+    }
+
     /// Takes in one event.
     pub fn apply(&mut self, note: &Note) {
+        self.take_in(note);
+        self.barred += u64::from(matches!(note.how, How::Unwatched(_) | How::Unlisted(_)));
+        self.unmounted += u64::from(note.has(EventMask::UNMOUNT));
+        if let Some(excuses) = &mut self.excuses {
+            excuses.apply(note);
+            if let (How::Unwatched(_), Some(entry)) = (&note.how, self.root.get_mut(&note.path)) {
+                // Nothing is known of what is in it, until that is found again.
+                *entry = Entry::new(true);
+            }
+        }
+    }
+
+    fn take_in(&mut self, note: &Note) {
         self.events += 1;
         if self.over && note.how != How::Ignored {
             self.wrong("after the end of the tree", note);
@@ -456,20 +514,25 @@ impl Mirror {
 
     fn create(&mut self, note: &Note, may_replace: bool) {
         let entry = Entry::new(note.is_dir());
+        let doubtful = self.is_doubtful(&note.path);
         let Some(parent) = self.root.parent_mut(&note.path) else {
-            return self.wrong("its parent was never announced", note);
+            if !self.is_excused(&note.path) {
+                self.wrong("its parent was never announced", note);
+            }
+            return;
         };
         let name = note.path.file_name().unwrap();
         match parent.get(name) {
-            Some(known) if self.doubtful && known.is_dir() == entry.is_dir() => {
+            Some(known) if doubtful && known.is_dir() == entry.is_dir() => {
                 // Its content, if it is a directory, was not lost.
                 parent.get_mut(name).unwrap().content = None;
             }
             known => {
-                let leads = self.links
+                // A directory that is found may also have replaced a file by events that come later.
+                let leads = (self.links || self.excuses.is_some() && !self.snapshot)
                     && (&note.how, note.is_dir()) == (&How::Found, true)
                     && known.is_some_and(|known| !known.is_dir());
-                let again = known.is_some() && !may_replace && !self.doubtful && !leads;
+                let again = known.is_some() && !may_replace && !doubtful && !leads;
                 parent.insert(name.to_owned(), entry);
                 if again {
                     self.wrong("it was there already", note);
@@ -479,10 +542,11 @@ impl Mirror {
     }
 
     fn remove(&mut self, note: &Note) {
+        let doubtful = self.is_doubtful(&note.path);
         match self.root.take(&note.path) {
-            None if !self.doubtful => self.wrong("it was not there", note),
+            None if !doubtful => self.wrong("it was not there", note),
             None => {}
-            Some(entry) if self.doubtful => drop(entry),
+            Some(entry) if doubtful => drop(entry),
             Some(entry) if entry.is_dir() != note.is_dir() => self.wrong("it was no such", note),
             // With all beneath it: what was found there may not have been told to be gone.
             Some(_) => {}
@@ -490,10 +554,11 @@ impl Mirror {
     }
 
     fn rename(&mut self, from: &Path, note: &Note) {
+        let excused = self.is_excused(from) || self.is_excused(&note.path);
         let entry = match self.root.take(from) {
             Some(entry) if entry.is_dir() == note.is_dir() => entry,
             other => {
-                if !self.doubtful {
+                if !self.doubtful && !excused {
                     let what = if other.is_some() { "it was no such" } else { "it was not there" };
                     self.wrong(what, note);
                 }
@@ -501,7 +566,10 @@ impl Mirror {
             }
         };
         let Some(parent) = self.root.parent_mut(&note.path) else {
-            return self.wrong("its new parent was never announced", note);
+            if !excused {
+                self.wrong("its new parent was never announced", note);
+            }
+            return;
         };
         parent.insert(note.path.file_name().unwrap().to_owned(), entry);
     }
@@ -524,15 +592,29 @@ impl Mirror {
     /// What is wrong now that all has been told of a tree at rest; then starts again from the disk,
     /// where files could not be told.
     pub fn differences(&mut self, disk: &Entry) -> Vec<String> {
-        let mut differences = std::mem::take(&mut self.wrong);
-        if self.resyncing {
-            differences.push("an overflow without an end".to_owned());
+        let mut differences = self.differences_but(disk, &|_, _| false);
+        if let Some(excuses) = &mut self.excuses {
+            // All may be looked at.
+            differences.extend(excuses.hold(disk, None));
         }
-        self.root.compare(disk, self.knows_files, Path::new(""), &mut differences);
         if differences.is_empty() {
             self.root = disk.clone();
             (self.doubtful, self.knows_files) = (false, true);
         }
+        differences
+    }
+
+    /// What is wrong, but for what is in directories that are excused.
+    fn differences_but(
+        &mut self,
+        disk: &Entry,
+        excused: &dyn Fn(&Path, &Entry) -> bool,
+    ) -> Vec<String> {
+        let mut differences = std::mem::take(&mut self.wrong);
+        if self.resyncing {
+            differences.push("an overflow without an end".to_owned());
+        }
+        self.root.compare(disk, self.knows_files, Path::new(""), excused, &mut differences);
         differences
     }
 
@@ -548,6 +630,11 @@ impl Mirror {
             lines
         })
     }
+}
+
+/// The inodes that the kernel watches.
+pub fn watched(watcher: &impl AsRawFd) -> BTreeSet<u64> {
+    kernel_watches(watcher).values().map(|watch| watch.ino).collect()
 }
 
 /// Where what the kernel watches is not each directory once, and nothing else.

@@ -1,0 +1,121 @@
+//! What reads the events.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tinotify::{TreeOptions, WatchMask, Watcher};
+
+use super::{Changes, Storm, THREADS};
+use crate::trees::{Mirror, NAMES, Note, Random};
+use crate::watching::{LONG, Watchdog, unread};
+
+/// How the reader goes about one round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reading {
+    /// At once.
+    Keen,
+    /// When all is quiet.
+    Late,
+    /// When the queue is full, and the storm goes on.
+    WhenFull,
+    /// When the queue is full, and all is quiet.
+    WhenFullLate,
+}
+
+pub struct Round {
+    pub ops: u64,
+    pub reading: Reading,
+}
+
+impl Round {
+    pub fn random(random: &mut Random, number: u64, most: [u64; 3], may_flood: bool) -> Self {
+        if may_flood && number % 8 == 1 {
+            let reading = if number % 16 == 1 { Reading::WhenFull } else { Reading::WhenFullLate };
+            return Self { ops: 2_000, reading };
+        }
+        let reading = if random.below(4) == 0 { Reading::Late } else { Reading::Keen };
+        let most = most[random.below(3) as usize];
+        Self { ops: THREADS + random.below(most), reading }
+    }
+}
+
+pub struct Reader {
+    pub watcher: Watcher,
+    root: PathBuf,
+    pub mirror: Mirror,
+    noise: [File; 2],
+}
+
+impl Reader {
+    /// Sets up the tree, while the storm may be on.
+    pub fn new(root: PathBuf, noise: [File; 2], changes: Changes, snapshot: bool) -> Self {
+        let watcher = Watcher::new().unwrap();
+        let options = TreeOptions::new().existing(true).snapshot(snapshot);
+        watcher.watch_tree(&root, NAMES | WatchMask::MODIFY, options).unwrap();
+        let mirror = Mirror::empty(snapshot);
+        let mirror = if changes == Changes::Modes { mirror.with_excuses() } else { mirror };
+        Self { watcher, root, mirror, noise }
+    }
+
+    /// Takes some of what comes, until there is nothing for that time.
+    fn read(&mut self, wait: Duration) {
+        for _ in 0..1000 {
+            let Some(event) = self.watcher.next_timeout(wait).unwrap() else { break };
+            self.mirror.apply(&Note::of(&event, &self.root));
+        }
+    }
+
+    /// Reads for as long as the storm goes on, and then what is left.
+    pub fn read_along(&mut self, storm: &mut Storm, reading: Reading) {
+        let mut rests = match reading {
+            Reading::Keen => false,
+            Reading::Late => {
+                storm.wait();
+                true
+            }
+            Reading::WhenFull => {
+                self.fill_queue();
+                false
+            }
+            Reading::WhenFullLate => {
+                self.fill_queue();
+                storm.wait();
+                true
+            }
+        };
+        // The storm itself takes its time on a slow disk; what may hang is the reader.
+        let mut alive = (Watchdog::new(), Instant::now());
+        while !rests {
+            self.read(Duration::from_millis(1));
+            rests = storm.rests();
+            if alive.1.elapsed() > LONG / 4 {
+                alive = (Watchdog::new(), Instant::now());
+            }
+        }
+        self.read_all();
+    }
+
+    /// Reads all that there is to tell of a tree at rest.
+    pub fn read_all(&mut self) {
+        while let Some(event) = self.watcher.try_next().unwrap() {
+            self.mirror.apply(&Note::of(&event, &self.root));
+        }
+    }
+
+    /// Has the queue overflow, while the storm is on. By itself it need not: what is made while nobody
+    /// reads is watched by nobody.
+    pub fn fill_queue(&self) {
+        for event in 0..queue_limit() + 2 {
+            // Not the same twice, or they would merge.
+            self.noise[(event % 2) as usize].write_all_at(b"x", 0).unwrap();
+        }
+        assert!(unread(&self.watcher) >= queue_limit() * 16);
+    }
+}
+
+pub fn queue_limit() -> u64 {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    limit.trim().parse().unwrap()
+}

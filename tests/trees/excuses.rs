@@ -1,0 +1,157 @@
+//! Directories of which a tree has said that it does not know what is in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
+use tinotify::EventMask;
+
+use super::{Entry, How, Mirror, Note};
+
+/// What was said of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Excuse {
+    Unwatched,
+    Unlisted,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Excuses(BTreeMap<PathBuf, Excuse>);
+
+fn moved(path: &Path, from: &Path, to: &Path) -> PathBuf {
+    match path.strip_prefix(from) {
+        Ok(beneath) if beneath.as_os_str().is_empty() => to.to_owned(),
+        Ok(beneath) => to.join(beneath),
+        Err(_) => path.to_owned(),
+    }
+}
+
+impl Excuses {
+    /// Whether nothing need be known of what is at a path, because of a directory above it.
+    pub fn cover(&self, path: &Path) -> bool {
+        !self.0.is_empty() && path.ancestors().skip(1).any(|above| self.0.contains_key(above))
+    }
+
+    fn remove(&mut self, top: &Path) {
+        self.0.retain(|path, _| !path.starts_with(top));
+    }
+
+    /// Takes in an event of which the mirror knows already.
+    pub fn apply(&mut self, note: &Note) {
+        let path = &note.path;
+        match &note.how {
+            How::Unwatched(_) => {
+                self.remove(path);
+                self.0.insert(path.clone(), Excuse::Unwatched);
+            }
+            How::Unlisted(_) => drop(self.0.entry(path.clone()).or_insert(Excuse::Unlisted)),
+            How::Watched => drop(self.0.remove(path)),
+            How::Renamed(from) => {
+                self.remove(path);
+                let places = std::mem::take(&mut self.0).into_iter();
+                self.0 = places.map(|(at, excuse)| (moved(&at, from, path), excuse)).collect();
+            }
+            How::Exchanged(with) => {
+                let swapped = |at: PathBuf| match at.starts_with(with) {
+                    true => moved(&at, with, path),
+                    false => moved(&at, path, with),
+                };
+                let places = std::mem::take(&mut self.0).into_iter();
+                self.0 = places.map(|(at, excuse)| (swapped(at), excuse)).collect();
+            }
+            How::Told | How::Found if note.has(NAMED) => self.remove(path),
+            How::Told | How::Found if note.has(EventMask::UNMOUNT) => {
+                self.0.retain(|at, _| at == path || !at.starts_with(path));
+            }
+            _ => {}
+        }
+    }
+
+    /// Leaves only those that hold while no more than that is permitted (`None`: all is), and says which are
+    /// `Unwatched` though they may be watched.
+    pub fn hold(&mut self, disk: &Entry, permitted: Option<&Permitted>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let outer = self.clone();
+        self.0.retain(|path, excuse| {
+            let Some(entry) = disk.get(path).filter(|entry| entry.is_dir()) else { return true };
+            let may_be = permitted.is_some_and(|permitted| match excuse {
+                Excuse::Unwatched => !permitted.listed.contains(&entry.ino),
+                Excuse::Unlisted => !permitted.searched.contains(&entry.ino),
+            });
+            if !may_be && *excuse == Excuse::Unwatched && !outer.cover(path) {
+                wrong.push(format!("it may be watched now, but was last said not to be: {path:?}"));
+            }
+            may_be
+        });
+        wrong
+    }
+}
+
+const NAMED: EventMask = EventMask::CREATE
+    .union(EventMask::DELETE)
+    .union(EventMask::MOVED_FROM)
+    .union(EventMask::MOVED_TO);
+
+/// The inodes of directories that their owner may reach by others that may be listed and searched.
+#[derive(Debug, Default)]
+pub struct Permitted {
+    /// And listed.
+    pub listed: BTreeSet<u64>,
+    /// And searched as well.
+    pub searched: BTreeSet<u64>,
+}
+
+impl Permitted {
+    /// As it is now, beneath a directory that rests.
+    pub fn walk(path: &Path) -> Self {
+        let mut permitted = Self::default();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if let Ok(root) = rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+            permitted.add(&root);
+        }
+        permitted
+    }
+
+    fn add(&mut self, dir: &OwnedFd) {
+        let stat = rustix::fs::fstat(dir).unwrap();
+        self.listed.insert(stat.st_ino);
+        if !Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR) {
+            return;
+        }
+        self.searched.insert(stat.st_ino);
+        for item in Dir::new(dir.try_clone().unwrap()).unwrap().map(Result::unwrap) {
+            let is_dir = item.file_type() == FileType::Directory;
+            if !is_dir || [c".", c".."].contains(&item.file_name()) {
+                continue;
+            }
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            if let Ok(child) = rustix::fs::openat(dir, item.file_name(), flags, Mode::empty()) {
+                self.add(&child);
+            }
+        }
+    }
+}
+
+impl Mirror {
+    /// That of a tree in which not every directory may be looked at.
+    pub fn with_excuses(self) -> Self {
+        Self { excuses: Some(Excuses::default()), ..self }
+    }
+
+    /// What is wrong now that all has been told of a tree at rest in which only this is permitted.
+    /// Nothing counts that is in a directory of which was said, and rightly, that it can't be known. Tells
+    /// as well whether what was known of one before may have gone anywhere.
+    pub fn differences_where(&self, disk: &Entry, permitted: &Permitted) -> (Vec<String>, bool) {
+        let mut copy = self.clone();
+        let mut excuses = copy.excuses.take().expect("a mirror with excuses");
+        let mut wrong = excuses.hold(disk, Some(permitted));
+        wrong.extend(copy.differences_but(disk, &|path, _| excuses.0.contains_key(path)));
+        (wrong, excuses.0.values().any(|excuse| *excuse == Excuse::Unlisted))
+    }
+
+    /// What is wrong in a tree in which these inodes were covered for some time.
+    pub fn differences_beside(&self, disk: &Entry, covered: &BTreeSet<u64>) -> Vec<String> {
+        self.clone().differences_but(disk, &|_, entry| covered.contains(&entry.ino))
+    }
+}
