@@ -31,7 +31,7 @@ use crate::trees::excuses::Permitted;
 use crate::trees::{Entry, Mirror, Random, watched, watches_amiss};
 use crate::watching::{Watchdog, say};
 
-const OPS: &str = "TINOTIFY_STORM_OPS";
+pub const OPS: &str = "TINOTIFY_STORM_OPS";
 const SEED: &str = "TINOTIFY_STORM_SEED";
 /// The child's: the directory that holds those inside and outside.
 const PLACE: &str = "TINOTIFY_STORM_PLACE";
