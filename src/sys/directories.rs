@@ -52,9 +52,10 @@ impl Fd {
         Self::openat(dir, path, O_PATH | O_DIRECTORY | last)
     }
 
-    /// openat(2) of a directory, to list it.
-    pub(crate) fn open_list(dir: Option<&Self>, path: &CStr) -> Result<Self, Errno> {
-        Self::openat(dir, path, O_DIRECTORY)
+    /// openat(2) of a directory, to list it. Makes `OPEN` events, and needs the permission to read.
+    pub(crate) fn open_list(dir: Option<&Self>, path: &CStr, links: Links) -> Result<Self, Errno> {
+        let last = if links == Links::Keep { O_NOFOLLOW } else { 0 };
+        Self::openat(dir, path, O_DIRECTORY | last)
     }
 
     /// openat(2) of a file, to read it.
@@ -92,6 +93,22 @@ impl Fd {
         // writing; any bytes are valid there.
         let len = unsafe { syscall3(Sysno::getdents64, self.arg(), address, N) }?;
         Ok(buffer.0.get(..len).unwrap_or_default())
+    }
+
+    /// lseek(2) to the first entry. So the entries are read of what is there now: btrfs would else leave
+    /// out what was made since it was opened (`btrfs_opendir`, Linux 6.18).
+    pub(crate) fn rewind(&self) -> Result<(), Errno> {
+        #[cfg(target_pointer_width = "64")]
+        // SAFETY: takes numbers, and touches no memory of ours.
+        unsafe { syscall3(Sysno::lseek, self.arg(), 0, 0) }?;
+        #[cfg(target_pointer_width = "32")]
+        {
+            let mut at = 0_u64;
+            let to = (&raw mut at) as usize;
+            // SAFETY: the kernel writes one 64-bit number at `to`, where `at` is.
+            unsafe { syscalls::syscall5(Sysno::_llseek, self.arg(), 0, 0, to, 0) }?;
+        }
+        Ok(())
     }
 
     /// fstatfs(2): the magic number of the file system (include/uapi/linux/magic.h).

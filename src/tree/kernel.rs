@@ -28,6 +28,16 @@ pub trait Kernel {
     /// As for [`open`](Self::open).
     fn open_child(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno>;
 
+    /// Opens a subdirectory that will be listed. That may spare [`list`](Self::list) a call, and make
+    /// the events of an open directory before it is called.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    fn open_to_list(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno> {
+        self.open_child(dir, name)
+    }
+
     /// Watches a directory; what it was watched for already stays.
     ///
     /// The same directory gives the same descriptor, so this is also how it is told which one was

@@ -146,9 +146,9 @@ impl<'a> Linux<'a> {
         }
     }
 
-    fn dir(&mut self, fd: Fd) -> Dir {
+    fn dir(&mut self, fd: Fd, is_listable: bool) -> Dir {
         self.state.dirs = self.state.dirs.wrapping_add(1);
-        Dir { fd, number: self.state.dirs }
+        Dir { fd, is_listable, number: self.state.dirs }
     }
 
     fn add(&mut self, place: Place<'_>, mask: WatchMask) -> Result<Wd, Errno> {
@@ -166,11 +166,11 @@ impl<'a> Linux<'a> {
     }
 
     fn open_list(&mut self, dir: &Dir) -> Result<Fd, Errno> {
-        match retry_on_eintr(|| Fd::open_list(Some(&dir.fd), c".")) {
+        match retry_on_eintr(|| Fd::open_list(Some(&dir.fd), c".", Links::Keep)) {
             // May be read, but not searched: not even for the name of itself.
             Err(Errno::EACCES) if self.state.watching.proc_path.set(dir) => {
                 let path = self.state.watching.proc_path.get(None)?;
-                retry_on_eintr(|| Fd::open_list(None, path))
+                retry_on_eintr(|| Fd::open_list(None, path, Links::Follow))
             }
             opened => opened,
         }
@@ -198,14 +198,24 @@ impl Kernel for Linux<'_> {
             let State { resolver, path: buffer, .. } = &mut *self.state;
             fd = resolver.open(buffer, &fd, path)?;
         }
-        Ok(self.dir(fd))
+        Ok(self.dir(fd, false))
     }
 
     fn open_child(&mut self, dir: &Dir, name: &[u8]) -> Result<Dir, Errno> {
         let links = self.state.resolver.links;
         let c_name = c_name(&mut self.state.path, name)?;
         let fd = retry_on_eintr(|| Fd::open_dir(Some(&dir.fd), c_name, links))?;
-        Ok(self.dir(fd))
+        Ok(self.dir(fd, false))
+    }
+
+    fn open_to_list(&mut self, dir: &Dir, name: &[u8]) -> Result<Dir, Errno> {
+        let links = self.state.resolver.links;
+        let c_name = c_name(&mut self.state.path, name)?;
+        match retry_on_eintr(|| Fd::open_list(Some(&dir.fd), c_name, links)) {
+            // It may still be watched, and what can be done without reading.
+            Err(Errno::EACCES) => self.open_child(dir, name),
+            opened => Ok(self.dir(opened?, true)),
+        }
     }
 
     fn watch(&mut self, dir: &Dir, mask: WatchMask) -> Result<Wd, Errno> {
@@ -266,12 +276,19 @@ impl Kernel for Linux<'_> {
 
     fn list(&mut self, dir: &mut Dir, each: &mut dyn FnMut(&[u8], bool)) -> Result<(), Errno> {
         self.queue.relieve(self.inotify, LISTED);
-        let fd = self.open_list(dir)?;
+        let opened;
+        let fd = if dir.is_listable {
+            retry_on_eintr(|| dir.fd.rewind())?;
+            &dir.fd
+        } else {
+            opened = self.open_list(dir)?;
+            &opened
+        };
         let links = self.state.resolver.links;
         let State { listing, path, .. } = &mut *self.state;
         let listing = listing.get_or_insert_with(|| Box::new(EntryBuffer([0; LISTING])));
         loop {
-            let bytes = entries(&fd, listing)?;
+            let bytes = entries(fd, listing)?;
             if bytes.is_empty() {
                 return Ok(());
             }

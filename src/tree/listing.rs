@@ -24,6 +24,29 @@ pub(super) struct Frame<D> {
     entries: Vec<u8>,
     next: usize,
     purpose: Purpose,
+    opening: Opening,
+}
+
+/// Whether the next subdirectory of a listing is opened at once, or is asked for its link count first,
+/// which spares the opening where that says that nothing is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Ask,
+    /// The one before had subdirectories.
+    Open,
+    /// Link counts say nothing here.
+    Always,
+}
+
+impl Opening {
+    /// What to do after one directory; `listed` is whether it was listed, and had subdirectories.
+    const fn after(self, listed: Option<bool>) -> Self {
+        match (self, listed) {
+            (Self::Always, _) | (Self::Ask, Some(false)) => Self::Always,
+            (_, Some(true)) => Self::Open,
+            _ => Self::Ask,
+        }
+    }
 }
 
 /// How many directories are open at once, at most, when one listing goes into another.
@@ -73,7 +96,14 @@ impl<D> Tree<D> {
         if purpose.deep {
             self.miss(node, &entries);
         }
-        self.frames.push(Frame { node, dir: Some(dir), entries, next: 0, purpose });
+        self.frames.push(Frame {
+            node,
+            dir: Some(dir),
+            entries,
+            next: 0,
+            purpose,
+            opening: Opening::Ask,
+        });
         Ok(())
     }
 
@@ -111,6 +141,10 @@ impl<D> Tree<D> {
             if let Some(dir) = &frame.dir {
                 self.raise_open(kernel, frame.node, dir);
             }
+            if let Some(outer) = self.frames.last_mut().filter(|_| frame.opening == Opening::Always)
+            {
+                outer.opening = Opening::Always;
+            }
             return;
         };
         let name: Box<[u8]> = rest.split(|&byte| byte == 0).next().unwrap_or_default().into();
@@ -121,8 +155,15 @@ impl<D> Tree<D> {
         };
         let outer = self.frames.len();
         if is_dir != 0 {
-            let purpose = Purpose { links_last: true, ..frame.purpose };
+            let open_first = frame.opening != Opening::Ask;
+            let purpose = Purpose { links_last: true, open_first, ..frame.purpose };
             let visit = self.visit(kernel, &dir, (frame.node, &name), purpose, None);
+            let inner = self.frames.get_mut(outer);
+            frame.opening =
+                frame.opening.after(inner.as_ref().map(|inner| !inner.entries.is_empty()));
+            if let Some(inner) = inner.filter(|_| frame.opening == Opening::Always) {
+                inner.opening = Opening::Always;
+            }
             self.entry_visited(kernel, &dir, (frame.node, &name), visit, frame.purpose);
         } else {
             self.file(kernel, &dir, frame.node, &name, frame.purpose);

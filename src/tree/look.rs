@@ -21,14 +21,18 @@ pub(super) struct Purpose {
     pub deep: bool,
     /// Whether links are only named, to be looked at later.
     pub links_last: bool,
+    /// Whether it is opened at once, since it will probably be listed.
+    pub open_first: bool,
 }
 
 impl Purpose {
-    pub const NEW: Self = Self { report: true, new: true, deep: false, links_last: false };
-    pub const COMPARE: Self = Self { report: true, new: false, deep: true, links_last: false };
+    const NONE: Self =
+        Self { report: false, new: false, deep: false, links_last: false, open_first: false };
+    pub const NEW: Self = Self { report: true, new: true, ..Self::NONE };
+    pub const COMPARE: Self = Self { report: true, deep: true, ..Self::NONE };
 
     pub const fn setup(existing: bool) -> Self {
-        Self { report: existing, new: existing, deep: false, links_last: false }
+        Self { report: existing, new: existing, ..Self::NONE }
     }
 }
 
@@ -146,18 +150,35 @@ impl<D> Tree<D> {
         there
     }
 
-    /// Watches the subdirectory of that name, `inside` by opening it. `None` if it is on a file system
-    /// that is left out.
+    /// Opens the subdirectory of that name. If it is `to_be_listed`, and its events of that are of no
+    /// interest, in a way that spares a call.
+    fn open_child<K: Kernel<Dir = D>>(
+        &self,
+        kernel: &mut K,
+        dir: &D,
+        name: &[u8],
+        to_be_listed: bool,
+    ) -> Result<D, Errno> {
+        if to_be_listed && !self.asked.intersects(LOUD) {
+            kernel.open_to_list(dir, name)
+        } else {
+            kernel.open_child(dir, name)
+        }
+    }
+
+    /// Watches the subdirectory of that name, which is known as `child`. `None` if it is on a file
+    /// system that is left out.
     fn look<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: &D,
-        name: &[u8],
-        inside: bool,
-        mask: WatchMask,
+        (name, child): (&[u8], Option<NodeRef>),
+        purpose: Purpose,
     ) -> Result<Option<Looked<D>>, Errno> {
-        if inside {
-            let opened = kernel.open_child(dir, name)?;
+        let mask = child.map_or(self.asked, |child| self.mask(child));
+        if purpose.new || purpose.open_first || self.options.snapshot {
+            let is_watched = child.is_some_and(|child| self.nodes.wd(child).is_some());
+            let opened = self.open_child(kernel, dir, name, purpose.deep || !is_watched)?;
             if self.options.same_file_system && kernel.stat(&opened)?.dev != self.device {
                 return Ok(None);
             }
@@ -193,9 +214,7 @@ impl<D> Tree<D> {
         if self.is_excluded(parent, name) {
             return self.leave_out(parent, name, purpose, event);
         }
-        let mask = child.map_or(self.asked, |child| self.mask(child));
-        let inside = purpose.new || self.options.snapshot;
-        let looked = match self.look(kernel, dir, name, inside, mask) {
+        let looked = match self.look(kernel, dir, (name, child), purpose) {
             Ok(Some(looked)) => looked,
             Ok(None) => return self.leave_out(parent, name, purpose, event),
             Err(Errno::ESTALE) => return Visit::Moved,
@@ -345,7 +364,7 @@ impl<D> Tree<D> {
             Some(opened) => opened,
             None => {
                 let name = self.name(node);
-                let opened = kernel.open_child(dir, &name)?;
+                let opened = self.open_child(kernel, dir, &name, true)?;
                 let mask = self.mask(node);
                 let wd = self.watch(kernel, &opened, mask)?;
                 if wd != looked.wd {
