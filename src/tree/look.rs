@@ -110,13 +110,23 @@ impl<D> Tree<D> {
         kernel: &mut K,
         node: NodeRef,
     ) -> Result<D, Errno> {
-        let known = self.nodes.wd(node).ok_or(Errno::ESTALE)?;
         let path = self.path(node, &[]);
         let dir = kernel.open(&path)?;
-        let mask = self.mask(node);
-        let wd = self.watch(kernel, &dir, mask)?;
+        self.verify(kernel, &dir, node)?;
+        Ok(dir)
+    }
+
+    /// Makes sure that what was opened is a directory that is known.
+    fn verify<K: Kernel<Dir = D>>(
+        &mut self,
+        kernel: &mut K,
+        dir: &D,
+        node: NodeRef,
+    ) -> Result<(), Errno> {
+        let known = self.nodes.wd(node).ok_or(Errno::ESTALE)?;
+        let wd = self.watch(kernel, dir, self.mask(node))?;
         if wd == known {
-            return Ok(dir);
+            return Ok(());
         }
         self.let_go(wd);
         Err(Errno::ESTALE)
@@ -125,14 +135,14 @@ impl<D> Tree<D> {
     /// Waits until all events are queued of what was done to the names in a directory. Returns `false`
     /// where it was not found.
     pub(super) fn barrier<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeRef) -> bool {
-        match self.open(kernel, dir) {
-            Ok(mut dir) => {
-                // If that fails, the directory is gone, and no name in it changes any more.
-                let _ = kernel.settle(&mut dir);
-                true
-            }
-            Err(errno) => failure(errno) != Failure::Moved,
-        }
+        let path = self.path(dir, &[]);
+        let verified = kernel.open(&path).and_then(|mut opened| {
+            // If that fails, the directory is gone, and no name in it changes any more. Whether it is
+            // the one can't be said of a directory that may not be read.
+            let _ = kernel.settle(&mut opened);
+            self.verify(kernel, &opened, dir)
+        });
+        verified.err().is_none_or(|errno| failure(errno) != Failure::Moved)
     }
 
     /// Returns `true` if a watched directory is in its place now.
