@@ -476,7 +476,8 @@ impl Mirror {
         for (path, ino, version) in &self.versions {
             let now = truth.iter().find(|entry| (entry.path, entry.ino) == (*path, *ino));
             let node = &world.nodes[*ino];
-            if now.is_some()
+            // What is seen through a mount of which no event told was perhaps changed elsewhere.
+            if now.is_some_and(|now| !now.silent)
                 && node.version != *version
                 && !node.was_linked
                 && !self.touched.contains(path)
