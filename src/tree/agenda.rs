@@ -279,6 +279,15 @@ impl Agenda {
         }
     }
 
+    /// An event of that name was of the directory that was there before `node`: if a look has shown `node`
+    /// there, it still is.
+    pub fn confirm(&mut self, dir: NodeRef, name: &[u8], node: NodeRef) {
+        let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
+        if let Some(entry) = entry.filter(|entry| !entry.check.deep) {
+            entry.check.seen = Some(Seen::Known(node));
+        }
+    }
+
     /// Takes a check back.
     pub fn take(&mut self, dir: NodeRef, name: &[u8]) -> Option<Check> {
         let names = self.checks.get_mut(&dir)?;

@@ -246,10 +246,14 @@ impl<D> Tree<D> {
 
     /// A directory that seemed to be replaced was renamed instead. What has its old name now stays.
     pub(super) fn replaced_moved<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, pending: Pending) {
-        let is_blind = |node: NodeRef| self.nodes.exists(node) && self.nodes.wd(node).is_none();
-        if pending.node.is_some_and(is_blind) {
-            // It may be the same one, which could not be watched again.
-            self.check(pending.from.0, &pending.from.1, Check::default());
+        let (dir, name) = &pending.from;
+        if let Some(node) = pending.node.filter(|node| self.nodes.exists(*node)) {
+            if self.nodes.wd(node).is_some() {
+                self.agenda.confirm(*dir, name, node);
+            } else {
+                // It may be the same one, which could not be watched again.
+                self.check(*dir, name, Check::default());
+            }
         }
         if let Some(to) = &pending.to {
             self.come_to_place(kernel, to, pending.cookie);
