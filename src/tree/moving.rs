@@ -316,6 +316,9 @@ impl<D> Tree<D> {
     /// Returns `true` if a directory surely is not empty. What a look has shown in it is enough, since in a
     /// directory that was removed there is nothing to be seen.
     fn has_sure_child(&self, dir: NodeRef) -> bool {
+        if self.renames.lead_into(dir) {
+            return true;
+        }
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);

@@ -368,6 +368,15 @@ impl Renames {
         self.by_node.contains_key(&node)
     }
 
+    /// Returns `true` if something was renamed into the directory, whatever it was.
+    pub fn lead_into(&self, dir: NodeRef) -> bool {
+        let mut touching = self.by_dir.range((dir, 0)..=(dir, u32::MAX));
+        touching.any(|(_, cookie)| {
+            let to = self.pending.get(cookie).and_then(|pending| pending.to.as_ref());
+            to.is_some_and(|to| to.0 == dir)
+        })
+    }
+
     /// Returns `true` if a rename that is pending leads from or to this name.
     pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
