@@ -275,8 +275,13 @@ impl Agenda {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
             let stays = file_left && entry.check.shows_dir();
             entry.check.seen.take_if(|_| !stays);
-            entry.check.told_file = false;
         }
+    }
+
+    /// Returns `true` if a file of that name was reported. It will not be asked for again.
+    pub fn take_told_file(&mut self, dir: NodeRef, name: &[u8]) -> bool {
+        let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
+        entry.is_some_and(|entry| core::mem::take(&mut entry.check.told_file))
     }
 
     /// An event of that name was of the directory that was there before `node`: if a look has shown `node`

@@ -167,6 +167,7 @@ impl<D> Tree<D> {
         let file_left =
             !change.is_dir() && change.mask.intersects(EventMask::MOVED_FROM | EventMask::DELETE);
         self.agenda.disturb(change.dir, change.name, file_left);
+        self.told_file_left(change, file_left);
         if !change.mask.contains(EventMask::DELETE) {
             self.forget_ended(change);
         }
@@ -180,6 +181,20 @@ impl<D> Tree<D> {
             self.dir_deleted(change);
         } else {
             self.file_deleted(change);
+        }
+    }
+
+    /// A look may have shown a file whose leaving was merged with an older event. Then the next event of the
+    /// name says that it has left.
+    fn told_file_left(&mut self, change: Change<'_>, file_left: bool) {
+        let is_ahead = self.in_window(change.dir);
+        if is_ahead && change.is_dir() {
+            // The file may have come later.
+            return;
+        }
+        let is_same = file_left || is_ahead || change.is_move() && !change.is_dir();
+        if self.agenda.take_told_file(change.dir, change.name) && !is_same {
+            self.file_gone(change.dir, change.name, true);
         }
     }
 
@@ -228,7 +243,7 @@ impl<D> Tree<D> {
         }
         if self.files.has(dir, name) {
             if self.in_window(dir) {
-                return self.check(dir, name, Check::default());
+                return self.check(dir, name, Check { told_file: true, ..Check::default() });
             }
             self.file_gone(dir, name, false);
         }
