@@ -330,8 +330,7 @@ impl<D> Tree<D> {
         self.tell(TreeKind::Renamed { from }, mask, path);
         self.after_rename(node);
         self.check(known.0, &known.1, Check::default());
-        // The link count may have been that of another directory.
-        if check.deep || self.nodes.listing(node) == Listing::Leaf {
+        if check.deep {
             self.agenda.compare(node, When::End);
         }
     }

@@ -411,6 +411,10 @@ impl<D> Tree<D> {
     /// What a rename of a directory makes possible: looks that failed, and exclusions.
     pub(super) fn after_rename(&mut self, node: NodeRef) {
         self.links.disturb();
+        if self.nodes.listing(node) == Listing::Leaf {
+            // The link count may have been that of another directory.
+            self.agenda.compare(node, When::End);
+        }
         match self.nodes.state(node) {
             State::Watched(_) => {}
             // Where something is mounted, nothing can be renamed: it is not mounted any more.

@@ -170,10 +170,6 @@ impl<D> Tree<D> {
         if unsure || pending.suspect {
             self.check(*from_dir, from_name, pending.check());
         }
-        if pending.suspect && self.nodes.listing(node) == Listing::Leaf {
-            // The link count may have been that of another directory.
-            self.agenda.compare(node, When::End);
-        }
     }
 
     /// A directory was renamed to where it can't be, as far as is known: into itself, or onto one that it
@@ -186,8 +182,11 @@ impl<D> Tree<D> {
         victim: Option<NodeRef>,
     ) {
         // A link has changed places with a directory that was reached through it, or that it is in.
-        let owes_file = self.links.has(node) || victim.is_some_and(|victim| self.links.has(victim));
+        let mut owes_file =
+            self.links.has(node) || victim.is_some_and(|victim| self.links.has(victim));
         if let Some(victim) = victim.filter(|victim| self.nodes.is_within(node, *victim)) {
+            // It left before, and there may have been a file since.
+            owes_file = true;
             self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
         } else {
             self.check_place(to.0, When::End);
