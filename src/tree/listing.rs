@@ -190,6 +190,11 @@ impl<D> Tree<D> {
     pub(super) fn visited(&mut self, dir: NodeRef, name: &[u8], visit: Visit, purpose: Purpose) {
         let deep = purpose.deep;
         match visit {
+            Visit::Added(node) if deep && self.ahead.is_none() => {
+                // The event that it came by may still come.
+                let seen = Some(Seen::Known(node));
+                self.check(dir, name, Check { seen, ..Check::default() });
+            }
             Visit::Agrees(_) | Visit::Added(_) | Visit::Excluded => {}
             Visit::Link => self.put_off_link(dir, name, purpose),
             Visit::Failed(errno) => self.failed(dir, name, errno, purpose, None),

@@ -266,6 +266,10 @@ impl<D> Tree<D> {
         (dir, name): &Place,
         cookie: u32,
     ) {
+        while let Some(swap) = self.renames.swap_above(self.nodes.ancestors(*dir)) {
+            // It may have gone with what was replaced.
+            self.close(kernel, swap);
+        }
         if self.nodes.exists(*dir) {
             let mask = EventMask::MOVED_TO | EventMask::ISDIR;
             self.come(kernel, Change { dir: *dir, name, mask, cookie });
