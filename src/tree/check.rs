@@ -150,7 +150,9 @@ impl<D> Tree<D> {
                 let _ = kernel.settle(&mut opened);
                 // What is watched only now may be ahead of the events.
                 let unreached = check.unreached && was_watched;
-                let check = Check { seen: Some(seen), elsewhere: None, unreached, ..check };
+                let told_file = check.told_file && !matches!(seen, Seen::Known(_));
+                let seen = Some(seen);
+                let check = Check { seen, elsewhere: None, unreached, told_file, ..check };
                 self.check(dir, name, check);
             }
             Ok(None) => {}

@@ -427,8 +427,9 @@ impl<D> Tree<D> {
         self.retry_beneath(node);
     }
 
-    /// Reports that a file is gone, if one is known, or was `told` of.
+    /// Reports that a file is gone, if one is known, or was `told` of where files are not known.
     pub(super) fn file_gone(&mut self, dir: NodeRef, name: &[u8], told: bool) {
+        let told = told && !self.files.knows(dir);
         if self.files.remove(dir, name) || told {
             let path = self.path(dir, name);
             self.tell(TreeKind::Found, EventMask::DELETE, path);
