@@ -364,6 +364,8 @@ impl<D> Tree<D> {
         // The link count may be that of another directory by then. A rename in the window of a look at the
         // whole tree shows that; other looks have none.
         let is_leaf = looked.is_leaf && self.stage != Stage::Steady;
+        // What could not be listed is reported as watched once it has been.
+        let all = all || self.nodes.listing(node) == Listing::Owed;
         if is_leaf && !all && self.nodes.first_child(node).is_none() {
             if self.nodes.listing(node) == Listing::Done {
                 self.nodes.set_listing(node, Listing::Leaf);
