@@ -127,6 +127,7 @@ impl<D> Tree<D> {
             return self.agenda.check(dir, name, check, When::Idle);
         }
         if let Some(seen) = check.seen {
+            self.list_if_owed(dir);
             return self.decide(kernel, &place, check, seen);
         }
         let mut opened = match self.open(kernel, dir) {
@@ -139,10 +140,8 @@ impl<D> Tree<D> {
         let child = self.nodes.child(dir, name);
         let was_watched = child.is_some_and(|child| self.nodes.wd(child).is_some());
         let seen = self.see(kernel, &opened, &place, check.deep, check.unreached);
-        let parked = self.agenda.has_parked(dir);
-        if seen.is_ok() && !parked && self.nodes.listing(dir) == Listing::Owed {
-            // Nothing stands in the way of its listing now.
-            self.agenda.compare(dir, When::End);
+        if seen.is_ok() {
+            self.list_if_owed(dir);
         }
         match seen {
             Ok(Some(seen)) => {
@@ -158,6 +157,13 @@ impl<D> Tree<D> {
             Ok(None) => {}
             Err(Errno::ESTALE) => self.retry_later(kernel, &place, check),
             Err(errno) => self.park(&place, check, errno),
+        }
+    }
+
+    /// A name in the directory was looked at: nothing stands in the way of its listing now.
+    fn list_if_owed(&mut self, dir: NodeRef) {
+        if self.nodes.listing(dir) == Listing::Owed && !self.agenda.has_parked(dir) {
+            self.agenda.compare(dir, When::End);
         }
     }
 

@@ -88,6 +88,9 @@ impl<D> Tree<D> {
         } else if !self.agenda.has_parked(node) {
             self.nodes.set_listing(node, Listing::Done);
             self.report_watched(node);
+        } else {
+            // Until the names are looked at that could not be.
+            self.wait(node);
         }
         if files {
             self.files.open(node, purpose.deep);

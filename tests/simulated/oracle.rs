@@ -109,7 +109,7 @@ impl Oracle {
         let truth = truth(world, self.root);
         self.entries = self.entries.max(truth.len() as u64);
         self.forgive(world, &truth);
-        self.recovered(world, &truth);
+        self.recovered(world, &truth)?;
         let known = self.directories(driver)?;
         let was_learning = self.mirror.learning;
         self.known_is_true(world, &truth, &known)?;
@@ -166,7 +166,7 @@ impl Oracle {
     /// Takes back excuses that no longer hold: no directory stays unwatched for a reason that has passed.
     /// Permission is noticed at once, other things once there was time to try them again. What is there
     /// must have been reported then.
-    fn recovered(&mut self, world: &World, truth: &[Entry]) {
+    fn recovered(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
         let may_fail = world.rules.faults > 0 && !self.patient;
         let mut adopted = Vec::new();
         let excused = std::mem::take(&mut self.mirror.excused);
@@ -184,7 +184,9 @@ impl Oracle {
                 continue;
             }
             match excuse {
-                Excuse::Unlisted if !denied && !closed && !may_fail => {}
+                Excuse::Unlisted if !denied && !closed && !may_fail => {
+                    require(!is_there, || format!("listable, but not said to be watched: {path}"))?;
+                }
                 Excuse::Moved if is_there && !denied && !may_fail => adopted.push(path),
                 Excuse::Reported(ref why)
                     if entry.is_some_and(|entry| !self.has_reason(world, entry, why)) => {}
@@ -207,6 +209,7 @@ impl Oracle {
                 self.mirror.entries.push(known);
             }
         }
+        Ok(())
     }
 
     /// Whether a directory may still be unwatched for the reason that was given.
