@@ -302,7 +302,7 @@ impl<D> Tree<D> {
             return self.found_twice(kernel, place, check, node);
         };
         let known = (parent, self.name(node));
-        if self.renames.has(known.0, &known.1) {
+        if self.renames.has(known.0, &known.1) || self.is_perhaps_replaced(parent) {
             // What is pending decides first.
             return self.agenda.check(
                 dir,
