@@ -413,7 +413,7 @@ impl<D> Tree<D> {
         self.links.disturb();
         if self.nodes.listing(node) == Listing::Leaf {
             // The link count may have been that of another directory.
-            self.agenda.compare(node, When::End);
+            self.agenda.compare(node, When::Idle);
         }
         match self.nodes.state(node) {
             State::Watched(_) => {}

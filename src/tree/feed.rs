@@ -182,6 +182,8 @@ impl<D> Tree<D> {
         } else {
             self.file_deleted(change);
         }
+        let came = change.mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
+        self.agenda.set_came(change.dir, change.name, came);
     }
 
     /// A look may have shown a file whose leaving was merged with an older event. Then the next event of the

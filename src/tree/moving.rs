@@ -327,7 +327,8 @@ impl<D> Tree<D> {
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);
-            !self.agenda.doubts(dir, name, child) && !self.renames.has_of(child)
+            let is_doubted = self.agenda.doubts(dir, name, child) || self.renames.has_of(child);
+            !is_doubted || self.agenda.has_come(dir, name)
         })
     }
 
