@@ -99,8 +99,15 @@ impl<D> Tree<D> {
         let begin = self.stale.begin(event.wd).unwrap_or(self.start);
         if event.at < begin {
             self.take_stale(change, event.at, begin);
-        } else if let Some(swap) = self.renames.swap_above(self.nodes.ancestors(dir).skip(1)) {
-            self.close(kernel, swap);
+        } else if let Some((victim, swap)) =
+            self.renames.swap_above(self.nodes.ancestors(dir).skip(1))
+        {
+            if self.is_there(kernel, victim) {
+                // At the other name.
+                self.renames.mark_alive(victim);
+            } else {
+                self.close(kernel, swap);
+            }
             self.inbox.event = Some(event);
         } else if !event.is_named {
             self.own(kernel, dir, event.mask);

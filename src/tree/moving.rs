@@ -268,7 +268,7 @@ impl<D> Tree<D> {
         (dir, name): &Place,
         cookie: u32,
     ) {
-        while let Some(swap) = self.renames.swap_above(self.nodes.ancestors(*dir)) {
+        while let Some((_, swap)) = self.renames.swap_above(self.nodes.ancestors(*dir)) {
             // It may have gone with what was replaced.
             self.close(kernel, swap);
         }

@@ -345,14 +345,14 @@ impl Renames {
         }
     }
 
-    /// The cookie of the swap by which one of the directories may have been replaced.
-    pub fn swap_above(&self, mut dirs: impl Iterator<Item = NodeRef>) -> Option<u32> {
+    /// The directory that may have been replaced, and the cookie of that swap.
+    pub fn swap_above(&self, mut dirs: impl Iterator<Item = NodeRef>) -> Option<(NodeRef, u32)> {
         if self.swaps.is_empty() {
             return None;
         }
         dirs.find_map(|dir| {
             let swap = self.swaps.get(self.by_node.get(&dir)?)?;
-            (swap.victim == dir && swap.alive != Some(true)).then_some(swap.cookie)
+            (swap.victim == dir && swap.alive != Some(true)).then_some((dir, swap.cookie))
         })
     }
 
