@@ -88,6 +88,8 @@ pub(super) enum Task {
     Window(NodeRef),
     /// A name is to be compared.
     Check(Place, Check),
+    /// A directory was listed again, and the names in it that could not be looked at have been.
+    Listed(NodeRef),
     /// A directory is to be listed and compared, with all beneath it.
     Compare(NodeRef),
     /// All that the set-up, or the loss of events, left to be found has been reported.
@@ -100,6 +102,7 @@ enum Phase {
     Close,
     Window,
     Name,
+    Listed,
     Compare,
     Last,
     Complete,
@@ -117,6 +120,7 @@ enum Item {
     Close(u32),
     Window(NodeRef),
     Name(Place),
+    Listed(NodeRef),
     Compare(NodeRef),
     Complete(TreeKind),
 }
@@ -360,6 +364,11 @@ impl Agenda {
         }
     }
 
+    /// Has [`Task::Listed`] follow the checks that are fresh now.
+    pub fn listed(&mut self, dir: NodeRef) {
+        self.put(When::End, Phase::Listed, Item::Listed(dir));
+    }
+
     /// Takes what is due first, once the stream has come to `at`.
     pub fn next(&mut self, at: u64) -> Option<Task> {
         loop {
@@ -376,6 +385,7 @@ impl Agenda {
                 }
                 Item::Close(cookie) => return Some(Task::Close(cookie)),
                 Item::Window(dir) => return Some(Task::Window(dir)),
+                Item::Listed(dir) => return Some(Task::Listed(dir)),
                 Item::Compare(dir) => {
                     self.compares.remove(&dir);
                     return Some(Task::Compare(dir));

@@ -28,6 +28,7 @@ impl<D> Tree<D> {
                     self.tell(TreeKind::Found, EventMask::DELETE, path);
                 }
             }
+            Task::Listed(dir) => self.listed(dir),
             Task::Compare(node) if self.is_perhaps_replaced(node) => {
                 self.agenda.compare(node, When::Idle);
             }
@@ -55,6 +56,9 @@ impl<D> Tree<D> {
             Ok(()) => {
                 self.root_moved &= node != ROOT;
                 self.agenda.unpark(node);
+                if self.nodes.listing(node) == Listing::Owed {
+                    self.agenda.listed(node);
+                }
             }
             Err(errno) if failure(errno) != Failure::Moved => self.owe(node, errno),
             Err(_) if node == ROOT => self.lose_root(),
@@ -127,7 +131,6 @@ impl<D> Tree<D> {
             return self.agenda.check(dir, name, check, When::Idle);
         }
         if let Some(seen) = check.seen {
-            self.list_if_owed(dir);
             return self.decide(kernel, &place, check, seen);
         }
         let mut opened = match self.open(kernel, dir) {
@@ -140,9 +143,6 @@ impl<D> Tree<D> {
         let child = self.nodes.child(dir, name);
         let was_watched = child.is_some_and(|child| self.nodes.wd(child).is_some());
         let seen = self.see(kernel, &opened, &place, check.deep, check.unreached);
-        if seen.is_ok() {
-            self.list_if_owed(dir);
-        }
         match seen {
             Ok(Some(seen)) => {
                 // So that the events of what was seen are queued.
@@ -160,10 +160,14 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A name in the directory was looked at: nothing stands in the way of its listing now.
-    fn list_if_owed(&mut self, dir: NodeRef) {
-        if self.nodes.listing(dir) == Listing::Owed && !self.agenda.has_parked(dir) {
-            self.agenda.compare(dir, When::End);
+    /// A directory was listed that could not be before, and all names in it were looked at.
+    pub(super) fn listed(&mut self, dir: NodeRef) {
+        if self.nodes.exists(dir)
+            && self.nodes.listing(dir) == Listing::Owed
+            && !self.agenda.has_parked(dir)
+        {
+            self.nodes.set_listing(dir, Listing::Done);
+            self.report_watched(dir);
         }
     }
 

@@ -85,12 +85,9 @@ impl<D> Tree<D> {
         }
         if self.nodes.listing(node) != Listing::Owed {
             self.nodes.set_listing(node, Listing::Done);
-        } else if !self.agenda.has_parked(node) {
-            self.nodes.set_listing(node, Listing::Done);
-            self.report_watched(node);
         } else {
-            // Until the names are looked at that could not be.
-            self.wait(node);
+            // Where names wait to be looked at, once they were.
+            self.listed(node);
         }
         if files {
             self.files.open(node, purpose.deep);
