@@ -269,6 +269,9 @@ impl<D> Tree<D> {
             return;
         }
         self.nodes.set_quiet(node, false);
+        if self.nodes.wd(node).is_none() {
+            return;
+        }
         match self.open(kernel, node) {
             Ok(_) => {}
             Err(errno) if failure(errno) == Failure::Moved => {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Tree;
-use super::agenda::{Check, Place, Seen, When};
+use super::agenda::{Check, Place, When};
 use super::edits::DIR_DELETED;
 use super::event::TreeKind;
 use super::feed::Change;
@@ -97,7 +97,7 @@ impl<D> Tree<D> {
             },
             Some(Ended::Swap(swap)) if swap.victim == node && swap.back => {
                 self.reports.decide(swap.cookie, true);
-                self.agenda.confirm(swap.from.0, &swap.from.1, node);
+                self.agenda.set_came(swap.from.0, &swap.from.1, true);
                 self.after_rename(node);
             }
             Some(Ended::Swap(swap)) => {
@@ -163,9 +163,8 @@ impl<D> Tree<D> {
         }
         self.after_rename(node);
         if unsure || self.links.has(node) {
-            // A link may lead elsewhere from its new place. What says itself that it was moved is there.
-            let seen = self.links.tells(&self.nodes, node).then_some(Seen::Known(node));
-            self.check(dir, name, Check { seen, ..Check::default() });
+            // A link may lead elsewhere from its new place.
+            self.check(dir, name, Check { came: true, ..Check::default() });
         } else if self.nodes.wd(node).is_some() {
             self.agenda.take(dir, name);
         }
