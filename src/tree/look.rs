@@ -124,12 +124,16 @@ impl<D> Tree<D> {
         node: NodeRef,
     ) -> Result<(), Errno> {
         let known = self.nodes.wd(node).ok_or(Errno::ESTALE)?;
-        let wd = self.watch(kernel, dir, self.mask(node))?;
-        if wd == known {
-            return Ok(());
+        match self.watch(kernel, dir, self.mask(node)) {
+            Ok(wd) if wd == known => Ok(()),
+            Ok(wd) => {
+                self.let_go(wd);
+                Err(Errno::ESTALE)
+            }
+            // The limit is nothing to what is watched already, so this is another directory.
+            Err(Errno::ENOSPC) => Err(Errno::ESTALE),
+            Err(errno) => Err(errno),
         }
-        self.let_go(wd);
-        Err(Errno::ESTALE)
     }
 
     /// Waits until all events are queued of what was done to the names in a directory. Returns `false`

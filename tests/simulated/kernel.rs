@@ -136,6 +136,15 @@ impl World {
     }
 
     /// inotify_add_watch, with what is asked before it.
+    /// The limit of watches is nothing to what is watched already.
+    fn watching_fault(&mut self, ino: Option<Ino>) -> Result<(), Errno> {
+        let is_watched = ino.is_some_and(|ino| self.nodes[ino].wd != 0);
+        match self.fault(&WATCHING) {
+            Err(Errno::ENOSPC) if is_watched => Ok(()),
+            fault => fault,
+        }
+    }
+
     fn watch_inode(&mut self, ino: Ino, mask: WatchMask) -> Result<Wd, Errno> {
         let node = &self.nodes[ino];
         if mask.contains(WatchMask::ONLYDIR) && node.kind != Kind::Dir {
@@ -194,7 +203,7 @@ impl Kernel for World {
 
     fn watch(&mut self, dir: &Handle, mask: WatchMask) -> Result<Wd, Errno> {
         self.call();
-        let result = self.fault(&WATCHING).and_then(|()| {
+        let result = self.watching_fault(Some(dir.ino)).and_then(|()| {
             self.may_enter(dir.ino)?;
             self.watch_inode(dir.ino, mask)
         });
@@ -204,7 +213,8 @@ impl Kernel for World {
 
     fn watch_child(&mut self, dir: &Handle, name: &[u8], mask: WatchMask) -> Result<Wd, Errno> {
         self.call();
-        let result = self.fault(&WATCHING).and_then(|()| {
+        let child = number(name).and_then(|number| self.look_up(dir.ino, number).ok());
+        let result = self.watching_fault(child).and_then(|()| {
             let number = number(name).ok_or(Errno::ENOENT)?;
             let ino = self.look_up(dir.ino, number)?;
             self.watch_inode(ino, mask)
