@@ -39,6 +39,8 @@ pub(super) struct Check {
     pub told_file: bool,
     /// By the last event of that name, something came.
     pub came: bool,
+    /// The directory was added by a look, and what it came by may still follow.
+    pub ahead: bool,
     /// Where the file is now that left this name last, and which is another one if there is still a
     /// file here: the two were exchanged.
     pub exchanged: Option<Place>,
@@ -59,6 +61,11 @@ impl Check {
     /// A check of a name at which there may be a file that was not reported.
     pub fn owing() -> Self {
         Self { owes_file: true, ..Self::default() }
+    }
+
+    /// A look has added a directory.
+    pub fn added(node: NodeRef) -> Self {
+        Self { seen: Some(Seen::Known(node)), ahead: true, ..Self::default() }
     }
 
     /// A look has shown a directory.
@@ -215,6 +222,7 @@ impl Agenda {
             check.owes_file |= old.owes_file;
             check.told_file |= old.told_file;
             check.came |= old.came;
+            check.ahead |= old.ahead;
             check.deep |= old.deep;
             check.unreached &= old.unreached;
             check.tries = check.tries.max(old.tries);
@@ -238,6 +246,12 @@ impl Agenda {
     pub fn is_uncertain(&self, dir: NodeRef, name: &[u8]) -> bool {
         let entry = self.checks.get(&dir).and_then(|names| names.get(name));
         entry.is_some_and(|entry| !entry.check.unreached)
+    }
+
+    /// Returns `true` if the directory at a name may not have come yet.
+    pub fn is_ahead(&self, dir: NodeRef, name: &[u8]) -> bool {
+        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
+        entry.is_some_and(|entry| entry.check.ahead)
     }
 
     /// Returns `true` if a directory is perhaps not at a name: no look has shown it there.

@@ -149,9 +149,11 @@ impl<D> Tree<D> {
                 let _ = kernel.settle(&mut opened);
                 // What is watched only now may be ahead of the events.
                 let unreached = check.unreached && was_watched;
-                let told_file = check.told_file && !matches!(seen, Seen::Known(_));
+                let is_known = matches!(seen, Seen::Known(_));
+                let told_file = check.told_file && !is_known;
+                let ahead = check.ahead || is_known && !was_watched;
                 let seen = Some(seen);
-                let check = Check { seen, elsewhere: None, unreached, told_file, ..check };
+                let check = Check { seen, elsewhere: None, unreached, told_file, ahead, ..check };
                 self.check(dir, name, check);
             }
             Ok(None) => {}

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::agenda::{Check, Seen, When};
+use super::agenda::{Check, When};
 use super::edits::{DIR_DELETED, Failure, failure};
 use super::event::{Barred, TreeKind};
 use super::kernel::Kernel;
@@ -270,10 +270,7 @@ impl<D> Tree<D> {
             Err(errno) => return self.failed(dir, name, errno, Purpose::NEW, event),
         };
         match self.visit(kernel, &opened, (dir, name), Purpose::NEW, event) {
-            Visit::Added(node) => {
-                let seen = Some(Seen::Known(node));
-                self.check(dir, name, Check { seen, ..Check::default() });
-            }
+            Visit::Added(node) => self.check(dir, name, Check::added(node)),
             Visit::Excluded => {}
             Visit::Failed(errno) => self.failed(dir, name, errno, Purpose::NEW, event),
             _ => {

@@ -192,8 +192,7 @@ impl<D> Tree<D> {
         match visit {
             Visit::Added(node) if deep && self.ahead.is_none() => {
                 // The event that it came by may still come.
-                let seen = Some(Seen::Known(node));
-                self.check(dir, name, Check { seen, ..Check::default() });
+                self.check(dir, name, Check::added(node));
             }
             Visit::Agrees(_) | Visit::Added(_) | Visit::Excluded => {}
             Visit::Link => self.put_off_link(dir, name, purpose),

@@ -120,7 +120,7 @@ impl<D> Tree<D> {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
         // Of a directory whose place was sure, the new one is. What was there may be ahead.
-        let ahead = self.in_window(dir) || self.agenda.is_uncertain(dir, name);
+        let ahead = self.in_window(dir) || self.agenda.is_ahead(dir, name);
         let unsure = self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
         if self.nodes.is_within(dir, node)
