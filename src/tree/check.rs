@@ -56,9 +56,6 @@ impl<D> Tree<D> {
             Ok(()) => {
                 self.root_moved &= node != ROOT;
                 self.agenda.unpark(node);
-                if self.nodes.listing(node) == Listing::Owed {
-                    self.agenda.listed(node);
-                }
             }
             Err(errno) if failure(errno) != Failure::Moved => self.owe(node, errno),
             Err(_) if node == ROOT => self.lose_root(),
@@ -167,6 +164,7 @@ impl<D> Tree<D> {
         if self.nodes.exists(dir)
             && self.nodes.listing(dir) == Listing::Owed
             && !self.agenda.has_parked(dir)
+            && !self.waits(dir)
         {
             self.nodes.set_listing(dir, Listing::Done);
             self.report_watched(dir);

@@ -259,7 +259,7 @@ impl<D> Tree<D> {
 
     /// Reports that a directory is watched and listed. It waits no longer.
     pub(super) fn report_watched(&mut self, node: NodeRef) {
-        self.waiting.nodes.remove(&node);
+        self.stop_waiting(node);
         let path = self.path(node, &[]);
         self.tell(TreeKind::Watched, EventMask::ISDIR, path);
     }
@@ -268,6 +268,16 @@ impl<D> Tree<D> {
     pub(super) fn wait(&mut self, node: NodeRef) {
         self.waiting.add(node);
         self.nodes.mark_retry(node);
+    }
+
+    /// A directory is being tried again.
+    pub(super) fn stop_waiting(&mut self, node: NodeRef) {
+        self.waiting.nodes.remove(&node);
+    }
+
+    /// Returns `true` if a directory has to be tried again.
+    pub(super) fn waits(&self, node: NodeRef) -> bool {
+        self.waiting.nodes.contains(&node)
     }
 
     /// Tries some of those again that wait.

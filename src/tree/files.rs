@@ -126,6 +126,13 @@ impl Files {
         }
     }
 
+    /// A listing has shown a file, which was not looked at.
+    pub fn mark_seen(&mut self, dir: NodeRef, name: &[u8]) {
+        if let Some(file) = self.of.get_mut(&dir).and_then(|dir| dir.files.get_mut(name)) {
+            file.seen = true;
+        }
+    }
+
     /// A look has shown a file.
     pub fn compare(&mut self, dir: NodeRef, name: &[u8], stat: Option<Stat>) -> Compared {
         let Some(dir) = self.of.get_mut(&dir) else { return Compared::New };

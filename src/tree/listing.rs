@@ -7,7 +7,7 @@ use super::agenda::{Check, Seen, When};
 use super::edits::{Failure, failure};
 use super::event::TreeKind;
 use super::files::Compared;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Stat};
 use super::look::{Purpose, Visit};
 use super::nodes::{Listing, NodeRef, ROOT};
 use super::{LOUD, Stage, Tree};
@@ -49,8 +49,16 @@ impl Opening {
     }
 }
 
-/// How many directories are open at once, at most, when one listing goes into another.
-const OPEN: usize = 24;
+impl<D> Frame<D> {
+    /// Takes the next entry: whether it is a directory, and its name.
+    fn take_entry(&mut self) -> Option<(bool, Box<[u8]>)> {
+        let rest = self.entries.get(self.next..).unwrap_or_default();
+        let (&is_dir, rest) = rest.split_first()?;
+        let name: Box<[u8]> = rest.split(|&byte| byte == 0).next().unwrap_or_default().into();
+        self.next = self.next.saturating_add(name.len()).saturating_add(2);
+        Some((is_dir != 0, name))
+    }
+}
 
 impl<D> Tree<D> {
     /// Lists an open directory that is watched, to be gone through step by step.
@@ -83,11 +91,11 @@ impl<D> Tree<D> {
             Err(errno) if failure(errno) == Failure::Moved => entries.clear(),
             listed => listed?,
         }
-        if self.nodes.listing(node) != Listing::Owed {
-            self.nodes.set_listing(node, Listing::Done);
+        if self.nodes.listing(node) == Listing::Owed {
+            // Until all in it has been looked at.
+            self.stop_waiting(node);
         } else {
-            // Where names wait to be looked at, once they were.
-            self.listed(node);
+            self.nodes.set_listing(node, Listing::Done);
         }
         if files {
             self.files.open(node, purpose.deep);
@@ -136,10 +144,12 @@ impl<D> Tree<D> {
         if !self.nodes.exists(frame.node) {
             return;
         }
-        let rest = frame.entries.get(frame.next..).unwrap_or_default();
-        let Some((&is_dir, rest)) = rest.split_first() else {
+        let Some((is_dir, name)) = frame.take_entry() else {
             if let Some(dir) = &frame.dir {
                 self.raise_open(kernel, frame.node, dir);
+            }
+            if self.nodes.listing(frame.node) == Listing::Owed {
+                self.agenda.listed(frame.node);
             }
             if let Some(outer) = self.frames.last_mut().filter(|_| frame.opening == Opening::Always)
             {
@@ -147,14 +157,16 @@ impl<D> Tree<D> {
             }
             return;
         };
-        let name: Box<[u8]> = rest.split(|&byte| byte == 0).next().unwrap_or_default().into();
-        frame.next = frame.next.saturating_add(name.len()).saturating_add(2);
+        if !is_dir && !self.options.snapshot {
+            self.named_file(frame.node, &name, None, frame.purpose);
+            return self.frames.push(frame);
+        }
         let dir = match frame.dir.take().map_or_else(|| self.open(kernel, frame.node), Ok) {
             Ok(dir) => dir,
-            Err(errno) => return self.put_off(&frame, errno),
+            Err(errno) => return self.put_off(frame, errno),
         };
         let outer = self.frames.len();
-        if is_dir != 0 {
+        if is_dir {
             let open_first = frame.opening != Opening::Ask;
             let purpose = Purpose { links_last: true, open_first, ..frame.purpose };
             let visit = self.visit(kernel, &dir, (frame.node, &name), purpose, None);
@@ -171,15 +183,29 @@ impl<D> Tree<D> {
         frame.dir = Some(dir);
         // What the visit went into comes first.
         self.frames.insert(outer.min(self.frames.len()), frame);
-        if let Some(frame) =
-            self.frames.len().checked_sub(OPEN).and_then(|index| self.frames.get_mut(index))
+        if let Some(frame) = self
+            .frames
+            .len()
+            .checked_sub(self.options.open)
+            .and_then(|index| self.frames.get_mut(index))
         {
             frame.dir = None;
         }
     }
 
     /// The rest of a listing can't be gone through now, so it is compared later.
-    fn put_off(&mut self, frame: &Frame<D>, errno: Errno) {
+    fn put_off(&mut self, mut frame: Frame<D>, errno: Errno) {
+        while let Some((is_dir, name)) = frame.take_entry() {
+            if is_dir {
+                continue;
+            }
+            if self.options.snapshot {
+                // What it is will be compared.
+                self.files.mark_seen(frame.node, &name);
+            } else {
+                self.named_file(frame.node, &name, None, frame.purpose);
+            }
+        }
         match failure(errno) {
             Failure::Moved => self.agenda.compare(frame.node, When::End),
             _ => self.owe(frame.node, errno),
@@ -230,6 +256,11 @@ impl<D> Tree<D> {
                 _ => return,
             }
         }
+        self.named_file(parent, name, stat, purpose);
+    }
+
+    /// The same with what it is, if that was looked at.
+    fn named_file(&mut self, parent: NodeRef, name: &[u8], stat: Option<Stat>, purpose: Purpose) {
         if self.nodes.child(parent, name).is_some() {
             let seen = Some(Seen::File);
             return self.check(parent, name, Check { seen, ..Check::owing() });

@@ -24,6 +24,8 @@ pub struct Options {
     pub existing: bool,
     /// Says which directories, by their paths beneath the root, stay unwatched.
     pub prune: Option<Prune>,
+    /// So many directories are open at once, at most, while one listing goes into another.
+    pub open: usize,
     /// Any number that those who choose the names do not know.
     pub seed: u64,
 }
@@ -40,6 +42,7 @@ impl Options {
             snapshot: false,
             existing: false,
             prune: None,
+            open: 24,
             seed: 0,
         }
     }
@@ -55,6 +58,7 @@ impl fmt::Debug for Options {
             .field("snapshot", &self.snapshot)
             .field("existing", &self.existing)
             .field("prune", &self.prune.is_some())
+            .field("open", &self.open)
             .finish_non_exhaustive()
     }
 }

@@ -133,6 +133,10 @@ impl Distribution {
                 self.surroundings(&mut rules, choices)
             }
         }
+        if matches!(self, D::Hot | D::Failing | D::Permissions) && choices.chance(1, 2) {
+            // Directories are opened again while their listings are gone through.
+            rules.open = 1 + choices.below(3) as usize;
+        }
         if rules.mask.contains(WatchMask::OPEN) {
             // Room for the events of the tree's own looks.
             rules.queue_limit = rules.queue_limit.max(24);

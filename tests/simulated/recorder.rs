@@ -159,6 +159,9 @@ fn options(world: &World) -> String {
     if rules.watch_limit < 1_000 {
         options += &format!(" watches={}", rules.watch_limit);
     }
+    if rules.open < 24 {
+        options += &format!(" open={}", rules.open);
+    }
     for (path, _) in world.roots.iter().skip(1) {
         options += &format!(" second={}", shown(path));
     }

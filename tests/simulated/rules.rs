@@ -73,6 +73,7 @@ pub struct Rules {
     pub same_fs: bool,
     pub snapshot: bool,
     pub existing: bool,
+    pub open: usize,
     pub mask: WatchMask,
 }
 
@@ -141,6 +142,7 @@ impl Rules {
             same_fs: false,
             snapshot: false,
             existing: true,
+            open: 24,
             mask: NAMES,
         }
     }
