@@ -37,8 +37,8 @@ pub(super) struct Check {
     pub owes_file: bool,
     /// A file of that name was reported.
     pub told_file: bool,
-    /// By the last event of that name, something came.
-    pub came: bool,
+    /// Whether something came by the last event of that name, or left.
+    pub came: Option<bool>,
     /// The directory was added by a look, and what it came by may still follow.
     pub ahead: bool,
     /// Where the file is now that left this name last, and which is another one if there is still a
@@ -221,7 +221,7 @@ impl Agenda {
             }
             check.owes_file |= old.owes_file;
             check.told_file |= old.told_file;
-            check.came |= old.came;
+            check.came = check.came.or(old.came);
             check.ahead |= old.ahead;
             check.deep |= old.deep;
             check.unreached &= old.unreached;
@@ -293,14 +293,13 @@ impl Agenda {
     /// An event of the name said that something came, or that it left.
     pub fn set_came(&mut self, dir: NodeRef, name: &[u8], came: bool) {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
-            entry.check.came = came;
+            entry.check.came = Some(came);
         }
     }
 
-    /// Returns `true` if something surely is at the name, whatever it is.
-    pub fn has_come(&self, dir: NodeRef, name: &[u8]) -> bool {
-        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
-        entry.is_some_and(|entry| entry.check.came)
+    /// Returns whether something came by the last event of the name, or left, whatever it was.
+    pub fn came(&self, dir: NodeRef, name: &[u8]) -> Option<bool> {
+        self.checks.get(&dir).and_then(|names| names.get(name))?.check.came
     }
 
     /// Call it when an event of that name has come: what a look has shown may be out of date. But not that a

@@ -190,7 +190,9 @@ impl<D> Tree<D> {
             self.file_deleted(change);
         }
         let came = change.mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
-        self.agenda.set_came(change.dir, change.name, came);
+        if !(came && self.renames.has(change.dir, change.name)) {
+            self.agenda.set_came(change.dir, change.name, came);
+        }
     }
 
     /// A look may have shown a file whose leaving was merged with an older event. Then the next event of the

@@ -120,7 +120,9 @@ impl<D> Tree<D> {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
         // Of a directory whose place was sure, the new one is. What was there may be ahead.
-        let ahead = self.in_window(dir) || self.agenda.is_ahead(dir, name);
+        let ahead = self.in_window(dir)
+            || self.agenda.is_ahead(dir, name)
+            || self.agenda.came(dir, name) == Some(false);
         let unsure = self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
         if self.nodes.is_within(dir, node)
@@ -164,7 +166,7 @@ impl<D> Tree<D> {
         self.after_rename(node);
         if unsure || self.links.has(node) {
             // A link may lead elsewhere from its new place.
-            self.check(dir, name, Check { came: true, ..Check::default() });
+            self.check(dir, name, Check { came: Some(true), ..Check::default() });
         } else if self.nodes.wd(node).is_some() {
             self.agenda.take(dir, name);
         }
@@ -327,7 +329,7 @@ impl<D> Tree<D> {
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);
             let is_doubted = self.agenda.doubts(dir, name, child) || self.renames.has_of(child);
-            !is_doubted || self.agenda.has_come(dir, name)
+            !is_doubted || self.agenda.came(dir, name) == Some(true)
         })
     }
 

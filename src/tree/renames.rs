@@ -65,7 +65,7 @@ impl Pending {
 
     /// A check of the old name. If there is still a file, it was not reported, unless a directory left.
     pub fn check(&self) -> Check {
-        Check { owes_file: !self.is_dir, ..Check::default() }
+        Check { owes_file: !self.is_dir, came: Some(false), ..Check::default() }
     }
 }
 
