@@ -53,10 +53,7 @@ impl<D> Tree<D> {
         }
         let opened = self.open(kernel, node);
         match opened.and_then(|dir| self.list(kernel, node, dir, Purpose::COMPARE)) {
-            Ok(()) => {
-                self.root_moved &= node != ROOT;
-                self.agenda.unpark(node);
-            }
+            Ok(()) => self.root_moved &= node != ROOT,
             Err(errno) if failure(errno) != Failure::Moved => self.owe(node, errno),
             Err(_) if node == ROOT => self.lose_root(),
             Err(_) => {

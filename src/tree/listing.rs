@@ -94,6 +94,7 @@ impl<D> Tree<D> {
         if self.nodes.listing(node) == Listing::Owed {
             // Until all in it has been looked at.
             self.stop_waiting(node);
+            self.agenda.unpark(node);
         } else {
             self.nodes.set_listing(node, Listing::Done);
         }
