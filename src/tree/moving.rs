@@ -122,7 +122,7 @@ impl<D> Tree<D> {
         // Of a directory whose place was sure, the new one is. What was there may be ahead.
         let ahead = self.in_window(dir)
             || self.agenda.is_ahead(dir, name)
-            || self.agenda.came(dir, name) == Some(false);
+            || self.agenda.came(dir, name).is_some();
         let unsure = self.is_unsure(*from_dir, from_name);
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
         if self.nodes.is_within(dir, node)
