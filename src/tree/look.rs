@@ -124,7 +124,7 @@ impl<D> Tree<D> {
         node: NodeRef,
     ) -> Result<(), Errno> {
         let known = self.nodes.wd(node).ok_or(Errno::ESTALE)?;
-        match self.watch(kernel, dir, self.mask(node)) {
+        match kernel.watch(dir, self.mask(node)) {
             Ok(wd) if wd == known => Ok(()),
             Ok(wd) => {
                 self.let_go(wd);
@@ -132,6 +132,7 @@ impl<D> Tree<D> {
             }
             // The limit is nothing to what is watched already, so this is another directory.
             Err(Errno::ENOSPC) => Err(Errno::ESTALE),
+            Err(errno) if failure(errno) == Failure::Moved => Err(Errno::ESTALE),
             Err(errno) => Err(errno),
         }
     }
@@ -239,8 +240,7 @@ impl<D> Tree<D> {
         match (self.nodes.by_wd(looked.wd), watched) {
             (Some(owner), _) if child == Some(owner) => {
                 // What was said to be a leaf may have been another directory.
-                let is_leaf = self.nodes.listing(owner) == Listing::Leaf;
-                if purpose.deep || is_leaf {
+                if purpose.deep || self.nodes.listing(owner) != Listing::Done {
                     let purpose = Purpose { new: false, deep: true, ..purpose };
                     match self.enter(kernel, dir, owner, looked, purpose) {
                         Ok(()) => {}
