@@ -135,13 +135,20 @@ impl<D> Tree<D> {
         let len = change.name.len() as u64;
         let cells = if len > 0 { (len / 16).saturating_add(2) } else { 1 };
         let end = at.saturating_add(cells.saturating_mul(16));
-        if end >= begin && change.mask.intersects(NAMES) {
+        if end < begin || self.lost.is_some() {
+            return;
+        }
+        if change.mask.intersects(NAMES) {
             let told_file = self.files.has(change.dir, change.name);
             let check = Check { told_file, owes_file: !change.is_dir(), ..Check::default() };
             self.check(change.dir, change.name, check);
             if change.is_move() {
                 self.renames.note(change.dir, change.name);
             }
+        } else if len > 0 {
+            self.other(change);
+        } else if change.mask.contains(EventMask::ATTRIB) {
+            self.retry_beneath(change.dir);
         }
     }
 
