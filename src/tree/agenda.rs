@@ -28,6 +28,15 @@ pub(super) enum Seen {
     Unknown,
 }
 
+/// What an event of a name did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastEvent {
+    Left,
+    Came,
+    /// This directory came, which said so itself.
+    Moved(NodeRef),
+}
+
 /// A promise to compare a name with the disk.
 #[derive(Debug, Default)]
 pub(super) struct Check {
@@ -37,8 +46,8 @@ pub(super) struct Check {
     pub owes_file: bool,
     /// A file of that name was reported.
     pub told_file: bool,
-    /// Whether something came by the last event of that name, or left.
-    pub came: Option<bool>,
+    /// What the last event of that name did.
+    pub last_event: Option<LastEvent>,
     /// The directory was added by a look, and what it came by may still follow.
     pub ahead: bool,
     /// Where the file is now that left this name last, and which is another one if there is still a
@@ -221,7 +230,7 @@ impl Agenda {
             }
             check.owes_file |= old.owes_file;
             check.told_file |= old.told_file;
-            check.came = check.came.or(old.came);
+            check.last_event = check.last_event.or(old.last_event);
             check.ahead |= old.ahead;
             check.deep |= old.deep;
             check.unreached &= old.unreached;
@@ -290,16 +299,16 @@ impl Agenda {
         }
     }
 
-    /// An event of the name said that something came, or that it left.
-    pub fn set_came(&mut self, dir: NodeRef, name: &[u8], came: bool) {
+    /// If the name is to be checked, notes what an event of it did.
+    pub fn set_last_event(&mut self, dir: NodeRef, name: &[u8], event: LastEvent) {
         if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
-            entry.check.came = Some(came);
+            entry.check.last_event = Some(event);
         }
     }
 
-    /// Returns whether something came by the last event of the name, or left, whatever it was.
-    pub fn came(&self, dir: NodeRef, name: &[u8]) -> Option<bool> {
-        self.checks.get(&dir).and_then(|names| names.get(name))?.check.came
+    /// What the last event of a name did, if that has been noted.
+    pub fn last_event(&self, dir: NodeRef, name: &[u8]) -> Option<LastEvent> {
+        self.checks.get(&dir).and_then(|names| names.get(name))?.check.last_event
     }
 
     /// Call it when an event of that name has come: what a look has shown may be out of date. But not that a

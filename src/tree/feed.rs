@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::agenda::{Check, When};
+use super::agenda::{Check, LastEvent, When};
 use super::edits::{DIR_DELETED, Failure, failure};
 use super::event::{Barred, TreeKind};
 use super::kernel::Kernel;
@@ -198,7 +198,8 @@ impl<D> Tree<D> {
         }
         let came = change.mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
         if !(came && self.renames.has(change.dir, change.name)) {
-            self.agenda.set_came(change.dir, change.name, came);
+            let event = if came { LastEvent::Came } else { LastEvent::Left };
+            self.agenda.set_last_event(change.dir, change.name, event);
         }
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Tree;
-use super::agenda::{Check, Place, When};
+use super::agenda::{Check, LastEvent, Place, When};
 use super::edits::DIR_DELETED;
 use super::event::TreeKind;
 use super::feed::Change;
@@ -97,7 +97,8 @@ impl<D> Tree<D> {
             },
             Some(Ended::Swap(swap)) if swap.victim == node && swap.back => {
                 self.reports.decide(swap.cookie, true);
-                self.agenda.set_came(swap.from.0, &swap.from.1, true);
+                let event = LastEvent::Moved(node);
+                self.agenda.set_last_event(swap.from.0, &swap.from.1, event);
                 self.after_rename(node);
             }
             Some(Ended::Swap(swap)) => {
@@ -120,11 +121,12 @@ impl<D> Tree<D> {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
         // Of a directory whose place was sure, the new one is. What was there may be ahead.
+        let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
+        let last = self.agenda.last_event(dir, name);
         let ahead = self.in_window(dir)
             || self.agenda.is_ahead(dir, name)
-            || self.agenda.came(dir, name).is_some();
+            || last.is_some_and(|event| victim.map(LastEvent::Moved) != Some(event));
         let unsure = self.is_unsure(*from_dir, from_name);
-        let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
         if self.nodes.is_within(dir, node)
             || victim.is_some_and(|top| self.nodes.is_within(node, top))
         {
@@ -166,7 +168,8 @@ impl<D> Tree<D> {
         self.after_rename(node);
         if unsure || self.links.has(node) {
             // A link may lead elsewhere from its new place.
-            self.check(dir, name, Check { came: Some(true), ..Check::default() });
+            let last_event = Some(LastEvent::Moved(node));
+            self.check(dir, name, Check { last_event, ..Check::default() });
         } else if self.nodes.wd(node).is_some() {
             self.agenda.take(dir, name);
         }
@@ -329,7 +332,8 @@ impl<D> Tree<D> {
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);
             let is_doubted = self.agenda.doubts(dir, name, child) || self.renames.has_of(child);
-            !is_doubted || self.agenda.came(dir, name) == Some(true)
+            let last = self.agenda.last_event(dir, name);
+            !is_doubted || last.is_some_and(|event| event != LastEvent::Left)
         })
     }
 

@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::agenda::{Check, Place};
+use super::agenda::{Check, LastEvent, Place};
 use super::nodes::NodeRef;
 
 /// An old name whose new one has not come yet; or both, where the directory has not said yet that it
@@ -65,7 +65,8 @@ impl Pending {
 
     /// A check of the old name. If there is still a file, it was not reported, unless a directory left.
     pub fn check(&self) -> Check {
-        Check { owes_file: !self.is_dir, came: Some(false), ..Check::default() }
+        let last_event = Some(LastEvent::Left);
+        Check { owes_file: !self.is_dir, last_event, ..Check::default() }
     }
 }
 
