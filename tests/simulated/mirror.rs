@@ -6,47 +6,10 @@ use tinotify::EventMask;
 use tinotify::tree::{TreeEvent, TreeKind};
 
 use super::inode::Ino;
-use super::names::{DEEPEST, PRUNED, Path};
+use super::names::{PRUNED, Path};
 use super::rules::Rules;
+use super::truth::Entry;
 use super::world::World;
-
-/// An entry of the tree as it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    pub path: Path,
-    pub is_dir: bool,
-    pub ino: Ino,
-    /// Whether it is a directory that is to be watched.
-    pub entered: bool,
-    /// Whether it came without an event, so that nobody can know of it: a whiteout, what was mounted.
-    pub silent: bool,
-}
-
-/// All that is in the tree, parents first; of what is not entered only the entry.
-pub fn truth(world: &World, root: Ino) -> Vec<Entry> {
-    let rules = &world.rules;
-    let dev = world.nodes[root].dev;
-    let root = Entry { path: Path::ROOT, is_dir: true, ino: root, entered: true, silent: false };
-    let mut entries = vec![root];
-    let mut next = 0;
-    while let Some(&dir) = entries.get(next) {
-        next += 1;
-        if !dir.entered || dir.path.depth() > DEEPEST {
-            continue;
-        }
-        for (name, ino) in &world.nodes[dir.ino].entries {
-            let covered = world.mounts_on(*ino).any(|at| world.is_silent(at));
-            let silent = dir.silent || covered || world.nodes[*ino].whiteout;
-            let (path, ino) = (dir.path.join(*name), world.over(*ino));
-            let entered = world.is_dir(ino)
-                && rules.depth.is_none_or(|depth| path.depth() <= depth)
-                && !(rules.prune && *name == PRUNED)
-                && !(rules.same_fs && world.nodes[ino].dev != dev);
-            entries.push(Entry { path, is_dir: world.is_dir(ino), ino, entered, silent });
-        }
-    }
-    entries
-}
 
 /// Why nothing is known of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,6 +28,7 @@ pub mod rules;
 pub mod schedule;
 pub mod script;
 pub mod shrink;
+pub mod truth;
 pub mod watches;
 pub mod words;
 pub mod world;

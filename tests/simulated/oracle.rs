@@ -6,9 +6,10 @@ use tinotify::tree::TreeEvent;
 use super::driver::{self, Driver};
 use super::inode::Ino;
 use super::links::LinkMirror;
-use super::mirror::{Entry, Excuse, Mirror, truth};
+use super::mirror::{Excuse, Mirror};
 use super::names::{Name, Path};
 use super::rules::is_left_out;
+use super::truth::{Entry, truth};
 use super::world::{TOP, World};
 
 /// The most calls that a tree may make. Somewhat more than any schedule of 100,000 needed.

@@ -21,7 +21,7 @@ impl Recorder {
     /// A script that begins with the world as it is.
     pub fn new(world: &World) -> Self {
         let mut lines = vec![options(world)];
-        for entry in super::mirror::truth(world, super::world::TOP) {
+        for entry in super::truth::truth(world, super::world::TOP) {
             let names: Vec<Name> = entry.path.names().collect();
             // The outside and the root are always there.
             if names.len() > 1 {

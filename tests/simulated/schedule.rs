@@ -9,11 +9,11 @@ use super::choices::Choices;
 use super::distributions::Distribution;
 use super::driver::Driver;
 use super::inode::{Ino, Kind};
-use super::mirror::truth;
 use super::names::{ELSEWHERE, ROOT};
 use super::oracle::Oracle;
 use super::recorder::Recorder;
 use super::rules::is_left_out;
+use super::truth::truth;
 use super::world::{Moves, World, trace};
 
 /// What happened in schedules, for those who want to know whether they are of any worth.
