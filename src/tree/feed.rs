@@ -56,6 +56,11 @@ impl Change<'_> {
         self.mask.contains(EventMask::ISDIR)
     }
 
+    fn last_event(&self) -> LastEvent {
+        let came = self.mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
+        if came { LastEvent::Came } else { LastEvent::Left }
+    }
+
     const fn is_move(&self) -> bool {
         self.mask.contains(EventMask::MOVED_TO)
     }
@@ -140,7 +145,8 @@ impl<D> Tree<D> {
         }
         if change.mask.intersects(NAMES) {
             let told_file = self.files.has(change.dir, change.name);
-            let check = Check { told_file, owes_file: !change.is_dir(), ..Check::default() };
+            let (owes_file, last_event) = (!change.is_dir(), Some(change.last_event()));
+            let check = Check { told_file, owes_file, last_event, ..Check::default() };
             self.check(change.dir, change.name, check);
             if change.is_move() {
                 self.renames.note(change.dir, change.name);
@@ -196,9 +202,8 @@ impl<D> Tree<D> {
         } else {
             self.file_deleted(change);
         }
-        let came = change.mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
-        if !(came && self.renames.has(change.dir, change.name)) {
-            let event = if came { LastEvent::Came } else { LastEvent::Left };
+        let event = change.last_event();
+        if event == LastEvent::Left || !self.renames.has(change.dir, change.name) {
             self.agenda.set_last_event(change.dir, change.name, event);
         }
     }

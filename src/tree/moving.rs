@@ -291,6 +291,7 @@ impl<D> Tree<D> {
                 let alive = swap.alive == Some(true);
                 self.reports.decide(swap.cookie, alive);
                 if alive {
+                    self.after_rename(swap.victim);
                     return self.check_place(swap.victim, When::End);
                 }
                 self.remove(swap.victim);
