@@ -225,6 +225,12 @@ impl Driver {
         self.trees[index].is_checking()
     }
 
+    /// Whether what happens to files can be reported as it comes, in all that a tree watches.
+    pub fn is_plain(&self, index: usize) -> bool {
+        let tree = &self.trees[index];
+        tree.directories().filter_map(|(_, wd)| wd).all(|wd| tree.is_plain(wd))
+    }
+
     /// Whether a tree keeps nothing but its nodes.
     pub fn rests(&self, index: usize) -> bool {
         self.trees[index].rests()

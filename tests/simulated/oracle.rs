@@ -134,6 +134,9 @@ impl Oracle {
         {
             require(driver.rests(self.index), || "at rest, it keeps more than its nodes".into())?;
             require(!driver.is_checking(self.index), || "at rest, a check is open".into())?;
+            require(rules.snapshot || driver.is_plain(self.index), || {
+                "at rest, no event can be reported as it comes".into()
+            })?;
         }
         self.remember(world, &truth);
         Ok(())
