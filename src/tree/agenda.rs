@@ -7,6 +7,9 @@
 //!
 //! Invariant: a name has one check at most, and each check stands in `due` once.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -171,7 +174,7 @@ impl Agenda {
     }
 
     pub fn clear(&mut self) {
-        *self = Self { sequence: self.sequence, ..Self::default() };
+        *self = Self::default();
     }
 
     fn put(&mut self, when: When, phase: Phase, item: Item) -> Due {

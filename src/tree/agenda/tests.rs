@@ -1,0 +1,149 @@
+//! The agenda alone.
+
+use alloc::vec::Vec;
+
+use super::{Agenda, Check, LastEvent, Seen, Task, When};
+use crate::tree::event::TreeKind;
+use crate::tree::nodes::ROOT;
+
+fn seen(seen: Seen) -> Check {
+    Check { seen: Some(seen), ..Check::default() }
+}
+
+/// The kinds of what is due, in order, as letters.
+fn due(agenda: &mut Agenda, at: u64) -> Vec<u8> {
+    core::iter::from_fn(|| agenda.next(at))
+        .map(|task| match task {
+            Task::Close(_) => b'c',
+            Task::Window(_) => b'w',
+            Task::Check(_, check) if check.last => b'L',
+            Task::Check(..) => b'n',
+            Task::Listed(_) => b'l',
+            Task::Compare(_) => b'C',
+            Task::Complete(_) => b'e',
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_due_at_one_position_comes_in_the_order_of_the_phases() {
+    let mut agenda = Agenda::default();
+    agenda.check(ROOT, b"last", Check { last: true, ..Check::default() }, When::At(8));
+    agenda.listed(ROOT);
+    agenda.check(ROOT, b"name", Check::default(), When::At(8));
+    agenda.window(ROOT, When::At(8));
+    agenda.close(1, 8);
+    assert_eq!(due(&mut agenda, 7), b"", "nothing is due yet");
+    assert_eq!(due(&mut agenda, 8), b"cwnL");
+    agenda.seal(9, false);
+    assert_eq!(due(&mut agenda, 9), b"l");
+    assert!(agenda.is_empty());
+}
+
+#[test]
+fn what_is_fresh_is_due_where_the_queue_ends_and_what_waits_only_when_it_is_empty() {
+    let mut agenda = Agenda::default();
+    agenda.check(ROOT, b"a", Check::default(), When::End);
+    agenda.check(ROOT, b"b", Check::default(), When::Idle);
+    assert!(agenda.is_fresh() && agenda.is_idle());
+    agenda.seal(16, false);
+    assert!(!agenda.is_fresh() && agenda.is_idle());
+    assert!(!agenda.is_due(15) && agenda.is_due(16));
+    assert_eq!(due(&mut agenda, 1_000), b"n");
+    agenda.seal(32, true);
+    assert_eq!(due(&mut agenda, 32), b"n");
+    assert!(agenda.is_empty());
+}
+
+#[test]
+fn a_name_has_one_check_that_owes_what_either_owed() {
+    let mut agenda = Agenda::default();
+    agenda.check(ROOT, b"a", Check { deep: true, tries: 3, ..Check::owing() }, When::End);
+    let told_file = Check { told_file: true, ..seen(Seen::Nothing) };
+    agenda.check(ROOT, b"a", told_file, When::End);
+    assert!(agenda.has_deep());
+    let check = agenda.take(ROOT, b"a").unwrap();
+    assert!(check.owes_file && check.told_file && check.deep && !check.unreached);
+    assert_eq!(check.tries, 3);
+    assert_eq!(check.seen, None, "no directory, which says nothing of files");
+    assert!(agenda.is_empty() && !agenda.has_deep());
+}
+
+#[test]
+fn a_check_for_a_reason_is_not_one_for_an_unreached_directory() {
+    let mut agenda = Agenda::default();
+    let unreached = || Check { unreached: true, ..Check::default() };
+    agenda.check(ROOT, b"a", unreached(), When::End);
+    assert!(!agenda.is_uncertain(ROOT, b"a"));
+    agenda.check(ROOT, b"a", Check::default(), When::End);
+    assert!(agenda.is_uncertain(ROOT, b"a"));
+    agenda.check(ROOT, b"a", unreached(), When::End);
+    assert!(agenda.is_uncertain(ROOT, b"a"), "the reason is still there");
+}
+
+#[test]
+fn an_event_ends_what_a_look_has_shown_but_a_file_that_leaves_says_nothing_of_a_directory() {
+    for (shown, file_left, stays) in [
+        (Seen::Known(ROOT), false, false),
+        (Seen::Known(ROOT), true, true),
+        (Seen::Unknown, true, true),
+        (Seen::File, true, false),
+        (Seen::Nothing, true, false),
+    ] {
+        let mut agenda = Agenda::default();
+        agenda.check(ROOT, b"a", seen(shown), When::End);
+        agenda.disturb(ROOT, b"a", file_left);
+        let left = agenda.take(ROOT, b"a").unwrap().seen;
+        assert_eq!(left, Some(shown).filter(|_| stays), "{shown:?}, a file left: {file_left}");
+    }
+}
+
+#[test]
+fn a_parked_check_is_due_when_its_directory_has_been_listed() {
+    let mut agenda = Agenda::default();
+    agenda.check(ROOT, b"a", Check::default(), When::End);
+    agenda.park(ROOT, b"a", Check::owing());
+    assert!(agenda.has_parked(ROOT) && agenda.is_empty() && agenda.has_checks());
+    assert!(!agenda.is_scheduled(ROOT, b"a"));
+    agenda.unpark(ROOT);
+    agenda.listed(ROOT);
+    assert!(!agenda.has_parked(ROOT) && agenda.is_scheduled(ROOT, b"a"));
+    agenda.seal(0, false);
+    assert_eq!(due(&mut agenda, 0), b"nl");
+}
+
+#[test]
+fn the_end_of_a_comparison_waits_for_all_that_is_deep() {
+    let mut agenda = Agenda::default();
+    agenda.complete(TreeKind::Resynced, When::At(0));
+    agenda.deepen(ROOT, b"a");
+    assert_eq!(due(&mut agenda, 0), b"");
+    agenda.seal(0, true);
+    assert_eq!(due(&mut agenda, 0), b"ne");
+}
+
+#[test]
+fn what_is_missing_waits_for_what_was_found_elsewhere() {
+    let mut agenda = Agenda::default();
+    let elsewhere = Some(((ROOT, b"old"[..].into()), false));
+    agenda.check(ROOT, b"old", Check { last: true, ..seen(Seen::Nothing) }, When::At(0));
+    agenda.check(ROOT, b"new", Check { elsewhere, ..seen(Seen::Known(ROOT)) }, When::At(8));
+    assert_eq!(due(&mut agenda, 0), b"", "it may be the one that moves");
+    assert_eq!(due(&mut agenda, 8), b"n");
+    agenda.seal(8, false);
+    assert_eq!(due(&mut agenda, 8), b"L");
+}
+
+#[test]
+fn the_last_event_of_a_name_is_kept_only_while_the_name_is_to_be_checked() {
+    let mut agenda = Agenda::default();
+    agenda.set_last_event(ROOT, b"a", LastEvent::Came);
+    assert_eq!(agenda.last_event(ROOT, b"a"), None);
+    agenda.check(ROOT, b"a", Check::added(ROOT), When::End);
+    agenda.set_last_event(ROOT, b"a", LastEvent::Left);
+    agenda.check(ROOT, b"a", Check::default(), When::End);
+    assert_eq!(agenda.last_event(ROOT, b"a"), Some(LastEvent::Left));
+    assert!(agenda.is_ahead(ROOT, b"a"));
+    agenda.forget(ROOT);
+    assert!(agenda.is_empty() && agenda.last_event(ROOT, b"a").is_none());
+}
