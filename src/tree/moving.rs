@@ -326,15 +326,11 @@ impl<D> Tree<D> {
     /// Returns `true` if a directory surely is not empty. What a look has shown in it is enough, since in a
     /// directory that was removed there is nothing to be seen.
     fn has_sure_child(&self, dir: NodeRef) -> bool {
-        if self.renames.lead_into(dir) {
-            return true;
-        }
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);
             let is_doubted = self.agenda.doubts(dir, name, child) || self.renames.has_of(child);
-            let last = self.agenda.last_event(dir, name);
-            !is_doubted || last.is_some_and(|event| event != LastEvent::Left)
+            !is_doubted
         })
     }
 

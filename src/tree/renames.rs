@@ -6,7 +6,8 @@
 //!
 //! A rename onto a watched directory is a *swap* until it is known whether that was replaced or has
 //! changed places (`RENAME_EXCHANGE` of renameat2(2)): the kernel queues an exchange as two renames. It has
-//! changed places if it was not empty, or if something happens in it later. Until that is known, nothing
+//! changed places if it was not empty, or if something happens in it later; where something happens beneath
+//! it, a look at the old name decides. Until that is known, nothing
 //! is reported of what is beneath it.
 //!
 //! Invariant: `by_dir` has an entry for each directory that a pending rename or a swap touches.
@@ -367,15 +368,6 @@ impl Renames {
     /// Returns `true` if a rename of the directory is pending, as far as is known.
     pub fn has_of(&self, node: NodeRef) -> bool {
         self.by_node.contains_key(&node)
-    }
-
-    /// Returns `true` if something was renamed into the directory, whatever it was.
-    pub fn lead_into(&self, dir: NodeRef) -> bool {
-        let mut touching = self.by_dir.range((dir, 0)..=(dir, u32::MAX));
-        touching.any(|(_, cookie)| {
-            let to = self.pending.get(cookie).and_then(|pending| pending.to.as_ref());
-            to.is_some_and(|to| to.0 == dir)
-        })
     }
 
     /// Returns `true` if a rename that is pending leads from or to this name.
