@@ -241,7 +241,9 @@ impl Oracle {
             return !self.patient;
         }
         if why.contains("EACCES") {
-            return may_fail || is_denied(world, self.index, entry);
+            // Of what is mounted at two places, only one reports new permissions.
+            let is_heard = !world.rules.binds && world.rules.remounts == 0;
+            return may_fail || !is_heard && !self.patient || is_denied(world, self.index, entry);
         }
         // Scarce things are tried again now and then, at last when it has waited.
         !self.patient
