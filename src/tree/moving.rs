@@ -120,12 +120,7 @@ impl<D> Tree<D> {
     fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
-        // Of a directory whose place was sure, the new one is. What was there may be ahead.
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
-        let last = self.agenda.last_event(dir, name);
-        let ahead = self.in_window(dir)
-            || self.agenda.is_ahead(dir, name)
-            || last.is_some_and(|event| victim.map(LastEvent::Moved) != Some(event));
         let unsure = self.is_unsure(*from_dir, from_name);
         if self.nodes.is_within(dir, node)
             || victim.is_some_and(|top| self.nodes.is_within(node, top))
@@ -152,7 +147,9 @@ impl<D> Tree<D> {
         let from = self.path(node, &[]);
         self.files.remove(dir, name);
         match victim {
-            Some(victim) if self.may_swap(node, victim, &pending.from) && !ahead => {
+            Some(victim)
+                if self.may_swap(node, victim, &pending.from) && self.is_at(victim, to) =>
+            {
                 self.swap(node, victim, &pending, to, from);
             }
             _ => {
@@ -202,6 +199,15 @@ impl<D> Tree<D> {
         for (dir, name) in [to, &pending.from] {
             self.check(*dir, name, Check { owes_file, ..Check::default() });
         }
+    }
+
+    /// Returns `true` if a directory surely is at a name where it is known to be: no look was ahead, and no
+    /// event of the name said otherwise.
+    fn is_at(&self, node: NodeRef, (dir, name): &Place) -> bool {
+        let last = self.agenda.last_event(*dir, name);
+        !self.in_window(*dir)
+            && !self.agenda.is_ahead(*dir, name)
+            && last.is_none_or(|event| event == LastEvent::Moved(node))
     }
 
     /// Returns `true` if a directory would still be known after an exchange.

@@ -1,5 +1,7 @@
 //! The agenda alone.
 
+#![allow(clippy::unwrap_used)]
+
 use alloc::vec::Vec;
 
 use super::{Agenda, Check, LastEvent, Seen, Task, When};
