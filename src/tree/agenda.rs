@@ -36,7 +36,7 @@ pub(super) enum Seen {
 pub(super) enum LastEvent {
     Left,
     Came,
-    /// This directory came, which said so itself.
+    /// This directory came: it said so itself, by `MOVE_SELF`.
     Moved(NodeRef),
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Check {
     pub told_file: bool,
     /// What the last event of that name did.
     pub last_event: Option<LastEvent>,
-    /// The directory was added by a look, and what it came by may still follow.
+    /// A look has added the directory, and the event by which it came may still follow.
     pub ahead: bool,
     /// Where the file is now that left this name last, and which is another one if there is still a
     /// file here: the two were exchanged.
@@ -75,7 +75,7 @@ impl Check {
         Self { owes_file: true, ..Self::default() }
     }
 
-    /// A look has added a directory.
+    /// A check of a directory that a look has added.
     pub fn added(node: NodeRef) -> Self {
         Self { seen: Some(Seen::Known(node)), ahead: true, ..Self::default() }
     }
@@ -203,6 +203,14 @@ impl Agenda {
         }
     }
 
+    fn entry(&self, dir: NodeRef, name: &[u8]) -> Option<&Entry> {
+        self.checks.get(&dir)?.get(name)
+    }
+
+    fn entry_mut(&mut self, dir: NodeRef, name: &[u8]) -> Option<&mut Entry> {
+        self.checks.get_mut(&dir)?.get_mut(name)
+    }
+
     /// Returns `true` if something is to be compared.
     pub fn has_checks(&self) -> bool {
         !self.checks.is_empty() || !self.compares.is_empty()
@@ -215,7 +223,7 @@ impl Agenda {
 
     /// Returns `true` if the directory at a name is to be compared with all beneath it.
     pub fn is_deep(&self, node: NodeRef, dir: NodeRef, name: &[u8]) -> bool {
-        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
+        let entry = self.entry(dir, name);
         self.compares.contains(&node) || entry.is_some_and(|entry| entry.check.deep)
     }
 
@@ -250,37 +258,32 @@ impl Agenda {
 
     /// Returns `true` if the name is to be checked, and the check is not put aside.
     pub fn is_scheduled(&self, dir: NodeRef, name: &[u8]) -> bool {
-        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
-        entry.is_some_and(|entry| entry.due.is_some())
+        self.entry(dir, name).is_some_and(|entry| entry.due.is_some())
     }
 
     /// Returns `true` if something says that what is known of a name may not be so.
     pub fn is_uncertain(&self, dir: NodeRef, name: &[u8]) -> bool {
-        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
-        entry.is_some_and(|entry| !entry.check.unreached)
+        self.entry(dir, name).is_some_and(|entry| !entry.check.unreached)
     }
 
     /// Returns `true` if the directory at a name may not have come yet.
     pub fn is_ahead(&self, dir: NodeRef, name: &[u8]) -> bool {
-        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
-        entry.is_some_and(|entry| entry.check.ahead)
+        self.entry(dir, name).is_some_and(|entry| entry.check.ahead)
     }
 
     /// Returns `true` if a directory is perhaps not at a name: no look has shown it there.
     pub fn doubts(&self, dir: NodeRef, name: &[u8], node: NodeRef) -> bool {
-        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
-        entry.is_some_and(|entry| entry.check.seen != Some(Seen::Known(node)))
+        self.entry(dir, name).is_some_and(|entry| entry.check.seen != Some(Seen::Known(node)))
     }
 
     /// Returns `true` if a look has shown a directory at a name, and no event of it has come since.
     pub fn shows_dir(&self, dir: NodeRef, name: &[u8]) -> bool {
-        let entry = self.checks.get(&dir).and_then(|names| names.get(name));
-        entry.is_some_and(|entry| entry.check.shows_dir())
+        self.entry(dir, name).is_some_and(|entry| entry.check.shows_dir())
     }
 
     /// Has what is at a name compared with all beneath it, once the name has been checked.
     pub fn deepen(&mut self, dir: NodeRef, name: &[u8]) {
-        let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
+        let entry = self.entry_mut(dir, name);
         match entry.filter(|entry| entry.due.is_some()) {
             Some(entry) => {
                 // An earlier look did not include what is beneath.
@@ -297,42 +300,41 @@ impl Agenda {
 
     /// If the name is to be checked, changes whether there may be a file that was not reported.
     pub fn set_owes_file(&mut self, dir: NodeRef, name: &[u8], owes_file: bool) {
-        if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
+        if let Some(entry) = self.entry_mut(dir, name) {
             entry.check.owes_file = owes_file;
         }
     }
 
     /// If the name is to be checked, notes what an event of it did.
     pub fn set_last_event(&mut self, dir: NodeRef, name: &[u8], event: LastEvent) {
-        if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
+        if let Some(entry) = self.entry_mut(dir, name) {
             entry.check.last_event = Some(event);
         }
     }
 
     /// What the last event of a name did, if that has been noted.
     pub fn last_event(&self, dir: NodeRef, name: &[u8]) -> Option<LastEvent> {
-        self.checks.get(&dir).and_then(|names| names.get(name))?.check.last_event
+        self.entry(dir, name)?.check.last_event
     }
 
     /// Call it when an event of that name has come: what a look has shown may be out of date. But not that a
     /// directory is there, if only a file has left: it did so before.
     pub fn disturb(&mut self, dir: NodeRef, name: &[u8], file_left: bool) {
-        if let Some(entry) = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name)) {
+        if let Some(entry) = self.entry_mut(dir, name) {
             let stays = file_left && entry.check.shows_dir();
             entry.check.seen.take_if(|_| !stays);
         }
     }
 
-    /// Returns `true` if a file of that name was reported. It will not be asked for again.
+    /// Returns `true` if the check says that a file of that name was reported. Then it no longer does.
     pub fn take_told_file(&mut self, dir: NodeRef, name: &[u8]) -> bool {
-        let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
-        entry.is_some_and(|entry| core::mem::take(&mut entry.check.told_file))
+        self.entry_mut(dir, name).is_some_and(|entry| core::mem::take(&mut entry.check.told_file))
     }
 
     /// An event of that name was of the directory that was there before `node`: if a look has shown `node`
     /// there, it still is.
     pub fn confirm(&mut self, dir: NodeRef, name: &[u8], node: NodeRef) {
-        let entry = self.checks.get_mut(&dir).and_then(|names| names.get_mut(name));
+        let entry = self.entry_mut(dir, name);
         if let Some(entry) = entry.filter(|entry| !entry.check.deep) {
             entry.check.seen = Some(Seen::Known(node));
         }

@@ -270,12 +270,12 @@ impl<D> Tree<D> {
         self.nodes.mark_retry(node);
     }
 
-    /// A directory is being tried again.
+    /// A directory is being tried, so it need not be tried again.
     pub(super) fn stop_waiting(&mut self, node: NodeRef) {
         self.waiting.nodes.remove(&node);
     }
 
-    /// Returns `true` if a directory has to be tried again.
+    /// Returns `true` if a directory is to be tried again.
     pub(super) fn waits(&self, node: NodeRef) -> bool {
         self.waiting.nodes.contains(&node)
     }

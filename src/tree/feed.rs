@@ -108,7 +108,7 @@ impl<D> Tree<D> {
             self.renames.swap_above(self.nodes.ancestors(dir).skip(1))
         {
             if self.is_there(kernel, victim) {
-                // At the other name.
+                // It has the old name, so it was not replaced.
                 self.renames.mark_alive(victim);
             } else {
                 self.close(kernel, swap);
@@ -145,8 +145,12 @@ impl<D> Tree<D> {
         }
         if change.mask.intersects(NAMES) {
             let told_file = self.files.has(change.dir, change.name);
-            let (owes_file, last_event) = (!change.is_dir(), Some(change.last_event()));
-            let check = Check { told_file, owes_file, last_event, ..Check::default() };
+            let check = Check {
+                told_file,
+                owes_file: !change.is_dir(),
+                last_event: Some(change.last_event()),
+                ..Check::default()
+            };
             self.check(change.dir, change.name, check);
             if change.is_move() {
                 self.renames.note(change.dir, change.name);
@@ -203,13 +207,14 @@ impl<D> Tree<D> {
             self.file_deleted(change);
         }
         let event = change.last_event();
+        // Until a rename is complete it is judged by what was at its new name before.
         if event == LastEvent::Left || !self.renames.has(change.dir, change.name) {
             self.agenda.set_last_event(change.dir, change.name, event);
         }
     }
 
-    /// A look may have shown a file whose leaving was merged with an older event. Then the next event of the
-    /// name says that it has left.
+    /// A file that was reported may have left by an event that was merged with an older one. Then the next
+    /// event of the name shows that it has left.
     fn told_file_left(&mut self, change: Change<'_>, file_left: bool) {
         let is_ahead = self.in_window(change.dir);
         if is_ahead && change.is_dir() {

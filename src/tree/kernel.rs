@@ -46,7 +46,7 @@ pub trait Kernel {
     /// # Errors
     ///
     /// As of inotify_add_watch(2); `ESTALE` where something else was watched for a moment, because the
-    /// world moved.
+    /// world moved. `ENOSPC` only if the directory was not watched before.
     fn watch(&mut self, dir: &Self::Dir, mask: WatchMask) -> Result<Wd, Errno>;
 
     /// Watches a subdirectory.

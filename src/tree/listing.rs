@@ -184,12 +184,8 @@ impl<D> Tree<D> {
         frame.dir = Some(dir);
         // What the visit went into comes first.
         self.frames.insert(outer.min(self.frames.len()), frame);
-        if let Some(frame) = self
-            .frames
-            .len()
-            .checked_sub(self.options.open)
-            .and_then(|index| self.frames.get_mut(index))
-        {
+        let excess = self.frames.len().checked_sub(self.options.open);
+        if let Some(frame) = excess.and_then(|index| self.frames.get_mut(index)) {
             frame.dir = None;
         }
     }
@@ -260,7 +256,7 @@ impl<D> Tree<D> {
         self.named_file(parent, name, stat, purpose);
     }
 
-    /// The same with what it is, if that was looked at.
+    /// Compares a file with what is known of it, by its name and by `stat` if it was looked at.
     fn named_file(&mut self, parent: NodeRef, name: &[u8], stat: Option<Stat>, purpose: Purpose) {
         if self.nodes.child(parent, name).is_some() {
             let seen = Some(Seen::File);

@@ -131,8 +131,9 @@ impl<D> Tree<D> {
                 Err(Errno::ESTALE)
             }
             // The limit is nothing to what is watched already, so this is another directory.
-            Err(Errno::ENOSPC) => Err(Errno::ESTALE),
-            Err(errno) if failure(errno) == Failure::Moved => Err(Errno::ESTALE),
+            Err(errno) if errno == Errno::ENOSPC || failure(errno) == Failure::Moved => {
+                Err(Errno::ESTALE)
+            }
             Err(errno) => Err(errno),
         }
     }
@@ -363,13 +364,15 @@ impl<D> Tree<D> {
         looked: Looked<D>,
         purpose: Purpose,
     ) -> Result<(), Errno> {
-        // What has no subdirectories may have links to directories.
-        let all = purpose.new || self.options.snapshot || self.options.follow_links;
-        // The link count may be that of another directory by then. A rename in the window of a look at the
-        // whole tree shows that; other looks have none.
+        // What has no subdirectories may have links to directories. And what could not be listed is reported
+        // as watched once it has been.
+        let all = purpose.new
+            || self.options.snapshot
+            || self.options.follow_links
+            || self.nodes.listing(node) == Listing::Owed;
+        // The link count may be that of another directory by then. If so this one was renamed, and is listed
+        // when it says so. Only a look at the whole tree trusts it.
         let is_leaf = looked.is_leaf && self.stage != Stage::Steady;
-        // What could not be listed is reported as watched once it has been.
-        let all = all || self.nodes.listing(node) == Listing::Owed;
         if is_leaf && !all && self.nodes.first_child(node).is_none() {
             if self.nodes.listing(node) == Listing::Done {
                 self.nodes.set_listing(node, Listing::Leaf);

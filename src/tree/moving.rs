@@ -184,12 +184,12 @@ impl<D> Tree<D> {
         to: &Place,
         victim: Option<NodeRef>,
     ) {
-        // A link has changed places with a directory that was reached through it, or that it is in.
-        let mut owes_file =
-            self.links.has(node) || victim.is_some_and(|victim| self.links.has(victim));
-        if let Some(victim) = victim.filter(|victim| self.nodes.is_within(node, *victim)) {
-            // It left before, and there may have been a file since.
-            owes_file = true;
+        let above = victim.filter(|victim| self.nodes.is_within(node, *victim));
+        // A link has changed places with a directory that was reached through it, or that it is in. Or what
+        // was here left unseen, and a file may have come since.
+        let is_link = |node| self.links.has(node);
+        let owes_file = above.is_some() || is_link(node) || victim.is_some_and(is_link);
+        if let Some(victim) = above {
             self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
         } else {
             self.check_place(to.0, When::End);
@@ -201,8 +201,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Returns `true` if a directory surely is at a name where it is known to be: no look was ahead, and no
-    /// event of the name said otherwise.
+    /// Returns `true` if a directory surely is at the name where it is known: no look was ahead of the
+    /// events, and no event of the name said otherwise.
     fn is_at(&self, node: NodeRef, (dir, name): &Place) -> bool {
         let last = self.agenda.last_event(*dir, name);
         !self.in_window(*dir)
@@ -279,7 +279,7 @@ impl<D> Tree<D> {
         cookie: u32,
     ) {
         while let Some((_, swap)) = self.renames.swap_above(self.nodes.ancestors(*dir)) {
-            // It may have gone with what was replaced.
+            // The place may be in a directory that was replaced.
             self.close(kernel, swap);
         }
         if self.nodes.exists(*dir) {
@@ -335,8 +335,7 @@ impl<D> Tree<D> {
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);
-            let is_doubted = self.agenda.doubts(dir, name, child) || self.renames.has_of(child);
-            !is_doubted
+            !self.agenda.doubts(dir, name, child) && !self.renames.has_of(child)
         })
     }
 

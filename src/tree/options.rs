@@ -24,7 +24,7 @@ pub struct Options {
     pub existing: bool,
     /// Says which directories, by their paths beneath the root, stay unwatched.
     pub prune: Option<Prune>,
-    /// So many directories are open at once, at most, while one listing goes into another.
+    /// While one listing goes into another, so many directories are open at most; 0 sets no limit.
     pub open: usize,
     /// Any number that those who choose the names do not know.
     pub seed: u64,

@@ -6,9 +6,8 @@
 //!
 //! A rename onto a watched directory is a *swap* until it is known whether that was replaced or has
 //! changed places (`RENAME_EXCHANGE` of renameat2(2)): the kernel queues an exchange as two renames. It has
-//! changed places if it was not empty, or if something happens in it later; where something happens beneath
-//! it, a look at the old name decides. Until that is known, nothing
-//! is reported of what is beneath it.
+//! changed places if it was not empty, or if something happens in it later. If something happens beneath
+//! it, a look at the old name decides. Until that is known, nothing is reported of what is beneath it.
 //!
 //! Invariant: `by_dir` has an entry for each directory that a pending rename or a swap touches.
 

@@ -135,7 +135,7 @@ impl Distribution {
         }
         if matches!(self, D::Hot | D::Failing | D::Permissions) && choices.chance(1, 2) {
             // Directories are opened again while their listings are gone through.
-            rules.open = 1 + choices.below(3) as usize;
+            rules.open = Some(1 + choices.below(3) as usize);
         }
         if rules.mask.contains(WatchMask::OPEN) {
             // Room for the events of the tree's own looks.

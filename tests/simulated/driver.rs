@@ -44,7 +44,7 @@ pub fn options(rules: &Rules) -> Options {
     options.follow_links = rules.links;
     options.snapshot = rules.snapshot;
     options.existing = rules.existing;
-    options.open = rules.open;
+    options.open = rules.open.unwrap_or(options.open);
     if rules.prune {
         options.prune = Some(Box::new(|path: &[u8]| {
             path.rsplit(|byte| *byte == b'/').next() == Some(names::bytes(PRUNED))

@@ -135,7 +135,6 @@ impl World {
         }
     }
 
-    /// inotify_add_watch, with what is asked before it.
     /// The limit of watches is nothing to what is watched already.
     fn watching_fault(&mut self, ino: Option<Ino>) -> Result<(), Errno> {
         let is_watched = ino.is_some_and(|ino| self.nodes[ino].wd != 0);
@@ -145,6 +144,7 @@ impl World {
         }
     }
 
+    /// inotify_add_watch, with what is asked before it.
     fn watch_inode(&mut self, ino: Ino, mask: WatchMask) -> Result<Wd, Errno> {
         let node = &self.nodes[ino];
         if mask.contains(WatchMask::ONLYDIR) && node.kind != Kind::Dir {

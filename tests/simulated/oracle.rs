@@ -204,14 +204,13 @@ impl Oracle {
             self.mirror.entries.retain(|entry| {
                 entry.path == *path || !entry.path.is_in(*path) || silent(entry.path)
             });
-            let known = |path: Path| self.mirror.entries.iter().any(|known| known.path == path);
-            let is_known = known(*path);
+            let is_known = self.mirror.entries.iter().any(|known| known.path == *path);
             for entry in truth.iter().filter(|e| e.path.is_in(*path)) {
                 if entry.path == *path && is_known || self.mirror.is_excused(entry.path) {
                     continue;
                 }
                 if entry.silent {
-                    // Nobody knows whether it was told, until a loss shows it.
+                    // Whether it was reported shows only after a loss.
                     if entry.is_dir {
                         self.mirror.excused.push((entry.path, Excuse::Moved));
                     }

@@ -159,8 +159,8 @@ fn options(world: &World) -> String {
     if rules.watch_limit < 1_000 {
         options += &format!(" watches={}", rules.watch_limit);
     }
-    if rules.open < 24 {
-        options += &format!(" open={}", rules.open);
+    if let Some(open) = rules.open {
+        options += &format!(" open={open}");
     }
     for (path, _) in world.roots.iter().skip(1) {
         options += &format!(" second={}", shown(path));

@@ -73,7 +73,8 @@ pub struct Rules {
     pub same_fs: bool,
     pub snapshot: bool,
     pub existing: bool,
-    pub open: usize,
+    /// How many directories its listings have open, if that is not the usual number.
+    pub open: Option<usize>,
     pub mask: WatchMask,
 }
 
@@ -142,7 +143,7 @@ impl Rules {
             same_fs: false,
             snapshot: false,
             existing: true,
-            open: 24,
+            open: None,
             mask: NAMES,
         }
     }

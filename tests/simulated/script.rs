@@ -64,7 +64,7 @@ pub fn rules(line: &str) -> Result<Rules, String> {
             "names_only" => rules.mask = super::rules::NAMES,
             "depth" => rules.depth = Some(value),
             "watches" => rules.watch_limit = value,
-            "open" => rules.open = value as usize,
+            "open" => rules.open = Some(value as usize),
             "limit" => rules.queue_limit = value as usize,
             "second" => {}
             _ => return Err(format!("unknown option {word:?}")),

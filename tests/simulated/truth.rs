@@ -1,4 +1,4 @@
-//! What is in the tree, whatever was told of it.
+//! What really is in the tree, reported or not.
 
 use super::inode::Ino;
 use super::names::{DEEPEST, PRUNED, Path};
