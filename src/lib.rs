@@ -22,7 +22,7 @@
 //!
 //! let mut watcher = Watcher::new()?;
 //! watcher.watch("/tmp", WatchMask::CREATE | WatchMask::DELETE)?;
-//! while let Some(event) = watcher.next_timeout(Duration::from_millis(10))? {
+//! while let Some(event) = watcher.recv_timeout(Duration::from_millis(10))? {
 //!     println!("{event}");
 //! }
 //! # }
@@ -112,9 +112,9 @@ pub use sys::{Errno, Fd};
 pub use tree::Barred;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use watcher::{
-    AtLimit, Change, End, Stopper, TreeChange, TreeDirectory, TreeOptions, Watch, WatchError,
-    WatchEvent, WatchEventBuf, WatchInfo, WatchOptions, Watcher, WatcherBuilder, Watches, wait_for,
-    wait_for_batch,
+    NameChange, OnWatchLimit, StopHandle, StopReason, TreeChange, TreeDirectory, TreeOptions,
+    WatchError, WatchEvent, WatchEventBuf, WatchId, WatchInfo, WatchKind, WatchOptions, Watcher,
+    WatcherBuilder, Watches, wait_for, wait_for_batch,
 };
 
 #[cfg(all(doctest, feature = "std"))]

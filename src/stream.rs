@@ -21,7 +21,7 @@
 //! watcher.get_ref().watch(path, WatchMask::CREATE)?;
 //! # std::fs::write(path.join("new"), "text")?;
 //!
-//! let event = watcher.next().await?;
+//! let event = watcher.recv().await?;
 //! assert_eq!(event.path(), path.join("new"));
 //! # Ok(())
 //! # }
@@ -42,7 +42,9 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
 use crate::flags::WatchMask;
-use crate::watcher::{End, Until, WatchError, WatchEvent, WatchEventBuf, Watcher};
+use crate::watcher::{
+    Deadline, Found, StopReason, WatchError, WatchEvent, WatchEventBuf, Watcher,
+};
 
 /// A way of waiting for a descriptor: what a runtime has to offer.
 ///
@@ -64,13 +66,13 @@ mod sealed {
 
 /// A watcher that waits in a runtime.
 ///
-/// It is a [`Stream`] of events with names of their own, and [`next`](Self::next) lends them without
+/// It is a [`Stream`] of events with names of their own, and [`recv`](Self::recv) lends them without
 /// allocating. One task reads; others, and threads, add watches and stop it by the handles of
 /// [`get_ref`](Self::get_ref).
 pub struct AsyncWatcher<R> {
     watcher: Watcher,
     events: R,
-    stop: R,
+    wakeup: R,
     ended: bool,
     /// The events given since it last waited.
     unbroken: u32,
@@ -167,14 +169,14 @@ mod with_async_io {
 impl<R: Runtime> AsyncWatcher<R> {
     fn with_runtime(watcher: Watcher) -> Result<Self, WatchError> {
         let register = || -> io::Result<(R, R)> {
-            let [events, stop] = watcher.descriptors();
+            let [events, wakeup] = watcher.descriptors();
             Ok((
                 R::register(events.try_clone_to_owned()?)?,
-                R::register(stop.try_clone_to_owned()?)?,
+                R::register(wakeup.try_clone_to_owned()?)?,
             ))
         };
-        let (events, stop) = register().map_err(|error| WatchError::Runtime(error.kind()))?;
-        Ok(Self { watcher, events, stop, ended: false, unbroken: 0 })
+        let (events, wakeup) = register().map_err(|error| WatchError::Runtime(error.kind()))?;
+        Ok(Self { watcher, events, wakeup, ended: false, unbroken: 0 })
     }
 
     /// The watcher: its handles, and what needs no waiting.
@@ -183,7 +185,7 @@ impl<R: Runtime> AsyncWatcher<R> {
         &self.watcher
     }
 
-    /// The watcher, to read without waiting ([`Watcher::try_next`], [`Watcher::drain`]).
+    /// The watcher, to read without waiting ([`Watcher::try_recv`], [`Watcher::try_iter`]).
     #[must_use]
     pub const fn get_mut(&mut self) -> &mut Watcher {
         &mut self.watcher
@@ -199,10 +201,10 @@ impl<R: Runtime> AsyncWatcher<R> {
     ///
     /// # Errors
     ///
-    /// As for [`Watcher::next`], and [`WatchError::Runtime`].
-    pub async fn next(&mut self) -> Result<WatchEvent<'_>, WatchError> {
-        poll_fn(|cx| self.poll_arrive(cx)).await?;
-        Ok(self.watcher.reader.lend())
+    /// As for [`Watcher::recv`], and [`WatchError::Runtime`].
+    pub async fn recv(&mut self) -> Result<WatchEvent<'_>, WatchError> {
+        poll_fn(|cx| self.poll_find(cx)).await?;
+        Ok(self.watcher.reader().lend())
     }
 
     /// Waits for the next event, and takes with it all that the same read(2) gave. Allocates. Safe to
@@ -210,29 +212,36 @@ impl<R: Runtime> AsyncWatcher<R> {
     ///
     /// # Errors
     ///
-    /// As for [`next`](Self::next).
-    pub async fn batch(&mut self) -> Result<Vec<WatchEventBuf>, WatchError> {
-        poll_fn(|cx| self.poll_arrive(cx)).await?;
-        Ok(self.watcher.reader.rest_of_batch())
+    /// As for [`recv`](Self::recv).
+    pub async fn recv_batch(&mut self) -> Result<Vec<WatchEventBuf>, WatchError> {
+        poll_fn(|cx| self.poll_find(cx)).await?;
+        Ok(self.watcher.reader_mut().rest_of_batch())
     }
 
-    fn poll_arrive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WatchError>> {
+    fn poll_find(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WatchError>> {
         let waits = |error: io::Error| WatchError::Runtime(error.kind());
         loop {
             if self.watcher.is_stopped() {
-                return Poll::Ready(Err(WatchError::Ended(End::Stopped)));
+                return Poll::Ready(Err(WatchError::Stopped(StopReason::Requested)));
             }
-            if self.unbroken >= TURN {
-                self.unbroken = 0;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+            let found = if self.unbroken >= TURN {
+                Found::Late
+            } else {
+                self.watcher.reader_mut().find(Deadline::Turn(TURN))?
+            };
+            match found {
+                Found::Event => {
+                    self.unbroken = self.unbroken.saturating_add(1);
+                    return Poll::Ready(Ok(()));
+                }
+                Found::Late => {
+                    self.unbroken = 0;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Found::Nothing => self.unbroken = 0,
             }
-            if self.watcher.reader.arrive(Until::Empty)? {
-                self.unbroken = self.unbroken.saturating_add(1);
-                return Poll::Ready(Ok(()));
-            }
-            self.unbroken = 0;
-            if self.stop.poll_readable(cx).map_err(waits)?.is_ready() {
+            if self.wakeup.poll_readable(cx).map_err(waits)?.is_ready() {
                 continue;
             }
             ready!(self.events.poll_readable(cx)).map_err(waits)?;
@@ -249,9 +258,9 @@ impl<R: Runtime + Unpin> Stream for AsyncWatcher<R> {
         if this.ended {
             return Poll::Ready(None);
         }
-        Poll::Ready(match ready!(this.poll_arrive(cx)) {
-            Ok(()) => Some(Ok(this.watcher.reader.lend().to_buf())),
-            Err(WatchError::Ended(End::Stopped | End::NoWatches)) => {
+        Poll::Ready(match ready!(this.poll_find(cx)) {
+            Ok(()) => Some(Ok(this.watcher.reader().lend().to_buf())),
+            Err(WatchError::Stopped(StopReason::Requested | StopReason::NoWatches)) => {
                 this.ended = true;
                 None
             }
@@ -286,7 +295,7 @@ pub fn wait_for_tokio<P: AsRef<Path>>(
 ) -> impl Future<Output = Result<WatchEventBuf, WatchError>> {
     let watcher = Watcher::builder().path(path.as_ref()).mask(mask).build();
     let watcher = watcher.and_then(TokioWatcher::tokio);
-    async move { Ok(watcher?.next().await?.to_buf()) }
+    async move { Ok(watcher?.recv().await?.to_buf()) }
 }
 
 /// Waits in async-io for the first event on a path, and cleans up: one call. Race it with a timer.
@@ -303,5 +312,5 @@ pub fn wait_for_async_io<P: AsRef<Path>>(
 ) -> impl Future<Output = Result<WatchEventBuf, WatchError>> {
     let watcher = Watcher::builder().path(path.as_ref()).mask(mask).build();
     let watcher = watcher.and_then(AsyncIoWatcher::async_io);
-    async move { Ok(watcher?.next().await?.to_buf()) }
+    async move { Ok(watcher?.recv().await?.to_buf()) }
 }

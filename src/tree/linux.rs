@@ -46,6 +46,8 @@ use self::paths::{MAX_PATH, Resolver, c_name, c_path, c_path_of, check_name};
 pub(crate) use self::queue::Queue;
 pub(crate) use self::root::Root;
 use self::watch_list::Watched;
+#[cfg(feature = "std")]
+pub(crate) use self::watch_list::list as list_watches;
 use self::watching::{Place, Watching};
 #[cfg(feature = "std")]
 use self::working_dir::Released;
@@ -62,15 +64,36 @@ const LISTED: u32 = 6;
 /// The room for a listing, in bytes.
 const LISTING: usize = 32 * 1024;
 
-/// The calls of one tree to the real kernel.
+/// Implements the tree's [`Kernel`] with Linux system calls.
 pub(crate) struct Linux<'a> {
     inotify: &'a Inotify,
     root: &'a mut Root,
-    /// Whether somebody else needs the watch.
-    shared: &'a (dyn Fn(Wd) -> bool + Sync),
+    host: &'a dyn Host,
     state: &'a mut State,
-    queue: &'a mut Queue,
     working: Option<WorkingDir>,
+}
+
+/// What a tree shares with the other subscribers of its inotify instance: watches, and the stream of
+/// events. A host takes its lock for each of these calls.
+pub(crate) trait Host: Sync {
+    /// Returns `true` if another subscriber needs this watch, or may need it.
+    fn is_shared(&self, wd: Wd) -> bool;
+
+    /// Runs `change` if no other subscriber needs this watch. None can come to need it meanwhile.
+    fn unless_shared(&self, wd: Wd, change: &mut dyn FnMut());
+
+    /// Ends a watch, once no other subscriber needs it.
+    fn unwatch(&self, wd: Wd);
+
+    /// Position of the oldest record that the reader has not taken.
+    fn front(&self) -> u64;
+
+    /// Position of the end of the kernel's queue.
+    fn end(&self) -> u64;
+
+    /// Reads the kernel's queue into memory if it may be getting full. The tree may have made `events`
+    /// events since the last call.
+    fn relieve(&self, events: u32);
 }
 
 /// What is kept between the calls of a tree.
@@ -104,16 +127,14 @@ impl State {
 }
 
 impl<'a> Linux<'a> {
-    /// The tree at `root`, watched by `inotify`, whose events nobody else reads meanwhile. `shared`
-    /// returns `true` if a watch must stay where the tree needs it no more.
+    /// Returns the calls of the tree at `root`, which `inotify` watches.
     pub(crate) fn new(
         inotify: &'a Inotify,
         root: &'a mut Root,
-        shared: &'a (dyn Fn(Wd) -> bool + Sync),
+        host: &'a dyn Host,
         state: &'a mut State,
-        queue: &'a mut Queue,
     ) -> Self {
-        Self { inotify, root, shared, state, queue, working: None }
+        Self { inotify, root, host, state, working: None }
     }
 
     /// Does much work in a thread of its own, which has a working directory of its own: watching takes
@@ -228,22 +249,19 @@ impl Kernel for Linux<'_> {
     }
 
     fn hush(&mut self, dir: &Dir, wd: Wd, mask: WatchMask) {
-        if !(self.shared)(wd) {
+        let host = self.host;
+        host.unless_shared(wd, &mut || {
             // What can't be done only makes more events.
             let _ = self.add(Place { dir, name: None }, mask);
-        }
+        });
     }
 
     fn unwatch(&mut self, wd: Wd) {
-        if !(self.shared)(wd) {
-            // It may have ended by itself.
-            let _ = self.inotify.rm_watch(wd);
-            self.queue.relieve(self.inotify, 1);
-        }
+        self.host.unwatch(wd);
     }
 
     fn is_shared(&self, wd: Wd) -> bool {
-        (self.shared)(wd)
+        self.host.is_shared(wd)
     }
 
     fn is_watching(&mut self, wd: Wd) -> Option<bool> {
@@ -275,7 +293,7 @@ impl Kernel for Linux<'_> {
     }
 
     fn list(&mut self, dir: &mut Dir, each: &mut dyn FnMut(&[u8], bool)) -> Result<(), Errno> {
-        self.queue.relieve(self.inotify, LISTED);
+        self.host.relieve(LISTED);
         let opened;
         let fd = if dir.is_listable {
             retry_on_eintr(|| dir.fd.rewind())?;
@@ -330,11 +348,11 @@ impl Kernel for Linux<'_> {
     }
 
     fn front(&self) -> u64 {
-        self.queue.front()
+        self.host.front()
     }
 
     fn end(&mut self) -> u64 {
-        self.queue.end(self.inotify)
+        self.host.end()
     }
 }
 

@@ -1,21 +1,22 @@
-//! The settings of a watcher.
+//! Builds watchers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::Watcher;
 use super::error::WatchError;
-use super::handle::Shared;
-use super::reader::Reader;
-use super::table::Table;
+use super::reader::{Reader, Settings};
+use super::shared::Shared;
+use super::state::State;
+use super::wakeup::Wakeup;
+use super::watcher::Watcher;
+use super::watches::Watches;
 use crate::event::MAX_RECORD_SIZE;
 use crate::flags::{InitFlags, WatchMask};
 use crate::inotify::{Error, Inotify};
-use crate::sys::Fd;
 
-/// How a watcher is to be.
+/// Configures a [`Watcher`].
 ///
 /// ```
 /// # #[cfg(not(miri))] {
@@ -25,7 +26,7 @@ use crate::sys::Fd;
 ///     .buffer_size(16 * 1024)
 ///     .mask(WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)
 ///     .path("/tmp")
-///     .end_without_watches(true)
+///     .stop_without_watches(true)
 ///     .build()?;
 /// assert_eq!(watcher.watches().list().len(), 1);
 /// # }
@@ -37,18 +38,8 @@ pub struct WatcherBuilder {
     buffer_size: usize,
     paths: Vec<PathBuf>,
     mask: WatchMask,
-    inheritable: bool,
+    is_inheritable: bool,
     close_on_drop: bool,
-}
-
-/// What a watcher keeps of how it was built.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub blocking: bool,
-    pub read_delay: Duration,
-    pub end_without_watches: bool,
-    pub end_at_overflow: bool,
-    pub end_at_unmount: bool,
 }
 
 impl Default for WatcherBuilder {
@@ -58,125 +49,139 @@ impl Default for WatcherBuilder {
             buffer_size: 32 * 1024,
             paths: Vec::new(),
             mask: Watcher::CHANGES,
-            inheritable: false,
+            is_inheritable: false,
             close_on_drop: true,
         }
     }
 }
 
 impl WatcherBuilder {
-    /// The size of the buffer that one read(2) fills, in bytes; at least 4,112 whatever is asked,
-    /// which one event may take. 32 KiB if not set.
+    /// Sets the size of the buffer that one read(2) fills, in bytes. At least 4,112 are used, which one
+    /// event may take. Default: 32 KiB.
     #[must_use]
     pub fn buffer_size(mut self, bytes: usize) -> Self {
         self.buffer_size = bytes.max(MAX_RECORD_SIZE);
         self
     }
 
-    /// A path to watch from the beginning, with [`mask`](Self::mask).
+    /// Adds a path that is watched from the beginning, with [`mask`](Self::mask).
     #[must_use]
     pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
         self.paths.push(path.into());
         self
     }
 
-    /// Paths to watch from the beginning, with [`mask`](Self::mask).
+    /// Adds paths that are watched from the beginning, with [`mask`](Self::mask).
     #[must_use]
     pub fn paths(mut self, paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         self.paths.extend(paths.into_iter().map(Into::into));
         self
     }
 
-    /// The mask for the paths given here; [`Watcher::CHANGES`] if not set.
+    /// Sets the mask for the paths of this builder. Default: [`Watcher::CHANGES`].
     #[must_use]
     pub fn mask(mut self, mask: WatchMask) -> Self {
         self.mask = mask;
         self
     }
 
-    /// Waits so long before each read, so that like events merge in the kernel. Not if not set.
-    ///
-    /// Waiting calls alone do so; a stopper or a deadline cuts it short.
+    /// Delays each read so that identical events merge in the kernel. Only calls that wait delay. A
+    /// [`StopHandle`](super::StopHandle) or a deadline ends the delay. Default: no delay.
     #[must_use]
     pub fn read_delay(mut self, delay: Duration) -> Self {
         self.settings.read_delay = delay;
         self
     }
 
-    /// Whether reading ends ([`End::NoWatches`](super::End::NoWatches)) when no watch is left; else it waits for ever. Not
-    /// if not set.
+    /// Stops reading with [`StopReason::NoWatches`](super::StopReason::NoWatches) when no watch is left.
+    /// Otherwise the reader waits for ever. Default: `false`.
     #[must_use]
-    pub fn end_without_watches(mut self, end: bool) -> Self {
-        self.settings.end_without_watches = end;
+    pub fn stop_without_watches(mut self, stop: bool) -> Self {
+        self.settings.stop_without_watches = stop;
         self
     }
 
-    /// Whether reading ends ([`End::Overflow`](super::End::Overflow)) when events were lost; else that is an event. Not if
-    /// not set.
+    /// Stops reading with [`StopReason::Overflow`](super::StopReason::Overflow) when events were lost.
+    /// Otherwise an overflow is an event. Default: `false`.
     #[must_use]
-    pub fn end_at_overflow(mut self, end: bool) -> Self {
-        self.settings.end_at_overflow = end;
+    pub fn stop_on_overflow(mut self, stop: bool) -> Self {
+        self.settings.stop_on_overflow = stop;
         self
     }
 
-    /// Whether reading ends ([`End::Unmounted`](super::End::Unmounted)) when a watched file system was unmounted; else that
-    /// is an event. Not if not set.
+    /// Stops reading with [`StopReason::Unmounted`](super::StopReason::Unmounted) when a watched file
+    /// system was unmounted. Otherwise an unmount is an event. Default: `false`.
     #[must_use]
-    pub fn end_at_unmount(mut self, end: bool) -> Self {
-        self.settings.end_at_unmount = end;
+    pub fn stop_on_unmount(mut self, stop: bool) -> Self {
+        self.settings.stop_on_unmount = stop;
         self
     }
 
-    /// Whether read(2) on the descriptor itself waits (no `O_NONBLOCK`). It matters only to those
-    /// who read it past the watcher, whose own calls say by their names whether they wait. Not if
-    /// not set.
+    /// Opens the descriptor without `O_NONBLOCK`. This matters only to code that reads the descriptor
+    /// itself: the watcher's own calls say by their names whether they wait. Default: `false`.
     #[must_use]
     pub fn blocking(mut self, blocking: bool) -> Self {
-        self.settings.blocking = blocking;
+        self.settings.is_blocking = blocking;
         self
     }
 
-    /// Whether programs started by this process get the descriptor too (no `FD_CLOEXEC`). Not if not
-    /// set.
+    /// Lets programs that this process starts inherit the descriptor (no `FD_CLOEXEC`). Default: `false`.
     #[must_use]
     pub fn inheritable(mut self, inheritable: bool) -> Self {
-        self.inheritable = inheritable;
+        self.is_inheritable = inheritable;
         self
     }
 
-    /// Whether the descriptor is closed with the last of the watcher and its handles. So if not set;
-    /// else it stays open, for whoever has its number.
+    /// Closes the descriptor when the watcher is dropped. With `false` it stays open, for code that knows
+    /// its number. Default: `true`.
     #[must_use]
     pub fn close_on_drop(mut self, close: bool) -> Self {
         self.close_on_drop = close;
         self
     }
 
-    /// Makes the watcher.
+    /// Returns the watcher. If it fails, nothing stays open.
     ///
     /// # Errors
     ///
-    /// Those of [`Inotify::init`](crate::Inotify::init), and of [`Watches::watch`](super::Watches::watch) for the paths.
+    /// Those of [`Inotify::init`](crate::Inotify::init) and eventfd(2), and those of
+    /// [`Watches::watch`](super::Watches::watch) for the paths.
     pub fn build(self) -> Result<Watcher, WatchError> {
         /// Numbers the watchers of this process.
         static WATCHERS: AtomicU32 = AtomicU32::new(0);
 
-        let flags = if self.settings.blocking { InitFlags::empty() } else { InitFlags::NONBLOCK };
+        let flags = if self.settings.is_blocking { InitFlags::empty() } else { InitFlags::NONBLOCK };
         let inotify = Inotify::init(flags)?;
-        if self.inheritable {
+        if self.is_inheritable {
             inotify.set_inheritable().map_err(Error::Init)?;
         }
-        let stop = Fd::eventfd().map_err(Error::Init)?;
-        let table = Table::new(WATCHERS.fetch_add(1, Ordering::Relaxed));
-        let shared = Arc::new(Shared::new(inotify, stop, table));
-        if !self.close_on_drop {
-            // What is never let go is never closed.
-            std::mem::forget(Arc::clone(&shared));
-        }
-        let watcher = Watcher { reader: Reader::new(shared, self.settings, self.buffer_size) };
+        let wakeup = Wakeup::new().map_err(Error::Init)?;
+        let state = State::new(WATCHERS.fetch_add(1, Ordering::Relaxed));
+        let shared = Arc::new(Shared::new(inotify, wakeup, state));
+        let watches = Watches::new(&shared);
         for path in &self.paths {
-            watcher.watch(path, self.mask)?;
+            watches.watch(path, self.mask)?;
         }
-        Ok(watcher)
+        if !self.close_on_drop {
+            shared.leak_inotify();
+        }
+        Ok(Watcher::from_reader(Reader::new(shared, self.settings, self.buffer_size)))
+    }
+}
+
+impl Watcher {
+    /// Returns a watcher without watches.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Inotify::init`](crate::Inotify::init) and eventfd(2).
+    pub fn new() -> Result<Self, WatchError> {
+        Self::builder().build()
+    }
+
+    /// Returns a builder, which sets options.
+    #[must_use]
+    pub fn builder() -> WatcherBuilder {
+        WatcherBuilder::default()
     }
 }

@@ -1,17 +1,17 @@
-//! What can go wrong with a watcher.
+//! Errors of a watcher.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::table::Watch;
+use super::id::WatchId;
 use crate::decode::DecodeError;
 use crate::event::Escaped;
 use crate::inotify::Error;
 use crate::sys::Errno;
 
-/// Why reading came to its end, or a watch could not be had. Printed, it says what helps.
+/// Why a watch could not be added or changed, or why reading stopped. Its message names the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WatchError {
@@ -22,15 +22,17 @@ pub enum WatchError {
         /// Why not.
         error: Error,
     },
-    /// The path holds a NUL byte, which no file system takes.
+    /// The path contains a NUL byte, which no file system accepts.
     Nul(PathBuf),
-    /// A watch of that alias exists already.
+    /// Another watch has this alias.
     AliasTaken(OsString),
-    /// No watch has that alias.
+    /// No watch has this alias.
     NoSuchAlias(OsString),
-    /// The watch is gone, or belongs to another watcher.
-    NoSuchWatch(Watch),
-    /// The path now leads to another file than the one that is watched.
+    /// The watch has ended, or belongs to another watcher.
+    NoSuchWatch(WatchId),
+    /// The watcher was dropped.
+    Closed,
+    /// The path now leads to another file than the watched one.
     Moved(PathBuf),
     /// The path is not that of a directory beneath the root of the tree.
     NotBeneath {
@@ -39,35 +41,39 @@ pub enum WatchError {
         /// The root of the tree.
         root: PathBuf,
     },
-    /// A glob pattern that makes no sense, and why.
+    /// A tree can't be listed by its own [`exclude`](super::TreeOptions::exclude) condition.
+    InExclude(WatchId),
+    /// The glob pattern is invalid, and why.
     #[cfg(feature = "glob")]
     Glob(String),
-    /// The inotify instance failed.
+    /// A system call on the inotify instance failed.
     Inotify(Error),
-    /// What was read is no event: the descriptor is no inotify instance.
+    /// The bytes that were read are no event: the descriptor is no inotify instance.
     Decode(DecodeError),
-    /// A runtime could not wait for the descriptor.
+    /// The runtime can't wait for the descriptor.
     Runtime(io::ErrorKind),
-    /// Reading has come to its end.
-    Ended(End),
+    /// Reading has stopped.
+    Stopped(StopReason),
 }
 
-/// Why reading has come to its end.
+/// Why reading has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum End {
-    /// A [`Stopper`](super::Stopper) said so.
-    Stopped,
-    /// No watch is left, and the watcher was built to end then.
+pub enum StopReason {
+    /// A [`StopHandle`](super::StopHandle) was used.
+    Requested,
+    /// No watch is left, and the watcher was built to
+    /// [stop then](super::WatcherBuilder::stop_without_watches).
     NoWatches,
-    /// Events were lost, and the watcher was built to end then.
+    /// Events were lost, and the watcher was built to [stop then](super::WatcherBuilder::stop_on_overflow).
     Overflow,
-    /// A file system was unmounted, and the watcher was built to end then.
+    /// A file system was unmounted, and the watcher was built to
+    /// [stop then](super::WatcherBuilder::stop_on_unmount).
     Unmounted,
 }
 
 impl WatchError {
-    /// What the kernel said; `None` if it was not asked.
+    /// Returns the error number of the system call that failed; `None` if none failed.
     #[must_use]
     pub const fn errno(&self) -> Option<Errno> {
         match self {
@@ -84,42 +90,52 @@ impl fmt::Display for WatchError {
             Self::Path { path, error } => write!(f, "{}: {error}", shown(path.as_os_str())),
             Self::Nul(path) => write!(
                 f,
-                "{}: cannot watch: the path holds a NUL byte, which no file system takes",
+                "cannot watch {}: the path contains a NUL byte, which no file system accepts",
                 shown(path.as_os_str())
             ),
             Self::AliasTaken(alias) => write!(
                 f,
-                "a watch with the alias {} exists already; unwatch it first, or choose another",
+                "cannot add the alias {}: another watch has it; unwatch that one first, or choose another \
+                 alias",
                 shown(alias)
             ),
             Self::NoSuchAlias(alias) => write!(f, "no watch has the alias {}", shown(alias)),
             Self::NoSuchWatch(watch) => {
-                write!(f, "{watch:?} is gone already, or belongs to another watcher")
+                write!(f, "{watch:?} has ended, or belongs to another watcher")
             }
+            Self::Closed => f.write_str("the watcher of this handle was dropped"),
             Self::Moved(path) => write!(
                 f,
-                "{}: the path now leads to another file than the watched one; unwatch, then watch \
-                 again",
+                "cannot change the watch of {}: the path now leads to another file than the watched \
+                 one; unwatch it, then watch again",
                 shown(path.as_os_str())
             ),
             Self::NotBeneath { path, root } => write!(
                 f,
-                "{}: not beneath the root of the tree, {}; give a path as the events of the tree show it",
+                "cannot exclude or include {}: it is not beneath the root of the tree, {}; give a path \
+                 as the events of the tree show it",
                 shown(path.as_os_str()),
                 shown(root.as_os_str())
             ),
+            Self::InExclude(watch) => write!(
+                f,
+                "cannot list the directories of {watch:?}: its own exclude condition asked for them; \
+                 ask from another place"
+            ),
             #[cfg(feature = "glob")]
-            Self::Glob(error) => write!(f, "cannot filter: {error}"),
+            Self::Glob(error) => write!(f, "invalid glob pattern: {error}"),
             Self::Inotify(error) => error.fmt(f),
             Self::Decode(error) => write!(f, "{error}; is the descriptor an inotify instance?"),
             Self::Runtime(kind) => write!(f, "the runtime cannot wait for events: {kind}"),
-            Self::Ended(End::Stopped) => f.write_str("the watcher was stopped"),
-            Self::Ended(End::NoWatches) => f.write_str("no watch is left"),
-            Self::Ended(End::Overflow) => f.write_str(
+            Self::Stopped(StopReason::Requested) => f.write_str("the watcher was stopped"),
+            Self::Stopped(StopReason::NoWatches) => f.write_str("no watch is left"),
+            Self::Stopped(StopReason::Overflow) => f.write_str(
                 "events were lost: they came faster than they were read; read in time, watch less, \
                  or raise the sysctl fs.inotify.max_queued_events",
             ),
-            Self::Ended(End::Unmounted) => f.write_str("the watched file system was unmounted"),
+            Self::Stopped(StopReason::Unmounted) => {
+                f.write_str("the watched file system was unmounted")
+            }
         }
     }
 }
@@ -147,7 +163,7 @@ impl From<DecodeError> for WatchError {
 }
 
 impl From<WatchError> for io::Error {
-    /// Of the kind that the error number has, with this error inside, so that no message is lost.
+    /// Returns an error of the kind that the error number has, with this error inside.
     fn from(error: WatchError) -> Self {
         let kind = match &error {
             WatchError::Path { error, .. } | WatchError::Inotify(error) => {
@@ -155,9 +171,10 @@ impl From<WatchError> for io::Error {
             }
             WatchError::Decode(_) => io::ErrorKind::InvalidData,
             WatchError::NoSuchAlias(_) | WatchError::NoSuchWatch(_) => io::ErrorKind::NotFound,
+            WatchError::Closed => io::ErrorKind::BrokenPipe,
             WatchError::AliasTaken(_) => io::ErrorKind::AlreadyExists,
             WatchError::Runtime(kind) => *kind,
-            WatchError::Ended(_) => io::ErrorKind::UnexpectedEof,
+            WatchError::Stopped(_) => io::ErrorKind::UnexpectedEof,
             _ => io::ErrorKind::InvalidInput,
         };
         Self::new(kind, error)

@@ -1,66 +1,58 @@
-//! Events as a watcher gives them: with the watch and the path they belong to.
+//! Events of a watcher: an event of the kernel, with the watch and the path that it belongs to.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::table::{Role, Sub, Watch};
+use super::id::WatchId;
+use super::subscription::{Recipient, Subscription, WatchKind};
 use crate::event::{Escaped, Event, EventKind, Wd};
 use crate::flags::EventMask;
+use crate::follow::NameChange;
 use crate::sys::Errno;
 use crate::tree::{Barred, TreeKind};
 
-/// What happened to a name that is followed ([`Watches::watch_name`](super::Watches::watch_name)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Change {
-    /// The name leads to a file now, and did not before.
-    Appeared,
-    /// The file that the name leads to was changed in place.
-    Changed,
-    /// The name leads to another file now.
-    Replaced,
-    /// The name leads nowhere any more.
-    Vanished,
-}
-
-/// How something that happened in a tree is known, and what a mask can't say of it.
+/// What happened in a tree, beyond what a mask says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TreeChange<'a> {
-    /// The kernel told it so. `MOVED_TO` came from outside of what is watched, and may have replaced a
-    /// file; `MOVED_FROM` went outside, with all beneath it.
-    Told,
-    /// It was found by looking, and no event tells it: `CREATE`, it is there and was not told before, and
-    /// if something else was told to be there, that is gone; `DELETE`, it is gone, with all beneath it;
-    /// `MODIFY`, it may have changed. It is told to those who asked for what may have made it so: a file
-    /// that is there also to those who asked for `MODIFY` or `CLOSE_WRITE`, and it may be written yet.
-    Found,
-    /// It was renamed within the tree, with all beneath it. What was at the new path is replaced.
+    /// The kernel reported it. `MOVED_TO` came from outside of what is watched, and may have replaced a
+    /// file; `MOVED_FROM` went outside, with everything beneath it.
+    Reported,
+    /// The tree discovered it on the disk; the kernel reported no event.
+    ///
+    /// - `CREATE`: it exists and was not reported before. If something else was reported at this path,
+    ///   that is gone.
+    /// - `DELETE`: it is gone, with everything beneath it.
+    /// - `MODIFY`: it may have changed.
+    ///
+    /// It is delivered to watches whose mask has an event that may have caused it. An existing file
+    /// is also delivered to watches with `MODIFY` or `CLOSE_WRITE`; it may still be open for writing.
+    Discovered,
+    /// It was renamed within the tree, with everything beneath it. What was at the new path is replaced.
     Renamed {
         /// The old path.
         from: &'a Path,
     },
-    /// Two directories changed places, each with all beneath it (`RENAME_EXCHANGE` of renameat2(2)).
+    /// Two directories changed places, each with everything beneath it (`RENAME_EXCHANGE` of renameat2(2)).
     Exchanged {
         /// The other path.
         with: &'a Path,
     },
-    /// The directory can't be watched, and nothing is reported of what happens in it.
+    /// The directory can't be watched. What happens in it is not reported.
     Unwatched(Barred),
     /// The directory is watched, but can't be listed: what happened in it while events were lost is
-    /// not known. It is compared with the disk as soon as it can be.
+    /// not known. It is compared with the disk as soon as that is possible.
     Unlisted(Errno),
-    /// A directory that was `Unwatched` or `Unlisted` is watched and has been listed. What is in it is
-    /// reported next, as far as that is not known.
+    /// A directory that was `Unwatched` or `Unlisted` is watched and has been listed. Its unknown
+    /// entries are reported next.
     Watched,
-    /// The tree is set up: every directory is watched, and what was there has been reported if
-    /// [`existing`](super::TreeOptions::existing) asked for it. What is reported from now on has
-    /// happened since.
+    /// The set-up is complete: every directory is watched, and every existing entry has been reported if
+    /// [`report_existing`](super::TreeOptions::report_existing) is set. Later events have happened
+    /// since.
     Established,
-    /// Events were lost, and all that was found to have changed meanwhile is told by now.
+    /// Events were lost, and every change that was lost has been reported.
     Resynced,
     /// The root's path no longer leads to it: it was renamed, or a directory above it was, which makes
     /// no event and is noticed at the next look at the disk. Reported whatever the mask.
@@ -69,7 +61,7 @@ pub enum TreeChange<'a> {
     /// [`Watches::set_path`](super::Watches::set_path) gives the new path, or the old one leads to the
     /// root again. With [`TreeOptions::hold_root`](super::TreeOptions::hold_root) they are watched.
     RootMoved,
-    /// The root is not there any more. The watch ends with the next event.
+    /// The root is gone. The watch ends with the next event.
     RootRemoved,
     /// The root's file system was unmounted. The watch ends with the next event.
     RootUnmounted,
@@ -77,128 +69,162 @@ pub enum TreeChange<'a> {
 
 /// One event, borrowed from its watcher until the next one is asked for.
 ///
-/// Nothing is copied or allocated to give it; keep it beyond that as a [`WatchEventBuf`].
+/// Nothing is copied or allocated for it. [`to_buf`](Self::to_buf) makes a [`WatchEventBuf`], which can be
+/// kept.
 #[derive(Clone, Copy)]
 pub struct WatchEvent<'a> {
-    pub(super) event: Event<'a>,
-    pub(super) sub: Option<&'a Arc<Sub>>,
-    /// `None` for what the kernel told so.
-    pub(super) extra: Option<&'a Extra>,
+    event: Event<'a>,
+    recipient: Option<&'a Recipient>,
+    /// `None` for an event of the kernel.
+    detail: Option<&'a Detail>,
 }
 
 /// What an event says beyond what the kernel says.
 #[derive(Clone, Debug)]
-pub(super) enum Extra {
+pub(super) enum Detail {
     /// Of a name that is followed.
-    Name(Change),
-    /// Of a tree; and the old path of what was renamed.
+    Name(NameChange),
+    /// Of a tree, and the other path of a rename or an exchange.
     Tree(TreeKind, PathBuf),
 }
 
 impl<'a> WatchEvent<'a> {
-    /// The watch that this is an event of; `None` for an overflow, which belongs to all.
-    #[must_use]
-    pub fn watch(&self) -> Option<Watch> {
-        Some(self.sub?.watch)
+    #[inline]
+    pub(super) const fn new(
+        event: Event<'a>,
+        recipient: Option<&'a Recipient>,
+        detail: Option<&'a Detail>,
+    ) -> Self {
+        Self { event, recipient, detail }
     }
 
-    /// The alias of the watch, if it was given one.
+    fn subscription(&self) -> Option<&'a Subscription> {
+        Some(&*self.recipient?.subscription)
+    }
+
+    /// Returns the watch that this is an event of; `None` for an overflow, which belongs to all.
+    #[must_use]
+    pub fn watch(&self) -> Option<WatchId> {
+        Some(self.subscription()?.id)
+    }
+
+    /// Returns the alias of the watch.
     #[must_use]
     pub fn alias(&self) -> Option<&'a OsStr> {
-        self.sub?.alias.as_deref()
+        self.subscription()?.options.get_alias()
     }
 
-    /// The path of the watch, as it was given.
+    /// Returns the token of the watch.
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        self.subscription()?.options.get_token()
+    }
+
+    /// Returns the path of the watch, as it was given.
     #[must_use]
     pub fn watched_path(&self) -> Option<&'a Path> {
-        let sub = self.sub?;
-        Some(&sub.root.as_ref().unwrap_or(sub).path)
+        Some(self.subscription()?.path.as_path())
     }
 
-    /// The event as the kernel gave it: with its descriptor, and for [`Moves`](crate::Moves).
+    /// Returns the path of the directory that the event happened in, or of the watched file itself if
+    /// the event has no name. For a watch of a directory, that is the path of the watch.
+    #[must_use]
+    pub fn directory(&self) -> Option<&'a Path> {
+        Some(self.recipient?.path.as_path())
+    }
+
+    /// Returns the event of the kernel: with its descriptor, and for [`Moves`](crate::Moves).
     #[must_use]
     pub const fn event(&self) -> Event<'a> {
         self.event
     }
 
-    /// What happened, all bits as they came.
+    /// Returns what happened, as all bits of the mask.
     #[must_use]
     pub const fn mask(&self) -> EventMask {
         self.event.mask()
     }
 
-    /// What happened, as one word.
+    /// Returns what happened, as one word.
     #[must_use]
     pub const fn kind(&self) -> EventKind {
         self.event.kind()
     }
 
-    /// What happened to the name that the watch follows; `None` for other watches.
+    /// Returns what happened to the name that the watch follows
+    /// ([`Watches::watch_name`](super::Watches::watch_name)); `None` for other watches.
     #[must_use]
-    pub const fn change(&self) -> Option<Change> {
-        match self.extra {
-            Some(Extra::Name(change)) => Some(*change),
+    pub const fn name_change(&self) -> Option<NameChange> {
+        match self.detail {
+            Some(Detail::Name(change)) => Some(*change),
             _ => None,
         }
     }
 
-    /// How what happened in a tree ([`Watches::watch_tree`](super::Watches::watch_tree)) is known;
-    /// `None` for other watches.
+    /// Returns what happened in a tree ([`Watches::watch_tree`](super::Watches::watch_tree)); `None` for
+    /// other watches.
     #[must_use]
-    pub fn tree(&self) -> Option<TreeChange<'a>> {
-        if self.sub?.role != Role::Tree {
+    pub fn tree_change(&self) -> Option<TreeChange<'a>> {
+        if self.subscription()?.kind != WatchKind::Tree {
             return None;
         }
-        Some(match self.extra {
-            Some(Extra::Tree(kind, from)) => match kind {
-                TreeKind::Found => TreeChange::Found,
-                TreeKind::Renamed { .. } => TreeChange::Renamed { from },
-                TreeKind::Exchanged { .. } => TreeChange::Exchanged { with: from },
-                TreeKind::Unlisted(errno) => TreeChange::Unlisted(*errno),
-                TreeKind::Watched => TreeChange::Watched,
-                TreeKind::Established => TreeChange::Established,
-                TreeKind::Unwatched(why) => TreeChange::Unwatched(*why),
-                TreeKind::Resynced => TreeChange::Resynced,
-                TreeKind::RootMoved => TreeChange::RootMoved,
-                TreeKind::RootRemoved => TreeChange::RootRemoved,
-                TreeKind::RootUnmounted => TreeChange::RootUnmounted,
-                TreeKind::Told | TreeKind::Overflow => TreeChange::Told,
-            },
-            _ => TreeChange::Told,
+        let Some(Detail::Tree(kind, other)) = self.detail else { return Some(TreeChange::Reported) };
+        Some(match kind {
+            TreeKind::Found => TreeChange::Discovered,
+            TreeKind::Renamed { .. } => TreeChange::Renamed { from: other },
+            TreeKind::Exchanged { .. } => TreeChange::Exchanged { with: other },
+            TreeKind::Unlisted(errno) => TreeChange::Unlisted(*errno),
+            TreeKind::Watched => TreeChange::Watched,
+            TreeKind::Established => TreeChange::Established,
+            TreeKind::Unwatched(why) => TreeChange::Unwatched(*why),
+            TreeKind::Resynced => TreeChange::Resynced,
+            TreeKind::RootMoved => TreeChange::RootMoved,
+            TreeKind::RootRemoved => TreeChange::RootRemoved,
+            TreeKind::RootUnmounted => TreeChange::RootUnmounted,
+            TreeKind::Told | TreeKind::Overflow => TreeChange::Reported,
         })
     }
 
-    /// The number that joins the two halves of a rename, else 0.
+    /// Returns the old path of what was renamed within a tree.
+    #[must_use]
+    pub fn renamed_from(&self) -> Option<&'a Path> {
+        match self.tree_change() {
+            Some(TreeChange::Renamed { from }) => Some(from),
+            _ => None,
+        }
+    }
+
+    /// Returns the number that joins the two halves of a rename, else 0.
     #[must_use]
     pub const fn cookie(&self) -> u32 {
         self.event.cookie()
     }
 
-    /// The name in the watched directory; `None` where the event is about the watched thing itself.
+    /// Returns the name in the watched directory; `None` if the event is about the watched file itself.
     #[must_use]
     pub fn name(&self) -> Option<&'a OsStr> {
         self.event.name_os()
     }
 
-    /// Whether the event says that its subject is a directory.
+    /// Returns `true` if the event is about a directory.
     #[must_use]
     pub const fn is_dir(&self) -> bool {
         self.event.is_dir()
     }
 
-    /// Whether events were lost.
+    /// Returns `true` if events were lost.
     #[must_use]
     pub const fn is_overflow(&self) -> bool {
         self.event.is_overflow()
     }
 
-    /// Whether this is the last event of its watch.
+    /// Returns `true` if this is the last event of its watch.
     #[must_use]
     pub const fn is_ignored(&self) -> bool {
         self.event.is_ignored()
     }
 
-    /// The path of the subject: the path of the watch, and the name in it. Empty for an overflow.
+    /// Returns the path of the file that the event is about. Empty for an overflow.
     ///
     /// Allocates; [`path_into`](Self::path_into) does not.
     #[must_use]
@@ -208,31 +234,26 @@ impl<'a> WatchEvent<'a> {
         path
     }
 
-    /// Puts the path of the subject in place of what `path` holds. Allocates only where `path` has
-    /// never been long enough.
+    /// Replaces `path` by the path of the file that the event is about. Allocates only if `path` has never
+    /// been long enough.
     pub fn path_into(&self, path: &mut PathBuf) {
         let path = path.as_mut_os_string();
         path.clear();
-        let Some(sub) = self.sub else { return };
-        match self.name() {
-            Some(name) => {
-                path.push(&sub.prefix);
-                path.push(name);
-            }
-            None => path.push(&sub.path),
+        if let Some(recipient) = self.recipient {
+            recipient.path.push_to(path, self.name());
         }
     }
 
-    /// The event with a name and a path of its own, for queues and other threads. Allocates.
+    /// Returns the event with a name and a path of its own, for queues and other threads. Allocates.
     #[must_use]
     pub fn to_buf(&self) -> WatchEventBuf {
         WatchEventBuf {
-            sub: self.sub.cloned(),
+            recipient: self.recipient.cloned(),
             wd: self.event.wd(),
             mask: self.mask(),
             cookie: self.cookie(),
             name_and_nul: self.event.name_and_nul().into(),
-            extra: self.extra.cloned().map(Box::new),
+            detail: self.detail.cloned().map(Box::new),
         }
     }
 }
@@ -240,11 +261,11 @@ impl<'a> WatchEvent<'a> {
 /// One line such as `CREATE,ISDIR "/tmp/new"`: safe to print on a terminal.
 impl fmt::Display for WatchEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(change) = self.change() {
+        if let Some(change) = self.name_change() {
             write!(f, "{change:?}: ")?;
         }
-        match self.tree() {
-            None | Some(TreeChange::Told) => {}
+        match self.tree_change() {
+            None | Some(TreeChange::Reported) => {}
             Some(TreeChange::Renamed { from }) => {
                 write!(f, "Renamed from \"{}\": ", Escaped(from.as_os_str().as_bytes()))?;
             }
@@ -257,7 +278,7 @@ impl fmt::Display for WatchEvent<'_> {
         if self.cookie() != 0 {
             write!(f, " cookie {}", self.cookie())?;
         }
-        if self.sub.is_some() {
+        if self.recipient.is_some() {
             write!(f, " \"{}\"", Escaped(self.path().as_os_str().as_bytes()))?;
         }
         Ok(())
@@ -270,26 +291,59 @@ impl fmt::Debug for WatchEvent<'_> {
     }
 }
 
-/// One event that owns its name, and shares its watch, as it was then.
+/// One event that owns its name, and shares its watch and its path, as they were then.
 #[derive(Clone)]
 pub struct WatchEventBuf {
-    sub: Option<Arc<Sub>>,
+    recipient: Option<Recipient>,
     wd: Wd,
     mask: EventMask,
     cookie: u32,
     name_and_nul: Box<[u8]>,
-    extra: Option<Box<Extra>>,
+    detail: Option<Box<Detail>>,
 }
 
 impl WatchEventBuf {
-    /// The event, borrowed from here.
+    /// Returns an event that is not a record of the kernel. `name` is empty if it is about the watched
+    /// file itself.
+    pub(super) fn made(
+        recipient: Recipient,
+        mask: EventMask,
+        cookie: u32,
+        name: &[u8],
+        detail: Option<Detail>,
+    ) -> Self {
+        let mut name_and_nul = name.to_vec();
+        if !name.is_empty() {
+            name_and_nul.push(0);
+        }
+        Self {
+            wd: recipient.subscription.wd,
+            recipient: Some(recipient),
+            mask,
+            cookie,
+            name_and_nul: name_and_nul.into(),
+            detail: detail.map(Box::new),
+        }
+    }
+
+    /// Runs the user's filter, if it applies: it decides about what happened in a tree, not about how
+    /// the tree fares. Returns `true` if the event is to be delivered.
+    pub(super) fn is_accepted(&self) -> bool {
+        use TreeKind::{Exchanged, Found, Renamed, Told};
+        let Some(recipient) = &self.recipient else { return true };
+        match self.detail.as_deref() {
+            Some(Detail::Tree(Told | Found | Renamed { .. } | Exchanged { .. }, _)) => {
+                recipient.subscription.accepts(&self.as_event().event())
+            }
+            _ => true,
+        }
+    }
+
+    /// Returns the event, borrowed from here.
     #[must_use]
     pub fn as_event(&self) -> WatchEvent<'_> {
-        WatchEvent {
-            event: Event::from_parts(self.wd, self.mask, self.cookie, &self.name_and_nul),
-            sub: self.sub.as_ref(),
-            extra: self.extra.as_deref(),
-        }
+        let event = Event::from_parts(self.wd, self.mask, self.cookie, &self.name_and_nul);
+        WatchEvent::new(event, self.recipient.as_ref(), self.detail.as_deref())
     }
 }
 
@@ -297,7 +351,7 @@ macro_rules! as_borrowed {
     ($($name:ident: $gives:ty,)*) => {
         impl WatchEventBuf {
             $(
-                #[doc = concat!("As [`WatchEvent::", stringify!($name), "`].")]
+                #[doc = concat!("See [`WatchEvent::", stringify!($name), "`].")]
                 #[must_use]
                 pub fn $name(&self) -> $gives {
                     self.as_event().$name()
@@ -308,14 +362,17 @@ macro_rules! as_borrowed {
 }
 
 as_borrowed! {
-    watch: Option<Watch>,
+    watch: Option<WatchId>,
+    token: Option<u64>,
+    directory: Option<&Path>,
+    renamed_from: Option<&Path>,
     event: Event<'_>,
     alias: Option<&OsStr>,
     watched_path: Option<&Path>,
     mask: EventMask,
     kind: EventKind,
-    change: Option<Change>,
-    tree: Option<TreeChange<'_>>,
+    name_change: Option<NameChange>,
+    tree_change: Option<TreeChange<'_>>,
     cookie: u32,
     name: Option<&OsStr>,
     is_dir: bool,

@@ -1,126 +1,81 @@
-//! Events one after another, as iterators and as one call.
+//! Iterators over events.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::Watcher;
-use super::error::{End, WatchError};
+use super::error::{StopReason, WatchError};
 use super::event::WatchEventBuf;
-use super::reader::Until;
-use crate::flags::WatchMask;
+use super::reader::{Deadline, Found, Reader};
 
-/// See [`Watcher::iter`].
+/// Waits for events: see [`Watcher::iter`](super::Watcher::iter).
 #[derive(Debug)]
 pub struct Iter<'a> {
-    pub(super) watcher: &'a mut Watcher,
+    reader: &'a mut Reader,
+}
+
+impl<'a> Iter<'a> {
+    pub(super) const fn new(reader: &'a mut Reader) -> Self {
+        Self { reader }
+    }
 }
 
 impl Iterator for Iter<'_> {
     type Item = Result<WatchEventBuf, WatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        ended(self.watcher.next().map(|event| event.to_buf()))
+        item(self.reader, Deadline::Never).and_then(Result::transpose)
     }
 }
 
-impl<'a> IntoIterator for &'a mut Watcher {
-    type Item = Result<WatchEventBuf, WatchError>;
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
-    }
-}
-
-/// See [`Watcher::ticks`].
+/// Waits for events for some time: see [`Watcher::iter_timeout`](super::Watcher::iter_timeout).
 #[derive(Debug)]
-pub struct Ticks<'a> {
-    pub(super) watcher: &'a mut Watcher,
-    pub(super) idle: Duration,
+pub struct IterTimeout<'a> {
+    reader: &'a mut Reader,
+    timeout: Duration,
 }
 
-impl Iterator for Ticks<'_> {
-    /// `Ok(None)` is an idle tick.
+impl<'a> IterTimeout<'a> {
+    pub(super) const fn new(reader: &'a mut Reader, timeout: Duration) -> Self {
+        Self { reader, timeout }
+    }
+}
+
+impl Iterator for IterTimeout<'_> {
+    /// `Ok(None)`: nothing has come in time.
     type Item = Result<Option<WatchEventBuf>, WatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let event = self.watcher.next_timeout(self.idle);
-        ended(event.map(|event| event.map(|event| event.to_buf())))
+        item(self.reader, Deadline::after(self.timeout))
     }
 }
 
-/// See [`Watcher::drain`].
+/// Takes what is there: see [`Watcher::try_iter`](super::Watcher::try_iter).
 #[derive(Debug)]
-pub struct Drain<'a> {
-    pub(super) watcher: &'a mut Watcher,
+pub struct TryIter<'a> {
+    reader: &'a mut Reader,
 }
 
-impl Iterator for Drain<'_> {
+impl<'a> TryIter<'a> {
+    pub(super) const fn new(reader: &'a mut Reader) -> Self {
+        Self { reader }
+    }
+}
+
+impl Iterator for TryIter<'_> {
     type Item = Result<WatchEventBuf, WatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        ended(self.watcher.try_next()).and_then(|event| match event {
-            Ok(event) => event.map(|event| Ok(event.to_buf())),
-            Err(error) => Some(Err(error)),
-        })
+        item(self.reader, Deadline::Empty).and_then(Result::transpose)
     }
 }
 
-/// An item, or the end, where that was asked for.
-fn ended<T>(item: Result<T, WatchError>) -> Option<Result<T, WatchError>> {
-    match item {
-        Err(WatchError::Ended(End::Stopped | End::NoWatches)) => None,
-        item => Some(item),
+/// Returns the next event, or `None` inside if there was none in time, or the end of the iterator.
+fn item(
+    reader: &mut Reader,
+    deadline: Deadline,
+) -> Option<Result<Option<WatchEventBuf>, WatchError>> {
+    match reader.find(deadline) {
+        Ok(found) => Some(Ok((found == Found::Event).then(|| reader.lend().to_buf()))),
+        Err(WatchError::Stopped(StopReason::Requested | StopReason::NoWatches)) => None,
+        Err(error) => Some(Err(error)),
     }
-}
-
-/// Waits for the first event on a path, and cleans up: one call. `None` if nothing has come before
-/// the time was over; no `timeout` waits for ever.
-///
-/// ```
-/// # #[cfg(not(miri))] {
-/// use std::time::Duration;
-/// use tinotify::{WatchMask, wait_for};
-///
-/// # let dir = tempfile::tempdir()?;
-/// let nothing = wait_for(dir.path(), WatchMask::CREATE, Some(Duration::ZERO))?;
-/// assert!(nothing.is_none());
-/// # }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Errors
-///
-/// Those of [`Watches::watch`](super::Watches::watch) and [`Watcher::next`].
-pub fn wait_for(
-    path: impl AsRef<Path>,
-    mask: WatchMask,
-    timeout: Option<Duration>,
-) -> Result<Option<WatchEventBuf>, WatchError> {
-    let mut watcher = watching(path.as_ref(), mask)?;
-    let arrived = watcher.reader.arrive(timeout.map_or(Until::Event, Until::after))?;
-    Ok(arrived.then(|| watcher.reader.lend().to_buf()))
-}
-
-/// As [`wait_for`], for all events that are there together with the first. None if nothing has come
-/// before the time was over.
-///
-/// # Errors
-///
-/// As for [`wait_for`].
-pub fn wait_for_batch(
-    path: impl AsRef<Path>,
-    mask: WatchMask,
-    timeout: Option<Duration>,
-) -> Result<Vec<WatchEventBuf>, WatchError> {
-    let mut watcher = watching(path.as_ref(), mask)?;
-    match timeout {
-        Some(timeout) => watcher.batch_timeout(timeout),
-        None => watcher.batch(),
-    }
-}
-
-/// A watcher of one path.
-fn watching(path: &Path, mask: WatchMask) -> Result<Watcher, WatchError> {
-    Watcher::builder().path(path).mask(mask).build()
 }

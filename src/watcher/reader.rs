@@ -1,206 +1,174 @@
-//! Reads events, finds out whom each is for, and sees to what follows from it.
+//! Reads events, and finds out who is given each.
+//!
+//! ```text
+//! kernel's queue → buffer → record → recipients ─┬─ a watch, plain ──────────────────────→ lent
+//!                                                ├─ a watch with a filter → the filter ──→ lent
+//!                                                ├─ the follower of a name ─┐
+//!                                                └─ the engine of a tree ───┴→ outbox ───→ lent
+//! ```
+//!
+//! A record is given to all its recipients before the outbox is emptied, and the outbox is emptied before
+//! the next record is taken. Names are walked when the buffer is empty. Trees that wait for an empty queue
+//! work when nothing is queued.
 
-use std::collections::VecDeque;
-use std::ops::Range;
+mod buffer;
+mod routes;
+mod wait;
+
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::builder::Settings;
-use super::error::{End, WatchError};
-use super::event::{Change, Extra, WatchEvent, WatchEventBuf};
-use super::handle::Shared;
-use super::table::{LIFE, Role, Sub, Subs, TURNS, Watch};
-use super::tree::TreeTold;
-use crate::decode::{DecodeError, DecodeErrorKind, split_event};
-use crate::event::{Event, Wd};
-use crate::flags::{EventMask, WatchMask};
-use crate::inotify::Error;
-use crate::sys::{self, Errno};
-use crate::tree::TreeKind;
+use super::error::{StopReason, WatchError};
+use super::event::{Detail, WatchEvent, WatchEventBuf};
+use super::id::WatchId;
+use super::shared::{Shared, Worked};
+use super::subscription::{LIFE, TURNS, Way};
+use crate::flags::EventMask;
+use crate::follow::NameChange;
 
-/// The one who reads for a watcher: at one event at a time, which it lends.
+use buffer::{Buffer, Record};
+use routes::Routes;
+pub(crate) use wait::Deadline;
+
+/// Settings of a reader.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub is_blocking: bool,
+    pub read_delay: Duration,
+    pub stop_without_watches: bool,
+    pub stop_on_overflow: bool,
+    pub stop_on_unmount: bool,
+}
+
+/// The reader of a watcher. It is at one event at a time, which it lends.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     settings: Settings,
-    buffer: Box<[u8]>,
-    /// The buffer for reading, while `buffer` is what was read ahead.
-    spare: Option<Box<[u8]>>,
-    /// What of the buffer is still to be decoded.
-    ahead: Range<usize>,
-    /// Where in the stream the buffer begins.
-    base: u64,
+    buffer: Buffer,
+    /// The record at hand.
     record: Record,
-    /// Who is to be given the record at hand.
-    subs: Subs,
-    next_sub: usize,
-    /// The descriptor and the version that `subs` is of.
-    subs_of: (Wd, u64),
-    /// Subscribers of other descriptors, so that the lock is seldom needed.
-    cache: [Cached; CACHE],
-    made: VecDeque<Made>,
-    /// Who is given the record, where that is none of `subs`.
-    apart: Option<Arc<Sub>>,
-    /// What it says beyond the kernel.
-    extra: Option<Extra>,
-    /// The name in what was made, and a NUL.
-    name: Vec<u8>,
-    /// Trees that may have something to tell.
-    busy: Vec<Watch>,
-    /// Followed names whose way has changed.
-    restless: Vec<Watch>,
-    /// Those that could not be followed, to be tried again when something comes.
-    stuck: Vec<Watch>,
-    /// Events were lost, so anything may have happened to followed names.
-    overflowed: bool,
-    /// An error that is to be told by the next call.
+    /// Whether it ended its watch, so that its recipients are no longer in the state.
+    is_last: bool,
+    routes: Routes,
+    /// The event out of the outbox that is lent.
+    notice: Option<WatchEventBuf>,
+    lent: Lent,
+    /// Whether the outbox may hold something.
+    has_notices: bool,
+    /// Trees that may have more to report, before they are fed again.
+    busy: Vec<WatchId>,
+    /// An error that the next call returns.
     failed: Option<WatchError>,
-    now: Now,
 }
 
-/// A power of two.
-const CACHE: usize = 64;
-
-#[derive(Clone, Debug)]
-struct Cached {
-    of: (Wd, u64),
-    subs: Subs,
-}
-
-/// The record at hand, or what was made in its place, as numbers, so that nothing borrows the buffer.
+/// What is lent.
 #[derive(Clone, Copy, Debug)]
-struct Record {
-    wd: Wd,
-    mask: EventMask,
-    cookie: u32,
-    /// Where in the buffer the name and its NUL begin, and end.
-    name: usize,
-    end: usize,
-    /// Where in the stream it begins.
-    offset: u64,
-    /// The watch has ended, so who gets it is no longer in the table.
-    last: bool,
-    /// Its name is not in the buffer.
-    made: bool,
-}
-
-impl Record {
-    #[inline]
-    fn event<'a>(&self, buffer: &'a [u8]) -> Event<'a> {
-        let name_and_nul = buffer.get(self.name..self.end).unwrap_or_default();
-        Event::from_parts(self.wd, self.mask, self.cookie, name_and_nul)
-    }
-}
-
-/// An event that the kernel did not give.
-#[derive(Clone, Debug)]
-struct Made {
-    sub: Arc<Sub>,
-    mask: EventMask,
-    cookie: u32,
-    name: Vec<u8>,
-    extra: Option<Extra>,
-    /// The watch ends with it.
-    ends: bool,
-}
-
-impl Made {
-    /// The last event of a watch.
-    const fn ignored(sub: Arc<Sub>) -> Self {
-        let mask = EventMask::IGNORED;
-        Self { sub, mask, cookie: 0, name: Vec::new(), extra: None, ends: false }
-    }
-}
-
-/// To whom the record is lent.
-#[derive(Clone, Copy, Debug)]
-enum Now {
-    /// To this one of `subs`.
-    Sub(usize),
-    /// To nobody in particular.
+enum Lent {
+    /// The record, to one of its recipients.
+    Record(usize),
+    /// The record, to the follower of a name: the file was changed.
+    Changed(usize),
+    /// The record, to nobody in particular.
     All,
-    /// To the one who is `apart`, with what is `extra`.
-    Apart,
+    /// The notice.
+    Notice,
+}
+
+/// Says of a record that the file that a name leads to was changed.
+static CHANGED: Detail = Detail::Name(NameChange::Changed);
+
+/// What came of looking for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// There is one to be lent.
+    Event,
+    /// There is none.
+    Nothing,
+    /// The time is over, or the turn.
+    Late,
+}
+
+/// How long one call has looked for an event.
+#[derive(Debug)]
+struct Search {
+    deadline: Deadline,
+    /// Records before this position are looked at though the time is over.
+    fence: u64,
+    /// Whether the time was over before the last read.
+    is_over: bool,
+    /// How many records that are for nobody may still be looked at.
+    turn: u32,
+    /// Whether the next read does not wait for the delay.
+    reads_now: bool,
 }
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, settings: Settings, buffer_size: usize) -> Self {
-        let empty = || Cached { of: (Wd::NONE, 0), subs: Subs::default() };
         Self {
             shared,
             settings,
-            buffer: vec![0; buffer_size].into_boxed_slice(),
-            spare: None,
-            ahead: 0..0,
-            base: 0,
-            record: Record {
-                wd: Wd::NONE,
-                mask: EventMask::empty(),
-                cookie: 0,
-                name: 0,
-                end: 0,
-                offset: 0,
-                last: false,
-                made: false,
-            },
-            subs: Subs::default(),
-            next_sub: 0,
-            subs_of: (Wd::NONE, 0),
-            cache: std::array::from_fn(|_| empty()),
-            made: VecDeque::new(),
-            apart: None,
-            extra: None,
-            name: Vec::new(),
+            buffer: Buffer::new(buffer_size),
+            record: Record::NONE,
+            is_last: false,
+            routes: Routes::new(),
+            notice: None,
+            lent: Lent::All,
+            has_notices: false,
             busy: Vec::new(),
-            restless: Vec::new(),
-            stuck: Vec::new(),
-            overflowed: false,
             failed: None,
-            now: Now::All,
         }
     }
 
-    /// Whether a stopper has stopped it.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.shared.stopped.load(Ordering::Acquire)
+    #[inline]
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
-    /// Whether events wait in the buffer, for whomever.
+    pub(super) fn into_shared(self) -> Arc<Shared> {
+        self.shared
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.shared.wakeup().is_stopped()
+    }
+
+    /// Returns `true` if something waits that the inotify descriptor does not show.
     pub(super) fn has_buffered(&self) -> bool {
-        !self.ahead.is_empty()
-            || !self.made.is_empty()
-            || self.next_sub < self.subs.len()
-            || !self.restless.is_empty()
+        !self.buffer.is_empty()
+            || !self.routes.is_over()
+            || self.has_notices
             || !self.busy.is_empty()
             || self.failed.is_some()
-            || self.shared.table().has_news()
+            || self.shared.look(|state| {
+                state.has_notices()
+                    || !state.queue().is_empty()
+                    || state.trees().with_kept().next().is_some()
+            })
     }
 
-    /// The event that was arrived at.
+    /// Returns the event that was found.
     #[inline(always)]
     pub(crate) fn lend(&self) -> WatchEvent<'_> {
-        let (sub, extra) = match self.now {
-            Now::Sub(index) => (self.subs.get(index), None),
-            Now::All => (None, None),
-            Now::Apart => (self.apart.as_ref(), self.extra.as_ref()),
-        };
-        WatchEvent { event: self.event(), sub, extra }
+        let event = self.buffer.event(&self.record);
+        match (self.lent, &self.notice) {
+            (Lent::Record(index), _) => WatchEvent::new(event, self.routes.get(index), None),
+            (Lent::Changed(index), _) => {
+                WatchEvent::new(event, self.routes.get(index), Some(&CHANGED))
+            }
+            (Lent::Notice, Some(notice)) => notice.as_event(),
+            (Lent::All | Lent::Notice, _) => WatchEvent::new(event, None, None),
+        }
     }
 
-    /// The record at hand, as an event.
-    #[inline]
-    fn event(&self) -> Event<'_> {
-        self.record.event(if self.record.made { &self.name } else { &self.buffer })
-    }
-
-    /// The event that was arrived at, and those behind it in the buffer.
+    /// Returns the event that was found, and those behind it in the buffer.
     pub(crate) fn rest_of_batch(&mut self) -> Vec<WatchEventBuf> {
         let mut batch = vec![self.lend().to_buf()];
+        let mut search = Search::new(Deadline::Empty, self);
         loop {
-            match self.step() {
-                Ok(true) => batch.push(self.lend().to_buf()),
-                Ok(false) => return batch,
+            match self.step(&mut search) {
+                Ok(Found::Event) => batch.push(self.lend().to_buf()),
+                Ok(_) => return batch,
                 Err(error) => {
                     self.failed = Some(error);
                     return batch;
@@ -209,567 +177,369 @@ impl Reader {
         }
     }
 
-    /// The next event to be given; waits for it. `None` if there was none in time.
+    /// Returns the next event; waits for it. `None` if there was none in time.
     #[inline(always)]
-    pub(super) fn next(&mut self, until: Until) -> Result<Option<WatchEvent<'_>>, WatchError> {
-        self.go_on(until)?;
+    pub(super) fn recv(
+        &mut self,
+        deadline: Deadline,
+    ) -> Result<Option<WatchEvent<'_>>, WatchError> {
+        self.check_stop(deadline)?;
         let taken = self.take_straight()?;
         if let Some((record, true)) = taken {
             // As `lend` would, but of what is at hand.
-            let event = record.event(&self.buffer);
-            return Ok(Some(WatchEvent { event, sub: self.subs.first(), extra: None }));
+            return Ok(Some(WatchEvent::new(self.buffer.event(&record), self.routes.first(), None)));
         }
-        Ok(if self.arrive_by_steps(until, taken.is_some())? { Some(self.lend()) } else { None })
+        let found = self.search(deadline, taken.is_some())?;
+        Ok(if found == Found::Event { Some(self.lend()) } else { None })
     }
 
-    /// Goes on to the next event to be given, and waits for it. `false` if there was none in time.
+    /// Goes on to the next event, and waits for it.
     #[inline]
-    pub(crate) fn arrive(&mut self, until: Until) -> Result<bool, WatchError> {
-        self.go_on(until)?;
+    pub(crate) fn find(&mut self, deadline: Deadline) -> Result<Found, WatchError> {
+        self.check_stop(deadline)?;
         match self.take_straight()? {
-            Some((_, true)) => Ok(true),
-            taken => self.arrive_by_steps(until, taken.is_some()),
+            Some((_, true)) => Ok(Found::Event),
+            taken => self.search(deadline, taken.is_some()),
         }
     }
 
-    /// Whoever waits ends when stopped.
     #[inline(always)]
-    fn go_on(&self, until: Until) -> Result<(), WatchError> {
-        if until != Until::Empty && self.is_stopped() {
-            return Err(WatchError::Ended(End::Stopped));
+    fn check_stop(&self, deadline: Deadline) -> Result<(), WatchError> {
+        if deadline.waits() && self.is_stopped() {
+            return Err(WatchError::Stopped(StopReason::Requested));
         }
         Ok(())
     }
 
-    /// The way of nearly all events: nothing else is to be done, so takes the next record, and tells
-    /// whether it is given to its first subscriber.
+    /// The way of nearly all events: nothing else is to be done. Takes the next record, and returns whether
+    /// it is lent to its first recipient.
     #[inline(always)]
     fn take_straight(&mut self) -> Result<Option<(Record, bool)>, WatchError> {
-        let through = self.next_sub >= self.subs.len() && self.made.is_empty();
-        if !through || !self.busy.is_empty() || self.apart.is_some() || self.ahead.is_empty() {
+        let is_through = self.routes.is_over() && !self.has_notices && self.notice.is_none();
+        if !is_through || !self.busy.is_empty() || self.buffer.is_empty() {
             return Ok(None);
         }
         let record = self.take_record()?;
-        let straight = self.is_for_first(&record);
-        if straight {
-            self.next_sub = 1;
-            self.now = Now::Sub(0);
+        let is_straight = self.routes.first().is_some_and(|first| {
+            first.mask.intersects(record.mask)
+                && !record.mask.intersects(first.slow)
+                && record.position >= first.since
+        });
+        if is_straight {
+            self.routes.next();
+            self.lent = Lent::Record(0);
         }
-        Ok(Some((record, straight)))
+        Ok(Some((record, is_straight)))
     }
 
-    /// The same, whatever is to be done on the way. Whether a record was `taken`, and no more.
-    #[inline(never)]
-    fn arrive_by_steps(&mut self, until: Until, taken: bool) -> Result<bool, WatchError> {
-        Ok((taken && self.is_for_all()?) || self.step()? || self.arrive_later(until)?)
-    }
-
-    /// The same, once there is nothing more in the buffer.
-    #[inline(never)]
-    fn arrive_later(&mut self, until: Until) -> Result<bool, WatchError> {
-        let mut over = false;
-        // With a delay, what is queued already waits for more of its like.
-        let at_once = until == Until::Empty || self.settings.read_delay.is_zero();
-        let mut now = at_once;
-        let mut fence = None;
-        loop {
-            while now && (self.read()? || self.trees_caught_up()) {
-                if self.step()? {
-                    return Ok(true);
-                }
-                // What was in time is given; later events that are for nobody must not make it later.
-                if over || until.is_over() {
-                    let fence = *fence.get_or_insert_with(|| self.queue_end());
-                    if self.offset() >= fence {
-                        return Ok(false);
-                    }
-                }
-                if until != Until::Empty && self.is_stopped() {
-                    return Err(WatchError::Ended(End::Stopped));
-                }
-                now = at_once;
-            }
-            if self.settings.end_without_watches && self.shared.table().users().next().is_none() {
-                return Err(WatchError::Ended(End::NoWatches));
-            }
-            if over || until == Until::Empty {
-                return Ok(false);
-            }
-            over = !self.wait(until)?;
-            now = true;
-            if self.is_stopped() {
-                return Err(WatchError::Ended(End::Stopped));
-            }
-        }
-    }
-
-    /// Waits until something is queued or the watcher is stopped; `false` if the time is over first.
-    fn wait(&self, until: Until) -> Result<bool, WatchError> {
-        loop {
-            match sys::poll([self.shared.inotify.fd(), &self.shared.stop], until.left()) {
-                Ok([false, false]) => return Ok(false),
-                Ok([true, false]) if !self.settings.read_delay.is_zero() => break,
-                Ok(_) => return Ok(true),
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Error::Poll(errno).into()),
-            }
-        }
-        let merged = Until::after(self.settings.read_delay);
-        loop {
-            let left = [merged.left(), until.left()].into_iter().flatten().min();
-            match sys::poll([&self.shared.stop], left) {
-                Ok(_) => return Ok(true),
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Error::Poll(errno).into()),
-            }
-        }
-    }
-
-    /// Position of the end of the kernel's queue.
-    fn queue_end(&self) -> u64 {
-        self.shared.table().queue.end(&self.shared.inotify)
-    }
-
-    /// Fills the empty buffer, or has trees tell what they have to; `false` if nothing is queued.
-    fn read(&mut self) -> Result<bool, WatchError> {
-        // Under the lock, so that whoever adds a watch knows how far the stream was read.
-        let mut table = self.shared.table();
-        let inotify = &self.shared.inotify;
-        self.shared.awake(&mut table);
-        // What was there when a tree was set up comes before what happened since.
-        table.trees_with_news(&mut self.busy);
-        if !self.busy.is_empty() {
-            return Ok(true);
-        }
-        if let Some((base, records)) = table.queue.take() {
-            self.base = base;
-            self.ahead = 0..records.len();
-            let own = std::mem::replace(&mut self.buffer, records);
-            self.spare.get_or_insert(own);
-            self.restless.append(&mut self.stuck);
-            return Ok(true);
-        }
-        if let Some(own) = self.spare.take() {
-            self.buffer = own;
-        }
-        loop {
-            if self.settings.blocking {
-                match inotify.fd().poll(Some(Duration::ZERO)) {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(false),
-                    Err(Errno::EINTR) => continue,
-                    Err(errno) => return Err(Error::Poll(errno).into()),
-                }
-            }
-            match inotify.fd().read(&mut self.buffer) {
-                Ok(len) => {
-                    self.base = table.queue.consumed();
-                    table.queue.read(len);
-                    self.ahead = 0..len;
-                    self.restless.append(&mut self.stuck);
-                    return Ok(len > 0);
-                }
-                Err(Errno::EAGAIN) => return Ok(false),
-                Err(Errno::EINTR) => {}
-                Err(errno) => {
-                    let room = self.buffer.len();
-                    return Err(Error::Read { errno, room }.into());
-                }
-            }
-        }
-    }
-
-    /// With nothing queued, trees can finish what they left open. Whether they did, and may have left
-    /// more.
-    fn trees_caught_up(&mut self) -> bool {
-        if self.shared.table().trees_rest() {
-            return false;
-        }
-        let busy = &mut self.busy;
-        self.shared.change(|table, inotify| table.trees_caught_up(inotify, busy));
-        !self.busy.is_empty()
-    }
-
-    /// Goes on to the next event in the buffer; `false` if there is none.
-    #[inline(never)]
-    fn step(&mut self) -> Result<bool, WatchError> {
-        if self.apart.is_some() {
-            self.apart = None;
-            self.extra = None;
-        }
-        loop {
-            while self.next_sub < self.subs.len() {
-                if self.next_sub > 0 {
-                    self.catch_up();
-                }
-                let Some(sub) = self.subs.get(self.next_sub) else { break };
-                let index = self.next_sub;
-                self.next_sub = index.saturating_add(1);
-                if sub.mask.intersects(self.record.mask)
-                    // Whoever is in the table when the watch ends is told, however late it joined.
-                    && (self.record.offset >= sub.since || self.record.last)
-                    && (sub.plain && !self.record.mask.intersects(sub.engine)
-                        || self.is_given_to(index))
-                {
-                    self.now = Now::Sub(index);
-                    return Ok(true);
-                }
-                if self.apart.is_some() {
-                    return Ok(true);
-                }
-            }
-            if !self.made.is_empty() {
-                if self.take_made() {
-                    return Ok(true);
-                }
-                continue;
-            }
-            if let Some(&tree) = self.busy.last() {
-                self.tell_tree(tree);
-                continue;
-            }
-            if self.ahead.is_empty() {
-                if self.restless.is_empty() && self.failed.is_none() {
-                    return Ok(false);
-                }
-                self.look_after_names()?;
-                continue;
-            }
-            self.take_record()?;
-            if self.is_for_all()? {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Whether the record, new at hand, is for the first subscriber, without any ado.
-    #[inline]
-    fn is_for_first(&self, record: &Record) -> bool {
-        self.subs.first().is_some_and(|sub| {
-            sub.plain
-                && sub.mask.intersects(record.mask)
-                && !record.mask.intersects(sub.turns)
-                && record.offset >= sub.since
-        })
-    }
-
-    /// Whether the record, new at hand, is for all. What it turns is seen to.
-    #[inline]
-    fn is_for_all(&mut self) -> Result<bool, WatchError> {
-        Ok(self.record.mask.intersects(TURNS) && self.turn_of_life()?)
-    }
-
-    /// Puts the next event that was made in the record's place; `false` if it is for nobody.
-    #[cold]
-    fn take_made(&mut self) -> bool {
-        let Some(made) = self.made.pop_front() else { return false };
-        let Made { sub, mask, cookie, name, extra, ends } = made;
-        // Nobody hears of a name or a tree that was unwatched meanwhile.
-        if (extra.is_some() || ends) && self.shared.table().get(sub.watch).is_err() {
-            return false;
-        }
-        if ends {
-            // The kernel has dropped what there was.
-            let _ = self.shared.change(|table, inotify| table.remove(inotify, sub.watch));
-        }
-        let end = name.len();
-        self.name = name;
-        self.record = Record { wd: sub.wd, mask, cookie, name: 0, end, made: true, ..self.record };
-        // The condition is on what happened, not on how the tree fares.
-        let told = matches!(
-            extra,
-            Some(Extra::Tree(
-                TreeKind::Told
-                    | TreeKind::Found
-                    | TreeKind::Renamed { .. }
-                    | TreeKind::Exchanged { .. },
-                _
-            ))
-        );
-        if told && !self.meets(&sub) {
-            return false;
-        }
-        self.now = Now::Apart;
-        self.extra = extra;
-        self.apart = Some(sub);
-        true
-    }
-
-    /// Makes an event of what a tree tells next, if there is something.
-    #[cold]
-    fn tell_tree(&mut self, tree: Watch) {
-        let told = self.shared.change(|table, inotify| table.tree_next(inotify, tree));
-        let Some(TreeTold { sub, mask, cookie, name, extra, last }) = told else {
-            self.busy.pop();
-            return;
-        };
-        let ended = last.then(|| sub.root.as_ref().unwrap_or(&sub).clone());
-        self.made.push_back(Made { sub, mask, cookie, name, extra: Some(extra), ends: false });
-        self.made.extend(ended.map(|sub| Made { ends: true, ..Made::ignored(sub) }));
-    }
-
-    /// Has a tree take the record at hand.
-    #[cold]
-    fn feed_tree(&mut self, tree: Watch) {
-        let (record, buffer) = (&self.record, &self.buffer);
-        let event = record.event(buffer);
-        self.shared.change(|table, inotify| table.feed_tree(inotify, tree, event, record.offset));
-        self.busy.push(tree);
-    }
-
-    /// Takes the next record out of the buffer.
     #[inline(always)]
     fn take_record(&mut self) -> Result<Record, WatchError> {
-        let split = match self.buffer.get(self.ahead.clone()) {
-            Some(bytes) => split_event(bytes),
-            None => Err(DecodeErrorKind::HeaderCut { have: 0 }),
-        };
-        let (event, rest) = match split {
-            Ok(split) => split,
-            Err(kind) => return Err(self.stumble(kind)),
-        };
-        let offset = self.offset();
-        let name = self.ahead.start.wrapping_add(crate::decode::HEADER);
-        let record = Record {
-            wd: event.wd(),
-            mask: event.mask(),
-            cookie: event.cookie(),
-            name,
-            end: name.wrapping_add(event.name_and_nul().len()),
-            offset,
-            last: false,
-            made: false,
-        };
+        let record = self.buffer.take()?;
         self.record = record;
-        self.ahead.start = self.ahead.end.wrapping_sub(rest.len());
-
-        let of = (record.wd, self.shared.version.load(Ordering::Acquire));
-        if self.subs_of != of {
-            self.look_up(of);
-        }
-        self.next_sub = 0;
+        self.is_last = false;
+        self.routes.go_to(record.wd, &self.shared);
         Ok(record)
     }
 
-    /// Where in the stream the next record begins.
-    #[inline]
-    const fn offset(&self) -> u64 {
-        // No kernel lives to give 2^64 bytes.
-        self.base.wrapping_add(self.ahead.start as u64)
-    }
-
-    /// Gives up the buffer, which goes on with bytes that are no event.
-    #[cold]
-    fn stumble(&mut self, kind: DecodeErrorKind) -> WatchError {
-        let offset = self.offset() as usize;
-        self.ahead = 0..0;
-        DecodeError { offset, kind }.into()
-    }
-
-    /// Finds the subscribers of a descriptor, at that version of the table.
+    /// Looks for the next event, whatever is to be done on the way. `taken`: a record was taken that is
+    /// not looked at yet.
     #[inline(never)]
-    fn look_up(&mut self, of: (Wd, u64)) {
-        let slot = of.0.as_raw() as usize % CACHE;
-        let Some(cached) = self.cache.get_mut(slot) else { return };
-        if cached.of != of {
-            *cached = Cached { of, subs: self.shared.table().subs_and_trees(of.0) };
+    fn search(&mut self, deadline: Deadline, taken: bool) -> Result<Found, WatchError> {
+        if taken && self.turn()? {
+            return Ok(Found::Event);
         }
-        self.subs = Arc::clone(&cached.subs);
-        self.subs_of = of;
+        let mut search = Search::new(deadline, self);
+        loop {
+            match self.step(&mut search)? {
+                Found::Nothing => {}
+                found => return Ok(found),
+            }
+            if !self.read_more(&mut search)? {
+                return Ok(Found::Nothing);
+            }
+        }
     }
 
-    /// Sees to it that those who are still to be given the record are as they are now: others were
-    /// given it before, and what they did may have changed or ended these.
-    fn catch_up(&mut self) {
-        let version = self.shared.version.load(Ordering::Acquire);
-        if version == self.subs_of.1 || self.record.last {
-            return;
+    /// Fills the empty buffer, and waits until that is possible. `false` if the time is over.
+    fn read_more(&mut self, search: &mut Search) -> Result<bool, WatchError> {
+        if search.is_over && self.buffer.position() >= search.fence {
+            return Ok(false);
         }
-        let table = self.shared.table();
-        let rest = self.subs.iter().skip(self.next_sub);
-        let still = |sub: &Arc<Sub>| {
-            let now = table.get(sub.watch).ok()?;
-            Some(if sub.root.is_some() { sub } else { now }.clone())
+        loop {
+            self.check_stop(search.deadline)?;
+            if std::mem::replace(&mut search.reads_now, self.reads_at_once(search.deadline))
+                && (self.read()? || self.trees_are_busy())
+            {
+                // The next read is the last one if the time is over by now.
+                search.is_over |= search.deadline.is_over();
+                return Ok(true);
+            }
+            if self.settings.stop_without_watches
+                && self.shared.look(|state| state.registry().iter().next().is_none())
+            {
+                return Err(WatchError::Stopped(StopReason::NoWatches));
+            }
+            if search.is_over || !search.deadline.waits() {
+                return Ok(false);
+            }
+            let (inotify, wakeup) = (self.shared.inotify(), self.shared.wakeup());
+            if !wait::wait(inotify, wakeup, self.settings.read_delay, search.deadline)? {
+                search.is_over = true;
+                search.fence = self.queue_end();
+            }
+            search.reads_now = true;
+        }
+    }
+
+    fn reads_at_once(&self, deadline: Deadline) -> bool {
+        !deadline.waits() || self.settings.read_delay.is_zero()
+    }
+
+    fn queue_end(&self) -> u64 {
+        self.shared.look(|state| state.queue().end(self.shared.inotify()))
+    }
+
+    /// Fills the empty buffer, or finds that the outbox or trees have something; `false` if nothing is
+    /// there.
+    fn read(&mut self) -> Result<bool, WatchError> {
+        let (buffer, busy) = (&mut self.buffer, &mut self.busy);
+        let is_blocking = self.settings.is_blocking;
+        let (is_filled, has_notices) = self.shared.change(|state, inotify| {
+            if state.set_woken(false) {
+                self.shared.wakeup().clear();
+            }
+            // What was found at the set-up of a tree comes before what has happened since.
+            busy.extend(state.trees().with_kept());
+            if state.has_notices() || !busy.is_empty() {
+                return Ok((false, true));
+            }
+            // Under the lock, so that who adds a watch knows how far the stream was read.
+            let is_filled = buffer.fill(state.queue_mut(), inotify, is_blocking)?;
+            if is_filled {
+                state.retry_names();
+            }
+            Ok::<_, WatchError>((is_filled, false))
+        })?;
+        self.has_notices |= has_notices;
+        Ok(is_filled || has_notices)
+    }
+
+    /// With nothing queued, trees finish what they left open. Returns `true` if there may be more to do.
+    fn trees_are_busy(&mut self) -> bool {
+        let (restless, consumed) = self.shared.look(|state| {
+            (state.trees().restless().collect::<Vec<_>>(), state.queue().consumed())
+        });
+        let mut more = false;
+        for tree in restless {
+            let worked = self.shared.work_on_tree(tree, |driver, inotify, host| {
+                more |= driver.idle(inotify, host, consumed);
+            });
+            self.note_work(tree, worked);
+        }
+        let has_notices = self.shared.look(|state| state.has_notices());
+        self.has_notices |= has_notices;
+        more || has_notices || !self.busy.is_empty()
+    }
+
+    /// Goes on to the next event in the buffer or in the outbox.
+    #[inline(never)]
+    fn step(&mut self, search: &mut Search) -> Result<Found, WatchError> {
+        self.notice = None;
+        loop {
+            while let Some(index) = self.next_recipient() {
+                if self.offer(index) {
+                    return Ok(Found::Event);
+                }
+                self.check_stop(search.deadline)?;
+                if search.is_late(self.buffer.position()) {
+                    return Ok(Found::Late);
+                }
+            }
+            if self.has_notices {
+                if self.take_notice() {
+                    return Ok(Found::Event);
+                }
+                self.check_stop(search.deadline)?;
+            } else if let Some(&tree) = self.busy.last() {
+                self.busy.pop();
+                let worked = self.shared.work_on_tree(tree, |_, _, _| {});
+                self.note_work(tree, worked);
+            } else if !self.buffer.is_empty() {
+                self.take_record()?;
+                if self.turn()? {
+                    return Ok(Found::Event);
+                }
+            } else if let Some(error) = self.failed.take() {
+                return Err(error);
+            } else if !self.walk_names()? {
+                return Ok(Found::Nothing);
+            }
+        }
+    }
+
+    /// Takes the next event out of the outbox. Returns `true` if it is to be delivered.
+    fn take_notice(&mut self) -> bool {
+        let taken = self.shared.change(|state, inotify| state.take_notice(inotify));
+        let Some((notice, stopped)) = taken else {
+            self.has_notices = false;
+            return false;
         };
-        self.subs = rest.filter_map(still).collect();
-        self.subs_of = (Wd::NONE, version);
-        self.next_sub = 0;
-    }
-
-    /// Whether a subscriber whose mask the record meets is to be given it. What is behind a followed
-    /// name is put apart.
-    #[inline(never)]
-    fn is_given_to(&mut self, index: usize) -> bool {
-        let Some(sub) = self.subs.get(index) else { return false };
-        let life = self.record.mask.intersects(LIFE);
-        match &sub.role {
-            Role::File => {}
-            Role::Tree if !self.record.mask.intersects(sub.engine) => return self.meets(sub),
-            Role::Tree => {
-                self.feed_tree(sub.watch);
-                return false;
-            }
-            Role::Step { follower, entry } => {
-                let name = self.record.event(&self.buffer).name();
-                if name.is_none_or(|name| name == entry.as_encoded_bytes()) {
-                    self.restless.push(*follower);
-                }
-                return false;
-            }
-            Role::Target { follower } if life => {
-                self.restless.push(*follower);
-                return false;
-            }
-            Role::Target { follower } => {
-                let user = self.shared.table().get(*follower).map(Arc::clone);
-                if let Some(sub) = user.ok().filter(|user| self.meets(user)) {
-                    self.apart = Some(sub);
-                    self.extra = Some(Extra::Name(Change::Changed));
-                    self.now = Now::Apart;
-                }
-                return false;
-            }
-            Role::Name => return false,
+        if let (Some(driver), Some(id)) = (stopped, notice.watch()) {
+            self.shared.stop_tree(id, driver);
         }
-        if life {
-            return true;
-        }
-        if !self.meets(sub) {
+        if !notice.is_accepted() {
             return false;
         }
-        if sub.asked.contains(WatchMask::ONESHOT) {
-            let sub = Arc::clone(sub);
-            let _ = self.shared.change(|table, inotify| table.remove(inotify, sub.watch));
-            self.made.push_back(Made::ignored(sub));
-        }
+        self.notice = Some(notice);
+        self.lent = Lent::Notice;
         true
     }
 
-    /// Whether the record meets a subscriber's own condition.
-    fn meets(&self, sub: &Sub) -> bool {
-        let filter = sub.filter.as_ref();
-        filter.is_none_or(|filter| filter(&self.event()))
+    /// Walks the names that may have changed. Returns `true` if the outbox may hold something.
+    fn walk_names(&mut self) -> Result<bool, WatchError> {
+        if !self.shared.look(|state| state.has_notices()) {
+            return Ok(false);
+        }
+        self.has_notices = true;
+        self.shared.change(|state, inotify| state.walk_names(inotify))?;
+        Ok(true)
     }
 
-    /// Sees to the table where the record tells of the end of a watch, or of a loss. Whether it is
-    /// to be given now, to all.
+    fn next_recipient(&mut self) -> Option<usize> {
+        if !self.is_last {
+            self.routes.update(self.record.wd, &self.shared);
+        }
+        self.routes.next()
+    }
+
+    /// Offers the record to one of its recipients. Returns `true` if it is to be lent.
+    fn offer(&mut self, index: usize) -> bool {
+        let Some(recipient) = self.routes.get(index) else { return false };
+        let mask = self.record.mask;
+        // Everybody is told of the end of a watch, however late they joined.
+        let is_in_time = self.record.position >= recipient.since || self.is_last;
+        if !recipient.mask.intersects(mask) || !is_in_time {
+            return false;
+        }
+        let is_life = mask.intersects(LIFE);
+        let (id, event) = (recipient.subscription.id, self.buffer.event(&self.record));
+        self.lent = Lent::Record(index);
+        match &recipient.way {
+            Way::Inode if is_life => true,
+            Way::Inode => {
+                let is_accepted = recipient.subscription.accepts(&event);
+                if is_accepted && recipient.subscription.is_one_shot() {
+                    self.shared.change(|state, inotify| state.end_one_shot(inotify, id));
+                    self.has_notices = true;
+                }
+                is_accepted
+            }
+            Way::Step(entry) => {
+                if event.name().is_none_or(|name| name == &**entry) {
+                    self.shared.change(|state, _| state.feed_name(id, &event));
+                }
+                false
+            }
+            Way::Target => {
+                let change = self.shared.change(|state, _| state.feed_name(id, &event));
+                self.lent = Lent::Changed(index);
+                change.is_some() && recipient.subscription.accepts(&event)
+            }
+            Way::Tree(engine) if mask.intersects(*engine) => {
+                let worked = self.shared.feed_tree(id, event, self.record.position);
+                self.note_work(id, worked);
+                false
+            }
+            Way::Tree(_) => recipient.subscription.accepts(&event),
+        }
+    }
+
+    /// Notes what came of work on a tree. Goes on with the panic of its exclude condition.
+    fn note_work(&mut self, tree: WatchId, worked: Worked) {
+        self.has_notices = true;
+        if worked.more {
+            self.busy.push(tree);
+        }
+        worked.resume_panic();
+    }
+
+    /// Does what the record says of the end of a watch, or of a loss. Returns `true` if it is to be lent
+    /// now, to all.
+    #[inline]
+    fn turn(&mut self) -> Result<bool, WatchError> {
+        if self.record.mask.intersects(TURNS) { self.turn_of_life() } else { Ok(false) }
+    }
+
     #[cold]
     fn turn_of_life(&mut self) -> Result<bool, WatchError> {
-        let mask = self.record.mask;
+        let (mask, wd) = (self.record.mask, self.record.wd);
         if mask.contains(EventMask::Q_OVERFLOW) {
-            self.overflowed = true;
-            let lost = self.shared.change(|table, inotify| {
-                self.restless.extend(table.followers.keys());
-                table.lost(inotify)
-            });
-            let users = lost.into_iter().filter(|sub| sub.role == Role::File);
-            self.made.extend(users.map(Made::ignored));
-            let trees: Vec<Watch> =
-                self.shared.table().trees.iter().map(|tree| tree.sub.watch).collect();
-            trees.into_iter().for_each(|tree| self.feed_tree(tree));
-            self.next_sub = self.subs.len();
-            if self.settings.end_at_overflow {
-                return Err(WatchError::Ended(End::Overflow));
-            }
-            self.now = Now::All;
-            return Ok(true);
+            self.routes.finish();
+            return self.overflow();
         }
         if mask.contains(EventMask::IGNORED) {
-            let wd = self.record.wd;
-            let trees: Vec<Watch> = self.shared.table().trees_of(wd).collect();
-            trees.into_iter().for_each(|tree| self.feed_tree(tree));
-            match self.shared.change(|table, _| table.ignored(wd)) {
-                Some(subs) => {
-                    self.subs = subs;
-                    self.subs_of = (Wd::NONE, 0);
-                    self.next_sub = 0;
-                    self.record.last = true;
-                }
-                None => self.next_sub = self.subs.len(),
-            }
+            self.shared.change(|state, _| state.ended(wd));
+            self.is_last = true;
         }
         if mask.contains(EventMask::UNMOUNT)
-            && self.settings.end_at_unmount
-            && !self.subs.is_empty()
+            && self.settings.stop_on_unmount
+            && !self.routes.is_empty()
         {
-            // Told by this, so not as an event too.
-            self.next_sub = self.subs.len();
-            return Err(WatchError::Ended(End::Unmounted));
+            // The error tells it.
+            self.routes.finish();
+            return Err(WatchError::Stopped(StopReason::Unmounted));
         }
         Ok(false)
     }
 
-    /// Walks the way to each name again that had a change on it.
-    #[cold]
-    fn look_after_names(&mut self) -> Result<(), WatchError> {
-        let mut result = match self.failed.take() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        };
-        let overflowed = std::mem::take(&mut self.overflowed);
-        self.restless.sort_unstable();
-        self.restless.dedup();
-        let (restless, stuck, made) = (&mut self.restless, &mut self.stuck, &mut self.made);
-        self.shared.change(|table, inotify| {
-            for watch in restless.drain(..) {
-                match table.refresh(inotify, watch) {
-                    Ok(Some(change)) => table.changes.push((watch, change)),
-                    // Nobody knows, so look.
-                    Ok(None) if overflowed && table.is_found(watch) => {
-                        table.changes.push((watch, Change::Changed));
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        stuck.push(watch);
-                        result = Err(error);
-                    }
-                }
-            }
-            for (watch, change) in std::mem::take(&mut table.changes) {
-                let mask = match change {
-                    Change::Appeared => EventMask::CREATE,
-                    Change::Vanished => EventMask::DELETE,
-                    Change::Changed => EventMask::MODIFY,
-                    Change::Replaced => EventMask::MOVED_TO,
-                };
-                if let Ok(sub) = table.get(watch) {
-                    let extra = Some(Extra::Name(change));
-                    let sub = Arc::clone(sub);
-                    let (cookie, name) = (0, Vec::new());
-                    made.push_back(Made { sub, mask, cookie, name, extra, ends: false });
-                }
-            }
+    fn overflow(&mut self) -> Result<bool, WatchError> {
+        let trees: Vec<WatchId> = self.shared.change(|state, inotify| {
+            state.overflowed(inotify);
+            state.trees().ids().collect()
         });
-        result
+        self.has_notices = true;
+        let mut panicked = Worked::default();
+        for tree in trees {
+            let event = self.buffer.event(&self.record);
+            let worked = self.shared.feed_tree(tree, event, self.record.position);
+            if worked.more {
+                self.busy.push(tree);
+            }
+            if worked.panicked.is_some() {
+                panicked = worked;
+            }
+        }
+        panicked.resume_panic();
+        if self.settings.stop_on_overflow {
+            return Err(WatchError::Stopped(StopReason::Overflow));
+        }
+        self.lent = Lent::All;
+        Ok(true)
     }
 }
 
-/// How long to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// Until there is an event.
-    Event,
-    /// Not at all.
-    Empty,
-    /// Until there is an event, or it is so late.
-    Time(Instant),
-}
-
-impl Until {
-    /// A time too far away for the clock is never.
-    pub(super) fn after(timeout: Duration) -> Self {
-        Instant::now().checked_add(timeout).map_or(Self::Event, Self::Time)
-    }
-
-    fn left(self) -> Option<Duration> {
-        match self {
-            Self::Event => None,
-            Self::Empty => Some(Duration::ZERO),
-            Self::Time(time) => Some(time.saturating_duration_since(Instant::now())),
+impl Search {
+    fn new(deadline: Deadline, reader: &Reader) -> Self {
+        let is_over = deadline.is_over();
+        Self {
+            deadline,
+            // What is queued now is looked at, however late it is.
+            fence: if is_over { reader.queue_end() } else { 0 },
+            is_over: false,
+            turn: if let Deadline::Turn(turn) = deadline { turn } else { u32::MAX },
+            reads_now: reader.reads_at_once(deadline),
         }
     }
 
-    fn is_over(self) -> bool {
-        matches!(self, Self::Time(time) if time <= Instant::now())
+    /// A record was for nobody. Returns `true` if the next one is not looked at.
+    fn is_late(&mut self, position: u64) -> bool {
+        match self.deadline {
+            Deadline::Never | Deadline::Empty => false,
+            Deadline::Turn(_) => {
+                self.turn = self.turn.saturating_sub(1);
+                self.turn == 0
+            }
+            Deadline::At(_) => position >= self.fence && self.deadline.is_over(),
+        }
     }
 }

@@ -61,7 +61,7 @@ impl Queue {
     }
 
     /// Position of the oldest record that waits, in memory or in the kernel's queue.
-    pub(super) const fn front(&self) -> u64 {
+    pub(crate) const fn front(&self) -> u64 {
         self.consumed.saturating_sub(self.len as u64)
     }
 
@@ -72,14 +72,26 @@ impl Queue {
 
     /// Reads the queue if it may be getting full; `events` of its own a tree has made since it was
     /// last called.
-    pub(super) fn relieve(&mut self, inotify: &Inotify, events: u32) {
+    pub(crate) fn relieve(&mut self, inotify: &Inotify, events: u32) {
         self.made = self.made.saturating_add(events);
         if self.made < LOOK_AFTER {
             return;
         }
         self.made = 0;
+        self.take_in(inotify, MUCH);
+    }
+
+    /// Reads everything that is queued into memory, so that the kernel can't merge a later event into an
+    /// event that was queued before. Returns the position of the end.
+    pub(crate) fn fence(&mut self, inotify: &Inotify) -> u64 {
+        self.take_in(inotify, 1);
+        self.end(inotify)
+    }
+
+    /// Reads the queue as long as `least` bytes are in it, and memory may take more.
+    fn take_in(&mut self, inotify: &Inotify, least: usize) {
         // Never waits: there is something to be read, and nobody else reads meanwhile.
-        while self.len < MOST && inotify.queued_bytes().is_ok_and(|queued| queued >= MUCH) {
+        while self.len < MOST && inotify.queued_bytes().is_ok_and(|queued| queued >= least) {
             let mut piece = vec![0; PIECE];
             match retry_on_eintr(|| inotify.fd().read(&mut piece)) {
                 Ok(len) if len > 0 => {

@@ -1,6 +1,7 @@
 //! Where the root of a tree is looked for.
 
 use alloc::ffi::CString;
+use alloc::sync::Arc;
 
 use crate::sys::{Errno, Fd, Links, retry_on_eintr};
 
@@ -14,7 +15,7 @@ use crate::sys::{Errno, Fd, Links, retry_on_eintr};
 #[derive(Debug)]
 pub(crate) struct Root {
     path: CString,
-    home: Option<Fd>,
+    home: Option<Arc<Fd>>,
     held: Option<Fd>,
     has_moved: bool,
 }
@@ -29,7 +30,7 @@ impl Root {
         let home = if path.as_bytes().starts_with(b"/") {
             None
         } else {
-            Some(retry_on_eintr(|| Fd::open_dir(None, c".", Links::Follow))?)
+            Some(Arc::new(retry_on_eintr(|| Fd::open_dir(None, c".", Links::Follow))?))
         };
         Ok(Self { path, home, held: None, has_moved: false })
     }
@@ -46,21 +47,19 @@ impl Root {
         Ok(())
     }
 
-    /// Gives the root another path. What is held stays held.
+    /// Goes on at the path of another root. What is held stays held.
     #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher gives paths"))]
-    pub(crate) fn set_path(&mut self, path: CString) -> Result<(), Errno> {
-        let Self { path, home, .. } = Self::new(path)?;
-        (self.path, self.home) = (path, home);
+    pub(crate) fn move_to(&mut self, other: Self) {
+        (self.path, self.home) = (other.path, other.home);
         if self.held.is_some() {
             self.find();
         }
-        Ok(())
     }
 
     /// Returns the directory that a relative path leads from.
     #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher asks"))]
-    pub(crate) const fn home(&self) -> Option<&Fd> {
-        self.home.as_ref()
+    pub(crate) fn home(&self) -> Option<Arc<Fd>> {
+        self.home.clone()
     }
 
     /// Returns `true` if a root that is held was not at its path when it was last opened.
@@ -79,7 +78,7 @@ impl Root {
     }
 
     fn open_path(&self) -> Result<Fd, Errno> {
-        retry_on_eintr(|| Fd::open_dir(self.home.as_ref(), &self.path, Links::Follow))
+        retry_on_eintr(|| Fd::open_dir(self.home.as_deref(), &self.path, Links::Follow))
     }
 
     /// Looks whether the path leads to the directory that is held.

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -80,9 +81,54 @@ fn with_state<T: Send>(
     state: &mut State,
     work: impl FnMut(&mut Linux<'_>) -> T + Send,
 ) -> T {
-    let (mut root, mut queue) = (Root::new(c(root)).unwrap(), Queue::default());
-    let mut linux = Linux::new(inotify, &mut root, &|_| false, state, &mut queue);
+    let (mut root, host) = (Root::new(c(root)).unwrap(), OneTree::new(inotify));
+    let mut linux = Linux::new(inotify, &mut root, &host, state);
     way.run(&mut linux, work)
+}
+
+/// A host with one tree.
+struct OneTree<'a> {
+    inotify: &'a Inotify,
+    queue: Mutex<Queue>,
+    /// Watches that others need.
+    shared: Mutex<BTreeSet<Wd>>,
+}
+
+impl<'a> OneTree<'a> {
+    fn new(inotify: &'a Inotify) -> Self {
+        Self { inotify, queue: Mutex::default(), shared: Mutex::default() }
+    }
+}
+
+impl Host for OneTree<'_> {
+    fn is_shared(&self, wd: Wd) -> bool {
+        self.shared.lock().unwrap().contains(&wd)
+    }
+
+    fn unless_shared(&self, wd: Wd, change: &mut dyn FnMut()) {
+        if !self.is_shared(wd) {
+            change();
+        }
+    }
+
+    fn unwatch(&self, wd: Wd) {
+        if !self.is_shared(wd) {
+            let _ = self.inotify.rm_watch(wd);
+            self.relieve(1);
+        }
+    }
+
+    fn front(&self) -> u64 {
+        self.queue.lock().unwrap().front()
+    }
+
+    fn end(&self) -> u64 {
+        self.queue.lock().unwrap().end(self.inotify)
+    }
+
+    fn relieve(&self, events: u32) {
+        self.queue.lock().unwrap().relieve(self.inotify, events);
+    }
 }
 
 /// Each watch, and its inode, from a directory that is a /proc.

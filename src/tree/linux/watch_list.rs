@@ -58,7 +58,7 @@ pub(super) fn look_up(inotify: &Inotify, wd: Wd) -> Watched {
 /// # Errors
 ///
 /// As of openat(2) and read(2); what was given before the error holds.
-pub(super) fn list(inotify: &Inotify, each: &mut dyn FnMut(Wd, u64)) -> Result<(), Errno> {
+pub(crate) fn list(inotify: &Inotify, each: &mut dyn FnMut(Wd, u64)) -> Result<(), Errno> {
     let mut path = String::new();
     // Writing to a string does not fail.
     let _ = write!(path, "/proc/self/fdinfo/{}\0", inotify.as_raw());

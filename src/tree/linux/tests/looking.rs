@@ -41,9 +41,9 @@ fn status_is_that_of_the_entry() {
             assert_eq!(stat.mtime, (want.mtime(), u32::try_from(want.mtime_nsec()).unwrap()));
             assert_eq!(stat.dev, linux.stat(&a).unwrap().dev);
         }
-        let (mut proc, mut queue) = (Root::new(c("/proc")).unwrap(), Queue::default());
-        let mut state = State::default();
-        let other = Linux::new(linux.inotify, &mut proc, &|_| false, &mut state, &mut queue)
+        let (mut proc, mut state) = (Root::new(c("/proc")).unwrap(), State::default());
+        let host = OneTree::new(linux.inotify);
+        let other = Linux::new(linux.inotify, &mut proc, &host, &mut state)
             .open(b"")
             .map(|proc| linux.stat(&proc).unwrap().dev);
         assert_ne!(other, Ok(linux.stat(&a).unwrap().dev));

@@ -44,9 +44,9 @@ fn storm(place: &Path, time: Duration, settle: impl Fn(&mut Linux<'_>, &mut Dir)
     const DIRS: usize = 4;
     const THREADS: usize = 2;
     let inotify = instance();
-    let (mut root, mut queue) = (Root::new(c(place)).unwrap(), Queue::default());
+    let (mut root, host) = (Root::new(c(place)).unwrap(), OneTree::new(&inotify));
     let mut state = State::default();
-    let mut linux = Linux::new(&inotify, &mut root, &|_| false, &mut state, &mut queue);
+    let mut linux = Linux::new(&inotify, &mut root, &host, &mut state);
     let mut dirs = BTreeMap::new();
     // These are told in between, so that there is more time between the halves.
     let others: Vec<_> = (0..16).map(|_| instance()).collect();

@@ -297,14 +297,12 @@ fn names_are_bytes() {
 fn a_watch_that_others_need_is_left() {
     let dir = tree();
     let (path, inotify) = (c(dir.path().join("root")), instance());
-    let (mut root, mut queue) = (Root::new(path).unwrap(), Queue::default());
+    let (mut root, host) = (Root::new(path).unwrap(), OneTree::new(&inotify));
     let mut state = State::default();
-    let kept = std::sync::Mutex::new(Wd::NONE);
-    let shared = |wd| *kept.lock().unwrap() == wd;
-    let mut linux = Linux::new(&inotify, &mut root, &shared, &mut state, &mut queue);
+    let mut linux = Linux::new(&inotify, &mut root, &host, &mut state);
     let top = linux.open(b"").unwrap();
     let wds = [linux.watch(&top, MASK).unwrap(), linux.watch_child(&top, b"a", MASK).unwrap()];
-    *kept.lock().unwrap() = wds[0];
+    host.shared.lock().unwrap().insert(wds[0]);
     for wd in wds {
         linux.unwatch(wd);
         // Once more does no harm.

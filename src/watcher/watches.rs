@@ -1,74 +1,32 @@
 //! The handle that adds and removes watches, from any thread, while another one reads.
 
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use super::error::WatchError;
-use super::table::{self, Draft, Filter, Role, Sub, Table, Watch, WatchInfo};
-use super::tree::TreeDirectory;
-use super::tree_options::TreeOptions;
-use crate::event::Event;
+use super::id::WatchId;
+use super::options::{TreeOptions, WatchOptions};
+use super::shared::Shared;
+use super::state::tree::{TreeChangeRequest, TreeDriver};
+use super::state::{Wanted, at};
+use super::subscription::{WatchInfo, WatchKind};
+use crate::event::Wd;
 use crate::flags::WatchMask;
-use crate::inotify::{Error, Inotify};
-use crate::sys::Fd;
+use crate::inotify::Error;
+use crate::sys::Errno;
+use crate::tree::linux::Root;
 
-/// What a watcher and its handles share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub inotify: Inotify,
-    pub stop: Fd,
-    pub stopped: AtomicBool,
-    /// Counts the changes of the table, so that a reader knows when to look again.
-    pub version: AtomicU64,
-    table: Mutex<Table>,
-}
-
-impl Shared {
-    pub fn new(inotify: Inotify, stop: Fd, table: Table) -> Self {
-        Self {
-            inotify,
-            stop,
-            stopped: AtomicBool::new(false),
-            version: AtomicU64::new(0),
-            table: Mutex::new(table),
-        }
-    }
-
-    /// The table, to look at.
-    pub fn table(&self) -> MutexGuard<'_, Table> {
-        // Whoever panicked did so in a user's code, which the table does not run.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the table. Readers know by the time this returns.
-    pub fn change<R>(&self, change: impl FnOnce(&mut Table, &Inotify) -> R) -> R {
-        let mut table = self.table();
-        let result = change(&mut table, &self.inotify);
-        self.version.fetch_add(1, Ordering::Release);
-        result
-    }
-
-    /// Wakes the reader if there is something to tell that no event of the kernel tells of.
-    fn wake(&self) {
-        // Under the lock, so that the reader takes back as many signals as there are.
-        let mut table = self.table();
-        if !table.woken && (table.has_news() || !table.trees_rest()) {
-            table.woken = self.stop.signal().is_ok();
-        }
-    }
-
-    /// Takes back the signal that woke the reader, but not one that stops it.
-    pub fn awake(&self, table: &mut Table) {
-        if std::mem::take(&mut table.woken) {
-            // Nothing to read is what this is for.
-            let _ = self.stop.read(&mut [0; 8]);
-            if self.stopped.load(Ordering::Acquire) {
-                let _ = self.stop.signal();
-            }
-        }
-    }
+/// One directory of a tree, from [`Watches::tree_directories`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TreeDirectory {
+    /// The path of the tree, and the path beneath it.
+    pub path: PathBuf,
+    /// The kernel's descriptor. `None` if the directory is known and not watched: it is excluded,
+    /// or was reported as [`Unwatched`](super::TreeChange::Unwatched).
+    pub wd: Option<Wd>,
 }
 
 /// A handle on the watches of a [`Watcher`](super::Watcher): adds, changes, removes and lists them,
@@ -93,10 +51,18 @@ impl Shared {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Watches {
-    pub(super) shared: Arc<Shared>,
+    shared: Weak<Shared>,
 }
 
 impl Watches {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::downgrade(shared) }
+    }
+
+    fn shared(&self) -> Result<Arc<Shared>, WatchError> {
+        self.shared.upgrade().ok_or(WatchError::Closed)
+    }
+
     /// Watches what `path` leads to. The path is kept, to compose the paths of events.
     ///
     /// Watching an inode again, by whatever path, gives a watch of its own with a mask, a path and
@@ -110,7 +76,7 @@ impl Watches {
     /// # Errors
     ///
     /// [`WatchError::Path`] with the reasons of [`Inotify::add_watch`](crate::Inotify::add_watch), and [`WatchError::Nul`].
-    pub fn watch(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<Watch, WatchError> {
+    pub fn watch(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<WatchId, WatchError> {
         self.watch_with(path, mask, WatchOptions::new())
     }
 
@@ -124,9 +90,12 @@ impl Watches {
         path: impl AsRef<Path>,
         mask: WatchMask,
         options: WatchOptions,
-    ) -> Result<Watch, WatchError> {
-        let draft = options.draft(path.as_ref(), mask, Role::File);
-        self.shared.change(|table, inotify| Ok(table.add(inotify, draft)?.watch))
+    ) -> Result<WatchId, WatchError> {
+        let shared = self.shared()?;
+        let wanted = Wanted { path: path.as_ref(), mask, options: &options };
+        let watch = shared.change(|state, inotify| state.add_inode(inotify, wanted))?;
+        shared.wake_reader();
+        Ok(watch)
     }
 
     /// Follows a *name*: whatever file `path` leads to, now and later.
@@ -146,7 +115,7 @@ impl Watches {
     /// # Errors
     ///
     /// As for [`watch`](Self::watch), but a path that does not exist is none.
-    pub fn watch_name(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<Watch, WatchError> {
+    pub fn watch_name(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<WatchId, WatchError> {
         self.watch_name_with(path, mask, WatchOptions::new())
     }
 
@@ -161,16 +130,18 @@ impl Watches {
         path: impl AsRef<Path>,
         mask: WatchMask,
         options: WatchOptions,
-    ) -> Result<Watch, WatchError> {
-        let draft = options.draft(path.as_ref(), mask, Role::Name);
-        self.shared.change(|table, inotify| {
-            let watch = table.add(inotify, draft)?.watch;
-            if let Err(error) = table.follow(inotify, watch) {
-                table.remove(inotify, watch)?;
-                return Err(error);
-            }
-            Ok(watch)
-        })
+    ) -> Result<WatchId, WatchError> {
+        let shared = self.shared()?;
+        let path = path.as_ref();
+        if path.as_os_str().as_bytes().contains(&0) {
+            return Err(WatchError::Nul(path.to_owned()));
+        }
+        let absolute = std::path::absolute(path).map_err(|error| {
+            let errno = error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw);
+            at(path, Error::AddWatch(errno))
+        })?;
+        let wanted = Wanted { path, mask, options: &options };
+        shared.change(|state, inotify| state.add_name(inotify, wanted, &absolute))
     }
 
     /// Watches a directory and all directories beneath it, now and later.
@@ -208,13 +179,29 @@ impl Watches {
         path: impl AsRef<Path>,
         mask: WatchMask,
         options: TreeOptions,
-    ) -> Result<Watch, WatchError> {
-        let add = |table: &mut Table, inotify: &_| {
-            table.watch_tree(inotify, path.as_ref(), mask, options)
-        };
-        let watch = self.shared.change(add)?;
-        self.shared.wake();
-        Ok(watch)
+    ) -> Result<WatchId, WatchError> {
+        let shared = self.shared()?;
+        let path = path.as_ref();
+        let fail = |errno| at(path, Error::AddWatch(errno));
+        let mut root = Root::new(c_path(path)?).map_err(fail)?;
+        if options.hold_root {
+            root.hold().map_err(fail)?;
+        }
+        if mask.contains(WatchMask::DONT_FOLLOW) && path.is_symlink() {
+            return Err(fail(Errno::ENOTDIR));
+        }
+        let wanted = Wanted { path, mask, options: &options.watch };
+        let home = root.home();
+        let watch = shared.change(|state, inotify| state.add_tree(inotify, wanted, home))?;
+        let driver = TreeDriver::new(root, mask, &options);
+        match shared.set_up_tree(watch, driver, options.on_watch_limit) {
+            Ok(()) => Ok(watch),
+            Err((errno, beneath)) if beneath.is_empty() => Err(fail(errno)),
+            Err((errno, beneath)) => {
+                let path = path.join(OsStr::from_bytes(&beneath));
+                Err(at(&path, Error::AddWatch(errno)))
+            }
+        }
     }
 
     /// Ends a watch. Never waits; no event of it is given once this has returned, not even one that
@@ -224,8 +211,13 @@ impl Watches {
     ///
     /// [`WatchError::NoSuchWatch`] if it has ended before, or is another watcher's. That the kernel
     /// was faster is none.
-    pub fn unwatch(&self, watch: Watch) -> Result<(), WatchError> {
-        self.shared.change(|table, inotify| table.remove(inotify, watch))
+    pub fn unwatch(&self, watch: WatchId) -> Result<(), WatchError> {
+        let shared = self.shared()?;
+        let stopped = shared.change(|state, inotify| state.remove(inotify, watch))?;
+        if let Some(driver) = stopped {
+            shared.stop_tree(watch, driver);
+        }
+        Ok(())
     }
 
     /// Changes the mask of a watch, also for events that are queued already.
@@ -256,25 +248,15 @@ impl Watches {
     /// - [`WatchError::Path`] if the mask is invalid or the kernel refuses it, with the reasons of
     ///   [`Inotify::add_watch`](crate::Inotify::add_watch).
     /// - [`WatchError::Moved`] if the path now leads to another file. The watch stays as it was.
-    pub fn set_mask(&self, watch: Watch, mask: WatchMask) -> Result<(), WatchError> {
-        self.shared.change(|table, inotify| {
-            let mut sub = Sub::clone(table.get(watch)?);
-            mask.check().map_err(|error| table::at(&sub.path, Error::Mask(error)))?;
-            if sub.role == Role::File {
-                // The others of this inode, this one too, keep what they have.
-                let asked = mask.difference(WatchMask::MASK_CREATE);
-                let wd = table::kernel_watch(inotify, &sub.path, asked)?;
-                if wd != sub.wd {
-                    table.release(inotify, wd);
-                    return Err(WatchError::Moved(sub.path));
-                }
-            }
-            sub.asked = mask;
-            table.replace(sub)?;
-            table.widen(inotify, watch, mask);
-            table.ask_of_target(inotify, watch, mask)
-        })?;
-        self.shared.wake();
+    pub fn set_mask(&self, watch: WatchId, mask: WatchMask) -> Result<(), WatchError> {
+        let shared = self.shared()?;
+        let kind = shared.change(|state, inotify| state.set_mask(inotify, watch, mask))?;
+        if kind == WatchKind::Tree {
+            let worked = shared.change_tree(watch, TreeChangeRequest::Mask(mask));
+            worked.resume_panic();
+        } else {
+            shared.wake_reader();
+        }
         Ok(())
     }
 
@@ -289,12 +271,20 @@ impl Watches {
     /// # Errors
     ///
     /// As for [`unwatch`](Self::unwatch), and for a tree [`WatchError::Nul`].
-    pub fn set_path(&self, watch: Watch, path: impl AsRef<Path>) -> Result<(), WatchError> {
-        self.shared.change(|table, _| {
-            let sub = Sub::clone(table.get(watch)?);
-            table.replace(Sub { path: path.as_ref().to_owned(), ..sub })
-        })?;
-        self.shared.wake();
+    pub fn set_path(&self, watch: WatchId, path: impl AsRef<Path>) -> Result<(), WatchError> {
+        let shared = self.shared()?;
+        let path = path.as_ref();
+        let info = shared.look(|state| Ok::<_, WatchError>(state.registry().get(watch)?.info()))?;
+        if info.path == path {
+            return Ok(());
+        }
+        if info.kind != WatchKind::Tree {
+            return shared.change(|state, _| state.set_path(watch, path, None));
+        }
+        let fail = |errno| at(path, Error::AddWatch(errno));
+        let root = Root::new(c_path(path)?).map_err(fail)?;
+        shared.change(|state, _| state.set_path(watch, path, root.home()))?;
+        shared.change_tree(watch, TreeChangeRequest::Root(root)).resume_panic();
         Ok(())
     }
 
@@ -337,7 +327,7 @@ impl Watches {
     /// # Panics
     ///
     /// If the condition of [`TreeOptions::prune`] panics. The path is excluded all the same.
-    pub fn exclude(&self, watch: Watch, path: impl AsRef<Path>) -> Result<(), WatchError> {
+    pub fn exclude(&self, watch: WatchId, path: impl AsRef<Path>) -> Result<(), WatchError> {
         self.set_excluded(watch, path.as_ref(), true)
     }
 
@@ -374,14 +364,30 @@ impl Watches {
     /// # Panics
     ///
     /// If the condition of [`TreeOptions::prune`] panics. The path is included all the same.
-    pub fn include(&self, watch: Watch, path: impl AsRef<Path>) -> Result<(), WatchError> {
+    pub fn include(&self, watch: WatchId, path: impl AsRef<Path>) -> Result<(), WatchError> {
         self.set_excluded(watch, path.as_ref(), false)
     }
 
-    fn set_excluded(&self, watch: Watch, path: &Path, exclude: bool) -> Result<(), WatchError> {
-        self.shared.change(|table, _| table.set_excluded(watch, path, exclude))?;
-        self.shared.wake();
-        self.shared.table().resume_panic(watch);
+    fn set_excluded(&self, watch: WatchId, path: &Path, exclude: bool) -> Result<(), WatchError> {
+        let shared = self.shared()?;
+        let root = shared.look(|state| {
+            let root = state.registry().get(watch)?.path.as_path().to_owned();
+            let is_tree = state.trees().ids().any(|tree| tree == watch);
+            if is_tree { Ok((root, state.trees().home(watch))) } else { Err(WatchError::NoSuchWatch(watch)) }
+        })?;
+        let (root, home) = root;
+        let shown = path.strip_prefix(&root).ok().map(Path::to_owned);
+        let beneath = shown.or_else(|| {
+            // A relative root begins at a directory that may have been moved.
+            let home = home.filter(|_| path.is_absolute())?;
+            let home = std::fs::read_link(format!("/proc/self/fd/{}", home.as_raw())).ok()?;
+            path.strip_prefix(home.join(&root).canonicalize().ok()?).ok().map(Path::to_owned)
+        });
+        let Some(beneath) = beneath.and_then(|beneath| names_only(&beneath)) else {
+            return Err(WatchError::NotBeneath { path: path.to_owned(), root });
+        };
+        let worked = shared.change_tree(watch, TreeChangeRequest::Exclude(beneath, exclude));
+        worked.resume_panic();
         Ok(())
     }
 
@@ -392,8 +398,16 @@ impl Watches {
     /// # Errors
     ///
     /// [`WatchError::NoSuchWatch`], also for a watch that is no tree.
-    pub fn tree_directories(&self, watch: Watch) -> Result<Vec<TreeDirectory>, WatchError> {
-        self.shared.table().tree_directories(watch).ok_or(WatchError::NoSuchWatch(watch))
+    pub fn tree_directories(&self, watch: WatchId) -> Result<Vec<TreeDirectory>, WatchError> {
+        self.shared()?.look_at_tree(watch, |state, driver| {
+            let root = state.registry().get(watch)?.path.as_path();
+            let directories = driver.directories().map(|(beneath, wd)| {
+                let beneath = PathBuf::from(std::ffi::OsString::from_vec(beneath));
+                let is_root = beneath.as_os_str().is_empty();
+                TreeDirectory { path: if is_root { root.to_owned() } else { root.join(beneath) }, wd }
+            });
+            Ok(directories.collect())
+        })?
     }
 
     /// The watch that has this alias.
@@ -401,21 +415,24 @@ impl Watches {
     /// # Errors
     ///
     /// [`WatchError::NoSuchAlias`].
-    pub fn with_alias(&self, alias: impl AsRef<OsStr>) -> Result<Watch, WatchError> {
-        self.shared.table().with_alias(alias.as_ref())
+    pub fn with_alias(&self, alias: impl AsRef<OsStr>) -> Result<WatchId, WatchError> {
+        let alias = alias.as_ref();
+        self.shared()?.look(|state| state.registry().with_alias(alias))
     }
 
     /// The watches that have this path, as it was given. Allocates the list.
     #[must_use]
-    pub fn with_path(&self, path: impl AsRef<Path>) -> Vec<Watch> {
-        let table = self.shared.table();
-        table.users().filter(|sub| sub.path == path.as_ref()).map(|sub| sub.watch).collect()
+    pub fn with_path(&self, path: impl AsRef<Path>) -> Vec<WatchId> {
+        let path = path.as_ref();
+        let has_path = |info: &WatchInfo| info.path == path;
+        self.list().into_iter().filter(has_path).map(|info| info.watch).collect()
     }
 
     /// All active watches. Allocates the list.
     #[must_use]
     pub fn list(&self) -> Vec<WatchInfo> {
-        self.shared.table().users().map(|sub| sub.info()).collect()
+        let Ok(shared) = self.shared() else { return Vec::new() };
+        shared.look(|state| state.registry().iter().map(|watch| watch.info()).collect())
     }
 
     /// What there is to know of one watch.
@@ -423,114 +440,29 @@ impl Watches {
     /// # Errors
     ///
     /// [`WatchError::NoSuchWatch`].
-    pub fn info(&self, watch: Watch) -> Result<WatchInfo, WatchError> {
-        Ok(self.shared.table().get(watch)?.info())
+    pub fn info(&self, watch: WatchId) -> Result<WatchInfo, WatchError> {
+        self.shared()?.look(|state| Ok(state.registry().get(watch)?.info()))
     }
 
     /// Whether no watch is active.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.shared.table().users().next().is_none()
+        let is_empty = |shared: Arc<Shared>| shared.look(|state| state.registry().iter().next().is_none());
+        self.shared().map_or(true, is_empty)
     }
 }
 
-/// What a watch can have beside its path and mask.
-///
-/// ```
-/// use tinotify::{Event, WatchOptions};
-///
-/// let options = WatchOptions::new().alias("logs").filter(|event: &Event| !event.is_dir());
-/// # let _ = options;
-/// ```
-#[derive(Clone, Default)]
-pub struct WatchOptions {
-    alias: Option<OsString>,
-    filter: Option<Filter>,
+/// Returns a path as the kernel takes it.
+fn c_path(path: &Path) -> Result<CString, WatchError> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| WatchError::Nul(path.to_owned()))
 }
 
-impl WatchOptions {
-    /// Nothing special.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A name by which the watch is found, and which its events carry. No two active watches of a
-    /// watcher have the same.
-    #[must_use]
-    pub fn alias(mut self, alias: impl Into<OsString>) -> Self {
-        self.alias = Some(alias.into());
-        self
-    }
-
-    /// A condition that events must meet to be given, beside the others that were set. The end of the
-    /// watch, an unmount and an overflow are given whatever it says.
-    #[must_use]
-    pub fn filter(mut self, filter: impl Fn(&Event<'_>) -> bool + Send + Sync + 'static) -> Self {
-        let filter: Filter = match self.filter.take() {
-            Some(first) => Arc::new(move |event: &Event<'_>| first(event) && filter(event)),
-            None => Arc::new(filter),
-        };
-        self.filter = Some(filter);
-        self
-    }
-
-    /// A pattern that names must match, such as `*.conf` or `{a,b}?`: that of the `globset` crate.
-    /// Events without a name, which are about the watched thing itself, do not match.
-    ///
-    /// # Errors
-    ///
-    /// [`WatchError::Glob`] where the pattern makes no sense.
-    #[cfg(feature = "glob")]
-    pub fn glob(self, pattern: &str) -> Result<Self, WatchError> {
-        let glob = globset::Glob::new(pattern);
-        let matcher = glob.map_err(|error| WatchError::Glob(error.to_string()))?.compile_matcher();
-        Ok(self.filter(move |event| event.name_os().is_some_and(|name| matcher.is_match(name))))
-    }
-
-    pub(super) fn draft(self, path: &Path, asked: WatchMask, role: Role) -> Draft<'_> {
-        Draft { path, asked, alias: self.alias, filter: self.filter, role }
-    }
-}
-
-impl std::fmt::Debug for WatchOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WatchOptions").field("alias", &self.alias).finish_non_exhaustive()
-    }
-}
-
-/// Makes whoever waits for events of a watcher return at once, in whatever thread, and ever after.
-/// Clones stop the same watcher.
-///
-/// ```
-/// # #[cfg(not(miri))] {
-/// use tinotify::{End, WatchError, Watcher};
-///
-/// let mut watcher = Watcher::new()?;
-/// let stopper = watcher.stopper();
-/// let reader = std::thread::spawn(move || watcher.next().map(|event| event.to_buf()));
-/// stopper.stop();
-/// assert!(matches!(reader.join().unwrap(), Err(WatchError::Ended(End::Stopped))));
-/// # }
-/// # Ok::<(), tinotify::WatchError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Stopper {
-    pub(super) shared: Arc<Shared>,
-}
-
-impl Stopper {
-    /// Stops the watcher. Never waits; stopping again changes nothing.
-    pub fn stop(&self) {
-        if !self.shared.stopped.swap(true, Ordering::AcqRel) {
-            // Fails only at a count that one signal does not reach.
-            let _ = self.shared.stop.signal();
-        }
-    }
-
-    /// Whether the watcher was stopped.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.shared.stopped.load(Ordering::Acquire)
-    }
+/// Returns a path beneath a root. `None` if it is the root, or leads out of it.
+fn names_only(beneath: &Path) -> Option<PathBuf> {
+    let names = beneath.components().map(|component| match component {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    });
+    let beneath: PathBuf = names.collect::<Option<_>>()?;
+    (!beneath.as_os_str().is_empty()).then_some(beneath)
 }

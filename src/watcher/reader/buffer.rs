@@ -1,0 +1,150 @@
+//! The bytes that were read, and the next record in them.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::decode::{DecodeError, DecodeErrorKind, HEADER, split_event};
+use crate::event::{Event, Wd};
+use crate::flags::EventMask;
+use crate::inotify::{Error, Inotify};
+use crate::sys::Errno;
+use crate::tree::linux::Queue;
+
+/// A record in the buffer, as numbers, so that nothing borrows the buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub wd: Wd,
+    pub mask: EventMask,
+    pub cookie: u32,
+    /// Position in the stream.
+    pub position: u64,
+    /// Where in the buffer the name and its NUL are.
+    name: usize,
+    end: usize,
+}
+
+impl Record {
+    pub const NONE: Self = Self {
+        wd: Wd::NONE,
+        mask: EventMask::empty(),
+        cookie: 0,
+        position: 0,
+        name: 0,
+        end: 0,
+    };
+}
+
+#[derive(Debug)]
+pub(super) struct Buffer {
+    bytes: Box<[u8]>,
+    /// The buffer for reading, while `bytes` was read ahead.
+    spare: Option<Box<[u8]>>,
+    /// What is still to be decoded.
+    ahead: Range<usize>,
+    /// Position in the stream of the first byte.
+    base: u64,
+}
+
+impl Buffer {
+    pub fn new(size: usize) -> Self {
+        Self { bytes: vec![0; size].into_boxed_slice(), spare: None, ahead: 0..0, base: 0 }
+    }
+
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.ahead.start >= self.ahead.end
+    }
+
+    /// Position in the stream of the next record.
+    #[inline]
+    pub const fn position(&self) -> u64 {
+        // No kernel lives to give 2^64 bytes.
+        self.base.wrapping_add(self.ahead.start as u64)
+    }
+
+    /// Returns a record as an event.
+    #[inline]
+    pub fn event(&self, record: &Record) -> Event<'_> {
+        let name_and_nul = self.bytes.get(record.name..record.end).unwrap_or_default();
+        Event::from_parts(record.wd, record.mask, record.cookie, name_and_nul)
+    }
+
+    /// Takes the next record out of the buffer, which is not empty.
+    ///
+    /// # Errors
+    ///
+    /// The next bytes are not a valid record. The rest of the buffer is discarded.
+    #[inline(always)]
+    pub fn take(&mut self) -> Result<Record, DecodeError> {
+        let split = match self.bytes.get(self.ahead.clone()) {
+            Some(bytes) => split_event(bytes),
+            None => Err(DecodeErrorKind::HeaderCut { have: 0 }),
+        };
+        let (event, rest) = match split {
+            Ok(split) => split,
+            Err(kind) => return Err(self.discard(kind)),
+        };
+        let name = self.ahead.start.wrapping_add(HEADER);
+        let record = Record {
+            wd: event.wd(),
+            mask: event.mask(),
+            cookie: event.cookie(),
+            position: self.position(),
+            name,
+            end: name.wrapping_add(event.name_and_nul().len()),
+        };
+        self.ahead.start = self.ahead.end.wrapping_sub(rest.len());
+        Ok(record)
+    }
+
+    #[cold]
+    fn discard(&mut self, kind: DecodeErrorKind) -> DecodeError {
+        let offset = self.position() as usize;
+        self.ahead = 0..0;
+        DecodeError { offset, kind }
+    }
+
+    /// Fills the empty buffer. Never blocks. Returns `false` if nothing is queued.
+    ///
+    /// # Errors
+    ///
+    /// Those of read(2) and ppoll(2).
+    pub fn fill(
+        &mut self,
+        queue: &mut Queue,
+        inotify: &Inotify,
+        is_blocking: bool,
+    ) -> Result<bool, Error> {
+        if let Some((base, records)) = queue.take() {
+            self.base = base;
+            self.ahead = 0..records.len();
+            let own = std::mem::replace(&mut self.bytes, records);
+            self.spare.get_or_insert(own);
+            return Ok(true);
+        }
+        if let Some(own) = self.spare.take() {
+            self.bytes = own;
+        }
+        loop {
+            if is_blocking {
+                match inotify.fd().poll(Some(Duration::ZERO)) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(false),
+                    Err(Errno::EINTR) => continue,
+                    Err(errno) => return Err(Error::Poll(errno)),
+                }
+            }
+            match inotify.fd().read(&mut self.bytes) {
+                Ok(len) => {
+                    self.base = queue.consumed();
+                    queue.read(len);
+                    self.ahead = 0..len;
+                    return Ok(len > 0);
+                }
+                Err(Errno::EAGAIN) => return Ok(false),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::Read { errno, room: self.bytes.len() }),
+            }
+        }
+    }
+}

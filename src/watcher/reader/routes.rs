@@ -1,0 +1,112 @@
+//! Who is given the record at hand.
+//!
+//! Routes are kept with the version of the state that they are of, so that the lock is seldom needed.
+
+use crate::event::Wd;
+
+use super::super::shared::Shared;
+use super::super::subscription::{Recipient, Route};
+
+/// A power of two.
+const SLOTS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Routes {
+    /// Who is given the record at hand, and the next of them to be asked.
+    current: Route,
+    next: usize,
+    /// The descriptor and the version that `current` is of.
+    of: (Wd, u64),
+    slots: [Slot; SLOTS],
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    of: (Wd, u64),
+    route: Route,
+}
+
+impl Routes {
+    pub fn new() -> Self {
+        Self {
+            current: Route::default(),
+            next: 0,
+            of: (Wd::NONE, 0),
+            slots: std::array::from_fn(|_| Slot { of: (Wd::NONE, 0), route: Route::default() }),
+        }
+    }
+
+    /// Goes to the recipients of a descriptor.
+    #[inline(always)]
+    pub fn go_to(&mut self, wd: Wd, shared: &Shared) {
+        let of = (wd, shared.version());
+        if self.of != of {
+            self.look_up(of, shared);
+        }
+        self.next = 0;
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, of: (Wd, u64), shared: &Shared) {
+        let index = of.0.as_raw() as usize % SLOTS;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.of != of {
+            let route = shared.look(|state| state.route(of.0));
+            // The old route is dropped with the lock open, since it may hold users' values.
+            *slot = Slot { of, route };
+        }
+        self.current = slot.route.clone();
+        self.of = of;
+    }
+
+    #[inline(always)]
+    pub fn first(&self) -> Option<&Recipient> {
+        self.current.first()
+    }
+
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> Option<&Recipient> {
+        self.current.get(index)
+    }
+
+    #[inline(always)]
+    pub const fn is_over(&self) -> bool {
+        self.next >= self.current.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.current.is_empty()
+    }
+
+    /// Goes on to the next recipient. `None` if there is none left.
+    pub const fn next(&mut self) -> Option<usize> {
+        if self.is_over() {
+            return None;
+        }
+        let index = self.next;
+        self.next = index.saturating_add(1);
+        Some(index)
+    }
+
+    /// Has nobody else be given the record.
+    pub const fn finish(&mut self) {
+        self.next = self.current.len();
+    }
+
+    /// Updates those who are still to be given the record: what others did who were given it before may
+    /// have changed or ended them.
+    pub fn update(&mut self, wd: Wd, shared: &Shared) {
+        let version = shared.version();
+        if self.next == 0 || self.is_over() || self.of.1 == version {
+            return;
+        }
+        let now = shared.look(|state| state.route(wd));
+        let rest = self.current.get(self.next..).unwrap_or_default();
+        let is_left = |new: &&Recipient| rest.iter().any(|old| old.is_same(new));
+        let left = now.iter().filter(is_left).cloned().collect();
+        self.current = left;
+        // Never used for another record.
+        self.of = (Wd::NONE, version);
+        self.next = 0;
+    }
+}

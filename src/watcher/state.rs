@@ -1,0 +1,574 @@
+//! All that a watcher and its handles share under one lock.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `registry` | the watches that users know |
+//! | `subscribers` | who has asked for the events of a descriptor |
+//! | `names` | the names that are followed |
+//! | `trees` ← `tree` | the trees |
+//!
+//! Nothing here runs a user's code. What may hold a user's values is put aside when it is removed, and
+//! dropped when the lock is open ([`State::take_discarded`]). The kernel's watch of a descriptor ends
+//! when no subscriber and no tree needs it.
+
+pub(super) mod names;
+pub(super) mod registry;
+pub(super) mod subscribers;
+pub(super) mod tree;
+pub(super) mod trees;
+
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::WatchError;
+use super::event::{Detail, WatchEventBuf};
+use super::id::WatchId;
+use super::options::WatchOptions;
+use super::outbox::{Notice, Outbox};
+use super::path::SharedPath;
+use super::subscription::{LIFE, Recipient, Route, Subscription, TURNS, Way, WatchKind};
+use crate::event::{Event, Wd};
+use crate::flags::{EventMask, WatchMask};
+use crate::follow::{Follower, NameChange};
+use crate::inotify::{Error, Inotify};
+use crate::sys::{Errno, Fd};
+use crate::tree::linux::{Queue, list_watches};
+use crate::tree::{TreeEvent, TreeKind};
+
+use names::{Names, Paths};
+use registry::Registry;
+use subscribers::{Subscriber, Subscribers};
+use tree::TreeDriver;
+use trees::{Seen, Trees};
+
+#[derive(Debug)]
+pub(super) struct State {
+    registry: Registry,
+    subscribers: Subscribers,
+    names: Names,
+    trees: Trees,
+    outbox: Outbox,
+    /// What was read from the kernel.
+    queue: Queue,
+    /// What may hold users' values, and is to be dropped when the lock is open.
+    discarded: Vec<Arc<Subscription>>,
+    /// Whether routes have changed since [`take_changed`](Self::take_changed).
+    changed: bool,
+    /// Whether the reader was woken, and has not read since.
+    woken: bool,
+}
+
+/// What a watch is to be, but for its key and its descriptor.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub path: &'a Path,
+    pub mask: WatchMask,
+    pub options: &'a WatchOptions,
+}
+
+impl Wanted<'_> {
+    fn subscription(&self, id: WatchId, kind: WatchKind, wd: Wd, since: u64) -> Subscription {
+        Subscription {
+            id,
+            kind,
+            path: SharedPath::new(self.path),
+            asked: self.mask,
+            options: self.options.clone(),
+            wd,
+            since,
+        }
+    }
+
+    fn check_mask(&self) -> Result<(), WatchError> {
+        self.mask.check().map(drop).map_err(|error| at(self.path, Error::Mask(error)))
+    }
+}
+
+impl State {
+    /// Returns the state of the watcher with this number.
+    pub fn new(watcher: u32) -> Self {
+        Self {
+            registry: Registry::new(watcher),
+            subscribers: Subscribers::default(),
+            names: Names::default(),
+            trees: Trees::default(),
+            outbox: Outbox::default(),
+            queue: Queue::default(),
+            discarded: Vec::new(),
+            changed: false,
+            woken: false,
+        }
+    }
+
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub const fn trees(&self) -> &Trees {
+        &self.trees
+    }
+
+    pub const fn trees_mut(&mut self) -> &mut Trees {
+        &mut self.trees
+    }
+
+    pub const fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub const fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
+    }
+
+    /// Takes what is to be dropped when the lock is open.
+    pub fn take_discarded(&mut self) -> Vec<Arc<Subscription>> {
+        std::mem::take(&mut self.discarded)
+    }
+
+    /// Notes that routes have changed.
+    pub const fn set_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Returns `true` if routes have changed since the last call.
+    pub const fn take_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.changed, false)
+    }
+
+    // Watches.
+
+    /// Watches the file that a path leads to.
+    pub fn add_inode(
+        &mut self,
+        inotify: &Inotify,
+        wanted: Wanted<'_>,
+    ) -> Result<WatchId, WatchError> {
+        self.registry.check_alias(wanted.options.get_alias())?;
+        let wd = match kernel_watch(inotify, wanted.path, wanted.mask) {
+            Err(error) if error.errno() == Some(Errno::EEXIST) => {
+                // Perhaps it is only on the way to a followed name, or in a tree.
+                let mask = wanted.mask.difference(WatchMask::MASK_CREATE);
+                let wd = kernel_watch(inotify, wanted.path, mask)?;
+                if self.subscribers.has_inode(wd) {
+                    return Err(error);
+                }
+                wd
+            }
+            wd => wd?,
+        };
+        let is_known = self.is_needed(wd, None) || self.trees.is_other_at_work(None);
+        let since = if is_known { self.queue.fence(inotify) } else { 0 };
+        let make = |id| wanted.subscription(id, WatchKind::Inode, wd, since);
+        let subscription = self.registry.add(make);
+        self.subscribers.add(wd, Subscriber::Inode(Arc::clone(&subscription)));
+        self.changed = true;
+        Ok(subscription.id)
+    }
+
+    /// Follows a name. `absolute` is its path from `/`.
+    pub fn add_name(
+        &mut self,
+        inotify: &Inotify,
+        wanted: Wanted<'_>,
+        absolute: &Path,
+    ) -> Result<WatchId, WatchError> {
+        self.registry.check_alias(wanted.options.get_alias())?;
+        wanted.check_mask()?;
+        let make = |id| wanted.subscription(id, WatchKind::Name, Wd::NONE, 0);
+        let id = self.registry.add(make).id;
+        let follower = Follower::new(absolute.as_os_str().as_bytes(), wanted.mask);
+        self.names.add(id, follower);
+        // What is there at the beginning is no change.
+        if let Err(errno) = self.walk_once(inotify, id) {
+            self.remove(inotify, id)?;
+            return Err(at(wanted.path, Error::AddWatch(errno)));
+        }
+        Ok(id)
+    }
+
+    /// Adds a tree that is at work: the caller sets it up.
+    pub fn add_tree(
+        &mut self,
+        inotify: &Inotify,
+        wanted: Wanted<'_>,
+        home: Option<Arc<Fd>>,
+    ) -> Result<WatchId, WatchError> {
+        self.registry.check_alias(wanted.options.get_alias())?;
+        wanted.check_mask()?;
+        let make = |id| wanted.subscription(id, WatchKind::Tree, Wd::NONE, 0);
+        let id = self.registry.add(make).id;
+        self.trees.add(id, home, self.queue.end(inotify));
+        self.changed = true;
+        Ok(id)
+    }
+
+    /// Ends a watch. Returns the driver of a tree that was at home: it is to be stopped.
+    pub fn remove(
+        &mut self,
+        inotify: &Inotify,
+        id: WatchId,
+    ) -> Result<Option<Box<TreeDriver>>, WatchError> {
+        let subscription = self.registry.remove(id).ok_or(WatchError::NoSuchWatch(id))?;
+        let wd = subscription.wd;
+        self.discarded.push(subscription);
+        self.changed = true;
+        if let Some(follower) = self.names.remove(id) {
+            let wds: BTreeSet<Wd> = follower.watches().map(|(wd, ..)| wd).collect();
+            for &wd in &wds {
+                self.subscribers.remove(wd, id);
+            }
+            wds.into_iter().try_for_each(|wd| self.release(inotify, wd))?;
+        }
+        if wd != Wd::NONE {
+            self.subscribers.remove(wd, id);
+            self.release(inotify, wd)?;
+        }
+        Ok(self.trees.end(id))
+    }
+
+    /// Changes the mask of a watch. Returns what the watch is of: a tree is to be changed, too.
+    pub fn set_mask(
+        &mut self,
+        inotify: &Inotify,
+        id: WatchId,
+        mask: WatchMask,
+    ) -> Result<WatchKind, WatchError> {
+        let old = Arc::clone(self.registry.get(id)?);
+        let path = old.path.as_path();
+        mask.check().map_err(|error| at(path, Error::Mask(error)))?;
+        match old.kind {
+            WatchKind::Inode => {
+                // The others of this inode, this one too, keep what they have.
+                let wd = kernel_watch(inotify, path, mask.difference(WatchMask::MASK_CREATE))?;
+                if wd != old.wd {
+                    self.release(inotify, wd)?;
+                    return Err(WatchError::Moved(path.to_owned()));
+                }
+            }
+            WatchKind::Name => {
+                if let Some(follower) = self.names.get_mut(id) {
+                    follower.set_mask(mask);
+                }
+            }
+            // The caller changes the tree itself.
+            WatchKind::Tree => {}
+        }
+        self.replace(Subscription { asked: mask, ..Subscription::clone(&old) });
+        if old.kind == WatchKind::Name {
+            let walked = self.walk(inotify, id);
+            walked.map_err(|errno| at(path, Error::AddWatch(errno)))?;
+        }
+        Ok(old.kind)
+    }
+
+    /// Changes the path that events of a watch show, and the directory that the root of a tree begins at.
+    pub fn set_path(
+        &mut self,
+        id: WatchId,
+        path: &Path,
+        home: Option<Arc<Fd>>,
+    ) -> Result<(), WatchError> {
+        self.trees.set_home(id, home);
+        let old = Arc::clone(self.registry.get(id)?);
+        self.replace(Subscription { path: SharedPath::new(path), ..Subscription::clone(&old) });
+        Ok(())
+    }
+
+    fn replace(&mut self, new: Subscription) {
+        let new = Arc::new(new);
+        self.subscribers.replace(&new);
+        self.discarded.extend(self.registry.replace(new));
+        self.changed = true;
+    }
+
+    // Descriptors.
+
+    /// Returns `true` if a subscriber, or a tree at home other than `tree`, needs a descriptor.
+    pub fn is_needed(&self, wd: Wd, tree: Option<WatchId>) -> bool {
+        self.subscribers.contains(wd) || self.trees.is_in_other(tree, wd)
+    }
+
+    /// Returns `true` if another subscriber than `tree` needs a descriptor, or may need it.
+    pub fn may_be_needed(&self, wd: Wd, tree: WatchId) -> bool {
+        self.is_needed(wd, Some(tree)) || self.trees.is_other_at_work(Some(tree))
+    }
+
+    /// Has the kernel end a watch that nobody needs.
+    pub fn release(&mut self, inotify: &Inotify, wd: Wd) -> Result<(), WatchError> {
+        self.release_beside(inotify, wd, None)
+    }
+
+    /// Has the kernel end a watch that a tree no longer needs, if nobody else does.
+    pub fn release_of_tree(&mut self, inotify: &Inotify, wd: Wd, tree: WatchId) {
+        // It may have ended by itself.
+        let _ = self.release_beside(inotify, wd, Some(tree));
+        self.queue.relieve(inotify, 1);
+    }
+
+    fn release_beside(
+        &mut self,
+        inotify: &Inotify,
+        wd: Wd,
+        tree: Option<WatchId>,
+    ) -> Result<(), WatchError> {
+        if self.is_needed(wd, tree) {
+            return Ok(());
+        }
+        if self.trees.is_other_at_work(tree) {
+            self.subscribers.set_unclear(wd);
+            return Ok(());
+        }
+        match inotify.rm_watch(wd) {
+            // The kernel was faster: its `IGNORED` is on the way.
+            Ok(()) | Err(Error::RmWatch(Errno::EINVAL)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends the watches that nobody needs, once that is known: all trees are at home.
+    pub fn release_unclear(&mut self, inotify: &Inotify) {
+        if self.trees.is_other_at_work(None) {
+            return;
+        }
+        for wd in self.subscribers.take_unclear() {
+            let _ = self.release(inotify, wd);
+        }
+    }
+
+    // Events.
+
+    /// Returns who is given the events of a descriptor.
+    pub fn route(&self, wd: Wd) -> Route {
+        let subscribers = self.subscribers.of(wd).iter().filter_map(|subscriber| match subscriber {
+            Subscriber::Inode(subscription) => Some(Recipient::new(subscription)),
+            Subscriber::Name { id, mask, entry } => {
+                let way = entry.clone().map_or(Way::Target, Way::Step);
+                let name = Recipient::new(self.registry.get(*id).ok()?);
+                Some(Recipient { mask: *mask, slow: EventMask::all(), way, ..name })
+            }
+        });
+        if self.trees.is_empty() {
+            return subscribers.collect();
+        }
+        let trees = self.trees.see(wd).filter_map(|seen| self.tree_recipient(seen));
+        subscribers.chain(trees).collect()
+    }
+
+    fn tree_recipient(&self, seen: Seen) -> Option<Recipient> {
+        let Seen { id, path, engine, since } = seen;
+        let subscription = self.registry.get(id).ok()?;
+        let slow = if subscription.options.has_filter() { EventMask::all() } else { engine | TURNS };
+        Some(Recipient {
+            path: subscription.path.join(&path),
+            mask: subscription.asked.events() | engine,
+            slow,
+            since,
+            way: Way::Tree(engine),
+            subscription: Arc::clone(subscription),
+        })
+    }
+
+    /// Notes that the kernel has ended a watch. Its subscribers have no watch any more.
+    pub fn ended(&mut self, wd: Wd) {
+        for subscriber in self.subscribers.end(wd) {
+            if let Subscriber::Inode(subscription) = subscriber {
+                self.discarded.extend(self.registry.remove(subscription.id));
+                // Not dropped here, since it may be the last one.
+                self.discarded.push(subscription);
+            }
+        }
+        self.changed = true;
+    }
+
+    /// Events were lost. Every name is to be walked, and a watch may have ended without a record: that is
+    /// known where there is a /proc.
+    pub fn overflowed(&mut self, inotify: &Inotify) {
+        self.names.lost();
+        let mut alive = BTreeSet::new();
+        let listed = list_watches(inotify, &mut |wd, _| {
+            alive.insert(wd);
+        });
+        if listed.is_err() || alive.is_empty() {
+            return;
+        }
+        let gone: Vec<Wd> = self.subscribers.wds().filter(|wd| !alive.contains(wd)).collect();
+        for wd in gone {
+            for subscriber in self.subscribers.end(wd) {
+                if let Subscriber::Inode(subscription) = subscriber {
+                    self.discarded.extend(self.registry.remove(subscription.id));
+                    self.outbox.push(Notice::Ended(subscription));
+                }
+            }
+        }
+        self.changed = true;
+    }
+
+    /// Ends a watch that asked for one event, and has it. Its last event follows.
+    pub fn end_one_shot(&mut self, inotify: &Inotify, id: WatchId) {
+        if let Ok(subscription) = self.registry.get(id) {
+            self.outbox.push(Notice::Ended(Arc::clone(subscription)));
+            // It may have ended by itself.
+            let _ = self.remove(inotify, id);
+        }
+    }
+
+    /// Has a follower take an event of one of its watches.
+    pub fn feed_name(&mut self, id: WatchId, event: &Event<'_>) -> Option<NameChange> {
+        self.names.feed(id, event)
+    }
+
+    /// Something was read, so what failed may work now.
+    pub fn retry_names(&mut self) {
+        self.names.retry();
+    }
+
+    /// Walks every name whose way may have changed.
+    ///
+    /// # Errors
+    ///
+    /// That of the last walk that failed.
+    pub fn walk_names(&mut self, inotify: &Inotify) -> Result<(), WatchError> {
+        let mut result = Ok(());
+        for id in self.names.take_pending() {
+            if let (Err(errno), Ok(subscription)) = (self.walk(inotify, id), self.registry.get(id)) {
+                result = Err(at(subscription.path.as_path(), Error::AddWatch(errno)));
+            }
+        }
+        result
+    }
+
+    /// Walks a name, and puts what became of it into the outbox.
+    fn walk(&mut self, inotify: &Inotify, id: WatchId) -> Result<(), Errno> {
+        let change = self.walk_once(inotify, id)?;
+        self.outbox.extend(change.map(|change| Notice::Name(id, change)));
+        Ok(())
+    }
+
+    fn walk_once(&mut self, inotify: &Inotify, id: WatchId) -> Result<Option<NameChange>, Errno> {
+        let Some(follower) = self.names.get_mut(id) else { return Ok(None) };
+        let before: BTreeSet<Wd> = follower.watches().map(|(wd, ..)| wd).collect();
+        let mut paths = Paths::new(inotify);
+        let walked = follower.walk(&mut paths);
+        for wd in before {
+            self.subscribers.remove(wd, id);
+        }
+        for (wd, mask, entry) in follower.watches() {
+            let (mask, entry) = (mask.events() | LIFE, entry.map(Into::into));
+            self.subscribers.add(wd, Subscriber::Name { id, mask, entry });
+        }
+        for wd in paths.unneeded {
+            // It may have ended by itself.
+            let _ = self.release(inotify, wd);
+        }
+        self.changed = true;
+        if walked.is_err() {
+            self.names.set_failed(id);
+        }
+        walked
+    }
+
+    /// Puts the reports of a tree into the outbox.
+    pub fn push_reports(&mut self, tree: WatchId, reports: Vec<TreeEvent>) {
+        for event in reports {
+            self.outbox.push_report(tree, event);
+        }
+    }
+
+    /// Returns `true` if the outbox or the names have something for the reader.
+    pub fn has_notices(&self) -> bool {
+        !self.outbox.is_empty() || self.names.has_pending()
+    }
+
+    /// Returns `true` if the reader has something to do that no record of the kernel brings.
+    pub fn needs_reader(&self) -> bool {
+        self.has_notices()
+            || !self.queue.is_empty()
+            || self.trees.restless().next().is_some()
+            || self.trees.with_kept().next().is_some()
+    }
+
+    /// Notes that the reader is woken. Returns `false` if it was before.
+    pub const fn set_woken(&mut self, woken: bool) -> bool {
+        std::mem::replace(&mut self.woken, woken) != woken
+    }
+
+    /// Takes the next event out of the outbox. Nobody is given events of a watch that has been removed.
+    pub fn take_notice(&mut self, inotify: &Inotify) -> Option<(WatchEventBuf, Option<Box<TreeDriver>>)> {
+        loop {
+            let mut stopped = None;
+            let event = match self.outbox.pop()? {
+                Notice::Ended(subscription) => last_event(&subscription),
+                Notice::Name(id, change) => {
+                    let Ok(subscription) = self.registry.get(id) else { continue };
+                    let detail = Some(Detail::Name(change));
+                    let mask = mask_of(change);
+                    WatchEventBuf::made(Recipient::new(subscription), mask, 0, &[], detail)
+                }
+                Notice::Tree(id, event) => {
+                    let Ok(subscription) = self.registry.get(id) else { continue };
+                    tree_event(subscription, event)
+                }
+                Notice::TreeEnd(id) => {
+                    let Ok(subscription) = self.registry.get(id) else { continue };
+                    let event = last_event(subscription);
+                    stopped = self.remove(inotify, id).ok().flatten();
+                    event
+                }
+            };
+            return Some((event, stopped));
+        }
+    }
+}
+
+/// The mask that stands for a change of a name.
+const fn mask_of(change: NameChange) -> EventMask {
+    match change {
+        NameChange::Appeared => EventMask::CREATE,
+        NameChange::Vanished => EventMask::DELETE,
+        NameChange::Replaced => EventMask::MOVED_TO,
+        _ => EventMask::MODIFY,
+    }
+}
+
+fn last_event(subscription: &Arc<Subscription>) -> WatchEventBuf {
+    WatchEventBuf::made(Recipient::new(subscription), EventMask::IGNORED, 0, &[], None)
+}
+
+fn tree_event(subscription: &Arc<Subscription>, event: TreeEvent) -> WatchEventBuf {
+    let TreeEvent { kind, mask, cookie, path } = event;
+    let slash = path.iter().rposition(|&byte| byte == b'/');
+    let (directory, name) = match slash {
+        Some(slash) => (path.get(..slash), path.get(slash.saturating_add(1)..)),
+        None => (None, Some(&path[..])),
+    };
+    let root = &subscription.path;
+    let other = match &kind {
+        TreeKind::Renamed { from: other } | TreeKind::Exchanged { with: other } => {
+            root.as_path().join(OsStr::from_bytes(other))
+        }
+        _ => PathBuf::new(),
+    };
+    let path = root.join(directory.unwrap_or_default());
+    let recipient = Recipient { path, ..Recipient::new(subscription) };
+    let detail = Some(Detail::Tree(kind, other));
+    WatchEventBuf::made(recipient, mask, cookie, name.unwrap_or_default(), detail)
+}
+
+/// Has the kernel watch what a path leads to, beside what it watches already.
+fn kernel_watch(inotify: &Inotify, path: &Path, mask: WatchMask) -> Result<Wd, WatchError> {
+    let name =
+        CString::new(path.as_os_str().as_bytes()).map_err(|_| WatchError::Nul(path.to_owned()))?;
+    // One-shot is per subscriber, so it is not the kernel's business.
+    let mut mask = mask.difference(WatchMask::ONESHOT);
+    if !mask.contains(WatchMask::MASK_CREATE) {
+        mask |= WatchMask::MASK_ADD;
+    }
+    inotify.add_watch(&name, mask).map_err(|error| at(path, error))
+}
+
+pub(super) fn at(path: &Path, error: Error) -> WatchError {
+    WatchError::Path { path: path.to_owned(), error }
+}

@@ -1,0 +1,254 @@
+//! The trees of a watcher, at home or at work.
+//!
+//! A tree is *at home* in its slot, or *at work* in one thread, which has its driver, with the lock open.
+//! What comes for a tree at work waits in its slot: changes that others ask for, and records that are
+//! read meanwhile. An ended slot goes when its driver has come home to be stopped.
+
+use std::sync::Arc;
+
+use super::super::id::WatchId;
+use super::tree::{TreeChangeRequest, TreeDriver};
+use crate::event::{Event, Wd};
+use crate::flags::EventMask;
+use crate::sys::Fd;
+
+/// The records that wait for a tree at work take at most this much memory, in bytes.
+const MOST_KEPT: usize = 16 * 1024 * 1024;
+
+/// What a record that waits takes beside its name, in bytes.
+const KEPT_SIZE: usize = 48;
+
+#[derive(Debug, Default)]
+pub(super) struct Trees {
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    id: WatchId,
+    /// `None` while the tree is at work.
+    driver: Option<Box<TreeDriver>>,
+    is_ended: bool,
+    requests: Vec<TreeChangeRequest>,
+    kept: Vec<KeptRecord>,
+    kept_size: usize,
+    /// The directory that a relative root begins at.
+    home: Option<Arc<Fd>>,
+    /// Position in the stream at which the tree's events begin.
+    since: u64,
+}
+
+/// A record that was read while its tree was at work.
+#[derive(Debug)]
+pub(in crate::watcher) struct KeptRecord {
+    wd: Wd,
+    mask: EventMask,
+    cookie: u32,
+    name_and_nul: Box<[u8]>,
+    pub position: u64,
+}
+
+impl KeptRecord {
+    fn new(event: Event<'_>, position: u64) -> Self {
+        let name_and_nul = event.name_and_nul().into();
+        Self { wd: event.wd(), mask: event.mask(), cookie: event.cookie(), name_and_nul, position }
+    }
+
+    fn overflow(position: u64) -> Self {
+        Self::new(Event::from_parts(Wd::NONE, EventMask::Q_OVERFLOW, 0, &[]), position)
+    }
+
+    pub fn event(&self) -> Event<'_> {
+        Event::from_parts(self.wd, self.mask, self.cookie, &self.name_and_nul)
+    }
+}
+
+/// A tree that was taken to work on it, and what has come for it.
+#[derive(Debug)]
+pub(in crate::watcher) struct TakenTree {
+    pub driver: Box<TreeDriver>,
+    pub requests: Vec<TreeChangeRequest>,
+    pub kept: Vec<KeptRecord>,
+}
+
+/// What is to be done with a tree that has come home.
+#[derive(Debug)]
+pub(in crate::watcher) enum Homecoming {
+    /// Nothing: it is at home.
+    Home,
+    /// It goes on with what has come for it.
+    Work(TakenTree),
+    /// It was ended, and is to be stopped.
+    Stop(Box<TreeDriver>),
+}
+
+/// How a tree sees a descriptor.
+pub(super) struct Seen {
+    pub id: WatchId,
+    /// The path beneath the root of the directory.
+    pub path: Vec<u8>,
+    /// The events that the engine has to see.
+    pub engine: EventMask,
+    pub since: u64,
+}
+
+impl Trees {
+    /// Adds a tree that is at work: it is being set up.
+    pub fn add(&mut self, id: WatchId, home: Option<Arc<Fd>>, since: u64) {
+        self.slots.push(Slot {
+            id,
+            driver: None,
+            is_ended: false,
+            requests: Vec::new(),
+            kept: Vec::new(),
+            kept_size: 0,
+            home,
+            since,
+        });
+    }
+
+    fn slot(&mut self, id: WatchId) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.id == id)
+    }
+
+    /// Takes a tree to work on it. `None` if it is at work already, or is none.
+    pub fn take(&mut self, id: WatchId) -> Option<TakenTree> {
+        self.slot(id)?.take()
+    }
+
+    /// Takes a tree to feed it a record, or keeps the record until it comes home.
+    pub fn take_or_keep(
+        &mut self,
+        id: WatchId,
+        event: Event<'_>,
+        position: u64,
+    ) -> Option<TakenTree> {
+        let slot = self.slot(id)?;
+        let taken = slot.take();
+        if taken.is_none() {
+            slot.keep(event, position);
+        }
+        taken
+    }
+
+    /// Asks for a change of a tree, which [`take`](Self::take) hands over.
+    pub fn request(&mut self, id: WatchId, request: TreeChangeRequest) {
+        if let Some(slot) = self.slot(id) {
+            slot.requests.push(request);
+        }
+    }
+
+    /// Brings a tree home, or has it work on.
+    pub fn come_home(&mut self, id: WatchId, driver: Box<TreeDriver>) -> Homecoming {
+        let Some(slot) = self.slot(id).filter(|slot| !slot.is_ended) else {
+            return Homecoming::Stop(driver);
+        };
+        slot.driver = Some(driver);
+        if slot.requests.is_empty() {
+            return Homecoming::Home;
+        }
+        slot.take().map_or(Homecoming::Home, Homecoming::Work)
+    }
+
+    /// Ends a tree. Returns the driver if it is at home: it is to be stopped.
+    pub fn end(&mut self, id: WatchId) -> Option<Box<TreeDriver>> {
+        let slot = self.slot(id)?;
+        slot.is_ended = true;
+        slot.driver.take()
+    }
+
+    /// Removes a tree that was stopped.
+    pub fn remove(&mut self, id: WatchId) {
+        self.slots.retain(|slot| slot.id != id);
+    }
+
+    /// Returns `true` if a tree other than `id` is at work.
+    pub fn is_other_at_work(&self, id: Option<WatchId>) -> bool {
+        self.slots.iter().any(|slot| slot.driver.is_none() && Some(slot.id) != id)
+    }
+
+    /// Returns `true` if a tree at home, other than `id`, has a watch.
+    pub fn is_in_other(&self, id: Option<WatchId>, wd: Wd) -> bool {
+        self.drivers().any(|(other, driver)| Some(other) != id && driver.contains(wd))
+    }
+
+    /// Returns how each tree sees a descriptor. A tree at work may see anything.
+    pub fn see(&self, wd: Wd) -> impl Iterator<Item = Seen> {
+        let slots = self.slots.iter().filter(|slot| !slot.is_ended);
+        slots.filter_map(move |slot| {
+            let (path, engine) = match &slot.driver {
+                Some(driver) if slot.kept.is_empty() => driver.directory(wd)?,
+                Some(driver) => (driver.directory(wd)?.0, EventMask::all()),
+                None => (Vec::new(), EventMask::all()),
+            };
+            Some(Seen { id: slot.id, path, engine, since: slot.since })
+        })
+    }
+
+    fn drivers(&self) -> impl Iterator<Item = (WatchId, &TreeDriver)> {
+        self.slots.iter().filter_map(|slot| Some((slot.id, &**slot.driver.as_ref()?)))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = WatchId> {
+        self.slots.iter().map(|slot| slot.id)
+    }
+
+    /// Returns the trees at home that have something to do when the queue is empty.
+    pub fn restless(&self) -> impl Iterator<Item = WatchId> {
+        self.drivers().filter(|(_, driver)| !driver.is_at_rest()).map(|(id, _)| id)
+    }
+
+    /// Returns the trees at home for which records wait.
+    pub fn with_kept(&self) -> impl Iterator<Item = WatchId> {
+        let slots = self.slots.iter().filter(|slot| slot.driver.is_some() && !slot.kept.is_empty());
+        slots.map(|slot| slot.id)
+    }
+
+    /// Returns the driver of a tree. `None` while it is at work.
+    pub fn driver(&self, id: WatchId) -> Option<&TreeDriver> {
+        self.drivers().find(|(other, _)| *other == id).map(|(_, driver)| driver)
+    }
+
+    /// Returns the directory that the relative root of a tree begins at.
+    pub fn home(&self, id: WatchId) -> Option<Arc<Fd>> {
+        self.slots.iter().find(|slot| slot.id == id)?.home.clone()
+    }
+
+    /// Replaces the directory that the root of a tree begins at.
+    pub fn set_home(&mut self, id: WatchId, home: Option<Arc<Fd>>) {
+        if let Some(slot) = self.slot(id) {
+            slot.home = home;
+        }
+    }
+}
+
+impl Slot {
+    fn take(&mut self) -> Option<TakenTree> {
+        let driver = self.driver.take()?;
+        self.kept_size = 0;
+        Some(TakenTree {
+            driver,
+            requests: std::mem::take(&mut self.requests),
+            kept: std::mem::take(&mut self.kept),
+        })
+    }
+
+    /// Keeps a record. When too many wait, they become one overflow.
+    fn keep(&mut self, event: Event<'_>, position: u64) {
+        if position < self.since || self.is_ended {
+            return;
+        }
+        let size = KEPT_SIZE.saturating_add(event.name_and_nul().len());
+        self.kept_size = self.kept_size.saturating_add(size);
+        if self.kept_size > MOST_KEPT {
+            self.kept.clear();
+            self.kept.push(KeptRecord::overflow(position));
+        } else {
+            self.kept.push(KeptRecord::new(event, position));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One watch as it is now, and who is given an event.
+//!
+//! A subscription never changes: a change makes another one in its place. So an event keeps what was
+//! true for it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::id::WatchId;
+use super::options::WatchOptions;
+use super::path::SharedPath;
+use crate::event::{Event, Wd};
+use crate::flags::{EventMask, WatchMask};
+
+/// The events that come unasked.
+pub(super) const LIFE: EventMask = EventMask::UNMOUNT.union(EventMask::IGNORED);
+
+/// What tells of the end of a watch, or of a loss.
+pub(super) const TURNS: EventMask = LIFE.union(EventMask::Q_OVERFLOW);
+
+/// What a watch is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WatchKind {
+    /// One file or directory: [`Watches::watch`](super::Watches::watch).
+    Inode,
+    /// A name, whatever file it leads to: [`Watches::watch_name`](super::Watches::watch_name).
+    Name,
+    /// A directory and everything beneath it: [`Watches::watch_tree`](super::Watches::watch_tree).
+    Tree,
+}
+
+/// One watch as it is now.
+#[derive(Clone)]
+pub(super) struct Subscription {
+    pub id: WatchId,
+    pub kind: WatchKind,
+    pub path: SharedPath,
+    /// The mask, as it was given.
+    pub asked: WatchMask,
+    pub options: WatchOptions,
+    /// The kernel's descriptor; `NONE` for a name or a tree.
+    pub wd: Wd,
+    /// Position in the stream at which its events begin.
+    pub since: u64,
+}
+
+impl Subscription {
+    pub fn info(&self) -> WatchInfo {
+        WatchInfo {
+            watch: self.id,
+            kind: self.kind,
+            path: self.path.as_path().to_owned(),
+            alias: self.options.get_alias().map(ToOwned::to_owned),
+            token: self.options.get_token(),
+            mask: self.asked,
+            wd: (self.kind == WatchKind::Inode).then_some(self.wd),
+        }
+    }
+
+    /// Runs the user's filter.
+    pub fn accepts(&self, event: &Event<'_>) -> bool {
+        self.options.accepts(event)
+    }
+
+    pub const fn is_one_shot(&self) -> bool {
+        self.asked.contains(WatchMask::ONESHOT)
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("id", &self.id).field("path", &self.path).finish()
+    }
+}
+
+/// An active watch, from [`Watches::list`](super::Watches::list).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchInfo {
+    /// The key of the watch.
+    pub watch: WatchId,
+    /// What it is of.
+    pub kind: WatchKind,
+    /// Its path, as it was given.
+    pub path: PathBuf,
+    /// Its alias.
+    pub alias: Option<OsString>,
+    /// Its token.
+    pub token: Option<u64>,
+    /// Its mask.
+    pub mask: WatchMask,
+    /// The kernel's descriptor, which several watches of one inode share. `None` for a name or a tree.
+    pub wd: Option<Wd>,
+}
+
+/// Who is given the events of a descriptor, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Recipient {
+    pub subscription: Arc<Subscription>,
+    /// The path of the descriptor's file or directory.
+    pub path: SharedPath,
+    /// The events that are of interest.
+    pub mask: EventMask,
+    /// Of these, the events that can't be lent as they come.
+    pub slow: EventMask,
+    /// Position in the stream at which events begin.
+    pub since: u64,
+    pub way: Way,
+}
+
+/// The way that an event goes to a recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To a watch of the file itself.
+    Inode,
+    /// To the follower of a name, for an entry of a directory on the way to it.
+    Step(Box<[u8]>),
+    /// To the follower of a name, as the file that the name leads to.
+    Target,
+    /// To a tree. Its engine has to see these events before anyone else does.
+    Tree(EventMask),
+}
+
+impl Recipient {
+    /// Returns the recipient of what happens to the watch itself.
+    pub fn new(subscription: &Arc<Subscription>) -> Self {
+        let is_plain = !subscription.options.has_filter() && !subscription.is_one_shot();
+        Self {
+            path: subscription.path.clone(),
+            mask: subscription.asked.events() | LIFE,
+            slow: if is_plain { TURNS } else { EventMask::all() },
+            since: subscription.since,
+            way: Way::Inode,
+            subscription: Arc::clone(subscription),
+        }
+    }
+
+    /// Returns `true` if both are the same recipient, perhaps before and after a change.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.subscription.id == other.subscription.id
+            && match (&self.way, &other.way) {
+                (Way::Tree(_), Way::Tree(_)) => true,
+                (one, other) => one == other,
+            }
+    }
+}
+
+/// All recipients of a descriptor, the oldest first.
+pub(super) type Route = Arc<[Recipient]>;

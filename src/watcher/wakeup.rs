@@ -1,0 +1,99 @@
+//! Wakes the thread that waits for events, and stops it.
+//!
+//! The stop flag is in the memory of this process. A forked child has a copy of it, and leaves the
+//! counter alone, which it shares with its parent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::sys::{Errno, Fd};
+
+/// An eventfd(2) that wakes the reader, and the stop flag.
+#[derive(Debug)]
+pub(super) struct Wakeup {
+    counter: Fd,
+    is_stopped: AtomicBool,
+    owner: u32,
+}
+
+impl Wakeup {
+    /// # Errors
+    ///
+    /// Those of eventfd(2).
+    pub fn new() -> Result<Self, Errno> {
+        Ok(Self {
+            counter: Fd::eventfd()?,
+            is_stopped: AtomicBool::new(false),
+            owner: std::process::id(),
+        })
+    }
+
+    /// Returns the descriptor that becomes readable by [`wake`](Self::wake) and [`stop`](Self::stop).
+    pub const fn fd(&self) -> &Fd {
+        &self.counter
+    }
+
+    #[inline]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+
+    /// Wakes the reader. Returns `false` if that is not possible: in a forked child.
+    pub fn wake(&self) -> bool {
+        std::process::id() == self.owner && self.counter.signal().is_ok()
+    }
+
+    /// Takes back all wake-ups, but not a stop.
+    pub fn clear(&self) {
+        // An error means that there was no wake-up.
+        let _ = self.counter.read(&mut [0; 8]);
+        if self.is_stopped() {
+            self.wake();
+        }
+    }
+
+    fn stop(&self) {
+        if !self.is_stopped.swap(true, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+}
+
+/// Stops a watcher from any thread. Every current and later wait returns
+/// [`StopReason::Requested`](super::StopReason::Requested). Clones stop the same watcher.
+///
+/// A handle that a forked child inherits stops the child's copy of the watcher, and not its parent's.
+///
+/// ```
+/// # #[cfg(not(miri))] {
+/// use tinotify::{StopReason, WatchError, Watcher};
+///
+/// let mut watcher = Watcher::new()?;
+/// let stop = watcher.stop_handle();
+/// let reader = std::thread::spawn(move || watcher.recv().map(|event| event.to_buf()));
+/// stop.stop();
+/// assert!(matches!(reader.join().unwrap(), Err(WatchError::Stopped(StopReason::Requested))));
+/// # }
+/// # Ok::<(), tinotify::WatchError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StopHandle {
+    wakeup: Arc<Wakeup>,
+}
+
+impl StopHandle {
+    pub(super) const fn new(wakeup: Arc<Wakeup>) -> Self {
+        Self { wakeup }
+    }
+
+    /// Stops the watcher. Never blocks. Stopping again changes nothing.
+    pub fn stop(&self) {
+        self.wakeup.stop();
+    }
+
+    /// Returns `true` if the watcher was stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.wakeup.is_stopped()
+    }
+}
