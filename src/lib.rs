@@ -6,7 +6,7 @@
 //! | 1 | [`ring`], [`moves`] | nothing | keep events; join the halves of renames |
 //! | 2 | `sys` | Linux | the raw system calls, and [`Errno`]; all the `unsafe` there is |
 //! | 3 | [`inotify`] | Linux | the owner of one inotify descriptor |
-//! | 4 | `tree` | Linux, `alloc` | the engine of trees, over any kernel |
+//! | 4 | `tree`, `follow` | Linux, `alloc` | the engines of trees and of followed names, over any kernel |
 //! | 5 | `watcher` | `std` | paths, aliases, filters, timeouts, stopping, followed names, trees |
 //! | 6 | `stream` | `tokio`, `async-io` | the same as futures and streams |
 //!
@@ -78,6 +78,8 @@ pub mod flags;
 pub mod moves;
 pub mod ring;
 
+#[cfg(all(feature = "alloc", target_os = "linux"))]
+pub mod follow;
 #[cfg(target_os = "linux")]
 pub mod inotify;
 #[cfg(all(any(feature = "tokio", feature = "async-io"), target_os = "linux"))]

@@ -1,0 +1,219 @@
+//! Which worlds are likely: several distributions, each with its own emphasis.
+
+use std::env;
+use std::sync::OnceLock;
+
+use tinotify::WatchMask;
+
+use super::choices::Choices;
+
+/// An emphasis, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Distribution {
+    /// Some of everything.
+    Mixed,
+    /// Files that are written to a spare name and renamed, among writes in place.
+    Saves,
+    /// Volumes as Kubernetes mounts them.
+    Volumes,
+    /// Links, retargeted and in circles, with dots in them.
+    Links,
+    /// Directories on the way are removed, moved and made again.
+    Ancestors,
+    /// Read and search are granted and denied.
+    Permissions,
+    /// Calls fail for want of something.
+    Scarce,
+    /// A short queue, long unread.
+    Overflows,
+    /// Mounts come and go.
+    Mounts,
+    /// Others watch the same inodes, and files have several names and are held open.
+    Shared,
+}
+
+use Distribution as D;
+
+pub const ALL: [Distribution; 10] = [
+    D::Mixed,
+    D::Saves,
+    D::Volumes,
+    D::Links,
+    D::Ancestors,
+    D::Permissions,
+    D::Scarce,
+    D::Overflows,
+    D::Mounts,
+    D::Shared,
+];
+
+/// How likely each kind of change is.
+#[derive(Clone, Copy)]
+pub struct Weights {
+    pub file: u32,
+    pub dir: u32,
+    pub link: u32,
+    pub hard: u32,
+    pub remove: u32,
+    pub rename: u32,
+    pub exchange: u32,
+    pub write: u32,
+    pub chmod: u32,
+    pub hold: u32,
+    pub mount: u32,
+    pub user: u32,
+    pub remove_all: u32,
+    pub save: u32,
+    pub volume: u32,
+    pub again: u32,
+}
+
+const SOME: Weights = Weights {
+    file: 4,
+    dir: 3,
+    link: 3,
+    hard: 1,
+    remove: 4,
+    rename: 5,
+    exchange: 2,
+    write: 5,
+    chmod: 0,
+    hold: 1,
+    mount: 0,
+    user: 0,
+    remove_all: 1,
+    save: 2,
+    volume: 0,
+    again: 1,
+};
+
+#[derive(Clone, Copy)]
+pub struct Rules {
+    pub queue_limit: usize,
+    pub watch_limit: u32,
+    /// The chance in 16 that the world changes before a call.
+    pub disturb: u32,
+    /// The chance in 64 that a call fails.
+    pub faults: u32,
+    /// Events may come later than what they report.
+    pub late: bool,
+    /// Inode numbers are used again.
+    pub reuse: bool,
+    /// Records of one read.
+    pub batch: u32,
+    /// Most changes between two rests.
+    pub burst: u32,
+    pub mask: WatchMask,
+    pub weights: Weights,
+}
+
+impl Rules {
+    /// Those of a script.
+    pub fn plain() -> Self {
+        Self {
+            queue_limit: 1000,
+            watch_limit: 1000,
+            disturb: 0,
+            faults: 0,
+            late: false,
+            reuse: true,
+            batch: 16,
+            burst: 0,
+            mask: WatchMask::CLOSE_WRITE,
+            weights: SOME,
+        }
+    }
+}
+
+impl Distribution {
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    /// The one of a seed: they take turns, but `TINOTIFY_DISTRIBUTION` names one for all.
+    pub fn of_seed(seed: u64) -> Self {
+        static ASKED: OnceLock<Option<Distribution>> = OnceLock::new();
+        let asked = *ASKED.get_or_init(|| {
+            let name = env::var("TINOTIFY_DISTRIBUTION").ok()?;
+            let found = ALL.into_iter().find(|distribution| distribution.name() == name);
+            Some(found.unwrap_or_else(|| panic!("no distribution is named {name}")))
+        });
+        asked.unwrap_or(ALL[(seed % ALL.len() as u64) as usize])
+    }
+
+    fn weights(self) -> Weights {
+        match self {
+            D::Mixed => Weights { chmod: 1, mount: 1, user: 1, volume: 1, ..SOME },
+            D::Saves => Weights { save: 12, write: 8, ..SOME },
+            D::Volumes => Weights { volume: 14, write: 3, save: 2, ..SOME },
+            D::Links => Weights { link: 14, dir: 5, exchange: 4, ..SOME },
+            D::Ancestors => {
+                Weights { dir: 8, again: 8, remove_all: 5, rename: 9, exchange: 5, ..SOME }
+            }
+            D::Permissions => Weights { chmod: 14, ..SOME },
+            D::Scarce | D::Overflows => Weights { again: 3, save: 5, ..SOME },
+            D::Mounts => Weights { mount: 10, dir: 8, ..SOME },
+            D::Shared => Weights { user: 7, hard: 5, hold: 5, ..SOME },
+        }
+    }
+
+    /// The rules of one schedule.
+    pub fn rules(self, choices: &mut Choices) -> Rules {
+        let plain = Rules::plain();
+        let masks = [
+            WatchMask::CLOSE_WRITE,
+            WatchMask::MODIFY,
+            WatchMask::CLOSE_WRITE | WatchMask::ATTRIB,
+            WatchMask::ALL_EVENTS,
+        ];
+        let queue_limit = match self {
+            D::Overflows => 1 + choices.below(8) as usize,
+            _ if choices.chance(1, 16) => 6,
+            _ => plain.queue_limit,
+        };
+        let (faults, watch_limit) = match self {
+            D::Scarce => (1 + choices.below(6), [1000, 8, 4][choices.below(3) as usize]),
+            D::Mixed => (choices.below(2), 1000),
+            _ => (0, 1000),
+        };
+        Rules {
+            queue_limit,
+            watch_limit,
+            faults,
+            disturb: [3, 0, 1, 6][choices.below(4) as usize],
+            late: choices.chance(1, 4),
+            reuse: !choices.chance(1, 4),
+            batch: [16, 1, 3][choices.below(3) as usize],
+            burst: [3, 1, 8][choices.below(3) as usize],
+            mask: masks[choices.below(4) as usize],
+            weights: self.weights(),
+        }
+    }
+
+    /// The path that is followed.
+    pub fn path(self, choices: &mut Choices) -> &'static str {
+        let paths: &[&str] = match self {
+            D::Volumes => &["/a/f", "/f", "/a/..data/f"],
+            D::Saves | D::Overflows => &["/a/f", "/a/b/f", "/f"],
+            _ => &[
+                "/a/b/f",
+                "/a/f",
+                "/f",
+                "/a/b/c/f",
+                "/a/../b/f",
+                "/a/b/../f",
+                "/a/b/",
+                "/a/b/.",
+                "/a/./f",
+                "/a/b/..",
+                "/a/f/",
+                "/a/b/a",
+                "/a/a/a",
+                "//a//f",
+                "/../a/f",
+                "/",
+            ],
+        };
+        choices.pick(paths).unwrap_or("/f")
+    }
+}

@@ -1,0 +1,22 @@
+//! A simulated kernel for the follower of names, and the oracle.
+//!
+//! [`World`](world::World) is a file system with an inotify instance. It implements the engine's
+//! `Kernel`, and changes itself before any call of it. Every decision comes from `Choices`, so a
+//! schedule is one number, and can be shrunk.
+
+pub mod chance;
+pub mod changes;
+#[allow(dead_code, reason = "shared with the simulation of trees")]
+#[path = "../simulated/choices.rs"]
+pub mod choices;
+pub mod distributions;
+pub mod driver;
+pub mod inode;
+pub mod kernel;
+pub mod oracle;
+pub mod queue;
+pub mod schedule;
+pub mod script;
+pub mod shrink;
+pub mod truth;
+pub mod world;

@@ -1,0 +1,134 @@
+//! One schedule: a world, its changes, and when they are read.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tinotify::WatchMask;
+
+use super::choices::Choices;
+use super::distributions::Distribution;
+use super::driver::Run;
+use super::world::World;
+
+/// What happened in some schedules.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    pub schedules: u64,
+    pub rests: u64,
+    pub events: u64,
+    pub walks: u64,
+    pub failed_walks: u64,
+    pub announced: u64,
+}
+
+impl Totals {
+    pub fn add(&mut self, more: Self) {
+        self.schedules += more.schedules;
+        self.rests += more.rests;
+        self.events += more.events;
+        self.walks += more.walks;
+        self.failed_walks += more.failed_walks;
+        self.announced += more.announced;
+    }
+}
+
+impl Run {
+    /// Walks where it is pending; tries again what fails, sometimes.
+    fn see_to_it(&mut self) -> Result<(), String> {
+        for _ in 0..3 {
+            if !self.follower.is_pending() {
+                break;
+            }
+            self.world.record(|_| "walk".into());
+            if self.walk()? || self.world.choices.chance(1, 2) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_some(&mut self) -> Result<(), String> {
+        let most = 1 + self.world.choices.below(self.world.rules.batch);
+        let walks_each = self.world.choices.chance(1, 2);
+        self.world.record(|_| format!("read {most}"));
+        self.read(most);
+        while !self.inbox.is_empty() {
+            self.world.record(|_| "feed".into());
+            self.feed()?;
+            if walks_each {
+                self.see_to_it()?;
+            }
+        }
+        self.see_to_it()
+    }
+
+    fn go(&mut self) -> Result<u64, String> {
+        self.world.record(|_| "start".into());
+        self.world.is_quiet = false;
+        self.world.ops = self.world.choices.below(3);
+        self.see_to_it()?;
+        let rounds = 1 + self.world.choices.below(4);
+        for _ in 0..rounds {
+            self.world.ops = self.world.choices.below(self.world.rules.burst + 1);
+            while self.world.ops > 0 {
+                if self.world.choices.chance(1, 2) {
+                    self.read_some()?;
+                } else {
+                    self.world.change();
+                }
+            }
+            if self.world.choices.chance(1, 12) {
+                let masks = [WatchMask::MODIFY, WatchMask::CLOSE_WRITE, WatchMask::ALL_EVENTS];
+                let mask = masks[self.world.choices.below(3) as usize];
+                self.set_mask(mask);
+                self.see_to_it()?;
+            }
+            if !self.world.choices.chance(1, 3) {
+                self.world.record(|_| "rest".into());
+                self.rest()?;
+                self.told.clear();
+            }
+        }
+        self.world.record(|_| "rest".into());
+        self.rest()?;
+        Ok(u64::from(rounds))
+    }
+}
+
+/// What a panic said.
+pub fn panicked(what: &(dyn std::any::Any + Send)) -> String {
+    let text = what.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| what.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    format!("panics: {}", text.unwrap_or_default())
+}
+
+/// Runs the schedule of these choices. Returns what happened, as a script if that is wanted.
+pub fn run_in(
+    mut choices: Choices,
+    distribution: Distribution,
+    wants_script: bool,
+) -> (Result<Totals, String>, Vec<String>, Choices) {
+    let rules = distribution.rules(&mut choices);
+    let path = distribution.path(&mut choices);
+    let mut world = World::new(choices, rules);
+    world.script = wants_script.then(|| vec![format!("follow {path} {}", rules.mask)]);
+    if rules.queue_limit < 1000 {
+        world.record(|_| format!("limit {}", rules.queue_limit));
+    }
+    world.follow(path.as_bytes());
+    world.furnish();
+    world.flush(false);
+    (world.touched, world.is_silent) = (1, false);
+    let mut run = Run::new(world);
+    let result = catch_unwind(AssertUnwindSafe(|| run.go()));
+    let result = result.unwrap_or_else(|what| Err(panicked(&*what)));
+    let totals = result.map(|rests| Totals {
+        schedules: 1,
+        rests,
+        events: run.events,
+        walks: run.walks,
+        failed_walks: run.failed_walks,
+        announced: run.announcements,
+    });
+    let script = run.world.script.take().unwrap_or_default();
+    (totals, script, run.world.choices)
+}
