@@ -278,7 +278,7 @@ fn ring<const N: usize>(inotify: &tinotify::Inotify, ring: &mut EventRing<N>) ->
 fn watcher(watcher: &mut Watcher) -> usize {
     let mut path = PathBuf::new();
     let mut seen = 0;
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         event.path_into(&mut path);
         let path = path.as_os_str().as_bytes();
         consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));

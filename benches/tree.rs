@@ -374,11 +374,11 @@ fn resync(watcher: &mut Watcher, forest: &Forest, limit: usize) -> f64 {
         // Not the same twice, or they would merge.
         files[event % 2].write_all_at(b"t", 0).unwrap();
     }
-    while !watcher.next_timeout(LOST).unwrap().expect("an overflow").is_overflow() {}
+    while !watcher.recv_timeout(LOST).unwrap().expect("an overflow").is_overflow() {}
     let start = Instant::now();
     let mut resynced = false;
-    while let Some(event) = watcher.try_next().unwrap() {
-        resynced |= event.tree() == Some(TreeChange::Resynced);
+    while let Some(event) = watcher.try_recv().unwrap() {
+        resynced |= event.tree_change() == Some(TreeChange::Resynced);
     }
     let time = start.elapsed();
     assert!(resynced);
@@ -462,12 +462,12 @@ fn time_rename(renaming: &mut Renaming, watcher: &mut Watcher) -> [f64; 2] {
     let (start, start_cpu) = (Instant::now(), cpu_time());
     let file = renaming.rename();
     while path != file {
-        let event = watcher.next_timeout(LOST).unwrap().expect("the event is lost");
+        let event = watcher.recv_timeout(LOST).unwrap().expect("the event is lost");
         event.path_into(&mut path);
     }
     let times = [start.elapsed(), cpu_time() - start_cpu];
     fs::remove_file(&file).unwrap();
-    while watcher.try_next().unwrap().is_some() {}
+    while watcher.try_recv().unwrap().is_some() {}
     times.map(|time| time.as_nanos() as f64)
 }
 
@@ -599,7 +599,7 @@ fn read(fd: &OwnedFd, buffer: &mut [u8]) -> usize {
 fn with_paths(watcher: &mut Watcher) -> usize {
     let mut path = PathBuf::new();
     let mut seen = 0;
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         event.path_into(&mut path);
         let path = path.as_os_str().as_bytes();
         consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));

@@ -56,12 +56,12 @@ type Entry = (Rival, &'static str, usize, Option<f64>);
 
 const RIVALS: &[Entry] = &[
     (Rival::Ppoll, "ppoll+read", 0, None),
-    (Rival::Watcher, "Watcher::next", 0, Some(1.1)),
+    (Rival::Watcher, "Watcher::recv", 0, Some(1.1)),
     (Rival::InotifyRs, "inotify-rs, blocking", 0, None),
     #[cfg(feature = "tokio")]
     (Rival::TokioInotifyRs, "inotify-rs, stream", 3, None),
     #[cfg(feature = "tokio")]
-    (Rival::TokioWatcher, "TokioWatcher::next", 3, Some(1.1)),
+    (Rival::TokioWatcher, "TokioWatcher::recv", 3, Some(1.1)),
 ];
 
 /// The other process.
@@ -201,7 +201,7 @@ impl Bench {
                 consume(0, 0, 0, Some(&buffer[..len]));
             }
             Rival::Watcher => {
-                let event = self.watcher.next().unwrap();
+                let event = self.watcher.recv().unwrap();
                 event.path_into(path);
                 let path = path.as_os_str().as_bytes();
                 consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));
@@ -273,7 +273,7 @@ mod in_tokio {
 
         pub fn watcher(&mut self, path: &mut PathBuf) {
             self.runtime.block_on(async {
-                let event = self.watcher.next().await.unwrap();
+                let event = self.watcher.recv().await.unwrap();
                 event.path_into(path);
                 let path = path.as_os_str().as_bytes();
                 consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));

@@ -10,7 +10,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
 
     // Up to here no runtime is needed: watches may be given before the reading starts.
-    let watcher = Watcher::builder().end_without_watches(true).build()?;
+    let watcher = Watcher::builder().stop_without_watches(true).build()?;
     watcher.watch_with(dir.path(), WatchMask::MODIFY, WatchOptions::new().alias("logs"))?;
 
     let mut watcher = TokioWatcher::tokio(watcher)?;

@@ -13,7 +13,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = temp.path().join("watched");
     fs::create_dir(&dir)?;
 
-    let watcher = Watcher::builder().end_without_watches(true).build()?;
+    let watcher = Watcher::builder().stop_without_watches(true).build()?;
     let mut watcher = TokioWatcher::tokio(watcher)?;
     let mask = WatchMask::ACCESS
         | WatchMask::MODIFY

@@ -12,7 +12,7 @@ fn watch(path: &Path, mask: WatchMask) -> Result<TokioWatcher, WatchError> {
 
 /// Waits for the first events. The watcher goes out of scope with them, and takes its watch along.
 async fn watch_once(mut watcher: TokioWatcher) -> Result<(), WatchError> {
-    for event in watcher.batch().await? {
+    for event in watcher.recv_batch().await? {
         println!("Received event of type {} for filename {}", event.mask(), name(&event));
     }
     Ok(())
@@ -20,7 +20,7 @@ async fn watch_once(mut watcher: TokioWatcher) -> Result<(), WatchError> {
 
 async fn watch_continuously(mut watcher: TokioWatcher) -> Result<(), WatchError> {
     loop {
-        for event in watcher.batch().await? {
+        for event in watcher.recv_batch().await? {
             if event.mask().intersects(EventMask::CLOSE) {
                 println!("Closed: {}", name(&event));
             } else if event.mask().intersects(EventMask::MODIFY) {

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut watcher = Watcher::builder().path(dir.path()).mask(WatchMask::ALL_EVENTS).build()?;
 
     let mut work = [touch, rm, mkdir, rmdir].into_iter();
-    for event in watcher.ticks(Duration::from_millis(10)) {
+    for event in watcher.iter_timeout(Duration::from_millis(10)) {
         match event? {
             Some(event) => log(event.event()),
             // Nothing has come for a while: time for other work.

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-use tinotify::{EventKind, Stopper, WatchError, WatchEventBuf, WatchMask, Watcher};
+use tinotify::{EventKind, StopHandle, WatchError, WatchEventBuf, WatchMask, Watcher};
 
 struct WatchThread {
-    stopper: Stopper,
+    stopper: StopHandle,
     thread: JoinHandle<Result<(), WatchError>>,
 }
 
@@ -21,7 +21,7 @@ impl WatchThread {
     ) -> Result<Self, WatchError> {
         let mut watcher = Watcher::new()?;
         watcher.watch(path, WatchMask::ALL_EVENTS)?;
-        let stopper = watcher.stopper();
+        let stopper = watcher.stop_handle();
         let thread = thread::spawn(move || {
             for event in &mut watcher {
                 each(event?);

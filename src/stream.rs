@@ -42,9 +42,7 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
 use crate::flags::WatchMask;
-use crate::watcher::{
-    Deadline, Found, StopReason, WatchError, WatchEvent, WatchEventBuf, Watcher,
-};
+use crate::watcher::{Deadline, Found, StopReason, WatchError, WatchEvent, WatchEventBuf, Watcher};
 
 /// A way of waiting for a descriptor: what a runtime has to offer.
 ///

@@ -53,17 +53,17 @@ fn scenario(mode: &str) {
         fs::write(path.join("name"), "text").unwrap();
 
         // All is queued: twice created and closed, and then the name has appeared.
-        let mut next = || Ok(watcher.next_timeout(Duration::ZERO)?.map(|event| event.to_buf()));
+        let mut next = || Ok(watcher.recv_timeout(Duration::ZERO)?.map(|event| event.to_buf()));
         let events: Vec<_> = std::iter::from_fn(|| step("read", &mut next)).collect();
-        let watched = events.iter().filter(|event| event.change().is_none()).count();
+        let watched = events.iter().filter(|event| event.name_change().is_none()).count();
         let followed = events.len() - watched;
         assert_eq!(watched, 4, "{events:?}");
         assert!(followed == 1 || (followed == 0 && mode == LOSSY), "{events:?}");
         let nothing = step("wait", || {
-            Ok(watcher.next_timeout(Duration::from_millis(1))?.map(|event| event.to_buf()))
+            Ok(watcher.recv_timeout(Duration::from_millis(1))?.map(|event| event.to_buf()))
         });
         // Anything that happens in a directory on the way has a lost name looked for again.
-        let late = |event: &WatchEventBuf| mode == LOSSY && event.change().is_some();
+        let late = |event: &WatchEventBuf| mode == LOSSY && event.name_change().is_some();
         assert!(nothing.as_ref().is_none_or(late), "{nothing:?}");
 
         if let Err(error) = watcher.unwatch(again) {
@@ -72,14 +72,14 @@ fn scenario(mode: &str) {
         assert_eq!(watcher.watches().list().len(), 2);
         fs::create_dir(path.join("dir")).unwrap();
         let event = loop {
-            let event = step("read on", || Ok(watcher.next()?.to_buf()));
+            let event = step("read on", || Ok(watcher.recv()?.to_buf()));
             if !late(&event) {
                 break event;
             }
         };
         assert_eq!(event.watch(), Some(watch));
-        watcher.stopper().stop();
-        assert!(watcher.next().is_err());
+        watcher.stop_handle().stop();
+        assert!(watcher.recv().is_err());
     }
     assert_eq!(open(), before + usize::from(mode == UNCLOSED), "descriptors leaked");
     println!("done");

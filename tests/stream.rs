@@ -15,13 +15,13 @@ use std::time::Duration;
 use futures_lite::{FutureExt, StreamExt, future};
 use tinotify::stream::{AsyncWatcher, Runtime};
 use tinotify::{
-    AsyncIoWatcher, End, Errno, Error, EventKind, TokioWatcher, WatchError, WatchEventBuf,
+    AsyncIoWatcher, Errno, Error, EventKind, StopReason, TokioWatcher, WatchError, WatchEventBuf,
     WatchMask, WatchOptions, Watcher, wait_for_async_io, wait_for_tokio,
 };
 use watching::{LONG, Place, Watchdog, touch};
 
 const CREATE: WatchMask = WatchMask::CREATE;
-const STOPPED: WatchError = WatchError::Ended(End::Stopped);
+const STOPPED: WatchError = WatchError::Stopped(StopReason::Requested);
 const SHORT: Duration = Duration::from_millis(20);
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -159,10 +159,10 @@ fn next_gives_what_is_there_and_waits_for_what_comes<R: Run>() {
         let mut watcher = of::<R>(&place);
         place.file("a");
         place.file("b");
-        assert_eq!(watcher.next().await.unwrap().path(), place.at("a"));
-        assert_eq!(watcher.next().await.unwrap().path(), place.at("b"));
+        assert_eq!(watcher.recv().await.unwrap().path(), place.at("a"));
+        assert_eq!(watcher.recv().await.unwrap().path(), place.at("b"));
         for name in ["c", "d", "e"] {
-            let event = once_it_waits(watcher.next(), || drop(place.file(name))).await.unwrap();
+            let event = once_it_waits(watcher.recv(), || drop(place.file(name))).await.unwrap();
             assert_eq!((event.kind(), event.path()), (EventKind::Create, place.at(name)));
         }
     });
@@ -176,12 +176,12 @@ fn a_batch_is_what_one_read_gives<R: Run>() {
         for name in ["a", "b", "c"] {
             place.file(name);
         }
-        let batch = watcher.batch().await.unwrap();
+        let batch = watcher.recv_batch().await.unwrap();
         assert_eq!(batch.iter().map(|e| e.name().unwrap()).collect::<Vec<_>>(), ["a", "b", "c"]);
         let act = || {
             place.file("d");
         };
-        let batch = once_it_waits(watcher.batch(), act).await.unwrap();
+        let batch = once_it_waits(watcher.recv_batch(), act).await.unwrap();
         assert_eq!(batch.iter().map(|e| e.name().unwrap()).collect::<Vec<_>>(), ["d"]);
     });
 }
@@ -191,7 +191,7 @@ fn a_stream_gives_one_event_after_another_and_ends_when_stopped<R: Run>() {
     let place = Place::new();
     R::run(async {
         let mut watcher = of::<R>(&place);
-        let stopper = watcher.get_ref().stopper();
+        let stopper = watcher.get_ref().stop_handle();
         place.file("a");
         place.file("b");
         let first = StreamExt::next(&mut watcher).await.unwrap().unwrap();
@@ -210,7 +210,7 @@ fn a_stream_ends_without_watches_if_asked<R: Run>() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     R::run(async {
-        let watcher = Watcher::builder().end_without_watches(true).build().unwrap();
+        let watcher = Watcher::builder().stop_without_watches(true).build().unwrap();
         let once = watcher.watch(place.path(), CREATE | WatchMask::ONESHOT).unwrap();
         place.file("a");
         let all: Vec<_> = R::take(watcher).map(Result::unwrap).collect().await;
@@ -219,7 +219,7 @@ fn a_stream_ends_without_watches_if_asked<R: Run>() {
         assert!(all.iter().all(|event| event.watch() == Some(once)));
 
         // Also while it waits.
-        let watcher = Watcher::builder().end_without_watches(true).build().unwrap();
+        let watcher = Watcher::builder().stop_without_watches(true).build().unwrap();
         let watch = watcher.watch(place.path(), CREATE).unwrap();
         let watches = watcher.watches();
         let mut watcher = R::take(watcher);
@@ -255,11 +255,11 @@ fn a_timeout_is_the_runtimes_business<R: Run>() {
     let place = Place::new();
     R::run(async {
         let mut watcher = of::<R>(&place);
-        assert!(R::within(SHORT, watcher.next()).await.is_none());
-        assert!(R::within(SHORT, watcher.batch()).await.is_none());
+        assert!(R::within(SHORT, watcher.recv()).await.is_none());
+        assert!(R::within(SHORT, watcher.recv_batch()).await.is_none());
         assert!(R::within(SHORT, StreamExt::next(&mut watcher)).await.is_none());
         place.file("a");
-        assert_eq!(R::within(LONG, watcher.next()).await.unwrap().unwrap().path(), place.at("a"));
+        assert_eq!(R::within(LONG, watcher.recv()).await.unwrap().unwrap().path(), place.at("a"));
     });
 }
 
@@ -282,7 +282,7 @@ fn a_storm_of_filtered_events_keeps_no_timeout_from_its_time<R: Run>() {
             watcher.get_ref().watch_with(&file, WatchMask::ATTRIB, options).unwrap();
             watching::until(|| storming.load(Ordering::Relaxed));
             let begin = std::time::Instant::now();
-            assert!(R::within(SHORT, watcher.next()).await.is_none());
+            assert!(R::within(SHORT, watcher.recv()).await.is_none());
             assert!(begin.elapsed() < SHORT * 50, "{:?}", begin.elapsed());
             over.store(true, Ordering::Relaxed);
         });
@@ -296,15 +296,15 @@ fn a_dropped_future_loses_no_event<R: Run>() {
         let mut watcher = of::<R>(&place);
         for round in 0..20 {
             // Polled, dropped, and the event comes after, or before it is polled again.
-            assert!(future::poll_once(watcher.next()).await.is_none());
-            drop(watcher.next());
+            assert!(future::poll_once(watcher.recv()).await.is_none());
+            drop(watcher.recv());
             place.file(format!("{round}"));
-            drop(watcher.next());
-            drop(watcher.batch());
-            let event = watcher.next().await.unwrap();
+            drop(watcher.recv());
+            drop(watcher.recv_batch());
+            let event = watcher.recv().await.unwrap();
             assert_eq!(event.path(), place.at(format!("{round}")));
         }
-        assert!(future::poll_once(watcher.next()).await.is_none());
+        assert!(future::poll_once(watcher.recv()).await.is_none());
     });
 }
 
@@ -348,8 +348,8 @@ fn a_future_that_is_dropped_at_any_moment_loses_no_event<R: Run>() {
             let mut given = Vec::new();
             {
                 let mut next: Boxed<'_, _> = match random(&mut state) % 3 {
-                    0 => Box::pin(async { vec![watcher.next().await.unwrap().to_buf()] }),
-                    1 => Box::pin(async { watcher.batch().await.unwrap() }),
+                    0 => Box::pin(async { vec![watcher.recv().await.unwrap().to_buf()] }),
+                    1 => Box::pin(async { watcher.recv_batch().await.unwrap() }),
                     _ => Box::pin(async {
                         vec![StreamExt::next(&mut watcher).await.unwrap().unwrap()]
                     }),
@@ -375,7 +375,7 @@ fn a_future_that_is_dropped_at_any_moment_loses_no_event<R: Run>() {
             }
         }
         writer.join().unwrap();
-        assert!(future::poll_once(watcher.next()).await.is_none(), "none twice");
+        assert!(future::poll_once(watcher.recv()).await.is_none(), "none twice");
         assert!(dropped > 10 && waited > 10, "{dropped} dropped, {waited} with a timer");
     });
     assert_eq!(seen.load(Ordering::Relaxed), FILES);
@@ -386,19 +386,19 @@ fn stopping_wakes_each_way_of_waiting<R: Run>() {
     let place = Place::new();
     R::run(async {
         let mut watcher = of::<R>(&place);
-        let stopper = watcher.get_ref().stopper();
-        let ended = once_it_waits(watcher.next(), || stopper.stop()).await.map(|e| e.to_buf());
+        let stopper = watcher.get_ref().stop_handle();
+        let ended = once_it_waits(watcher.recv(), || stopper.stop()).await.map(|e| e.to_buf());
         assert_eq!(ended.unwrap_err(), STOPPED);
         // Ever after, though events wait; and they stay.
         place.file("a");
-        assert_eq!(watcher.next().await.unwrap_err(), STOPPED);
-        assert_eq!(watcher.batch().await.unwrap_err(), STOPPED);
+        assert_eq!(watcher.recv().await.unwrap_err(), STOPPED);
+        assert_eq!(watcher.recv_batch().await.unwrap_err(), STOPPED);
         assert!(StreamExt::next(&mut watcher).await.is_none());
-        assert_eq!(watcher.into_inner().drain().count(), 1);
+        assert_eq!(watcher.into_inner().try_iter().count(), 1);
 
         let mut watcher = of::<R>(&place);
-        let stopper = watcher.get_ref().stopper();
-        let ended = once_it_waits(watcher.batch(), || stopper.clone().stop()).await;
+        let stopper = watcher.get_ref().stop_handle();
+        let ended = once_it_waits(watcher.recv_batch(), || stopper.clone().stop()).await;
         assert_eq!(ended.unwrap_err(), STOPPED);
     });
 }
@@ -417,7 +417,7 @@ fn watches_can_come_and_go_while_a_task_waits<R: Run>() {
             watches.unwatch(gone).unwrap();
             fs::write(two.join("b"), "").unwrap();
         };
-        let event = once_it_waits(watcher.next(), act).await.unwrap();
+        let event = once_it_waits(watcher.recv(), act).await.unwrap();
         assert_eq!(event.path(), two.join("b"));
     });
 }
@@ -431,9 +431,9 @@ fn an_overflow_is_given_and_the_watcher_goes_on<R: Run>() {
         if !watching::overflow(place.path()) {
             return;
         }
-        while !watcher.next().await.unwrap().is_overflow() {}
+        while !watcher.recv().await.unwrap().is_overflow() {}
         let act = || touch(place.at("a"));
-        let event = once_it_waits(watcher.next(), act).await.unwrap();
+        let event = once_it_waits(watcher.recv(), act).await.unwrap();
         assert_eq!((event.kind(), event.path()), (EventKind::Attrib, place.at("a")));
     });
 }
@@ -445,7 +445,7 @@ fn a_watcher_can_leave_its_runtime_with_what_it_has<R: Run>() {
         for name in ["a", "b", "c"] {
             place.file(name);
         }
-        watcher.next().await.unwrap();
+        watcher.recv().await.unwrap();
         watcher.into_inner()
     });
     assert!(watcher.has_buffered());
@@ -454,7 +454,7 @@ fn a_watcher_can_leave_its_runtime_with_what_it_has<R: Run>() {
     place.file("d");
     R::run(async {
         let mut watcher = R::take(watcher);
-        assert_eq!(watcher.next().await.unwrap().path(), place.at("d"));
+        assert_eq!(watcher.recv().await.unwrap().path(), place.at("d"));
     });
 }
 
@@ -463,7 +463,7 @@ fn two_tasks_have_two_watchers<R: Run>() {
     let place = Place::new();
     R::run(async {
         let (mut one, mut two) = (of::<R>(&place), of::<R>(&place));
-        let both = future::zip(one.next(), two.next());
+        let both = future::zip(one.recv(), two.recv());
         let (one, two) = once_it_waits(both, || drop(place.file("a"))).await;
         assert_eq!(one.unwrap().path(), two.unwrap().path());
     });
@@ -485,7 +485,7 @@ fn nothing_wakes_a_task_that_waits<R: Run>() {
     R::run(async {
         let mut watcher = of::<R>(&place);
         let waker = Waker::from(Arc::clone(&woken));
-        let mut next = pin!(watcher.next());
+        let mut next = pin!(watcher.recv());
         assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         let before = woken.0.load(Ordering::SeqCst);
         assert!(R::within(Duration::from_millis(200), future::pending::<()>()).await.is_none());
@@ -507,7 +507,7 @@ fn an_asynchronous_watcher_goes_to_other_threads() {
     let place = Place::new();
     TokioThreads::run(async {
         let mut watcher = of::<TokioThreads>(&place);
-        let task = tokio::spawn(async move { watcher.next().await.map(|event| event.path()) });
+        let task = tokio::spawn(async move { watcher.recv().await.map(|event| event.path()) });
         place.file("a");
         assert_eq!(task.await.unwrap(), Ok(place.at("a")));
     });

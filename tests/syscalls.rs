@@ -16,7 +16,7 @@ mod lists {
     use std::{env, fs, io, thread};
 
     use tinotify::{
-        Change, EventRing, InitFlags, Inotify, TreeOptions, WatchMask, Watcher, WatcherBuilder,
+        EventRing, InitFlags, Inotify, NameChange, TreeOptions, WatchMask, Watcher, WatcherBuilder,
     };
 
     use crate::traced::{self, calls, documented};
@@ -195,18 +195,18 @@ mod lists {
         watcher.watch_name(dir.join("link"), mask).unwrap();
         let name = dir.join("name");
         changer.make(|| fs::write(name, ""));
-        while watcher.next().unwrap().change() != Some(Change::Appeared) {}
-        while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
+        while watcher.recv().unwrap().name_change() != Some(NameChange::Appeared) {}
+        while watcher.recv_timeout(Duration::from_millis(1)).unwrap().is_some() {}
         // More than the queue takes; each is two events.
         let names = [dir.join("name"), dir.join("other")];
         changer.make(move || {
             (0..queue / 2 + 2).try_for_each(|n| fs::rename(&names[n % 2], &names[(n + 1) % 2]))
         });
-        while !watcher.next().unwrap().is_overflow() {}
-        while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
+        while !watcher.recv().unwrap().is_overflow() {}
+        while watcher.recv_timeout(Duration::from_millis(1)).unwrap().is_some() {}
         watcher.unwatch(watch).unwrap();
-        watcher.stopper().stop();
-        while watcher.next().is_ok() {}
+        watcher.stop_handle().stop();
+        while watcher.recv().is_ok() {}
         drop(watcher);
         mark();
     }
@@ -224,10 +224,10 @@ mod lists {
             fs::create_dir_all(new.join("deep"))?;
             fs::write(new.join("deep/file"), "")
         });
-        while !watcher.next().unwrap().path().ends_with("deep/file") {}
-        while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
+        while !watcher.recv().unwrap().path().ends_with("deep/file") {}
+        while watcher.recv_timeout(Duration::from_millis(1)).unwrap().is_some() {}
         watcher.unwatch(watch).unwrap();
-        while watcher.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
+        while watcher.recv_timeout(Duration::from_millis(1)).unwrap().is_some() {}
         drop(watcher);
         mark();
     }
@@ -257,11 +257,11 @@ mod lists {
             let watcher = Watcher::new().unwrap();
             watcher.watch(dir, WatchMask::CREATE).unwrap();
             let mut watcher = tinotify::TokioWatcher::tokio(watcher).unwrap();
-            let nothing = tokio::time::timeout(Duration::from_millis(1), watcher.next()).await;
+            let nothing = tokio::time::timeout(Duration::from_millis(1), watcher.recv()).await;
             assert!(nothing.is_err());
             let file = dir.join("file");
             changer.make(|| fs::write(file, ""));
-            assert!(watcher.next().await.unwrap().path().ends_with("file"));
+            assert!(watcher.recv().await.unwrap().path().ends_with("file"));
             drop(watcher);
             mark();
         });
@@ -400,7 +400,7 @@ mod lists {
             /// Waits until strace has written something so many times.
             fn until(&self, what: &str, times: usize) {
                 while self.log().matches(what).count() < times {
-                    if self.news.borrow_mut().next_timeout(DEADLINE).unwrap().is_none() {
+                    if self.news.borrow_mut().recv_timeout(DEADLINE).unwrap().is_none() {
                         let _ = kill_process(self.pid(), Signal::KILL);
                         panic!("no {what:?} in: {}", self.log());
                     }

@@ -16,7 +16,8 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat, rena
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use support::{as_plain_user, in_namespace};
 use tinotify::{
-    AtLimit, Barred, Errno, EventMask, TreeChange, TreeOptions, WatchMask, WatchOptions, Watcher,
+    Barred, Errno, EventMask, OnWatchLimit, TreeChange, TreeOptions, WatchMask, WatchOptions,
+    Watcher,
 };
 use trees::{Entry, How, Mirror, NAMES, Note, Random, Scene, watch_tree};
 use watching::{Place, Watchdog, asleep, kernel_watches, overflow, say, touch};
@@ -127,10 +128,10 @@ fn what_exists_is_told_on_request_parents_first() {
     write(place.at("file"));
     symlink("a", place.at("link")).unwrap();
     let mut watcher = Watcher::new().unwrap();
-    watcher.watch_tree(place.path(), NAMES, TreeOptions::new().existing(true)).unwrap();
+    watcher.watch_tree(place.path(), NAMES, TreeOptions::new().report_existing(true)).unwrap();
     let mut mirror = Mirror::empty(false);
     let mut lines = Vec::new();
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         let note = Note::of(&event, place.path());
         mirror.apply(&note);
         lines.push(note.to_string());
@@ -203,7 +204,7 @@ fn a_file_moved_out_is_told_without_a_further_event() {
     let mut tree = Scene::new(|root| write(root.join("file")));
     fs::rename(tree.at("file"), tree.outside("file")).unwrap();
     // Waiting.
-    let event = tree.watcher.next().unwrap();
+    let event = tree.watcher.recv().unwrap();
     let note = Note::of(&event, &tree.root);
     assert_eq!(note.to_string(), "moved out file");
     tree.mirror.apply(&note);
@@ -457,17 +458,17 @@ fn rm_rf_of_the_root_while_it_is_being_created_ends_the_tree() {
                 }
             });
             let mut watcher = watcher;
-            match watcher.watch_tree(&root, NAMES, TreeOptions::new().existing(true)) {
+            match watcher.watch_tree(&root, NAMES, TreeOptions::new().report_existing(true)) {
                 Ok(_) => {
                     let mut mirror = Mirror::empty(false);
                     let mut last = Vec::new();
                     while last.last() != Some(&How::Ignored) {
-                        let note = Note::of(&watcher.next().unwrap(), &root);
+                        let note = Note::of(&watcher.recv().unwrap(), &root);
                         mirror.apply(&note);
                         last.push(note.how);
                     }
                     assert_eq!(last[last.len() - 2], How::RootRemoved);
-                    assert!(watcher.try_next().unwrap().is_none());
+                    assert!(watcher.try_recv().unwrap().is_none());
                 }
                 Err(error) => assert_eq!(error.errno(), Some(Errno::ENOENT), "{error}"),
             }
@@ -559,7 +560,7 @@ fn a_link_swapped_in_for_a_directory_while_it_is_added_leads_nowhere() {
             let tree = watcher.watch_tree(&root, NAMES, TreeOptions::new()).unwrap();
             for _ in 0..20 {
                 check(&watcher);
-                let Some(event) = watcher.try_next().unwrap() else { continue };
+                let Some(event) = watcher.try_recv().unwrap() else { continue };
                 let note = Note::of(&event, &root);
                 assert!(!note.to_string().contains("beyond"), "{note:?}");
             }
@@ -571,7 +572,7 @@ fn a_link_swapped_in_for_a_directory_while_it_is_added_leads_nowhere() {
 
     // And for what is made under way.
     let mut watcher = Watcher::new().unwrap();
-    watcher.watch_tree(&root, NAMES, TreeOptions::new().existing(true)).unwrap();
+    watcher.watch_tree(&root, NAMES, TreeOptions::new().report_existing(true)).unwrap();
     let mut mirror = Mirror::empty(false);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -589,7 +590,7 @@ fn a_link_swapped_in_for_a_directory_while_it_is_added_leads_nowhere() {
         });
         loop {
             let last = over.load(Ordering::Acquire);
-            while let Some(event) = watcher.try_next().unwrap() {
+            while let Some(event) = watcher.try_recv().unwrap() {
                 let note = Note::of(&event, &root);
                 assert!(!note.to_string().contains("beyond"), "{note:?}");
                 mirror.apply(&note);
@@ -848,7 +849,7 @@ fn names_of_any_bytes_are_told_as_they_are() {
 #[test]
 fn a_depth_limit_ends_watching_there() {
     for depth in 0..4 {
-        let mut tree = Scene::with(NAMES, TreeOptions::new().depth(depth), |root| {
+        let mut tree = Scene::with(NAMES, TreeOptions::new().max_depth(depth), |root| {
             fs::create_dir_all(root.join("1/2/3/4/5")).unwrap();
         });
         let dirs = ["", "1", "1/2", "1/2/3"].map(|path| tree.at(path));
@@ -867,7 +868,7 @@ fn a_depth_limit_ends_watching_there() {
 
 #[test]
 fn a_depth_limit_holds_for_what_is_renamed_up_or_down() {
-    let mut tree = Scene::with(NAMES, TreeOptions::new().depth(1), |root| {
+    let mut tree = Scene::with(NAMES, TreeOptions::new().max_depth(1), |root| {
         fs::create_dir_all(root.join("a/b/c")).unwrap();
         fs::create_dir(root.join("d")).unwrap();
     });
@@ -908,14 +909,14 @@ fn without_target_and_git(options: TreeOptions) {
 #[test]
 fn what_is_pruned_is_told_itself_and_not_entered() {
     without_target_and_git(
-        TreeOptions::new().prune(|path| path.ends_with("target") || path.ends_with(".git")),
+        TreeOptions::new().exclude(|path| path.ends_with("target") || path.ends_with(".git")),
     );
 }
 
 #[test]
 fn the_path_to_prune_by_is_beneath_the_root() {
     let mut tree =
-        Scene::with(NAMES, TreeOptions::new().prune(|path| path == Path::new("a/b")), |root| {
+        Scene::with(NAMES, TreeOptions::new().exclude(|path| path == Path::new("a/b")), |root| {
             fs::create_dir_all(root.join("a/b/a/b")).unwrap();
             fs::create_dir_all(root.join("c/a/b")).unwrap();
         });
@@ -928,10 +929,10 @@ fn the_path_to_prune_by_is_beneath_the_root() {
 #[cfg(feature = "glob")]
 #[test]
 fn what_is_pruned_by_a_glob_is_not_entered() {
-    let options = TreeOptions::new().prune_glob("target").unwrap().prune_glob(".git").unwrap();
+    let options = TreeOptions::new().exclude_glob("target").unwrap().exclude_glob(".git").unwrap();
     without_target_and_git(options);
-    without_target_and_git(TreeOptions::new().prune_glob("{target,.git}").unwrap());
-    assert!(TreeOptions::new().prune_glob("{").is_err());
+    without_target_and_git(TreeOptions::new().exclude_glob("{target,.git}").unwrap());
+    assert!(TreeOptions::new().exclude_glob("{").is_err());
 }
 
 /// The limit of this user namespace, which counts like that of the machine.
@@ -958,7 +959,7 @@ fn at_the_limit_of_watches_a_tree_fails_and_leaves_nothing() {
     let place = Place::new();
     ten_directories(place.path());
     let watcher = Watcher::new().unwrap();
-    for options in [TreeOptions::new(), TreeOptions::new().at_limit(AtLimit::Fail)] {
+    for options in [TreeOptions::new(), TreeOptions::new().on_watch_limit(OnWatchLimit::Fail)] {
         let error = watcher.watch_tree(place.path(), NAMES, options).unwrap_err();
         assert_eq!(error.errno(), Some(Errno::ENOSPC), "{error}");
         assert!(error.to_string().contains("fs.inotify.max_user_watches"), "{error}");
@@ -969,10 +970,10 @@ fn at_the_limit_of_watches_a_tree_fails_and_leaves_nothing() {
     fs::remove_dir(place.at("0/a/b")).unwrap();
     let mut watcher = Watcher::new().unwrap();
     watch_tree(&mut watcher, place.path(), NAMES, TreeOptions::new());
-    assert!(watcher.try_next().unwrap().is_none());
+    assert!(watcher.try_recv().unwrap().is_none());
     fs::create_dir(place.at("new")).unwrap();
     let mut lines = Vec::new();
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         lines.push(Note::of(&event, place.path()).to_string());
     }
     assert_eq!(lines, ["create new/", "unwatched new: ENOSPC"]);
@@ -984,7 +985,7 @@ fn at_the_limit_of_watches_a_partial_tree_tells_what_it_lacks() {
     if !in_namespace(NAME) || !limit_watches(NAME, 6) {
         return;
     }
-    let options = TreeOptions::new().at_limit(AtLimit::Partial);
+    let options = TreeOptions::new().on_watch_limit(OnWatchLimit::Partial);
     let mut tree = Scene::with(NAMES, options, ten_directories);
     let notes = tree.notes();
     assert_eq!(kernel_watches(&tree.watcher).len(), 6);
@@ -1013,7 +1014,7 @@ fn an_alias_and_a_filter_are_those_of_the_whole_tree() {
     assert_eq!(watcher.watches().with_alias("home").unwrap(), tree);
     let mut lines = Vec::new();
     let mut read = |watcher: &mut Watcher| {
-        while let Some(event) = watcher.try_next().unwrap() {
+        while let Some(event) = watcher.try_recv().unwrap() {
             assert_eq!(event.alias().unwrap(), "home");
             assert_eq!(event.watch(), Some(tree));
             lines.push(Note::of(&event, place.path()).to_string());
@@ -1074,7 +1075,7 @@ const NOISE: &str = "noise";
 
 /// A tree with directories and files that are then changed in all ways while events are lost.
 fn lose_events(snapshot: bool) -> Option<Vec<String>> {
-    let options = TreeOptions::new().snapshot(snapshot);
+    let options = TreeOptions::new().track_files(snapshot);
     let mut tree = Scene::with(NAMES | WatchMask::ATTRIB, options, |root| {
         for path in [NOISE, "gone/inner", "renamed/inner", "kept"] {
             fs::create_dir_all(root.join(path)).unwrap();
@@ -1192,7 +1193,7 @@ fn an_overflow_is_one_event_and_each_tree_comes_back_into_step() {
         fs::create_dir(tree.join("new")).unwrap();
     }
     let (mut overflows, mut told) = (0, Vec::new());
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         overflows += u32::from(event.is_overflow());
         let Some(index) = watches.iter().position(|watch| event.watch() == Some(*watch)) else {
             continue;
@@ -1227,7 +1228,7 @@ fn overlapping_trees_and_a_watch_inside_each_have_their_own() {
         touch(&path);
         fs::remove_file(&path).unwrap();
         let mut told = Vec::new();
-        while let Some(event) = watcher.try_next().unwrap() {
+        while let Some(event) = watcher.try_recv().unwrap() {
             assert_eq!(event.path(), path);
             told.push((event.watch().unwrap(), event.mask()));
         }
@@ -1242,7 +1243,7 @@ fn overlapping_trees_and_a_watch_inside_each_have_their_own() {
     fs::create_dir_all(inner.join("new/newer")).unwrap();
     fs::remove_dir(inner.join("new/newer")).unwrap();
     let mut told = Vec::new();
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         told.push(event.watch().unwrap());
     }
     assert!(told.contains(&of_outer), "{told:?}");
@@ -1274,14 +1275,14 @@ fn a_tree_within_ends_alone_and_a_watch_inside_outlives_both() {
     let all = inodes(&[&outer, &inner, &inner.join("deep")]);
     assert_eq!(watched_inodes(&watcher), all);
     write(inner.join("deep/file"));
-    let event = watcher.next().unwrap();
+    let event = watcher.recv().unwrap();
     assert_eq!((event.watch(), event.path()), (Some(of_outer), inner.join("deep/file")));
     watcher.unwatch(of_outer).unwrap();
     assert_eq!(watched_inodes(&watcher), inodes(&[&inner]));
     write(inner.join("file"));
-    let event = watcher.next().unwrap();
+    let event = watcher.recv().unwrap();
     assert_eq!((event.watch(), event.path()), (Some(plain), inner.join("file")));
-    assert_eq!(event.tree(), None);
+    assert_eq!(event.tree_change(), None);
 }
 
 #[test]
@@ -1295,7 +1296,7 @@ fn a_tree_moved_from_one_tree_to_another_is_told_to_both() {
     fs::rename(trees[0].join("sub"), trees[1].join("sub")).unwrap();
     let mut told = [Vec::new(), Vec::new()];
     for round in 0..2 {
-        while let Some(event) = watcher.try_next().unwrap() {
+        while let Some(event) = watcher.try_recv().unwrap() {
             let index = watches.iter().position(|watch| event.watch() == Some(*watch)).unwrap();
             told[index].push(Note::of(&event, &trees[index]).to_string());
         }
@@ -1325,7 +1326,7 @@ fn nothing_comes_of_a_tree_that_is_unwatched() {
     assert!(tree.watcher.watches().is_empty());
 
     // Nor of one whose set-up was not told yet.
-    let options = TreeOptions::new().existing(true);
+    let options = TreeOptions::new().report_existing(true);
     let watch = tree.watcher.watch_tree(&tree.root, NAMES, options).unwrap();
     tree.watcher.unwatch(watch).unwrap();
     assert!(tree.lines().is_empty());
@@ -1352,28 +1353,28 @@ fn another_thread_may_add_and_end_a_tree_while_one_waits() {
     let watches = watcher.watches();
     let reader = asleep(watcher, |watcher| {
         // What wakes it first is the end of the set-up.
-        assert_eq!(watcher.next().unwrap().tree(), Some(TreeChange::Established));
-        watcher.next().unwrap().path()
+        assert_eq!(watcher.recv().unwrap().tree_change(), Some(TreeChange::Established));
+        watcher.recv().unwrap().path()
     });
     let tree = watches.watch_tree(place.path(), WatchMask::CREATE, TreeOptions::new()).unwrap();
     let file = place.file("a/b/file");
     let (path, watcher) = reader.join().unwrap();
     assert_eq!(path, file);
 
-    let reader = asleep(watcher, |watcher| watcher.next_timeout(watching::LONG).unwrap().is_some());
+    let reader = asleep(watcher, |watcher| watcher.recv_timeout(watching::LONG).unwrap().is_some());
     watches.unwatch(tree).unwrap();
     place.file("a/b/other");
     // What wakes it is the other tree, which tells at once.
-    let options = TreeOptions::new().existing(true);
+    let options = TreeOptions::new().report_existing(true);
     watches.watch_tree(place.path(), WatchMask::CREATE, options).unwrap();
     let (came, mut watcher) = reader.join().unwrap();
     assert!(came);
     let mut found = 1;
-    while let Some(TreeChange::Found) = watcher.try_next().unwrap().unwrap().tree() {
+    while let Some(TreeChange::Discovered) = watcher.try_recv().unwrap().unwrap().tree_change() {
         found += 1;
     }
     assert_eq!(found, 4);
-    assert!(watcher.try_next().unwrap().is_none());
+    assert!(watcher.try_recv().unwrap().is_none());
 }
 
 /// No event of the kernel tells of it.
@@ -1385,17 +1386,17 @@ fn who_waits_is_told_what_a_tree_added_elsewhere_has_found() {
     let mut watcher = Watcher::new().unwrap();
     for _ in 0..100 {
         let watches = watcher.watches();
-        let reader = asleep(watcher, |watcher| watcher.next().unwrap().path());
-        let options = TreeOptions::new().existing(true);
+        let reader = asleep(watcher, |watcher| watcher.recv().unwrap().path());
+        let options = TreeOptions::new().report_existing(true);
         let tree = watches.watch_tree(place.path(), WatchMask::CREATE, options).unwrap();
         let path;
         (path, watcher) = reader.join().unwrap();
         assert_eq!(path, place.at("dir"));
         watches.unwatch(tree).unwrap();
-        assert!(watcher.try_next().unwrap().is_none());
+        assert!(watcher.try_recv().unwrap().is_none());
     }
-    let stopper = watcher.stopper();
-    let reader = asleep(watcher, |watcher| watcher.next().is_err());
+    let stopper = watcher.stop_handle();
+    let reader = asleep(watcher, |watcher| watcher.recv().is_err());
     stopper.stop();
     assert!(reader.join().unwrap().0);
 }
@@ -1405,7 +1406,7 @@ fn a_thread_that_sleeps_over_a_tree_is_told_of_what_comes() {
     let _watchdog = Watchdog::new();
     let tree = Scene::new(|root| fs::create_dir(root.join("dir")).unwrap());
     let (root, out) = (tree.root.clone(), tree.outside("dir"));
-    let reader = asleep(tree.watcher, |watcher| watcher.next().unwrap().path());
+    let reader = asleep(tree.watcher, |watcher| watcher.recv().unwrap().path());
     fs::rename(root.join("dir"), out).unwrap();
     assert_eq!(reader.join().unwrap().0, root.join("dir"));
 }
@@ -1416,7 +1417,7 @@ fn a_watcher_that_ends_without_watches_ends_with_its_tree() {
     let place = Place::new();
     let root = place.dir("root");
     fs::create_dir(root.join("dir")).unwrap();
-    let mut watcher = Watcher::builder().end_without_watches(true).build().unwrap();
+    let mut watcher = Watcher::builder().stop_without_watches(true).build().unwrap();
     watcher.watch_tree(&root, NAMES, TreeOptions::new()).unwrap();
     fs::remove_dir_all(&root).unwrap();
     let lines: Vec<String> = watcher.iter().map(|event| format!("{:?}", event.unwrap())).collect();
@@ -1428,9 +1429,9 @@ fn a_batch_of_a_tree_is_what_its_events_are_one_by_one() {
     let _watchdog = Watchdog::new();
     let mut tree = Scene::new(|_| ());
     fs::create_dir_all(tree.at("a/b/c")).unwrap();
-    let batch = tree.watcher.batch().unwrap();
+    let batch = tree.watcher.recv_batch().unwrap();
     let mut paths: Vec<PathBuf> = batch.iter().map(|event| event.path().to_owned()).collect();
-    while let Some(event) = tree.watcher.try_next().unwrap() {
+    while let Some(event) = tree.watcher.try_recv().unwrap() {
         paths.push(event.path());
     }
     assert_eq!(paths, ["a", "a/b", "a/b/c"].map(|path| tree.at(path)));
@@ -1446,11 +1447,11 @@ mod in_async {
         let place = Place::new();
         let root = place.dir("root");
         fs::create_dir_all(root.join("old/inner")).unwrap();
-        let options = TreeOptions::new().existing(true);
+        let options = TreeOptions::new().report_existing(true);
         watcher.get_ref().watch_tree(&root, NAMES, options).unwrap();
         let expected = ["found old/", "found old/inner/", "established"];
         for line in expected {
-            assert_eq!(Note::of(&watcher.next().await.unwrap(), &root).to_string(), line);
+            assert_eq!(Note::of(&watcher.recv().await.unwrap(), &root).to_string(), line);
         }
         let (there, out) = (root.clone(), place.at("out"));
         let changer = thread::spawn(move || {
@@ -1471,7 +1472,7 @@ mod in_async {
             path: "old/inner".into(),
         });
         loop {
-            let note = Note::of(&watcher.next().await.unwrap(), &root);
+            let note = Note::of(&watcher.recv().await.unwrap(), &root);
             mirror.apply(&note);
             if note.how == How::Ignored {
                 break;

@@ -62,7 +62,7 @@ fn refused(call: Sysno) -> Option<Errno> {
 /// A tree's life: set up, grown, renamed, shrunk, and found again after lost events. `last` is called
 /// before the disk is compared with what was reported.
 fn live(snapshot: bool, last: impl FnOnce()) {
-    let options = TreeOptions::new().snapshot(snapshot);
+    let options = TreeOptions::new().track_files(snapshot);
     let mut tree = Scene::with(trees::NAMES | WatchMask::ATTRIB, options, |root| {
         fs::create_dir_all(root.join("a/b/c")).unwrap();
         fs::create_dir(root.join("leaf")).unwrap();
@@ -140,7 +140,7 @@ fn lives() {
     let mut watcher = Watcher::new().unwrap();
     watcher.watch_name(place.at("name"), WatchMask::CREATE | WatchMask::CLOSE_WRITE).unwrap();
     place.file("name");
-    let event = watcher.next_timeout(support::DEADLINE).unwrap().unwrap();
+    let event = watcher.recv_timeout(support::DEADLINE).unwrap().unwrap();
     assert!(event.path().ends_with("name"));
 }
 

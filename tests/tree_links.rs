@@ -174,7 +174,7 @@ fn a_link_in_a_directory_that_counts_no_subdirectories_is_found() {
     let root = place.path().join("root");
     watch_tree(&mut watcher, &root, NAMES, follow());
     write(place.path().join("outside/file"));
-    let event = watcher.try_next().unwrap().unwrap();
+    let event = watcher.try_recv().unwrap().unwrap();
     assert_eq!(event.path(), root.join("leaf/link/file"));
 }
 
@@ -192,7 +192,7 @@ fn a_link_that_comes_is_reported_as_a_directory_with_what_is_beneath() {
 
 #[test]
 fn what_is_there_at_the_beginning_is_reported_through_links_as_well() {
-    let mut tree = Scene::with(NAMES, follow().existing(true), |root| {
+    let mut tree = Scene::with(NAMES, follow().report_existing(true), |root| {
         dir(root.join("../outside/sub"));
         symlink("../outside", root.join("link")).unwrap();
         write(root.join("../outside/sub/file"));
@@ -506,7 +506,7 @@ fn a_link_further_on_the_way_that_is_replaced_is_noticed() {
 
 #[test]
 fn what_excludes_directories_goes_by_the_path_through_the_link() {
-    let options = follow().prune(|path| path.ends_with("no")).depth(2);
+    let options = follow().exclude(|path| path.ends_with("no")).max_depth(2);
     let mut tree = Scene::with(NAMES, options, |root| {
         for name in ["no", "1/2/3"] {
             dir(root.join("../outside").join(name));
@@ -528,7 +528,7 @@ fn what_excludes_directories_goes_by_the_path_through_the_link() {
 #[test]
 fn links_are_found_as_they_are_after_lost_events() {
     for snapshot in [false, true] {
-        let mut tree = scene(follow().snapshot(snapshot), |root, outside| {
+        let mut tree = scene(follow().track_files(snapshot), |root, outside| {
             for name in ["1/one", "2/two", "3/three", "4/four"] {
                 dir(outside.join(name));
             }
@@ -560,7 +560,7 @@ fn links_are_found_as_they_are_after_lost_events() {
 
 #[test]
 fn files_are_known_beneath_links_too() {
-    let mut tree = scene(follow().snapshot(true), |root, outside| {
+    let mut tree = scene(follow().track_files(true), |root, outside| {
         dir(outside.join("sub"));
         write(outside.join("sub/a"));
         symlink("../outside", root.join("link")).unwrap();

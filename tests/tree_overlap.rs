@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use rustix::thread::Pid;
 use tempfile::TempDir;
 use tinotify::{
-    EventMask, Stopper, TreeChange, TreeOptions, Watch, WatchError, WatchMask, Watcher,
+    EventMask, StopHandle, TreeChange, TreeOptions, WatchError, WatchId, WatchMask, Watcher,
 };
 use trees::{NAMES, Note, Scene, established, watch_tree};
 use watching::{Place, Watchdog, kernel_watches, overflow, say, unread};
@@ -24,9 +24,9 @@ fn write(path: impl AsRef<Path>) {
 }
 
 /// What comes now, by its tree.
-fn lines(watcher: &mut Watcher, trees: &[(Watch, &Path)]) -> Vec<Vec<String>> {
+fn lines(watcher: &mut Watcher, trees: &[(WatchId, &Path)]) -> Vec<Vec<String>> {
     let mut lines = vec![Vec::new(); trees.len()];
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         let tree = trees.iter().position(|(watch, _)| event.watch() == Some(*watch)).unwrap();
         lines[tree].push(Note::of(&event, trees[tree].1).to_string());
     }
@@ -115,7 +115,7 @@ const QUEUE: usize = 16_384;
 /// Reads all that comes, and returns how many overflows were among it.
 fn overflows(watcher: &mut Watcher) -> usize {
     let mut overflows = 0;
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         overflows += usize::from(event.is_overflow());
     }
     assert_eq!(unread(&*watcher), 0);
@@ -133,14 +133,14 @@ fn two_trees_of_one_watcher_that_ask_for_all_events_make_no_overflow() {
         return;
     };
     let mut watcher = Watcher::new().unwrap();
-    let options = || TreeOptions::new().existing(true);
+    let options = || TreeOptions::new().report_existing(true);
     let first = watcher.watch_tree(&root, WatchMask::ALL_EVENTS, options()).unwrap();
     let second = watcher.watch_tree(&root, WatchMask::ALL_EVENTS, options()).unwrap();
     let mut found = [0, 0];
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         assert!(!event.is_overflow());
         let tree = usize::from(event.watch() == Some(second));
-        found[tree] += usize::from(event.tree() == Some(TreeChange::Found));
+        found[tree] += usize::from(event.tree_change() == Some(TreeChange::Discovered));
     }
     assert_eq!(found, [20_000, 20_000]);
     assert_eq!(unread(&watcher), 0);
@@ -154,12 +154,12 @@ fn two_trees_of_one_watcher_that_ask_for_all_events_make_no_overflow() {
         return;
     }
     let (mut overflows, mut resynced) = (0, Vec::new());
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         overflows += usize::from(event.is_overflow());
-        if event.tree() == Some(TreeChange::Resynced) {
+        if event.tree_change() == Some(TreeChange::Resynced) {
             resynced.extend(event.watch());
         }
-        assert_ne!(event.tree(), Some(TreeChange::Found), "{event:?}");
+        assert_ne!(event.tree_change(), Some(TreeChange::Discovered), "{event:?}");
     }
     resynced.sort_unstable();
     assert_eq!(resynced, [first, second]);
@@ -200,7 +200,7 @@ fn two_watchers_of_one_tree_make_each_other_no_overflow() {
     }
     assert_eq!(all, [1, 1]);
     for watcher in &mut watchers {
-        assert!(watcher.try_next().unwrap().is_none());
+        assert!(watcher.try_recv().unwrap().is_none());
         assert_eq!(kernel_watches(watcher).len(), 20_101);
     }
 }
@@ -212,9 +212,9 @@ fn read_along(mut watcher: Watcher) -> (JoinHandle<(usize, usize)>, Pid) {
     let reader = thread::spawn(move || {
         tell.send(rustix::thread::gettid()).unwrap();
         let mut seen = (0, 0);
-        while let Ok(event) = watcher.next() {
+        while let Ok(event) = watcher.recv() {
             seen.0 += usize::from(event.is_overflow());
-            seen.1 += usize::from(event.tree() == Some(TreeChange::Resynced));
+            seen.1 += usize::from(event.tree_change() == Some(TreeChange::Resynced));
         }
         seen
     });
@@ -244,14 +244,14 @@ fn two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one() {
     if !overflow(&noise) {
         return;
     }
-    let stoppers = watchers.each_ref().map(Watcher::stopper);
+    let stoppers = watchers.each_ref().map(Watcher::stop_handle);
     let fds = watchers.each_ref().map(|watcher| watcher.as_fd().try_clone_to_owned().unwrap());
     let readers = watchers.map(read_along);
     let rest =
         || fds.iter().all(|fd| unread(fd) == 0) && readers.iter().all(|reader| is_asleep(reader.1));
     // A thread may sleep for a moment where it waits for the one that looks.
     watching::until(|| (0..100).all(|_| rest()));
-    stoppers.iter().for_each(Stopper::stop);
+    stoppers.iter().for_each(StopHandle::stop);
     let seen = readers.map(|(reader, _)| reader.join().unwrap());
     say(format_args!("{NAME}: overflows and looks: {seen:?}"));
     assert!(seen[0].0 >= 1);
@@ -264,8 +264,8 @@ fn two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one() {
 struct Beside {
     watcher: Watcher,
     place: Place,
-    watch: Watch,
-    tree: Watch,
+    watch: WatchId,
+    tree: WatchId,
     number: u32,
 }
 
@@ -290,7 +290,7 @@ impl Beside {
     /// Sees that all of what was made is reported, once, in its order, and no overflow.
     fn check(&mut self) {
         let mut seen = [Vec::<u32>::new(), Vec::new()];
-        while let Some(event) = self.watcher.try_next().unwrap() {
+        while let Some(event) = self.watcher.try_recv().unwrap() {
             assert!(!event.is_overflow());
             let which = match event.watch() {
                 Some(watch) if watch == self.watch => 0,
@@ -357,21 +357,24 @@ fn the_end_of_the_set_up_comes_after_what_exists_and_before_what_is_new() {
         let place = Place::new();
         fs::create_dir_all(place.at("a/b")).unwrap();
         let mut watcher = Watcher::new().unwrap();
-        let options = TreeOptions::new().existing(existing);
+        let options = TreeOptions::new().report_existing(existing);
         let tree = watcher.watch_tree(place.path(), WatchMask::CREATE, options).unwrap();
         fs::create_dir(place.at("a/new")).unwrap();
         let before = established(&mut watcher, tree);
         let expected: &[&str] = if existing { &["found a/", "found a/b/"] } else { &[] };
         assert_eq!(before.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
-        let event = watcher.try_next().unwrap().unwrap();
-        assert_eq!((event.tree(), event.path()), (Some(TreeChange::Told), place.at("a/new")));
-        assert!(watcher.try_next().unwrap().is_none());
+        let event = watcher.try_recv().unwrap().unwrap();
+        assert_eq!(
+            (event.tree_change(), event.path()),
+            (Some(TreeChange::Reported), place.at("a/new"))
+        );
+        assert!(watcher.try_recv().unwrap().is_none());
     }
 }
 
 #[test]
 fn after_plain_renames_nothing_is_discovered_as_modified() {
-    let options = TreeOptions::new().snapshot(true);
+    let options = TreeOptions::new().track_files(true);
     let mask = NAMES | WatchMask::MODIFY | WatchMask::ATTRIB;
     let mut tree = Scene::with(mask, options, |root| {
         for path in ["a/inner", "b", "c/deep/er"] {
@@ -408,7 +411,7 @@ fn after_plain_renames_nothing_is_discovered_as_modified() {
 
 #[test]
 fn a_tree_lists_its_directories_with_their_paths_of_now() {
-    let options = TreeOptions::new().prune(|path| path.ends_with("pruned"));
+    let options = TreeOptions::new().exclude(|path| path.ends_with("pruned"));
     let mut tree = Scene::with(NAMES, options, |root| {
         fs::create_dir_all(root.join("a/b")).unwrap();
         fs::create_dir_all(root.join("pruned/x")).unwrap();
@@ -446,7 +449,7 @@ fn the_mask_of_a_tree_goes_down_and_up_again() {
     write(tree.at("dir/two"));
     assert_eq!(tree.lines(), ["create dir/two", "written dir/two"]);
     fs::remove_file(tree.at("dir/two")).unwrap();
-    let event = tree.watcher.try_next().unwrap().unwrap();
+    let event = tree.watcher.try_recv().unwrap().unwrap();
     assert_eq!(event.mask(), EventMask::DELETE);
 }
 

@@ -24,7 +24,7 @@ fn write(path: impl AsRef<Path>) {
 
 /// A tree with a place for noise, which can be made to overflow.
 fn noisy(snapshot: bool, prepare: impl FnOnce(&Path)) -> Scene {
-    let options = TreeOptions::new().snapshot(snapshot);
+    let options = TreeOptions::new().track_files(snapshot);
     let mut tree = Scene::with(NAMES | WatchMask::ATTRIB, options, |root| {
         fs::create_dir(root.join("noise")).unwrap();
         write(root.join("noise/a"));

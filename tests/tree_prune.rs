@@ -31,7 +31,7 @@ fn a_condition_that_panics_at_the_set_up_leaves_nothing() {
     for at in 1..=6 {
         calls.store(0, Ordering::Relaxed);
         let counter = Arc::clone(&calls);
-        let options = TreeOptions::new().prune(move |_| {
+        let options = TreeOptions::new().exclude(move |_| {
             assert!(counter.fetch_add(1, Ordering::Relaxed) + 1 != at, "no");
             false
         });
@@ -39,12 +39,12 @@ fn a_condition_that_panics_at_the_set_up_leaves_nothing() {
         assert_eq!(added.as_deref(), Some("no"), "call {at}");
         assert!(kernel_watches(&watcher).is_empty());
         assert!(watcher.watches().is_empty());
-        assert!(watcher.try_next().unwrap().is_none());
+        assert!(watcher.try_recv().unwrap().is_none());
     }
     // And the watcher works as before.
     let tree = watch_tree(&mut watcher, place.path(), NAMES, TreeOptions::new());
     fs::create_dir(place.at("e/new")).unwrap();
-    let event = watcher.next().unwrap();
+    let event = watcher.recv().unwrap();
     assert_eq!((event.watch(), event.path()), (Some(tree), place.at("e/new")));
 }
 
@@ -52,7 +52,7 @@ fn a_condition_that_panics_at_the_set_up_leaves_nothing() {
 fn a_condition_that_panics_later_leaves_the_tree_whole() {
     let panic_now = Arc::new(AtomicBool::new(false));
     let now = Arc::clone(&panic_now);
-    let options = TreeOptions::new().prune(move |_| {
+    let options = TreeOptions::new().exclude(move |_| {
         assert!(!now.load(Ordering::Relaxed), "no");
         false
     });
@@ -65,7 +65,7 @@ fn a_condition_that_panics_later_leaves_the_tree_whole() {
     loop {
         let root = tree.root.clone();
         let read = panic::catch_unwind(AssertUnwindSafe(|| {
-            tree.watcher.try_next().unwrap().map(|event| trees::Note::of(&event, &root))
+            tree.watcher.try_recv().unwrap().map(|event| trees::Note::of(&event, &root))
         }));
         match read {
             Ok(Some(note)) => notes.push(note),
@@ -156,7 +156,7 @@ fn what_is_excluded_is_the_path() {
 
 #[test]
 fn what_a_condition_excludes_stays_excluded() {
-    let options = TreeOptions::new().prune(|path| path.ends_with("pruned"));
+    let options = TreeOptions::new().exclude(|path| path.ends_with("pruned"));
     let mut tree = Scene::with(NAMES, options, |root| {
         fs::create_dir_all(root.join("a/pruned/x")).unwrap();
     });
@@ -205,10 +205,10 @@ fn a_relative_root_takes_both_kinds_of_paths() {
         say("SKIPPED: an absolute path for a relative root: there is no /proc");
         watcher.watches().exclude(watch, root.join("b")).unwrap();
     }
-    assert!(watcher.try_next().unwrap().is_none());
+    assert!(watcher.try_recv().unwrap().is_none());
     write(root.join("a/file"));
     write(root.join("b/file"));
-    assert!(watcher.try_next().unwrap().is_none());
+    assert!(watcher.try_recv().unwrap().is_none());
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_reader_that_waits_is_woken_by_an_inclusion() {
     assert!(tree.lines().is_empty());
     write(tree.at("a/file"));
     let (watch, dir) = (tree.watch, tree.at("a"));
-    let reader = asleep(tree.watcher, |watcher| watcher.next().unwrap().path());
+    let reader = asleep(tree.watcher, |watcher| watcher.recv().unwrap().path());
     watches.include(watch, &dir).unwrap();
     assert_eq!(reader.join().unwrap().0, dir.join("file"));
 }

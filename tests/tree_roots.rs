@@ -20,7 +20,7 @@ fn write(path: impl AsRef<Path>) {
 /// What is reported of the only tree, its root being that.
 fn lines(watcher: &mut Watcher, root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         lines.push(Note::of(&event, root).to_string());
     }
     lines
@@ -200,8 +200,8 @@ fn who_waits_is_woken_by_a_new_path() {
     let (watches, watch) = (tree.watcher.watches(), tree.watch);
     let (placed, at) = (tree, moved.join("new"));
     let reader = watching::asleep(placed.watcher, move |watcher| {
-        let event = watcher.next().unwrap();
-        (event.tree() == Some(TreeChange::Watched), event.path())
+        let event = watcher.recv().unwrap();
+        (event.tree_change() == Some(TreeChange::Watched), event.path())
     });
     watches.set_path(watch, &moved).unwrap();
     assert_eq!(reader.join().unwrap().0, (true, at));
@@ -296,7 +296,8 @@ fn a_watched_tree_can_be_unmounted_as_soon_as_it_is_watched() {
         mount_tmpfs(&root);
         fs::create_dir_all(root.join("a/b/c")).unwrap();
         let mut watcher = Watcher::new().unwrap();
-        let options = TreeOptions::new().existing(round % 2 == 0).snapshot(round % 3 == 0);
+        let options =
+            TreeOptions::new().report_existing(round % 2 == 0).track_files(round % 3 == 0);
         watcher.watch_tree(&root, NAMES, options).unwrap();
         unmount(&root, UnmountFlags::empty()).unwrap();
         let lines = lines(&mut watcher, &root);
@@ -365,7 +366,7 @@ fn what_a_bind_mount_shows_twice_is_reported_before_the_end_of_the_set_up() {
         fs::create_dir(place.at("b")).unwrap();
         mount_bind(place.at("a"), place.at("b")).unwrap();
         let mut watcher = Watcher::new().unwrap();
-        let options = TreeOptions::new().existing(existing);
+        let options = TreeOptions::new().report_existing(existing);
         let watch = watcher.watch_tree(place.path(), NAMES, options).unwrap();
         let before = established(&mut watcher, watch);
         let mut before: Vec<String> = before.iter().map(ToString::to_string).collect();

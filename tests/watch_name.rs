@@ -9,9 +9,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tinotify::{Change, EventKind, WatchMask, WatchOptions, Watcher};
+use tinotify::{EventKind, NameChange, WatchMask, WatchOptions, Watcher};
 
-use Change::{Appeared, Changed, Replaced, Vanished};
+use NameChange::{Appeared, Changed, Replaced, Vanished};
 
 /// A watcher that follows `name` in a new directory.
 struct Followed {
@@ -35,11 +35,11 @@ impl Followed {
     }
 
     /// What is told of all that has happened: system calls queue their events before they return.
-    fn told(&mut self) -> Vec<Change> {
+    fn told(&mut self) -> Vec<NameChange> {
         let mut changes = Vec::new();
-        while let Some(event) = self.watcher.try_next().unwrap() {
+        while let Some(event) = self.watcher.try_recv().unwrap() {
             assert_eq!(event.path(), self.path);
-            changes.push(event.change().unwrap());
+            changes.push(event.name_change().unwrap());
         }
         changes
     }
@@ -216,7 +216,7 @@ fn a_name_may_be_watched_beside_the_same_file() {
     fs::write(&path, "22").unwrap();
 
     let mut given = Vec::new();
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         given.push((event.watch().unwrap(), event.kind()));
     }
     given.dedup();
@@ -232,7 +232,7 @@ fn a_strict_watch_minds_other_watches_but_not_the_way_to_a_name() {
     assert_eq!(error.errno(), Some(tinotify::Errno::EEXIST), "{error}");
 
     fs::write(name.at("dir/file"), "1").unwrap();
-    assert_eq!(name.watcher.next().unwrap().watch(), Some(watch));
+    assert_eq!(name.watcher.recv().unwrap().watch(), Some(watch));
     assert_eq!(name.told(), [Appeared]);
 }
 
@@ -246,8 +246,8 @@ fn two_names_of_one_directory_are_told_apart_by_their_aliases() {
         watcher.watches().watch_name_with(path, WatchMask::CLOSE_WRITE, options).unwrap();
     }
     fs::write(dir.path().join("b"), "1").unwrap();
-    assert_eq!(watcher.next().unwrap().alias().unwrap(), "b");
-    assert!(watcher.try_next().unwrap().is_none());
+    assert_eq!(watcher.recv().unwrap().alias().unwrap(), "b");
+    assert!(watcher.try_recv().unwrap().is_none());
 }
 
 #[test]
@@ -428,9 +428,9 @@ fn whenever_a_storm_rests_what_is_there_has_been_announced() {
         // All that happened before the rest is queued by now.
         loop {
             let wait = if rest { Duration::ZERO } else { Duration::from_millis(1) };
-            let Some(event) = watcher.next_timeout(wait).unwrap() else { break };
+            let Some(event) = watcher.recv_timeout(wait).unwrap() else { break };
             events += 1;
-            announced = match event.change().unwrap() {
+            announced = match event.name_change().unwrap() {
                 Vanished => None,
                 // It may be gone again already; then that will be announced too.
                 _ => fs::read_to_string(&path).ok(),

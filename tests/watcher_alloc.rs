@@ -96,7 +96,7 @@ impl Scene {
                 files.push(file);
             }
         }
-        watcher.drain().for_each(drop);
+        watcher.try_iter().for_each(drop);
         Self { place, dirs, files, watcher }
     }
 
@@ -123,11 +123,11 @@ fn next_and_path_into_allocate_nothing() {
         scene.act();
         let allocated = allocations(|| {
             for _ in 0..Scene::EVENTS {
-                scene.watcher.next().unwrap().path_into(&mut path);
+                scene.watcher.recv().unwrap().path_into(&mut path);
             }
         });
         assert_eq!(allocated, 0, "round {round}");
-        assert!(scene.watcher.try_next().unwrap().is_none());
+        assert!(scene.watcher.try_recv().unwrap().is_none());
         assert!(path.starts_with(scene.place.path()));
     }
 }
@@ -140,7 +140,7 @@ fn path_into_allocates_nothing_more_once_the_path_was_long_enough() {
         scene.act();
         allocations(|| {
             for _ in 0..Scene::EVENTS {
-                scene.watcher.next().unwrap().path_into(path);
+                scene.watcher.recv().unwrap().path_into(path);
             }
         })
     };
@@ -158,10 +158,10 @@ fn no_way_of_lending_allocates() {
     let allocated = allocations(|| {
         loop {
             let event = match asked % 4 {
-                0 => scene.watcher.try_next().unwrap(),
-                1 => scene.watcher.next_timeout(Duration::ZERO).unwrap(),
-                2 => scene.watcher.next_deadline(Instant::now()).unwrap(),
-                _ => scene.watcher.next_timeout(far).unwrap(),
+                0 => scene.watcher.try_recv().unwrap(),
+                1 => scene.watcher.recv_timeout(Duration::ZERO).unwrap(),
+                2 => scene.watcher.recv_deadline(Instant::now()).unwrap(),
+                _ => scene.watcher.recv_timeout(far).unwrap(),
             };
             let Some(event) = event else { break };
             std::hint::black_box((event.kind(), event.alias(), event.name(), event.cookie()));
@@ -174,10 +174,10 @@ fn no_way_of_lending_allocates() {
     assert_eq!((allocated, asked), (0, Scene::EVENTS));
     // Nor finding nothing, nor waiting for it.
     let allocated = allocations(|| {
-        assert!(scene.watcher.try_next().unwrap().is_none());
-        assert!(scene.watcher.next_timeout(Duration::from_millis(5)).unwrap().is_none());
-        assert!(scene.watcher.drain().next().is_none());
-        assert!(scene.watcher.batch_timeout(Duration::ZERO).unwrap().is_empty());
+        assert!(scene.watcher.try_recv().unwrap().is_none());
+        assert!(scene.watcher.recv_timeout(Duration::from_millis(5)).unwrap().is_none());
+        assert!(scene.watcher.try_iter().next().is_none());
+        assert!(scene.watcher.recv_batch_timeout(Duration::ZERO).unwrap().is_empty());
     });
     assert_eq!(allocated, 0);
 }
@@ -190,6 +190,6 @@ fn events_that_are_for_nobody_allocate_nothing() {
     }
     scene.act();
     let mut allocated = 0;
-    allocated += allocations(|| assert!(scene.watcher.try_next().unwrap().is_none()));
+    allocated += allocations(|| assert!(scene.watcher.try_recv().unwrap().is_none()));
     assert_eq!(allocated, 0);
 }

@@ -16,8 +16,8 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tinotify::{
-    End, Errno, Error, EventKind, EventMask, Stopper, WatchError, WatchEventBuf, WatchMask,
-    WatchOptions, Watcher, wait_for, wait_for_batch,
+    Errno, Error, EventKind, EventMask, StopHandle, StopReason, WatchError, WatchEventBuf,
+    WatchMask, WatchOptions, Watcher, wait_for, wait_for_batch,
 };
 use watching::{
     Place, Watchdog, asleep, drained, kernel_watches, kinds, overflow, say, touch, unread,
@@ -35,24 +35,26 @@ type Wait = fn(&mut Watcher) -> Ended;
 
 /// Each way of waiting.
 const WAYS: [(&str, Wait); 9] = [
-    ("next", |w| w.next().err()),
-    ("next_timeout", |w| w.next_timeout(FAR).err()),
-    ("next_timeout, no end", |w| w.next_timeout(Duration::MAX).err()),
-    ("next_deadline", |w| w.next_deadline(Instant::now() + FAR).err()),
-    ("batch", |w| w.batch().err()),
-    ("batch_timeout", |w| w.batch_timeout(FAR).err()),
+    ("next", |w| w.recv().err()),
+    ("next_timeout", |w| w.recv_timeout(FAR).err()),
+    ("next_timeout, no end", |w| w.recv_timeout(Duration::MAX).err()),
+    ("next_deadline", |w| w.recv_deadline(Instant::now() + FAR).err()),
+    ("batch", |w| w.recv_batch().err()),
+    ("batch_timeout", |w| w.recv_batch_timeout(FAR).err()),
     ("iter", |w| w.iter().next().map(|item| item.unwrap_err())),
-    ("ticks", |w| w.ticks(FAR).next().map(|item| item.unwrap_err())),
-    ("run", |w| w.run(|_| ControlFlow::Break(())).map(|broke| assert!(broke.is_none())).err()),
+    ("ticks", |w| w.iter_timeout(FAR).next().map(|item| item.unwrap_err())),
+    ("try_for_each", |w| {
+        w.try_for_each(|_| ControlFlow::Break(())).map(|broke| assert!(broke.is_none())).err()
+    }),
 ];
 
 /// What a way tells of an end that iterators take for theirs.
-fn expected(name: &str, end: End) -> Ended {
+fn expected(name: &str, end: StopReason) -> Ended {
     let iterates = ["iter", "ticks", "run"].contains(&name);
-    (!iterates).then_some(WatchError::Ended(end))
+    (!iterates).then_some(WatchError::Stopped(end))
 }
 
-const STOPPED: WatchError = WatchError::Ended(End::Stopped);
+const STOPPED: WatchError = WatchError::Stopped(StopReason::Requested);
 
 #[test]
 fn a_stopper_ends_each_waiting_call_in_another_thread() {
@@ -61,7 +63,7 @@ fn a_stopper_ends_each_waiting_call_in_another_thread() {
     for (name, wait) in WAYS {
         let watcher = Watcher::new().unwrap();
         watcher.watch(place.path(), CREATE).unwrap();
-        let stopper = watcher.stopper();
+        let stopper = watcher.stop_handle();
         let clone = stopper.clone();
         let reader = asleep(watcher, wait);
         assert!(!stopper.is_stopped() && !reader.is_finished(), "{name}");
@@ -70,7 +72,7 @@ fn a_stopper_ends_each_waiting_call_in_another_thread() {
         thread::spawn(move || clone.stop()).join().unwrap();
         let (ended, watcher) = reader.join().unwrap();
         assert!(begin.elapsed() < MUCH, "{name}");
-        assert_eq!(ended, expected(name, End::Stopped), "{name}");
+        assert_eq!(ended, expected(name, StopReason::Requested), "{name}");
         assert!(stopper.is_stopped() && watcher.is_stopped());
     }
 }
@@ -81,14 +83,14 @@ fn a_stopper_that_came_first_ends_each_waiting_call_at_once_and_ever_after() {
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
     watcher.watch(place.path(), CREATE).unwrap();
-    watcher.stopper().stop();
-    watcher.stopper().stop();
+    watcher.stop_handle().stop();
+    watcher.stop_handle().stop();
     for _ in 0..2 {
         for (name, wait) in WAYS {
             // Though there are events.
             place.file(name);
             fs::remove_file(place.at(name)).unwrap();
-            assert_eq!(wait(&mut watcher), expected(name, End::Stopped), "{name}");
+            assert_eq!(wait(&mut watcher), expected(name, StopReason::Requested), "{name}");
         }
     }
     // None of them is lost, for those who only look.
@@ -100,9 +102,9 @@ fn a_stopper_ends_a_read_delay() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let watcher = Watcher::builder().read_delay(FAR).path(place.path()).build().unwrap();
-    let stopper = watcher.stopper();
+    let stopper = watcher.stop_handle();
     place.file("a");
-    let reader = asleep(watcher, |watcher| watcher.next().err());
+    let reader = asleep(watcher, |watcher| watcher.recv().err());
     stopper.stop();
     assert_eq!(reader.join().unwrap().0, Some(STOPPED));
 }
@@ -112,13 +114,13 @@ fn a_stopper_stops_its_own_watcher_only_and_outlives_it() {
     let place = Place::new();
     let mut other = Watcher::builder().path(place.path()).build().unwrap();
     let watcher = Watcher::new().unwrap();
-    let stopper = watcher.stopper();
+    let stopper = watcher.stop_handle();
     let watches = watcher.watches();
     drop(watcher);
     stopper.stop();
     assert!(stopper.is_stopped() && !other.is_stopped());
     place.file("a");
-    assert_eq!(other.next().unwrap().kind(), EventKind::Create);
+    assert_eq!(other.recv().unwrap().kind(), EventKind::Create);
     // A handle without its watcher does no harm.
     watches.watch(place.path(), CREATE).unwrap();
 }
@@ -126,7 +128,7 @@ fn a_stopper_stops_its_own_watcher_only_and_outlives_it() {
 #[test]
 fn handles_go_to_any_thread() {
     fn goes<T: Send + Sync + 'static>() {}
-    goes::<Stopper>();
+    goes::<StopHandle>();
     goes::<tinotify::Watches>();
     goes::<WatchError>();
     goes::<WatchEventBuf>();
@@ -135,7 +137,7 @@ fn handles_go_to_any_thread() {
 }
 
 fn ending() -> Watcher {
-    Watcher::builder().end_without_watches(true).build().unwrap()
+    Watcher::builder().stop_without_watches(true).build().unwrap()
 }
 
 #[test]
@@ -144,20 +146,20 @@ fn reading_ends_without_watches_if_asked_after_their_last_event() {
     for (name, wait) in WAYS {
         let place = Place::new();
         let mut watcher = ending();
-        assert_eq!(wait(&mut watcher), expected(name, End::NoWatches), "{name}: none ever");
+        assert_eq!(wait(&mut watcher), expected(name, StopReason::NoWatches), "{name}: none ever");
         let file = place.file("file");
         watcher.watch(&file, WatchMask::DELETE_SELF).unwrap();
         let other = watcher.watch(place.path(), ATTRIB).unwrap();
         fs::remove_file(&file).unwrap();
-        assert_eq!(watcher.next().unwrap().kind(), EventKind::DeleteSelf);
-        assert_eq!(watcher.next().unwrap().kind(), EventKind::Ignored);
-        assert!(watcher.next_timeout(Duration::ZERO).unwrap().is_none(), "{name}: one is left");
+        assert_eq!(watcher.recv().unwrap().kind(), EventKind::DeleteSelf);
+        assert_eq!(watcher.recv().unwrap().kind(), EventKind::Ignored);
+        assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none(), "{name}: one is left");
         watcher.unwatch(other).unwrap();
-        assert_eq!(wait(&mut watcher), expected(name, End::NoWatches), "{name}");
+        assert_eq!(wait(&mut watcher), expected(name, StopReason::NoWatches), "{name}");
         // It goes on with a new one.
         watcher.watch(place.path(), CREATE).unwrap();
         place.file("new");
-        assert_eq!(watcher.next().unwrap().kind(), EventKind::Create);
+        assert_eq!(watcher.recv().unwrap().kind(), EventKind::Create);
     }
 }
 
@@ -173,7 +175,7 @@ fn reading_ends_while_it_waits_when_another_thread_removes_the_last_watch() {
         let reader = asleep(watcher, wait);
         watches.unwatch(again).unwrap();
         watches.unwatch(last).unwrap();
-        assert_eq!(reader.join().unwrap().0, expected(name, End::NoWatches), "{name}");
+        assert_eq!(reader.join().unwrap().0, expected(name, StopReason::NoWatches), "{name}");
     }
 }
 
@@ -191,18 +193,18 @@ fn reading_ends_after_the_last_one_shot_too() {
 fn drain_ends_without_watches_as_without_events() {
     let place = Place::new();
     let mut watcher = ending();
-    assert!(watcher.drain().next().is_none());
+    assert!(watcher.try_iter().next().is_none());
     let watch = watcher.watch(place.path(), CREATE).unwrap();
-    assert!(watcher.drain().next().is_none());
+    assert!(watcher.try_iter().next().is_none());
     watcher.unwatch(watch).unwrap();
-    assert!(watcher.drain().next().is_none());
+    assert!(watcher.try_iter().next().is_none());
 }
 
 #[test]
 fn a_watcher_without_watches_waits_if_not_asked_otherwise() {
     let mut watcher = Watcher::new().unwrap();
     let begin = Instant::now();
-    assert!(watcher.next_timeout(Duration::from_millis(50)).unwrap().is_none());
+    assert!(watcher.recv_timeout(Duration::from_millis(50)).unwrap().is_none());
     assert!(begin.elapsed() >= Duration::from_millis(50));
 }
 
@@ -271,23 +273,23 @@ fn a_watch_whose_end_was_lost_in_an_overflow_is_retired_and_told() {
 #[test]
 fn an_overflow_ends_the_reading_if_asked() {
     let place = Place::new();
-    let builder = Watcher::builder().end_at_overflow(true).mask(ATTRIB).path(place.path());
+    let builder = Watcher::builder().stop_on_overflow(true).mask(ATTRIB).path(place.path());
     let mut watcher = builder.build().unwrap();
     if !overflow(place.path()) {
         return;
     }
     let ended = loop {
-        match watcher.try_next() {
+        match watcher.try_recv() {
             Ok(event) => assert_eq!(event.unwrap().kind(), EventKind::Attrib),
             Err(error) => break error,
         }
     };
-    assert_eq!(ended, WatchError::Ended(End::Overflow));
+    assert_eq!(ended, WatchError::Stopped(StopReason::Overflow));
     assert!(ended.to_string().contains("fs.inotify.max_queued_events"), "{ended}");
     // And it can go on.
-    assert!(watcher.try_next().unwrap().is_none());
+    assert!(watcher.try_recv().unwrap().is_none());
     touch(place.at("a"));
-    assert_eq!(watcher.try_next().unwrap().unwrap().kind(), EventKind::Attrib);
+    assert_eq!(watcher.try_recv().unwrap().unwrap().kind(), EventKind::Attrib);
 }
 
 /// A tmpfs, as long as it lives.
@@ -369,16 +371,16 @@ fn an_unmount_ends_the_reading_if_asked() {
     let place = Place::new();
     let at = place.dir("mounted");
     let Some(mounted) = Mount::new(&at, "an_unmount_ends_the_reading_if_asked") else { return };
-    let mut watcher = Watcher::builder().end_at_unmount(true).build().unwrap();
+    let mut watcher = Watcher::builder().stop_on_unmount(true).build().unwrap();
     let inside = watcher.watch(&at, CREATE).unwrap();
     let also = watcher.watch(&at, CREATE).unwrap();
     let outside = watcher.watch(place.path(), CREATE).unwrap();
     fs::write(at.join("a"), "").unwrap();
     mounted.unmount();
-    assert_eq!(watcher.next().unwrap().kind(), EventKind::Create);
-    assert_eq!(watcher.next().unwrap().kind(), EventKind::Create);
-    let ended = watcher.next().unwrap_err();
-    assert_eq!(ended, WatchError::Ended(End::Unmounted));
+    assert_eq!(watcher.recv().unwrap().kind(), EventKind::Create);
+    assert_eq!(watcher.recv().unwrap().kind(), EventKind::Create);
+    let ended = watcher.recv().unwrap_err();
+    assert_eq!(ended, WatchError::Stopped(StopReason::Unmounted));
     // It can go on; and who unwatches hears no more.
     watcher.unwatch(inside).unwrap();
     place.file("b");
@@ -394,7 +396,7 @@ fn an_unmount_of_what_is_no_longer_watched_ends_nothing() {
     let at = place.dir("mounted");
     let test = "an_unmount_of_what_is_no_longer_watched_ends_nothing";
     let Some(mounted) = Mount::new(&at, test) else { return };
-    let mut watcher = Watcher::builder().end_at_unmount(true).build().unwrap();
+    let mut watcher = Watcher::builder().stop_on_unmount(true).build().unwrap();
     let inside = watcher.watch(&at, CREATE).unwrap();
     mounted.unmount();
     watcher.unwatch(inside).unwrap();
@@ -508,7 +510,7 @@ fn the_buffer_size_is_what_one_read_takes() {
         assert_eq!(unread(&watcher), 16_000);
         let mut sizes = Vec::new();
         loop {
-            match watcher.batch_timeout(Duration::ZERO).unwrap().len() {
+            match watcher.recv_batch_timeout(Duration::ZERO).unwrap().len() {
                 0 => break,
                 len => sizes.push(len),
             }
@@ -525,10 +527,10 @@ fn the_descriptor_is_blocking_only_if_asked() {
         let flags = fcntl_getfl(&watcher).unwrap();
         assert_eq!(flags.contains(OFlags::NONBLOCK), !blocking);
         // Either way the calls wait as their names say.
-        assert!(watcher.try_next().unwrap().is_none());
-        assert!(watcher.next_timeout(Duration::from_millis(1)).unwrap().is_none());
+        assert!(watcher.try_recv().unwrap().is_none());
+        assert!(watcher.recv_timeout(Duration::from_millis(1)).unwrap().is_none());
         place.file(blocking.to_string());
-        assert!(watcher.next().is_ok());
+        assert!(watcher.recv().is_ok());
     }
 }
 
@@ -550,7 +552,7 @@ fn programs_get_the_descriptor_only_if_asked() {
 #[test]
 fn the_descriptor_is_closed_with_the_last_handle() {
     let watcher = Watcher::new().unwrap();
-    let (watches, stopper) = (watcher.watches(), watcher.stopper());
+    let (watches, stopper) = (watcher.watches(), watcher.stop_handle());
     // A copy of the descriptor would show the instance still, but not its number.
     let seen = |watch: &tinotify::Watches| watch.list();
     drop(watcher);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tinotify::{
-    Change, EventKind, EventMask, WatchError, WatchEventBuf, WatchMask, WatchOptions, Watcher,
+    EventKind, EventMask, NameChange, WatchError, WatchEventBuf, WatchMask, WatchOptions, Watcher,
 };
 use watching::{Place, drained, kernel_watches, kinds, names, touch, unread};
 
@@ -25,13 +25,13 @@ fn an_event_carries_watch_mask_kind_name_and_paths() {
     let options = WatchOptions::new().alias("logs");
     let watch = watcher.watch_with(place.path(), WatchMask::ALL_EVENTS, options).unwrap();
     place.dir("dir");
-    let event = watcher.try_next().unwrap().unwrap();
+    let event = watcher.try_recv().unwrap().unwrap();
     assert_eq!(event.watch(), Some(watch));
     assert_eq!(event.alias(), Some("logs".as_ref()));
     assert_eq!(event.watched_path(), Some(place.path()));
     assert_eq!(event.mask(), EventMask::CREATE | EventMask::ISDIR);
     assert_eq!(event.kind(), EventKind::Create);
-    assert_eq!(event.change(), None);
+    assert_eq!(event.name_change(), None);
     assert_eq!(event.cookie(), 0);
     assert_eq!(event.name(), Some("dir".as_ref()));
     assert_eq!(event.path(), place.at("dir"));
@@ -100,7 +100,7 @@ fn an_owned_event_is_equal_in_all_parts_and_lives_in_other_threads() {
 
     let mut kept: Vec<WatchEventBuf> = Vec::new();
     let mut path = PathBuf::from("something longer than nothing");
-    while let Some(event) = watcher.try_next().unwrap() {
+    while let Some(event) = watcher.try_recv().unwrap() {
         let owned = event.to_buf();
         event.path_into(&mut path);
         assert_eq!(event.path(), path);
@@ -110,7 +110,7 @@ fn an_owned_event_is_equal_in_all_parts_and_lives_in_other_threads() {
         assert_eq!(owned.watched_path(), event.watched_path());
         assert_eq!(owned.mask(), event.mask());
         assert_eq!(owned.kind(), event.kind());
-        assert_eq!(owned.change(), event.change());
+        assert_eq!(owned.name_change(), event.name_change());
         assert_eq!(owned.cookie(), event.cookie());
         assert_eq!(owned.name(), event.name());
         assert_eq!(owned.is_dir(), event.is_dir());
@@ -134,7 +134,7 @@ fn an_owned_event_keeps_the_path_that_was_true_for_it() {
     let mut watcher = Watcher::new().unwrap();
     let watch = watcher.watch(place.path(), CREATE).unwrap();
     place.file("a");
-    let kept = watcher.try_next().unwrap().unwrap().to_buf();
+    let kept = watcher.try_recv().unwrap().unwrap().to_buf();
     watcher.watches().set_path(watch, "/elsewhere").unwrap();
     assert_eq!(kept.path(), place.at("a"));
     place.file("b");
@@ -152,7 +152,7 @@ fn names_of_any_length_and_bytes_come_whole() {
     let mut path = PathBuf::new();
     for name in &names {
         place.file(name);
-        let event = watcher.try_next().unwrap().unwrap();
+        let event = watcher.try_recv().unwrap().unwrap();
         assert_eq!(event.name(), Some(name.as_os_str()));
         event.path_into(&mut path);
         assert_eq!(path, place.at(name));
@@ -184,7 +184,7 @@ fn nothing_of_a_watch_is_given_after_unwatch_though_it_was_read_already() {
         fs::write(one.join(i.to_string()), "").unwrap();
         fs::write(two.join(i.to_string()), "").unwrap();
     }
-    let first = watcher.try_next().unwrap().unwrap().to_buf();
+    let first = watcher.try_recv().unwrap().unwrap().to_buf();
     assert_eq!(first.watch(), Some(gone));
     assert!(watcher.has_buffered());
     assert_eq!(unread(&watcher), 0, "all of it is in the watcher");
@@ -219,12 +219,12 @@ fn the_second_of_two_watches_is_not_given_the_event_that_the_first_one_has() {
     let all: Vec<_> = (0..4).map(|_| watcher.watch(place.path(), CREATE).unwrap()).collect();
     place.file("a");
     place.file("b");
-    assert_eq!(watcher.try_next().unwrap().unwrap().watch(), Some(all[0]));
+    assert_eq!(watcher.try_recv().unwrap().unwrap().watch(), Some(all[0]));
     // In the middle of a record.
     watcher.unwatch(all[1]).unwrap();
     watcher.unwatch(all[0]).unwrap();
     assert!(watcher.has_buffered());
-    assert_eq!(watcher.try_next().unwrap().unwrap().watch(), Some(all[2]));
+    assert_eq!(watcher.try_recv().unwrap().unwrap().watch(), Some(all[2]));
     watcher.unwatch(all[3]).unwrap();
     assert_eq!(names(&drained(&mut watcher), all[2]), ["b"]);
 }
@@ -237,8 +237,8 @@ fn what_became_of_a_name_is_not_given_after_unwatch() {
     let second = watcher.watch_name(place.at("second"), WatchMask::MODIFY).unwrap();
     place.file("first");
     place.file("second");
-    let event = watcher.try_next().unwrap().unwrap();
-    assert_eq!((event.watch(), event.change()), (Some(first), Some(Change::Appeared)));
+    let event = watcher.try_recv().unwrap().unwrap();
+    assert_eq!((event.watch(), event.name_change()), (Some(first), Some(NameChange::Appeared)));
     watcher.unwatch(second).unwrap();
     assert_eq!(kinds(&drained(&mut watcher), second), []);
 }
@@ -251,17 +251,17 @@ fn the_end_of_a_watch_is_told_with_path_and_alias_and_retires_it() {
     let options = WatchOptions::new().alias("it");
     let watch = watcher.watch_with(&file, WatchMask::DELETE_SELF, options).unwrap();
     fs::remove_file(&file).unwrap();
-    let deleted = watcher.try_next().unwrap().unwrap();
+    let deleted = watcher.try_recv().unwrap().unwrap();
     assert_eq!((deleted.kind(), deleted.path()), (EventKind::DeleteSelf, file.clone()));
     assert_eq!(watcher.watches().list().len(), 1, "until it is told");
 
-    let ignored = watcher.try_next().unwrap().unwrap();
+    let ignored = watcher.try_recv().unwrap().unwrap();
     assert_eq!((ignored.kind(), ignored.path()), (EventKind::Ignored, file.clone()));
     assert_eq!((ignored.watch(), ignored.alias()), (Some(watch), Some("it".as_ref())));
     assert!(ignored.is_ignored());
     assert!(watcher.watches().is_empty());
     assert_eq!(watcher.unwatch(watch), Err(WatchError::NoSuchWatch(watch)));
-    assert!(watcher.try_next().unwrap().is_none());
+    assert!(watcher.try_recv().unwrap().is_none());
 }
 
 #[test]
@@ -470,11 +470,11 @@ fn a_filter_of_a_name_sees_what_happens_in_the_file() {
     let mask = WatchMask::MODIFY | WatchMask::CLOSE_WRITE;
     let watch = watcher.watches().watch_name_with(&file, mask, options).unwrap();
     place.file("file");
-    assert_eq!(drained(&mut watcher)[0].change(), Some(Change::Appeared));
+    assert_eq!(drained(&mut watcher)[0].name_change(), Some(NameChange::Appeared));
     fs::write(&file, "text").unwrap();
     let events = drained(&mut watcher);
     assert_eq!(kinds(&events, watch), [EventKind::Modify]);
-    assert_eq!(events[0].change(), Some(Change::Changed));
+    assert_eq!(events[0].name_change(), Some(NameChange::Changed));
 }
 
 #[cfg(feature = "glob")]
@@ -521,7 +521,7 @@ fn a_predicate_ends_the_loop_and_leaves_what_comes_after() {
     }
     let mut seen = Vec::new();
     let done = watcher
-        .run(|event| {
+        .try_for_each(|event| {
             seen.push(event.name().unwrap().to_owned());
             match event.name() {
                 Some(name) if name == "done" => ControlFlow::Break(event.path()),

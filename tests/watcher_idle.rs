@@ -46,7 +46,7 @@ fn wait_in(dir: &Path) {
     watcher.watch(dir, WatchMask::DELETE).unwrap();
     println!("ready");
     std::io::stdout().flush().unwrap();
-    let event = watcher.next().unwrap();
+    let event = watcher.recv().unwrap();
     println!("{event}");
 }
 

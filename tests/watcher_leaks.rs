@@ -35,7 +35,7 @@ fn lives(place: &Place) {
 
     // With everything, dropped in the middle of it.
     let mut watcher = Watcher::builder().inheritable(true).blocking(true).build().unwrap();
-    let (watches, stopper) = (watcher.watches(), watcher.stopper());
+    let (watches, stopper) = (watcher.watches(), watcher.stop_handle());
     let options = || WatchOptions::new().alias("it").filter(|_| true);
     let watch = watcher.watch_with(&file, mask, options()).unwrap();
     assert!(watcher.watch_with(&file, mask, options()).is_err());
@@ -43,10 +43,10 @@ fn lives(place: &Place) {
     let name = watcher.watch_name(none.join("deeper"), mask).unwrap();
     watcher.watch(place.path(), mask | WatchMask::ONESHOT).unwrap();
     fs::write(&file, "text").unwrap();
-    let kept = watcher.next().unwrap().to_buf();
+    let kept = watcher.recv().unwrap().to_buf();
     watcher.unwatch(watch).unwrap();
     let reader = std::thread::spawn(move || {
-        while watcher.next().is_ok() {}
+        while watcher.recv().is_ok() {}
         drained(&mut watcher)
     });
     watches.unwatch(name).unwrap();

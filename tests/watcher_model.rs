@@ -9,7 +9,9 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::PathBuf;
 
 use quickcheck::{Arbitrary, Gen, QuickCheck};
-use tinotify::{Errno, Error, Watch, WatchError, WatchEventBuf, WatchMask, WatchOptions, Watcher};
+use tinotify::{
+    Errno, Error, WatchError, WatchEventBuf, WatchId, WatchMask, WatchOptions, Watcher,
+};
 use watching::{Place, Watchdog, kernel_watches, overflow};
 
 /// The names that files can have. Each has a symbolic link to it as well.
@@ -114,17 +116,17 @@ struct Model {
 struct World {
     place: Place,
     watcher: Watcher,
-    noise: Watch,
+    noise: WatchId,
     noise_ino: u64,
     /// Which inode each name leads to.
     names: [Option<usize>; NAMES],
     inodes: usize,
-    watches: BTreeMap<Watch, Model>,
+    watches: BTreeMap<WatchId, Model>,
     /// Of these, those whose inode is gone; nobody has read of it yet.
-    dying: BTreeSet<Watch>,
+    dying: BTreeSet<WatchId>,
     /// Retired with another one of their inode, or by an overflow; their own `IGNORED` is to come.
-    retired: BTreeMap<Watch, Model>,
-    gone: Vec<Watch>,
+    retired: BTreeMap<WatchId, Model>,
+    gone: Vec<WatchId>,
     overflowed: bool,
     /// How often what happened, to see that the test tests.
     told: u32,
@@ -170,8 +172,8 @@ impl World {
     }
 
     /// One of the watches that ever were.
-    fn pick(&self, which: usize) -> Option<Watch> {
-        let all: Vec<Watch> = self.watches.keys().chain(&self.gone).copied().collect();
+    fn pick(&self, which: usize) -> Option<WatchId> {
+        let all: Vec<WatchId> = self.watches.keys().chain(&self.gone).copied().collect();
         all.get(which % all.len().max(1)).copied()
     }
 
@@ -188,7 +190,7 @@ impl World {
         }
     }
 
-    fn forget(&mut self, watch: Watch) {
+    fn forget(&mut self, watch: WatchId) {
         self.watches.remove(&watch);
         self.dying.remove(&watch);
         self.gone.push(watch);
@@ -199,7 +201,7 @@ impl World {
         let dying = std::mem::take(&mut self.dying).into_iter();
         let (retired, dying) = dying.partition(|watch| which(&self.watches[watch]));
         self.dying = dying;
-        let retired: BTreeSet<Watch> = retired;
+        let retired: BTreeSet<WatchId> = retired;
         for watch in retired {
             let model = self.watches[&watch].clone();
             self.forget(watch);
@@ -318,7 +320,7 @@ impl World {
         }
     }
 
-    fn set_mask(&mut self, watch: Watch, mask: WatchMask) {
+    fn set_mask(&mut self, watch: WatchId, mask: WatchMask) {
         let set = self.watcher.watches().set_mask(watch, mask);
         let Some(model) = self.watches.get(&watch) else {
             assert_eq!(set, Err(WatchError::NoSuchWatch(watch)));
@@ -343,7 +345,7 @@ impl World {
 
     /// Reads one event, or all, and compares with what was due.
     fn read(&mut self, one: bool) {
-        while let Some(event) = self.watcher.try_next().unwrap() {
+        while let Some(event) = self.watcher.try_recv().unwrap() {
             if event.is_overflow() {
                 assert!(self.overflowed, "nothing was lost");
                 self.retire(|_| true);

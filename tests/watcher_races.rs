@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use tinotify::{EventKind, Watch, WatchMask, Watcher, Watches};
+use tinotify::{EventKind, WatchId, WatchMask, Watcher, Watches};
 use watching::{Place, Watchdog, asleep, drained, kernel_watches, unread};
 
 const THREADS: u32 = 4;
@@ -24,9 +24,9 @@ struct Ledger {
     /// Counts up with each unwatch and each read.
     clock: AtomicU64,
     /// When a watch was gone: its unwatch had returned.
-    gone: Mutex<HashMap<Watch, u64>>,
+    gone: Mutex<HashMap<WatchId, u64>>,
     /// Whose a watch is, and the first of its owner's files that it may hear of.
-    born: Mutex<HashMap<Watch, (u32, u32)>>,
+    born: Mutex<HashMap<WatchId, (u32, u32)>>,
     unwatched: AtomicU32,
 }
 
@@ -35,7 +35,7 @@ impl Ledger {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn unwatch(&self, watches: &Watches, watch: Watch) {
+    fn unwatch(&self, watches: &Watches, watch: WatchId) {
         watches.unwatch(watch).unwrap();
         self.gone.lock().unwrap().insert(watch, self.now());
         self.unwatched.fetch_add(1, Ordering::Relaxed);
@@ -52,7 +52,7 @@ fn come_and_go(
 ) {
     let link = own.join("link");
     std::os::unix::fs::symlink(stable, &link).unwrap();
-    let mut held: Vec<Watch> = Vec::new();
+    let mut held: Vec<WatchId> = Vec::new();
     for file in 0..FILES {
         // Never so much unread that the queue could overflow. Asking costs as much as is unread.
         while file % 8 == 0 && full() {
@@ -125,7 +125,7 @@ fn a_stable_watch_gets_each_of_100_000_events_while_others_come_and_go() {
     let (mut of_stable, mut of_others) = (0_u32, 0_u32);
     while of_stable < 2 * THREADS * FILES {
         let asked = ledger.now();
-        let event = watcher.next().unwrap();
+        let event = watcher.recv().unwrap();
         assert!(!event.is_overflow());
         assert!(!event.is_ignored(), "of one's own removals nobody hears");
         let watch = event.watch().unwrap();
@@ -170,11 +170,11 @@ fn removing_and_adding_never_waits_for_the_reader() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let watcher = Watcher::new().unwrap();
-    let (watches, stopper) = (watcher.watches(), watcher.stopper());
+    let (watches, stopper) = (watcher.watches(), watcher.stop_handle());
     // The reader sleeps, or reads what is nobody's; here all calls go through in the meantime.
     let reader = asleep(watcher, |watcher| {
         let mut seen = 0;
-        while watcher.next().is_ok() {
+        while watcher.recv().is_ok() {
             seen += 1;
         }
         seen

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use tinotify::{Change, EventKind, WatchMask, WatchOptions, Watcher};
+use tinotify::{EventKind, NameChange, WatchMask, WatchOptions, Watcher};
 use watching::{
     Place, Watchdog, asleep, drained, kinds, names, touch, unread, until, until_asleep,
 };
@@ -34,15 +34,17 @@ type Wait = fn(&mut Watcher) -> Option<EventKind>;
 
 /// Each way of waiting, with all the time it needs.
 const WAYS: [(&str, Wait); 9] = [
-    ("next", |w| Some(w.next().unwrap().kind())),
-    ("next_timeout", |w| Some(w.next_timeout(FAR).unwrap()?.kind())),
-    ("next_timeout, no end", |w| Some(w.next_timeout(Duration::MAX).unwrap()?.kind())),
-    ("next_deadline", |w| Some(w.next_deadline(Instant::now() + FAR).unwrap()?.kind())),
-    ("batch", |w| Some(w.batch().unwrap().first()?.kind())),
-    ("batch_timeout", |w| Some(w.batch_timeout(FAR).unwrap().first()?.kind())),
+    ("next", |w| Some(w.recv().unwrap().kind())),
+    ("next_timeout", |w| Some(w.recv_timeout(FAR).unwrap()?.kind())),
+    ("next_timeout, no end", |w| Some(w.recv_timeout(Duration::MAX).unwrap()?.kind())),
+    ("next_deadline", |w| Some(w.recv_deadline(Instant::now() + FAR).unwrap()?.kind())),
+    ("batch", |w| Some(w.recv_batch().unwrap().first()?.kind())),
+    ("batch_timeout", |w| Some(w.recv_batch_timeout(FAR).unwrap().first()?.kind())),
     ("iter", |w| Some(w.iter().next()?.unwrap().kind())),
-    ("ticks", |w| Some(w.ticks(Duration::MAX).next()?.unwrap()?.kind())),
-    ("run", |w| w.run(|event| std::ops::ControlFlow::Break(event.kind())).unwrap()),
+    ("ticks", |w| Some(w.iter_timeout(Duration::MAX).next()?.unwrap()?.kind())),
+    ("try_for_each", |w| {
+        w.try_for_each(|event| std::ops::ControlFlow::Break(event.kind())).unwrap()
+    }),
 ];
 
 #[test]
@@ -72,13 +74,13 @@ fn try_next_and_drain_never_wait() {
     let place = Place::new();
     for blocking in [false, true] {
         let mut watcher = Watcher::builder().blocking(blocking).path(place.path()).build().unwrap();
-        assert!(watcher.try_next().unwrap().is_none());
-        assert!(watcher.drain().next().is_none());
+        assert!(watcher.try_recv().unwrap().is_none());
+        assert!(watcher.try_iter().next().is_none());
         place.file(blocking.to_string());
-        assert!(watcher.try_next().unwrap().is_some());
+        assert!(watcher.try_recv().unwrap().is_some());
         let rest = drained(&mut watcher);
         assert_eq!(rest.last().unwrap().kind(), EventKind::CloseWrite);
-        assert!(watcher.try_next().unwrap().is_none());
+        assert!(watcher.try_recv().unwrap().is_none());
     }
 }
 
@@ -87,21 +89,21 @@ fn a_timeout_ends_without_an_event_and_not_before_its_time() {
     let place = Place::new();
     let mut watcher = watching_dir(&place);
     let begin = Instant::now();
-    assert!(watcher.next_timeout(SHORT).unwrap().is_none());
+    assert!(watcher.recv_timeout(SHORT).unwrap().is_none());
     assert!(begin.elapsed() >= SHORT);
     let begin = Instant::now();
-    assert!(watcher.next_deadline(begin + SHORT).unwrap().is_none());
+    assert!(watcher.recv_deadline(begin + SHORT).unwrap().is_none());
     assert!(begin.elapsed() >= SHORT);
     let begin = Instant::now();
-    assert!(watcher.batch_timeout(SHORT).unwrap().is_empty());
+    assert!(watcher.recv_batch_timeout(SHORT).unwrap().is_empty());
     assert!(begin.elapsed() >= SHORT && begin.elapsed() < MUCH);
     // No time at all is a look, and a time that has passed too.
-    assert!(watcher.next_timeout(Duration::ZERO).unwrap().is_none());
-    assert!(watcher.next_deadline(begin).unwrap().is_none());
+    assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
+    assert!(watcher.recv_deadline(begin).unwrap().is_none());
     place.file("a");
-    assert_eq!(watcher.next_timeout(Duration::ZERO).unwrap().unwrap().name().unwrap(), "a");
+    assert_eq!(watcher.recv_timeout(Duration::ZERO).unwrap().unwrap().name().unwrap(), "a");
     place.file("b");
-    assert_eq!(watcher.next_deadline(begin).unwrap().unwrap().name().unwrap(), "b");
+    assert_eq!(watcher.recv_deadline(begin).unwrap().unwrap().name().unwrap(), "b");
 }
 
 #[test]
@@ -120,8 +122,8 @@ fn a_time_that_is_over_hides_nothing_that_was_queued() {
         touch(&other);
     }
     place.file("new");
-    assert_eq!(watcher.next_timeout(Duration::ZERO).unwrap().unwrap().name().unwrap(), "new");
-    assert!(watcher.next_timeout(Duration::ZERO).unwrap().is_none());
+    assert_eq!(watcher.recv_timeout(Duration::ZERO).unwrap().unwrap().name().unwrap(), "new");
+    assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
 }
 
 #[test]
@@ -164,11 +166,11 @@ fn a_storm_of_filtered_events_makes_no_deadline_later() {
     let time = Duration::from_millis(300);
     for _ in 0..3 {
         let begin = Instant::now();
-        assert!(watcher.next_timeout(time).unwrap().is_none());
+        assert!(watcher.recv_timeout(time).unwrap().is_none());
         assert!(begin.elapsed() >= time, "{:?}", begin.elapsed());
         assert!(begin.elapsed() < time * 4, "{:?}", begin.elapsed());
         let begin = Instant::now();
-        assert!(watcher.batch_timeout(time).unwrap().is_empty());
+        assert!(watcher.recv_batch_timeout(time).unwrap().is_empty());
         assert!(begin.elapsed() < time * 4, "{:?}", begin.elapsed());
     }
     over.store(true, Ordering::Relaxed);
@@ -182,18 +184,18 @@ fn a_batch_is_what_one_read_gives_and_the_rest_of_the_buffer_first() {
     for name in ["a", "b", "c"] {
         place.file(name);
     }
-    let batch = watcher.batch().unwrap();
+    let batch = watcher.recv_batch().unwrap();
     assert_eq!(batch.iter().map(|e| e.name().unwrap()).collect::<Vec<_>>(), ["a", "b", "c"]);
     assert!(!watcher.has_buffered());
 
     place.file("d");
     place.file("e");
-    assert_eq!(watcher.next().unwrap().name().unwrap(), "d");
+    assert_eq!(watcher.recv().unwrap().name().unwrap(), "d");
     place.file("f");
     // What is in the buffer; the next read is another batch.
-    let batch = watcher.batch_timeout(FAR).unwrap();
+    let batch = watcher.recv_batch_timeout(FAR).unwrap();
     assert_eq!(batch.iter().map(|e| e.name().unwrap()).collect::<Vec<_>>(), ["e"]);
-    assert_eq!(watcher.batch().unwrap()[0].name().unwrap(), "f");
+    assert_eq!(watcher.recv_batch().unwrap()[0].name().unwrap(), "f");
 }
 
 #[test]
@@ -208,7 +210,7 @@ fn a_small_buffer_loses_nothing() {
     let mut seen = Vec::new();
     let mut batches = 0;
     loop {
-        let batch = watcher.batch_timeout(Duration::ZERO).unwrap();
+        let batch = watcher.recv_batch_timeout(Duration::ZERO).unwrap();
         if batch.is_empty() {
             break;
         }
@@ -242,7 +244,7 @@ fn the_iterator_gives_one_event_after_another_and_can_be_taken_up_again() {
 fn ticks_give_none_when_nothing_comes_and_go_on() {
     let place = Place::new();
     let mut watcher = watching_dir(&place);
-    let mut ticks = watcher.ticks(SHORT);
+    let mut ticks = watcher.iter_timeout(SHORT);
     for name in ["a", "b"] {
         let begin = Instant::now();
         assert!(ticks.next().unwrap().unwrap().is_none());
@@ -261,7 +263,7 @@ fn drain_takes_all_from_buffer_and_queue_and_ends() {
     for i in 0..1000 {
         place.file(i.to_string());
     }
-    let first = watcher.next().unwrap().to_buf();
+    let first = watcher.recv().unwrap().to_buf();
     assert!(watcher.has_buffered() && unread(&watcher) > 0);
     let mut events = vec![first];
     events.extend(drained(&mut watcher));
@@ -281,7 +283,7 @@ fn a_read_delay_lets_like_events_merge() {
     let look = watcher.watches();
     let reader = asleep(watcher, |watcher| {
         let begin = Instant::now();
-        let kind = watcher.next().unwrap().kind();
+        let kind = watcher.recv().unwrap().kind();
         (kind, begin.elapsed())
     });
     for _ in 0..100 {
@@ -304,7 +306,7 @@ fn a_read_delay_holds_for_each_read_though_events_wait_already() {
     let watch = watcher.watch(&file, ATTRIB).unwrap();
     for _ in 0..2 {
         touch(&file);
-        let reader = asleep(watcher, |watcher| watcher.next().unwrap().kind());
+        let reader = asleep(watcher, |watcher| watcher.recv().unwrap().kind());
         touch(&file);
         let (kind, back) = reader.join().unwrap();
         watcher = back;
@@ -323,7 +325,7 @@ fn a_read_delay_is_cut_short_by_a_deadline() {
     let time = Duration::from_secs(2);
     let begin = Instant::now();
     let reader = asleep(watcher, move |watcher| {
-        let event = watcher.next_deadline(begin + time).unwrap().map(|event| event.kind());
+        let event = watcher.recv_deadline(begin + time).unwrap().map(|event| event.kind());
         (event, begin.elapsed())
     });
     // Late, so that what is left is much less than the time.
@@ -342,7 +344,7 @@ fn calls_that_do_not_wait_know_no_read_delay() {
     watcher.watch(&file, ATTRIB).unwrap();
     let begin = Instant::now();
     touch(&file);
-    assert!(watcher.try_next().unwrap().is_some());
+    assert!(watcher.try_recv().unwrap().is_some());
     touch(&file);
     assert_eq!(drained(&mut watcher).len(), 1);
     assert!(begin.elapsed() < MUCH);
@@ -357,19 +359,19 @@ fn has_buffered_tells_of_events_that_poll_does_not_show() {
     place.file("b");
     assert!(!watcher.has_buffered(), "in the kernel still");
     assert!(is_readable(&watcher));
-    watcher.try_next().unwrap().unwrap();
+    watcher.try_recv().unwrap().unwrap();
     assert!(watcher.has_buffered());
     assert!(!is_readable(&watcher));
-    watcher.try_next().unwrap().unwrap();
+    watcher.try_recv().unwrap().unwrap();
     assert!(!watcher.has_buffered());
 
     // One event of two watches is two.
     watcher.watch(place.path(), CREATE).unwrap();
     drained(&mut watcher);
     place.file("c");
-    watcher.try_next().unwrap().unwrap();
+    watcher.try_recv().unwrap().unwrap();
     assert!(watcher.has_buffered() && !is_readable(&watcher));
-    watcher.try_next().unwrap().unwrap();
+    watcher.try_recv().unwrap().unwrap();
     assert!(!watcher.has_buffered());
 }
 
@@ -380,12 +382,12 @@ fn has_buffered_tells_of_what_became_of_a_name_too() {
     let name = watcher.watch_name(place.at("file"), WatchMask::MODIFY).unwrap();
     let dir = watcher.watch(place.path(), CREATE).unwrap();
     place.file("file");
-    assert_eq!(watcher.try_next().unwrap().unwrap().watch(), Some(dir));
+    assert_eq!(watcher.try_recv().unwrap().unwrap().watch(), Some(dir));
     // Whoever asks poll(2) now hears nothing, so the watcher has to say it.
     assert!(!is_readable(&watcher));
     assert!(watcher.has_buffered());
-    let event = watcher.try_next().unwrap().unwrap();
-    assert_eq!((event.watch(), event.change()), (Some(name), Some(Change::Appeared)));
+    let event = watcher.try_recv().unwrap().unwrap();
+    assert_eq!((event.watch(), event.name_change()), (Some(name), Some(NameChange::Appeared)));
 }
 
 fn is_readable(watcher: &Watcher) -> bool {
@@ -430,7 +432,7 @@ fn edge_triggered_epoll_loses_nothing_if_one_drains() {
         assert_eq!(edges(), 1);
         // More than one read's worth, so that who stops early is told nothing more.
         let mut seen = 0;
-        while watcher.try_next().unwrap().is_some() {
+        while watcher.try_recv().unwrap().is_some() {
             seen += 1;
         }
         assert_eq!(seen, 500);
@@ -485,10 +487,10 @@ fn a_signal_makes_no_call_return_early_and_no_deadline_later() {
         let sent = Arc::default();
         let took = under_signals(&sent, || {
             let begin = Instant::now();
-            assert!(watcher.next_timeout(time).unwrap().is_none());
+            assert!(watcher.recv_timeout(time).unwrap().is_none());
             let took = begin.elapsed();
-            assert!(watcher.batch_timeout(time).unwrap().is_empty());
-            assert!(watcher.ticks(time).next().unwrap().unwrap().is_none());
+            assert!(watcher.recv_batch_timeout(time).unwrap().is_empty());
+            assert!(watcher.iter_timeout(time).next().unwrap().unwrap().is_none());
             took
         });
         assert!(took >= time && took < time * 4, "{took:?}");
@@ -525,7 +527,7 @@ fn a_signal_harms_no_call_that_does_not_wait() {
         under_signals(&sent, || {
             let begin = Instant::now();
             while begin.elapsed() < Duration::from_millis(500) {
-                assert!(watcher.try_next().unwrap().is_none());
+                assert!(watcher.try_recv().unwrap().is_none());
                 touch(&file);
                 assert_eq!(kinds(&drained(&mut watcher), watch), [EventKind::Attrib]);
                 watcher.watches().set_mask(watch, ATTRIB).unwrap();
@@ -546,7 +548,7 @@ fn a_signal_cuts_no_read_delay_short() {
     let reader = asleep(watcher, move |watcher| {
         under_signals(&Arc::default(), || {
             let begin = Instant::now();
-            watcher.next().unwrap();
+            watcher.recv().unwrap();
             begin.elapsed()
         })
     });
@@ -563,7 +565,7 @@ fn watches_can_come_and_go_while_another_thread_waits() {
     let watcher = Watcher::new().unwrap();
     let watches = watcher.watches();
     let also = watches.clone();
-    let reader = asleep(watcher, |watcher| watcher.next().unwrap().to_buf());
+    let reader = asleep(watcher, |watcher| watcher.recv().unwrap().to_buf());
     let first = watches.watch(&one, CREATE).unwrap();
     let second = watches.watch(&two, CREATE).unwrap();
     assert_eq!(also.list().len(), 2);
@@ -578,8 +580,8 @@ fn watches_can_come_and_go_while_another_thread_waits() {
     let tell = std::sync::mpsc::channel();
     let reader = thread::spawn(move || {
         tell.0.send(rustix::thread::gettid()).unwrap();
-        let first = watcher.next().unwrap().to_buf();
-        [first, watcher.next().unwrap().to_buf()]
+        let first = watcher.recv().unwrap().to_buf();
+        [first, watcher.recv().unwrap().to_buf()]
     });
     until_asleep(tell.1.recv().unwrap());
     let third = watches.watch(&two, CREATE).unwrap();

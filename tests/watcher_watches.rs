@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use tinotify::{
-    Errno, Error, EventKind, MaskError, Watch, WatchError, WatchMask, WatchOptions, Watcher,
+    Errno, Error, EventKind, MaskError, WatchError, WatchId, WatchMask, WatchOptions, Watcher,
 };
 use watching::{Place, drained, kernel_watches, kinds, names, touch};
 
@@ -25,11 +25,11 @@ fn alias(alias: &str) -> WatchOptions {
 #[test]
 fn a_watch_is_a_copyable_key() {
     fn is_key<T: Copy + Eq + Hash + Ord + Send + Sync + 'static>() {}
-    is_key::<Watch>();
+    is_key::<WatchId>();
 }
 
 /// All that can be done with a watch says that it is gone.
-fn is_refused(watcher: &Watcher, watch: Watch) {
+fn is_refused(watcher: &Watcher, watch: WatchId) {
     let gone = WatchError::NoSuchWatch(watch);
     let watches = watcher.watches();
     assert_eq!(watcher.unwatch(watch), Err(gone.clone()));
@@ -348,7 +348,7 @@ fn removing_one_watch_of_an_inode_leaves_the_others() {
     let place = Place::new();
     let ways = four_ways(&place);
     let mut watcher = Watcher::new().unwrap();
-    let mut watches: Vec<Watch> =
+    let mut watches: Vec<WatchId> =
         ways.iter().map(|way| watcher.watch(way, ATTRIB).unwrap()).collect();
     while !watches.is_empty() {
         touch(&ways[0]);
@@ -373,7 +373,7 @@ fn a_second_watch_gets_nothing_that_was_queued_before_it() {
     place.file("a");
     place.file("b");
     // In the user's buffer, and in the kernel's queue.
-    assert_eq!(watcher.try_next().unwrap().unwrap().name().unwrap(), "a");
+    assert_eq!(watcher.try_recv().unwrap().unwrap().name().unwrap(), "a");
     assert!(watcher.has_buffered());
     place.file("c");
     let second = watcher.watch(place.path(), CREATE).unwrap();

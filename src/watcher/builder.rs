@@ -150,7 +150,8 @@ impl WatcherBuilder {
         /// Numbers the watchers of this process.
         static WATCHERS: AtomicU32 = AtomicU32::new(0);
 
-        let flags = if self.settings.is_blocking { InitFlags::empty() } else { InitFlags::NONBLOCK };
+        let flags =
+            if self.settings.is_blocking { InitFlags::empty() } else { InitFlags::NONBLOCK };
         let inotify = Inotify::init(flags)?;
         if self.is_inheritable {
             inotify.set_inheritable().map_err(Error::Init)?;

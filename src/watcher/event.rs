@@ -168,7 +168,9 @@ impl<'a> WatchEvent<'a> {
         if self.subscription()?.kind != WatchKind::Tree {
             return None;
         }
-        let Some(Detail::Tree(kind, other)) = self.detail else { return Some(TreeChange::Reported) };
+        let Some(Detail::Tree(kind, other)) = self.detail else {
+            return Some(TreeChange::Reported);
+        };
         Some(match kind {
             TreeKind::Found => TreeChange::Discovered,
             TreeKind::Renamed { .. } => TreeChange::Renamed { from: other },

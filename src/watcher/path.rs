@@ -27,7 +27,8 @@ impl SharedPath {
     }
 
     fn from_parts(path: &[u8], beneath: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(path.len().saturating_add(beneath.len()).saturating_add(1));
+        let mut bytes =
+            Vec::with_capacity(path.len().saturating_add(beneath.len()).saturating_add(1));
         bytes.extend_from_slice(path);
         bytes.extend_from_slice(beneath);
         let len = bytes.len();

@@ -187,7 +187,11 @@ impl Reader {
         let taken = self.take_straight()?;
         if let Some((record, true)) = taken {
             // As `lend` would, but of what is at hand.
-            return Ok(Some(WatchEvent::new(self.buffer.event(&record), self.routes.first(), None)));
+            return Ok(Some(WatchEvent::new(
+                self.buffer.event(&record),
+                self.routes.first(),
+                None,
+            )));
         }
         let found = self.search(deadline, taken.is_some())?;
         Ok(if found == Found::Event { Some(self.lend()) } else { None })
@@ -326,9 +330,9 @@ impl Reader {
 
     /// With nothing queued, trees finish what they left open. Returns `true` if there may be more to do.
     fn trees_are_busy(&mut self) -> bool {
-        let (restless, consumed) = self.shared.look(|state| {
-            (state.trees().restless().collect::<Vec<_>>(), state.queue().consumed())
-        });
+        let (restless, consumed) = self
+            .shared
+            .look(|state| (state.trees().restless().collect::<Vec<_>>(), state.queue().consumed()));
         let mut more = false;
         for tree in restless {
             let worked = self.shared.work_on_tree(tree, |driver, inotify, host| {

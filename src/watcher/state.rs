@@ -29,7 +29,7 @@ use super::id::WatchId;
 use super::options::WatchOptions;
 use super::outbox::{Notice, Outbox};
 use super::path::SharedPath;
-use super::subscription::{LIFE, Recipient, Route, Subscription, TURNS, Way, WatchKind};
+use super::subscription::{LIFE, Recipient, Route, Subscription, TURNS, WatchKind, Way};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::follow::{Follower, NameChange};
@@ -342,14 +342,15 @@ impl State {
 
     /// Returns who is given the events of a descriptor.
     pub fn route(&self, wd: Wd) -> Route {
-        let subscribers = self.subscribers.of(wd).iter().filter_map(|subscriber| match subscriber {
-            Subscriber::Inode(subscription) => Some(Recipient::new(subscription)),
-            Subscriber::Name { id, mask, entry } => {
-                let way = entry.clone().map_or(Way::Target, Way::Step);
-                let name = Recipient::new(self.registry.get(*id).ok()?);
-                Some(Recipient { mask: *mask, slow: EventMask::all(), way, ..name })
-            }
-        });
+        let subscribers =
+            self.subscribers.of(wd).iter().filter_map(|subscriber| match subscriber {
+                Subscriber::Inode(subscription) => Some(Recipient::new(subscription)),
+                Subscriber::Name { id, mask, entry } => {
+                    let way = entry.clone().map_or(Way::Target, Way::Step);
+                    let name = Recipient::new(self.registry.get(*id).ok()?);
+                    Some(Recipient { mask: *mask, slow: EventMask::all(), way, ..name })
+                }
+            });
         if self.trees.is_empty() {
             return subscribers.collect();
         }
@@ -360,7 +361,8 @@ impl State {
     fn tree_recipient(&self, seen: Seen) -> Option<Recipient> {
         let Seen { id, path, engine, since } = seen;
         let subscription = self.registry.get(id).ok()?;
-        let slow = if subscription.options.has_filter() { EventMask::all() } else { engine | TURNS };
+        let slow =
+            if subscription.options.has_filter() { EventMask::all() } else { engine | TURNS };
         Some(Recipient {
             path: subscription.path.join(&path),
             mask: subscription.asked.events() | engine,
@@ -433,7 +435,8 @@ impl State {
     pub fn walk_names(&mut self, inotify: &Inotify) -> Result<(), WatchError> {
         let mut result = Ok(());
         for id in self.names.take_pending() {
-            if let (Err(errno), Ok(subscription)) = (self.walk(inotify, id), self.registry.get(id)) {
+            if let (Err(errno), Ok(subscription)) = (self.walk(inotify, id), self.registry.get(id))
+            {
                 result = Err(at(subscription.path.as_path(), Error::AddWatch(errno)));
             }
         }
@@ -496,7 +499,10 @@ impl State {
     }
 
     /// Takes the next event out of the outbox. Nobody is given events of a watch that has been removed.
-    pub fn take_notice(&mut self, inotify: &Inotify) -> Option<(WatchEventBuf, Option<Box<TreeDriver>>)> {
+    pub fn take_notice(
+        &mut self,
+        inotify: &Inotify,
+    ) -> Option<(WatchEventBuf, Option<Box<TreeDriver>>)> {
         loop {
             let mut stopped = None;
             let event = match self.outbox.pop()? {

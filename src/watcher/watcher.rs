@@ -74,7 +74,11 @@ impl Watcher {
     /// # Errors
     ///
     /// See there.
-    pub fn watch_name(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<WatchId, WatchError> {
+    pub fn watch_name(
+        &self,
+        path: impl AsRef<Path>,
+        mask: WatchMask,
+    ) -> Result<WatchId, WatchError> {
         self.watches().watch_name(path, mask)
     }
 

@@ -115,7 +115,11 @@ impl Watches {
     /// # Errors
     ///
     /// As for [`watch`](Self::watch), but a path that does not exist is none.
-    pub fn watch_name(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<WatchId, WatchError> {
+    pub fn watch_name(
+        &self,
+        path: impl AsRef<Path>,
+        mask: WatchMask,
+    ) -> Result<WatchId, WatchError> {
         self.watch_name_with(path, mask, WatchOptions::new())
     }
 
@@ -373,7 +377,11 @@ impl Watches {
         let root = shared.look(|state| {
             let root = state.registry().get(watch)?.path.as_path().to_owned();
             let is_tree = state.trees().ids().any(|tree| tree == watch);
-            if is_tree { Ok((root, state.trees().home(watch))) } else { Err(WatchError::NoSuchWatch(watch)) }
+            if is_tree {
+                Ok((root, state.trees().home(watch)))
+            } else {
+                Err(WatchError::NoSuchWatch(watch))
+            }
         })?;
         let (root, home) = root;
         let shown = path.strip_prefix(&root).ok().map(Path::to_owned);
@@ -404,7 +412,10 @@ impl Watches {
             let directories = driver.directories().map(|(beneath, wd)| {
                 let beneath = PathBuf::from(std::ffi::OsString::from_vec(beneath));
                 let is_root = beneath.as_os_str().is_empty();
-                TreeDirectory { path: if is_root { root.to_owned() } else { root.join(beneath) }, wd }
+                TreeDirectory {
+                    path: if is_root { root.to_owned() } else { root.join(beneath) },
+                    wd,
+                }
             });
             Ok(directories.collect())
         })?
@@ -447,7 +458,8 @@ impl Watches {
     /// Whether no watch is active.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let is_empty = |shared: Arc<Shared>| shared.look(|state| state.registry().iter().next().is_none());
+        let is_empty =
+            |shared: Arc<Shared>| shared.look(|state| state.registry().iter().next().is_none());
         self.shared().map_or(true, is_empty)
     }
 }

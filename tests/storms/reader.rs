@@ -52,7 +52,7 @@ impl Reader {
     /// Sets up the tree, while the storm may be on.
     pub fn new(root: PathBuf, noise: [File; 2], changes: Changes, snapshot: bool) -> Self {
         let watcher = Watcher::new().unwrap();
-        let options = TreeOptions::new().existing(true).snapshot(snapshot);
+        let options = TreeOptions::new().report_existing(true).track_files(snapshot);
         watcher.watch_tree(&root, NAMES | WatchMask::MODIFY, options).unwrap();
         let mirror = Mirror::empty(snapshot);
         let mirror = if changes == Changes::Modes { mirror.with_excuses() } else { mirror };
@@ -62,7 +62,7 @@ impl Reader {
     /// Takes some of what comes, until there is nothing for that time.
     fn read(&mut self, wait: Duration) {
         for _ in 0..1000 {
-            let Some(event) = self.watcher.next_timeout(wait).unwrap() else { break };
+            let Some(event) = self.watcher.recv_timeout(wait).unwrap() else { break };
             self.mirror.apply(&Note::of(&event, &self.root));
         }
     }
@@ -99,7 +99,7 @@ impl Reader {
 
     /// Reads all that there is to tell of a tree at rest.
     pub fn read_all(&mut self) {
-        while let Some(event) = self.watcher.try_next().unwrap() {
+        while let Some(event) = self.watcher.try_recv().unwrap() {
             self.mirror.apply(&Note::of(&event, &self.root));
         }
     }

@@ -16,7 +16,7 @@ use excuses::Excuses;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use tempfile::TempDir;
 use tinotify::{
-    Barred, Errno, EventMask, TreeChange, TreeOptions, Watch, WatchEvent, WatchMask, Watcher,
+    Barred, Errno, EventMask, TreeChange, TreeOptions, WatchEvent, WatchId, WatchMask, Watcher,
 };
 
 use crate::watching::kernel_watches;
@@ -70,10 +70,10 @@ impl Note {
             return Self { how: How::Overflow, mask, path: PathBuf::new() };
         }
         let path = beneath(&event.path());
-        let how = match event.tree().expect("an event of the tree") {
-            TreeChange::Told if event.is_ignored() => How::Ignored,
-            TreeChange::Told => How::Told,
-            TreeChange::Found => How::Found,
+        let how = match event.tree_change().expect("an event of the tree") {
+            TreeChange::Reported if event.is_ignored() => How::Ignored,
+            TreeChange::Reported => How::Told,
+            TreeChange::Discovered => How::Found,
             TreeChange::Renamed { from } => How::Renamed(beneath(from)),
             TreeChange::Exchanged { with } => How::Exchanged(beneath(with)),
             TreeChange::Unwatched(why) => How::Unwatched(why),
@@ -383,7 +383,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// That of a tree of which nothing was told yet: for `TreeOptions::existing`.
+    /// That of a tree of which nothing was told yet: for `TreeOptions::report_existing`.
     pub fn empty(snapshot: bool) -> Self {
         Self {
             root: Entry::new(true),
@@ -656,13 +656,13 @@ pub fn watches_amiss(watcher: &impl AsRawFd, disk: &Entry) -> Option<String> {
 }
 
 /// Reads up to the end of a tree's set-up, and returns what was reported before it.
-pub fn established(watcher: &mut Watcher, watch: Watch) -> Vec<Note> {
+pub fn established(watcher: &mut Watcher, watch: WatchId) -> Vec<Note> {
     let root = watcher.watches().info(watch).unwrap().path;
     let mut notes = Vec::new();
     loop {
-        let event = watcher.try_next().unwrap().expect("the end of the set-up");
+        let event = watcher.try_recv().unwrap().expect("the end of the set-up");
         assert_eq!(event.watch(), Some(watch), "{event:?}");
-        if event.tree() == Some(TreeChange::Established) {
+        if event.tree_change() == Some(TreeChange::Established) {
             assert_eq!(event.path(), root);
             return notes;
         }
@@ -676,7 +676,7 @@ pub fn watch_tree(
     root: &Path,
     mask: WatchMask,
     options: TreeOptions,
-) -> Watch {
+) -> WatchId {
     let watch = watcher.watch_tree(root, mask, options).unwrap();
     assert_eq!(established(watcher, watch), []);
     watch
@@ -686,7 +686,7 @@ pub fn watch_tree(
 pub struct Scene {
     place: TempDir,
     pub watcher: Watcher,
-    pub watch: Watch,
+    pub watch: WatchId,
     pub root: PathBuf,
     pub mirror: Mirror,
     /// What the set-up reported.
@@ -722,7 +722,7 @@ impl Scene {
     /// All that there is to tell now, without the end of the set-up.
     pub fn notes(&mut self) -> Vec<Note> {
         let mut notes = std::mem::take(&mut self.early);
-        while let Some(event) = self.watcher.try_next().unwrap() {
+        while let Some(event) = self.watcher.try_recv().unwrap() {
             if !event.is_overflow() {
                 assert_eq!(event.watch(), Some(self.watch), "{event:?}");
             }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::Pid;
 use tempfile::TempDir;
-use tinotify::{EventKind, Watch, WatchEventBuf, Watcher};
+use tinotify::{EventKind, WatchEventBuf, WatchId, Watcher};
 
 /// So long a test may take before it counts as hanging.
 pub const LONG: Duration = Duration::from_secs(120);
@@ -63,16 +63,16 @@ pub fn touch(path: impl AsRef<Path>) {
 
 /// All events that are there now.
 pub fn drained(watcher: &mut Watcher) -> Vec<WatchEventBuf> {
-    watcher.drain().map(Result::unwrap).collect()
+    watcher.try_iter().map(Result::unwrap).collect()
 }
 
 /// The kinds of the events of one watch, in their order.
-pub fn kinds(events: &[WatchEventBuf], watch: Watch) -> Vec<EventKind> {
+pub fn kinds(events: &[WatchEventBuf], watch: WatchId) -> Vec<EventKind> {
     events.iter().filter(|e| e.watch() == Some(watch)).map(WatchEventBuf::kind).collect()
 }
 
 /// The names in the events of one watch, in their order.
-pub fn names(events: &[WatchEventBuf], watch: Watch) -> Vec<String> {
+pub fn names(events: &[WatchEventBuf], watch: WatchId) -> Vec<String> {
     let events = events.iter().filter(|e| e.watch() == Some(watch));
     events.map(|e| e.name().unwrap().to_str().unwrap().to_owned()).collect()
 }

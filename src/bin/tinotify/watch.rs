@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tinotify::{
-    Barred, Change, Escaped, EventMask, TreeChange, TreeOptions, Watch, WatchError, WatchEvent,
-    WatchMask, Watcher,
+    Barred, Escaped, EventMask, NameChange, TreeChange, TreeOptions, WatchError, WatchEvent,
+    WatchId, WatchMask, Watcher,
 };
 
 use crate::commands::Commands;
@@ -108,7 +108,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
 }
 
 /// How the path of each watch is shown.
-type Roots = HashMap<Watch, Vec<u8>>;
+type Roots = HashMap<WatchId, Vec<u8>>;
 
 /// What the kernel is asked for.
 fn asked(options: &Options) -> WatchMask {
@@ -173,16 +173,16 @@ fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watching, Fa
             Target::Tree { without } => {
                 let mut tree = TreeOptions::new().follow_links(options.follow_links);
                 let count = Arc::clone(&directories);
-                tree = tree.prune(move |_| {
+                tree = tree.exclude(move |_| {
                     count.fetch_add(1, Ordering::Relaxed);
                     false
                 });
                 if !without.is_empty() {
-                    tree = tree.prune(move |path| without.contains(path));
+                    tree = tree.exclude(move |path| without.contains(path));
                 }
                 if let Some(filter) = filter.filter(|filter| filter.can_prune()) {
                     let (filter, root) = (Arc::clone(filter), shown.clone());
-                    tree = tree.prune(move |path| {
+                    tree = tree.exclude(move |path| {
                         let path = path.as_os_str().as_bytes();
                         filter.hides_all_beneath(&[&root[..], path, b"/"].concat())
                     });
@@ -260,7 +260,7 @@ impl Session<'_> {
         loop {
             let mut empty = false;
             for _ in 0..BURST {
-                let next = watcher.try_next();
+                let next = watcher.try_recv();
                 let came = match next {
                     Ok(Some(event)) => self.event(&event)?,
                     Ok(None) => {
@@ -389,7 +389,7 @@ impl Session<'_> {
 
     fn event_at(
         &mut self,
-        watch: Watch,
+        watch: WatchId,
         event: &WatchEvent<'_>,
         path: &Path,
     ) -> Result<Came, Failure> {
@@ -407,13 +407,13 @@ impl Session<'_> {
         if self.given_up(at, mask, cookie)? == Came::Shown && !self.options.monitor {
             return Ok(Came::Shown);
         }
-        match event.change() {
-            Some(Change::Appeared) => return self.say("APPEARED", at, mask),
-            Some(Change::Replaced) => return self.say("REPLACED", at, mask),
-            Some(Change::Vanished) => return self.say("VANISHED", at, mask),
+        match event.name_change() {
+            Some(NameChange::Appeared) => return self.say("APPEARED", at, mask),
+            Some(NameChange::Replaced) => return self.say("REPLACED", at, mask),
+            Some(NameChange::Vanished) => return self.say("VANISHED", at, mask),
             _ => {}
         }
-        match event.tree() {
+        match event.tree_change() {
             Some(TreeChange::Renamed { from }) => {
                 let from = from.as_os_str().as_bytes();
                 self.renamed(At::new(from), at, mask & EventMask::ISDIR, cookie)
@@ -459,7 +459,7 @@ impl Session<'_> {
                 ));
                 self.note("RESYNCED", at, true)
             }
-            Some(TreeChange::Found) => {
+            Some(TreeChange::Discovered) => {
                 let mask = in_words(mask, self.options.events);
                 self.show(at, mask, cookie, true)
             }
@@ -640,7 +640,7 @@ impl Session<'_> {
     }
 
     /// The watch has ended.
-    fn ended(&mut self, watch: Watch, mask: EventMask) -> Result<Came, Failure> {
+    fn ended(&mut self, watch: WatchId, mask: EventMask) -> Result<Came, Failure> {
         let Some(root) = self.roots.remove(&watch) else { return Ok(Came::Nothing) };
         if self.options.monitor {
             self.messages.tell(format_args!("The watch of {} has ended.", Escaped(&root)));

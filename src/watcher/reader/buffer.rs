@@ -24,14 +24,8 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub const NONE: Self = Self {
-        wd: Wd::NONE,
-        mask: EventMask::empty(),
-        cookie: 0,
-        position: 0,
-        name: 0,
-        end: 0,
-    };
+    pub const NONE: Self =
+        Self { wd: Wd::NONE, mask: EventMask::empty(), cookie: 0, position: 0, name: 0, end: 0 };
 }
 
 #[derive(Debug)]

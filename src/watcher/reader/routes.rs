@@ -70,7 +70,7 @@ impl Routes {
     }
 
     #[inline(always)]
-    pub const fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.next >= self.current.len()
     }
 
@@ -79,7 +79,7 @@ impl Routes {
     }
 
     /// Goes on to the next recipient. `None` if there is none left.
-    pub const fn next(&mut self) -> Option<usize> {
+    pub fn next(&mut self) -> Option<usize> {
         if self.is_over() {
             return None;
         }
@@ -89,7 +89,7 @@ impl Routes {
     }
 
     /// Has nobody else be given the record.
-    pub const fn finish(&mut self) {
+    pub fn finish(&mut self) {
         self.next = self.current.len();
     }
 

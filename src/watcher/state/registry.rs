@@ -12,7 +12,7 @@ use super::super::id::WatchId;
 use super::super::subscription::Subscription;
 
 #[derive(Debug)]
-pub(super) struct Registry {
+pub(in crate::watcher) struct Registry {
     watcher: u32,
     slots: Vec<Slot>,
     free: Vec<u32>,

@@ -206,10 +206,11 @@ impl TreeDriver {
     pub fn report(&mut self, inotify: &Inotify, host: &dyn Host) -> (Vec<TreeEvent>, bool) {
         let mut reports = Vec::from_iter(self.root_moved());
         self.work(inotify, host, |tree, kernel| {
-            let next = |kernel: &mut Linux<'_>| {
+            let is_looking = tree.is_looking();
+            let mut next = |kernel: &mut Linux<'_>| {
                 std::iter::from_fn(|| tree.next(kernel)).take(MANY).collect::<Vec<_>>()
             };
-            reports.extend(if tree.is_looking() { kernel.on_own_thread(next) } else { next(kernel) });
+            reports.extend(if is_looking { kernel.on_own_thread(next) } else { next(kernel) });
         });
         let more = reports.len() >= MANY;
         reports.extend(self.root_moved());

@@ -19,7 +19,7 @@ const MOST_KEPT: usize = 16 * 1024 * 1024;
 const KEPT_SIZE: usize = 48;
 
 #[derive(Debug, Default)]
-pub(super) struct Trees {
+pub(in crate::watcher) struct Trees {
     slots: Vec<Slot>,
 }
 
@@ -83,7 +83,7 @@ pub(in crate::watcher) enum Homecoming {
 }
 
 /// How a tree sees a descriptor.
-pub(super) struct Seen {
+pub(in crate::watcher) struct Seen {
     pub id: WatchId,
     /// The path beneath the root of the directory.
     pub path: Vec<u8>,
