@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -16,8 +17,8 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tinotify::{
-    Errno, Error, EventKind, EventMask, StopHandle, StopReason, WatchError, WatchEventBuf,
-    WatchMask, WatchOptions, Watcher, wait_for, wait_for_batch,
+    Errno, Error, EventKind, EventMask, StopHandle, StopReason, TreeOptions, WatchError,
+    WatchEventBuf, WatchMask, WatchOptions, Watcher, wait_for, wait_for_batch,
 };
 use watching::{
     Place, Watchdog, asleep, drained, kernel_watches, kinds, overflow, say, touch, unread,
@@ -35,14 +36,14 @@ type Wait = fn(&mut Watcher) -> Ended;
 
 /// Each way of waiting.
 const WAYS: [(&str, Wait); 9] = [
-    ("next", |w| w.recv().err()),
-    ("next_timeout", |w| w.recv_timeout(FAR).err()),
-    ("next_timeout, no end", |w| w.recv_timeout(Duration::MAX).err()),
-    ("next_deadline", |w| w.recv_deadline(Instant::now() + FAR).err()),
-    ("batch", |w| w.recv_batch().err()),
-    ("batch_timeout", |w| w.recv_batch_timeout(FAR).err()),
+    ("recv", |w| w.recv().err()),
+    ("recv_timeout", |w| w.recv_timeout(FAR).err()),
+    ("recv_timeout, no end", |w| w.recv_timeout(Duration::MAX).err()),
+    ("recv_deadline", |w| w.recv_deadline(Instant::now() + FAR).err()),
+    ("recv_batch", |w| w.recv_batch().err()),
+    ("recv_batch_timeout", |w| w.recv_batch_timeout(FAR).err()),
     ("iter", |w| w.iter().next().map(|item| item.unwrap_err())),
-    ("ticks", |w| w.iter_timeout(FAR).next().map(|item| item.unwrap_err())),
+    ("iter_timeout", |w| w.iter_timeout(FAR).next().map(|item| item.unwrap_err())),
     ("try_for_each", |w| {
         w.try_for_each(|_| ControlFlow::Break(())).map(|broke| assert!(broke.is_none())).err()
     }),
@@ -50,7 +51,7 @@ const WAYS: [(&str, Wait); 9] = [
 
 /// What a way tells of an end that iterators take for theirs.
 fn expected(name: &str, end: StopReason) -> Ended {
-    let iterates = ["iter", "ticks", "run"].contains(&name);
+    let iterates = ["iter", "iter_timeout", "try_for_each"].contains(&name);
     (!iterates).then_some(WatchError::Stopped(end))
 }
 
@@ -122,7 +123,7 @@ fn a_stopper_stops_its_own_watcher_only_and_outlives_it() {
     place.file("a");
     assert_eq!(other.recv().unwrap().kind(), EventKind::Create);
     // A handle without its watcher does no harm.
-    watches.watch(place.path(), CREATE).unwrap();
+    assert_eq!(watches.watch(place.path(), CREATE), Err(WatchError::Closed));
 }
 
 #[test]
@@ -550,22 +551,35 @@ fn programs_get_the_descriptor_only_if_asked() {
 }
 
 #[test]
-fn the_descriptor_is_closed_with_the_last_handle() {
+fn the_descriptor_is_closed_with_the_watcher_and_handles_say_so() {
+    let place = Place::new();
     let watcher = Watcher::new().unwrap();
-    let (watches, stopper) = (watcher.watches(), watcher.stop_handle());
+    let (watches, stop) = (watcher.watches(), watcher.stop_handle());
+    let watch = watches.watch(place.path(), CREATE).unwrap();
     // A copy of the descriptor would show the instance still, but not its number.
-    let seen = |watch: &tinotify::Watches| watch.list();
+    let raw = watcher.as_raw_fd();
+    let own = format!("/proc/self/fdinfo/{raw}");
+    assert!(fs::read_to_string(&own).unwrap().contains("inotify wd:"));
     drop(watcher);
-    assert!(seen(&watches).is_empty());
-    drop(stopper);
-    drop(watches);
+    // Another test may have been given the number meanwhile, but not this watch.
+    let ino = format!("ino:{:x} ", fs::metadata(place.path()).unwrap().ino());
+    assert!(!fs::read_to_string(&own).is_ok_and(|info| info.contains(&ino)));
+    assert_eq!(watches.watch(place.path(), CREATE), Err(WatchError::Closed));
+    assert_eq!(watches.watch_name(place.path(), CREATE), Err(WatchError::Closed));
+    assert_eq!(
+        watches.watch_tree(place.path(), CREATE, TreeOptions::new()),
+        Err(WatchError::Closed)
+    );
+    assert_eq!(watches.unwatch(watch), Err(WatchError::Closed));
+    assert_eq!(watches.info(watch), Err(WatchError::Closed));
+    assert!(watches.list().is_empty() && watches.is_empty());
+    stop.stop();
+    assert!(stop.is_stopped());
 
     let watcher = Watcher::new().unwrap();
-    assert_eq!(watcher.close(), Ok(()));
-    let watcher = Watcher::new().unwrap();
     let watches = watcher.watches();
-    assert_eq!(watcher.close(), Ok(()), "a handle is left, which closes it later");
-    watches.watch("/", WatchMask::DELETE_SELF).unwrap();
+    assert_eq!(watcher.close(), Ok(()));
+    assert_eq!(watches.watch("/", CREATE), Err(WatchError::Closed));
 }
 
 #[test]

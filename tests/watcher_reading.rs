@@ -34,14 +34,14 @@ type Wait = fn(&mut Watcher) -> Option<EventKind>;
 
 /// Each way of waiting, with all the time it needs.
 const WAYS: [(&str, Wait); 9] = [
-    ("next", |w| Some(w.recv().unwrap().kind())),
-    ("next_timeout", |w| Some(w.recv_timeout(FAR).unwrap()?.kind())),
-    ("next_timeout, no end", |w| Some(w.recv_timeout(Duration::MAX).unwrap()?.kind())),
-    ("next_deadline", |w| Some(w.recv_deadline(Instant::now() + FAR).unwrap()?.kind())),
-    ("batch", |w| Some(w.recv_batch().unwrap().first()?.kind())),
-    ("batch_timeout", |w| Some(w.recv_batch_timeout(FAR).unwrap().first()?.kind())),
+    ("recv", |w| Some(w.recv().unwrap().kind())),
+    ("recv_timeout", |w| Some(w.recv_timeout(FAR).unwrap()?.kind())),
+    ("recv_timeout, no end", |w| Some(w.recv_timeout(Duration::MAX).unwrap()?.kind())),
+    ("recv_deadline", |w| Some(w.recv_deadline(Instant::now() + FAR).unwrap()?.kind())),
+    ("recv_batch", |w| Some(w.recv_batch().unwrap().first()?.kind())),
+    ("recv_batch_timeout", |w| Some(w.recv_batch_timeout(FAR).unwrap().first()?.kind())),
     ("iter", |w| Some(w.iter().next()?.unwrap().kind())),
-    ("ticks", |w| Some(w.iter_timeout(Duration::MAX).next()?.unwrap()?.kind())),
+    ("iter_timeout", |w| Some(w.iter_timeout(Duration::MAX).next()?.unwrap()?.kind())),
     ("try_for_each", |w| {
         w.try_for_each(|event| std::ops::ControlFlow::Break(event.kind())).unwrap()
     }),

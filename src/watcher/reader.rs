@@ -97,8 +97,10 @@ struct Search {
     fence: u64,
     /// Whether the time was over before the last read.
     is_over: bool,
-    /// How many records that are for nobody may still be looked at.
+    /// How many records may still be looked at.
     turn: u32,
+    /// Whether no record was looked at.
+    is_first: bool,
     /// Whether the next read does not wait for the delay.
     reads_now: bool,
 }
@@ -355,9 +357,6 @@ impl Reader {
                     return Ok(Found::Event);
                 }
                 self.check_stop(search.deadline)?;
-                if search.is_late(self.buffer.position()) {
-                    return Ok(Found::Late);
-                }
             }
             if self.has_notices {
                 if self.take_notice() {
@@ -369,6 +368,13 @@ impl Reader {
                 let worked = self.shared.work_on_tree(tree, |_, _, _| {});
                 self.note_work(tree, worked);
             } else if !self.buffer.is_empty() {
+                if search.is_late(self.buffer.position()) {
+                    // What the records before this one have changed is reported first.
+                    if self.walk_names()? {
+                        continue;
+                    }
+                    return Ok(Found::Late);
+                }
                 self.take_record()?;
                 if self.turn()? {
                     return Ok(Found::Event);
@@ -531,19 +537,21 @@ impl Search {
             fence: if is_over { reader.queue_end() } else { 0 },
             is_over: false,
             turn: if let Deadline::Turn(turn) = deadline { turn } else { u32::MAX },
+            is_first: true,
             reads_now: reader.reads_at_once(deadline),
         }
     }
 
-    /// A record was for nobody. Returns `true` if the next one is not looked at.
+    /// Returns `true` if the record at a position is not looked at in this call. One record always is.
     fn is_late(&mut self, position: u64) -> bool {
+        let is_first = std::mem::replace(&mut self.is_first, false);
         match self.deadline {
             Deadline::Never | Deadline::Empty => false,
             Deadline::Turn(_) => {
                 self.turn = self.turn.saturating_sub(1);
                 self.turn == 0
             }
-            Deadline::At(_) => position >= self.fence && self.deadline.is_over(),
+            Deadline::At(_) => !is_first && position >= self.fence && self.deadline.is_over(),
         }
     }
 }

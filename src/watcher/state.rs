@@ -40,7 +40,7 @@ use crate::tree::{TreeEvent, TreeKind};
 
 use names::{Names, Paths};
 use registry::Registry;
-use subscribers::{Subscriber, Subscribers};
+use subscribers::Subscribers;
 use tree::TreeDriver;
 use trees::{Seen, Trees};
 
@@ -163,7 +163,7 @@ impl State {
         let since = if is_known { self.queue.fence(inotify) } else { 0 };
         let make = |id| wanted.subscription(id, WatchKind::Inode, wd, since);
         let subscription = self.registry.add(make);
-        self.subscribers.add(wd, Subscriber::Inode(Arc::clone(&subscription)));
+        self.subscribers.add(wd, Recipient::new(&subscription));
         self.changed = true;
         Ok(subscription.id)
     }
@@ -215,12 +215,9 @@ impl State {
         let wd = subscription.wd;
         self.discarded.push(subscription);
         self.changed = true;
-        if let Some(follower) = self.names.remove(id) {
-            let wds: BTreeSet<Wd> = follower.watches().map(|(wd, ..)| wd).collect();
-            for &wd in &wds {
-                self.subscribers.remove(wd, id);
-            }
-            wds.into_iter().try_for_each(|wd| self.release(inotify, wd))?;
+        for wd in self.names.remove(id) {
+            self.subscribers.remove(wd, id);
+            self.release(inotify, wd)?;
         }
         if wd != Wd::NONE {
             self.subscribers.remove(wd, id);
@@ -279,9 +276,28 @@ impl State {
 
     fn replace(&mut self, new: Subscription) {
         let new = Arc::new(new);
-        self.subscribers.replace(&new);
+        match new.kind {
+            WatchKind::Inode => self.subscribers.replace(new.wd, &Recipient::new(&new)),
+            WatchKind::Name => {
+                for wd in self.names.wds(new.id) {
+                    self.subscribers.remove(wd, new.id);
+                }
+                self.subscribe_name(&new);
+            }
+            WatchKind::Tree => {}
+        }
         self.discarded.extend(self.registry.replace(new));
         self.changed = true;
+    }
+
+    /// Adds a name to the subscribers of all its descriptors.
+    fn subscribe_name(&mut self, name: &Arc<Subscription>) {
+        let Some(follower) = self.names.get(name.id) else { return };
+        for (wd, mask, entry) in follower.watches() {
+            let way = entry.map_or(Way::Target, |entry| Way::Step(entry.into()));
+            let (mask, slow) = (mask.events() | LIFE, EventMask::all());
+            self.subscribers.add(wd, Recipient { mask, slow, way, ..Recipient::new(name) });
+        }
     }
 
     // Descriptors.
@@ -340,22 +356,19 @@ impl State {
 
     // Events.
 
-    /// Returns who is given the events of a descriptor.
+    /// Returns who is given the events of a descriptor. Allocates only for trees.
     pub fn route(&self, wd: Wd) -> Route {
-        let subscribers =
-            self.subscribers.of(wd).iter().filter_map(|subscriber| match subscriber {
-                Subscriber::Inode(subscription) => Some(Recipient::new(subscription)),
-                Subscriber::Name { id, mask, entry } => {
-                    let way = entry.clone().map_or(Way::Target, Way::Step);
-                    let name = Recipient::new(self.registry.get(*id).ok()?);
-                    Some(Recipient { mask: *mask, slow: EventMask::all(), way, ..name })
-                }
-            });
-        if self.trees.is_empty() {
-            return subscribers.collect();
+        let subscribers = self.subscribers.of(wd);
+        let mut trees = self.trees.see(wd).filter_map(|seen| self.tree_recipient(seen)).peekable();
+        match subscribers {
+            None if trees.peek().is_none() => Route::default(),
+            Some(route) if trees.peek().is_none() => Arc::clone(route),
+            _ => subscribers
+                .into_iter()
+                .flat_map(|route| route.iter().cloned())
+                .chain(trees)
+                .collect(),
         }
-        let trees = self.trees.see(wd).filter_map(|seen| self.tree_recipient(seen));
-        subscribers.chain(trees).collect()
     }
 
     fn tree_recipient(&self, seen: Seen) -> Option<Recipient> {
@@ -375,11 +388,9 @@ impl State {
 
     /// Notes that the kernel has ended a watch. Its subscribers have no watch any more.
     pub fn ended(&mut self, wd: Wd) {
-        for subscriber in self.subscribers.end(wd) {
-            if let Subscriber::Inode(subscription) = subscriber {
-                self.discarded.extend(self.registry.remove(subscription.id));
-                // Not dropped here, since it may be the last one.
-                self.discarded.push(subscription);
+        for recipient in self.subscribers.end(wd).iter() {
+            if recipient.way == Way::Inode {
+                self.discarded.extend(self.registry.remove(recipient.subscription.id));
             }
         }
         self.changed = true;
@@ -398,10 +409,10 @@ impl State {
         }
         let gone: Vec<Wd> = self.subscribers.wds().filter(|wd| !alive.contains(wd)).collect();
         for wd in gone {
-            for subscriber in self.subscribers.end(wd) {
-                if let Subscriber::Inode(subscription) = subscriber {
-                    self.discarded.extend(self.registry.remove(subscription.id));
-                    self.outbox.push(Notice::Ended(subscription));
+            for recipient in self.subscribers.end(wd).iter() {
+                if recipient.way == Way::Inode {
+                    let subscription = self.registry.remove(recipient.subscription.id);
+                    self.outbox.extend(subscription.map(Notice::Ended));
                 }
             }
         }
@@ -451,16 +462,15 @@ impl State {
     }
 
     fn walk_once(&mut self, inotify: &Inotify, id: WatchId) -> Result<Option<NameChange>, Errno> {
+        let before = self.names.wds(id);
         let Some(follower) = self.names.get_mut(id) else { return Ok(None) };
-        let before: BTreeSet<Wd> = follower.watches().map(|(wd, ..)| wd).collect();
         let mut paths = Paths::new(inotify);
         let walked = follower.walk(&mut paths);
         for wd in before {
             self.subscribers.remove(wd, id);
         }
-        for (wd, mask, entry) in follower.watches() {
-            let (mask, entry) = (mask.events() | LIFE, entry.map(Into::into));
-            self.subscribers.add(wd, Subscriber::Name { id, mask, entry });
+        if let Ok(subscription) = self.registry.get(id).cloned() {
+            self.subscribe_name(&subscription);
         }
         for wd in paths.unneeded {
             // It may have ended by itself.

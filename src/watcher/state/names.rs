@@ -30,10 +30,22 @@ impl Names {
         self.followers.insert(id, follower);
     }
 
-    pub fn remove(&mut self, id: WatchId) -> Option<Follower> {
+    /// Removes a name. Returns the descriptors that it needed.
+    pub fn remove(&mut self, id: WatchId) -> BTreeSet<Wd> {
+        let wds = self.wds(id);
         self.pending.remove(&id);
         self.failed.remove(&id);
-        self.followers.remove(&id)
+        self.followers.remove(&id);
+        wds
+    }
+
+    /// Returns the descriptors that a name needs.
+    pub fn wds(&self, id: WatchId) -> BTreeSet<Wd> {
+        self.get(id).into_iter().flat_map(|name| name.watches().map(|(wd, ..)| wd)).collect()
+    }
+
+    pub fn get(&self, id: WatchId) -> Option<&Follower> {
+        self.followers.get(&id)
     }
 
     pub fn get_mut(&mut self, id: WatchId) -> Option<&mut Follower> {
@@ -110,11 +122,17 @@ impl Kernel for Paths<'_> {
 
     fn look(&mut self, path: &[u8]) -> Result<Entry, Errno> {
         let path = Path::new(OsStr::from_bytes(path));
-        let metadata = fs::symlink_metadata(path).map_err(|error| errno(&error))?;
-        if metadata.is_symlink() {
-            let target = fs::read_link(path).map_err(|error| errno(&error))?;
-            return Ok(Entry::Link(target.into_os_string().into_vec()));
+        loop {
+            let metadata = fs::symlink_metadata(path).map_err(|error| errno(&error))?;
+            if !metadata.is_symlink() {
+                return Ok(Entry::File { dev: metadata.dev(), ino: metadata.ino() });
+            }
+            match fs::read_link(path).map_err(|error| errno(&error)) {
+                Ok(target) => return Ok(Entry::Link(target.into_os_string().into_vec())),
+                // The link was replaced by something else since.
+                Err(Errno::EINVAL) => {}
+                Err(errno) => return Err(errno),
+            }
         }
-        Ok(Entry::File { dev: metadata.dev(), ino: metadata.ino() })
     }
 }

@@ -4,87 +4,66 @@
 //! descriptor is known as long as it has a subscriber. Trees know their own descriptors.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use super::super::id::WatchId;
-use super::super::subscription::Subscription;
+use super::super::subscription::{Recipient, Route, Way};
 use crate::event::Wd;
-use crate::flags::EventMask;
-
-/// One who has asked for the events of a descriptor.
-#[derive(Clone, Debug)]
-pub(super) enum Subscriber {
-    /// A watch of the inode itself.
-    Inode(Arc<Subscription>),
-    /// A followed name: the events that matter to it, and the entry if the descriptor is a directory on
-    /// the way.
-    Name { id: WatchId, mask: EventMask, entry: Option<Box<[u8]>> },
-}
-
-impl Subscriber {
-    fn id(&self) -> WatchId {
-        match self {
-            Self::Inode(subscription) => subscription.id,
-            Self::Name { id, .. } => *id,
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
-    by_wd: HashMap<Wd, Vec<Subscriber>>,
+    /// A route is never changed, since readers hold it.
+    routes: HashMap<Wd, Route>,
     /// Descriptors that lost their last subscriber while a tree was at work, which may need them.
     unclear: BTreeSet<Wd>,
 }
 
 impl Subscribers {
     /// Returns the subscribers of a descriptor, the oldest first.
-    pub fn of(&self, wd: Wd) -> &[Subscriber] {
-        self.by_wd.get(&wd).map(Vec::as_slice).unwrap_or_default()
+    pub fn of(&self, wd: Wd) -> Option<&Route> {
+        self.routes.get(&wd)
     }
 
     pub fn contains(&self, wd: Wd) -> bool {
-        self.by_wd.contains_key(&wd)
+        self.routes.contains_key(&wd)
     }
 
     /// Returns `true` if a user watches the inode itself.
     pub fn has_inode(&self, wd: Wd) -> bool {
-        self.of(wd).iter().any(|subscriber| matches!(subscriber, Subscriber::Inode(_)))
+        self.of(wd).is_some_and(|route| route.iter().any(|recipient| recipient.way == Way::Inode))
     }
 
-    pub fn add(&mut self, wd: Wd, subscriber: Subscriber) {
-        self.by_wd.entry(wd).or_default().push(subscriber);
+    pub fn add(&mut self, wd: Wd, recipient: Recipient) {
+        let route = self.routes.entry(wd).or_default();
+        *route = route.iter().cloned().chain([recipient]).collect();
     }
 
     /// Removes a watch from the subscribers of a descriptor.
     pub fn remove(&mut self, wd: Wd, id: WatchId) {
-        let Some(subscribers) = self.by_wd.get_mut(&wd) else { return };
-        subscribers.retain(|subscriber| subscriber.id() != id);
-        if subscribers.is_empty() {
-            self.by_wd.remove(&wd);
+        let Some(route) = self.routes.get_mut(&wd) else { return };
+        *route =
+            route.iter().filter(|recipient| recipient.subscription.id != id).cloned().collect();
+        if route.is_empty() {
+            self.routes.remove(&wd);
         }
     }
 
-    /// Puts another subscription in the place of the one with its key.
-    pub fn replace(&mut self, new: &Arc<Subscription>) {
-        for subscriber in self.by_wd.get_mut(&new.wd).into_iter().flatten() {
-            if let Subscriber::Inode(old) = subscriber {
-                if old.id == new.id {
-                    *old = Arc::clone(new);
-                }
-            }
+    /// Puts another recipient in the place of the one of the same watch of the inode.
+    pub fn replace(&mut self, wd: Wd, new: &Recipient) {
+        if let Some(route) = self.routes.get_mut(&wd) {
+            let update = |old: &Recipient| if old.is_same(new) { new } else { old }.clone();
+            *route = route.iter().map(update).collect();
         }
     }
 
     /// Removes and returns all subscribers of a descriptor that the kernel has ended.
-    pub fn end(&mut self, wd: Wd) -> Vec<Subscriber> {
+    pub fn end(&mut self, wd: Wd) -> Route {
         self.unclear.remove(&wd);
-        self.by_wd.remove(&wd).unwrap_or_default()
+        self.routes.remove(&wd).unwrap_or_default()
     }
 
     /// Returns all descriptors that have subscribers.
     pub fn wds(&self) -> impl Iterator<Item = Wd> {
-        self.by_wd.keys().copied()
+        self.routes.keys().copied()
     }
 
     /// Notes that it is not known whether a tree needs a descriptor.

@@ -189,10 +189,6 @@ impl Trees {
         self.slots.iter().filter_map(|slot| Some((slot.id, &**slot.driver.as_ref()?)))
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
     pub fn ids(&self) -> impl Iterator<Item = WatchId> {
         self.slots.iter().map(|slot| slot.id)
     }
