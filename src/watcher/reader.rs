@@ -254,7 +254,7 @@ impl Reader {
         if taken && self.turn()? {
             return Ok(Found::Event);
         }
-        let mut search = Search::new(deadline, self);
+        let mut search = Search { is_first: !taken, ..Search::new(deadline, self) };
         loop {
             match self.step(&mut search)? {
                 Found::Nothing => {}

@@ -18,7 +18,6 @@ use super::wakeup::Wakeup;
 use crate::event::{Event, Wd};
 use crate::inotify::Inotify;
 use crate::sys::Errno;
-use crate::tree::TreeEvent;
 use crate::tree::linux::Host;
 
 #[derive(Debug)]
@@ -198,7 +197,7 @@ impl Shared {
         }
     }
 
-    /// Sets up a tree that was added. It ends if that fails.
+    /// Sets up a tree that was added. It ends if that fails. Returns `false` if it was ended meanwhile.
     ///
     /// # Errors
     ///
@@ -212,13 +211,18 @@ impl Shared {
         id: WatchId,
         driver: TreeDriver,
         on_watch_limit: OnWatchLimit,
-    ) -> Result<(), (Errno, Vec<u8>)> {
+    ) -> Result<bool, (Errno, Vec<u8>)> {
         let host = TreeHost { shared: self, id };
         let mut away = Away { shared: self, id, driver: Some(Box::new(driver)) };
-        let Some(driver) = &mut away.driver else { return Ok(()) };
+        let Some(driver) = &mut away.driver else { return Ok(false) };
         let set_up = driver.set_up(&self.inotify, &host, on_watch_limit);
         let panicked = driver.take_panic();
-        let set_up = set_up.map(|reports| self.finish_set_up(id, reports));
+        let set_up = set_up.map(|reports| {
+            self.change(|state, _| {
+                state.push_reports(id, reports);
+                state.registry().get(id).is_ok()
+            })
+        });
         if set_up.is_err() || panicked.is_some() {
             // The tree is stopped when it comes home.
             let _ = self.change(|state, inotify| state.remove(inotify, id));
@@ -227,10 +231,6 @@ impl Shared {
         Worked { more: false, panicked }.resume_panic();
         self.wake_reader();
         set_up
-    }
-
-    fn finish_set_up(&self, id: WatchId, reports: Vec<TreeEvent>) {
-        self.change(|state, _| state.push_reports(id, reports));
     }
 
     /// Stops a tree that was ended.

@@ -215,15 +215,14 @@ impl State {
         let wd = subscription.wd;
         self.discarded.push(subscription);
         self.changed = true;
-        for wd in self.names.remove(id) {
+        let mut wds = self.names.remove(id);
+        wds.extend((wd != Wd::NONE).then_some(wd));
+        let mut result = Ok(());
+        for wd in wds {
             self.subscribers.remove(wd, id);
-            self.release(inotify, wd)?;
+            result = self.release(inotify, wd).and(result);
         }
-        if wd != Wd::NONE {
-            self.subscribers.remove(wd, id);
-            self.release(inotify, wd)?;
-        }
-        Ok(self.trees.end(id))
+        result.map(|()| self.trees.end(id))
     }
 
     /// Changes the mask of a watch. Returns what the watch is of: a tree is to be changed, too.

@@ -199,7 +199,8 @@ impl Watches {
         let watch = shared.change(|state, inotify| state.add_tree(inotify, wanted, home))?;
         let driver = TreeDriver::new(root, mask, &options);
         match shared.set_up_tree(watch, driver, options.on_watch_limit) {
-            Ok(()) => Ok(watch),
+            Ok(true) => Ok(watch),
+            Ok(false) => Err(WatchError::NoSuchWatch(watch)),
             Err((errno, beneath)) if beneath.is_empty() => Err(fail(errno)),
             Err((errno, beneath)) => {
                 let path = path.join(OsStr::from_bytes(&beneath));

@@ -1,0 +1,150 @@
+//! Deadlines and stops are kept while filtered events come without end, and in forked processes.
+
+mod watching;
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use rustix::time::{ClockId, clock_gettime};
+use tinotify::{StopReason, WatchError, WatchMask, WatchOptions, Watcher};
+use watching::{Place, Watchdog, touch};
+
+const ATTRIB: WatchMask = WatchMask::ATTRIB;
+/// So many events are queued that are for nobody.
+const MANY: u32 = 1000;
+
+/// A watcher whose filter accepts nothing and calls `each`, with many events in its queue.
+fn filtered(place: &Place, each: impl Fn() + Send + Sync + 'static) -> (Watcher, Arc<AtomicU32>) {
+    let (a, b) = (place.file("a"), place.file("b"));
+    let watcher = Watcher::new().unwrap();
+    let calls = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&calls);
+    let options = WatchOptions::new().filter(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        each();
+        false
+    });
+    watcher.watch_with(place.path(), ATTRIB, options).unwrap();
+    for i in 0..MANY {
+        // Not the same twice, or they would merge.
+        touch(if i % 2 == 0 { &a } else { &b });
+    }
+    (watcher, calls)
+}
+
+#[test]
+fn a_deadline_is_kept_though_more_is_queued_that_is_for_nobody() {
+    let place = Place::new();
+    // The filter takes until the deadline.
+    let deadline = Arc::new(Mutex::new(Instant::now()));
+    let late = Arc::clone(&deadline);
+    let (mut watcher, calls) = filtered(&place, move || {
+        while Instant::now() < *late.lock().unwrap() {
+            std::hint::spin_loop();
+        }
+    });
+    for call in 1..=5 {
+        let time = Instant::now() + Duration::from_millis(20);
+        *deadline.lock().unwrap() = time;
+        assert!(watcher.recv_deadline(time).unwrap().is_none());
+        assert!(calls.load(Ordering::Relaxed) <= call, "one record in each call");
+    }
+    // What is queued is looked at where no time is given for it.
+    assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
+    assert_eq!(calls.load(Ordering::Relaxed), MANY);
+}
+
+#[test]
+fn a_stop_is_kept_though_more_is_queued_that_is_for_nobody() {
+    let place = Place::new();
+    let stop = Arc::new(Mutex::new(None));
+    let handle = Arc::clone(&stop);
+    let (mut watcher, calls) = filtered(&place, move || {
+        let handle: &Mutex<Option<tinotify::StopHandle>> = &handle;
+        handle.lock().unwrap().as_ref().unwrap().stop();
+    });
+    *stop.lock().unwrap() = Some(watcher.stop_handle());
+    let stopped = watcher.recv().map(|event| event.to_buf());
+    assert!(matches!(stopped, Err(WatchError::Stopped(StopReason::Requested))), "{stopped:?}");
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    // Calls that do not wait go on.
+    assert!(watcher.try_recv().unwrap().is_none());
+    assert_eq!(calls.load(Ordering::Relaxed), MANY);
+}
+
+/// The processor time of this thread.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
+}
+
+#[test]
+fn a_stop_in_a_forked_child_neither_stops_nor_spins_the_parent() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let mut watcher = Watcher::new().unwrap();
+    watcher.watch(place.path(), WatchMask::CREATE).unwrap();
+    let stop = watcher.stop_handle();
+    // SAFETY: the child makes system calls and atomic accesses only, and ends without unwinding.
+    #[allow(unsafe_code)]
+    let forked = unsafe { fork() }.unwrap();
+    let child = match forked {
+        ForkResult::Child => {
+            stop.stop();
+            stop.stop();
+            let is_stopped = stop.is_stopped() && watcher.recv().is_err();
+            rustix::process::kill_process(
+                rustix::process::getpid(),
+                if is_stopped {
+                    rustix::process::Signal::USR1
+                } else {
+                    rustix::process::Signal::KILL
+                },
+            )
+            .unwrap();
+            loop {
+                std::hint::spin_loop();
+            }
+        }
+        ForkResult::Parent { child } => child,
+    };
+    let status = waitpid(child, None).unwrap();
+    let WaitStatus::Signaled(_, signal, _) = status else { panic!("{status:?}") };
+    assert_eq!(signal, nix::sys::signal::Signal::SIGUSR1, "the child was stopped");
+
+    assert!(!watcher.is_stopped() && !stop.is_stopped());
+    let (begin, wait) = (processor_time(), Duration::from_millis(300));
+    assert!(watcher.recv_timeout(wait).unwrap().is_none());
+    let taken = processor_time() - begin;
+    assert!(taken < wait / 2, "the parent spins: {taken:?} of {wait:?}");
+    place.file("a");
+    assert_eq!(watcher.recv().unwrap().name().unwrap(), "a");
+    stop.stop();
+    assert!(matches!(watcher.recv(), Err(WatchError::Stopped(StopReason::Requested))));
+}
+
+#[test]
+fn a_timeout_of_zero_looks_at_what_was_queued_when_it_began() {
+    let place = Place::new();
+    let (a, b) = (place.file("a"), place.file("b"));
+    let storm = {
+        let (a, b) = (a.clone(), b.clone());
+        let which = Mutex::new(Cell::new(false));
+        move || {
+            // Each event that is for nobody brings two others.
+            let which = which.lock().unwrap();
+            which.set(!which.get());
+            touch(if which.get() { &a } else { &b });
+            touch(if which.get() { &b } else { &a });
+        }
+    };
+    let (mut watcher, calls) = filtered(&place, storm);
+    assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
+    let calls = calls.load(Ordering::Relaxed);
+    assert!((MANY..MANY + 2).contains(&calls), "{calls} events looked at of {MANY}");
+}
