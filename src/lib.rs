@@ -59,6 +59,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::string_slice,
+    clippy::too_many_lines,
     clippy::undocumented_unsafe_blocks,
     clippy::unreachable,
     clippy::unwrap_used

@@ -43,6 +43,7 @@ pub(crate) use self::dir::Dir;
 use self::entries::Entries;
 use self::leaf_counts::LeafCounts;
 use self::paths::{MAX_PATH, Resolver, c_name, c_path, c_path_of, check_name};
+#[cfg(feature = "std")]
 pub(crate) use self::queue::Queue;
 pub(crate) use self::root::Root;
 use self::watch_list::Watched;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::id::WatchId;
 use crate::decode::DecodeError;
@@ -73,6 +73,10 @@ pub enum StopReason {
 }
 
 impl WatchError {
+    pub(super) fn at(path: &Path, error: Error) -> Self {
+        Self::Path { path: path.to_owned(), error }
+    }
+
     /// Returns the error number of the system call that failed; `None` if none failed.
     #[must_use]
     pub const fn errno(&self) -> Option<Errno> {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::id::WatchId;
 use super::subscription::{Recipient, Subscription, WatchKind};
@@ -11,7 +12,7 @@ use crate::event::{Escaped, Event, EventKind, Wd};
 use crate::flags::EventMask;
 use crate::follow::NameChange;
 use crate::sys::Errno;
-use crate::tree::{Barred, TreeKind};
+use crate::tree::{Barred, TreeEvent, TreeKind};
 
 /// What happened in a tree, beyond what a mask says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,9 +306,46 @@ pub struct WatchEventBuf {
 }
 
 impl WatchEventBuf {
-    /// Returns an event that is not a record of the kernel. `name` is empty if it is about the watched
-    /// file itself.
-    pub(super) fn made(
+    /// Returns the last event of a watch.
+    pub(super) fn last(subscription: &Arc<Subscription>) -> Self {
+        Self::made(Recipient::new(subscription), EventMask::IGNORED, 0, &[], None)
+    }
+
+    /// Returns the event of a change of a followed name.
+    pub(super) fn of_name(subscription: &Arc<Subscription>, change: NameChange) -> Self {
+        let mask = match change {
+            NameChange::Appeared => EventMask::CREATE,
+            NameChange::Vanished => EventMask::DELETE,
+            NameChange::Replaced => EventMask::MOVED_TO,
+            _ => EventMask::MODIFY,
+        };
+        let detail = Some(Detail::Name(change));
+        Self::made(Recipient::new(subscription), mask, 0, &[], detail)
+    }
+
+    /// Returns the event of a report of a tree.
+    pub(super) fn of_tree(subscription: &Arc<Subscription>, event: TreeEvent) -> Self {
+        let TreeEvent { kind, mask, cookie, path } = event;
+        let slash = path.iter().rposition(|&byte| byte == b'/');
+        let (directory, name) = match slash {
+            Some(slash) => (path.get(..slash), path.get(slash.saturating_add(1)..)),
+            None => (None, Some(&path[..])),
+        };
+        let root = &subscription.path;
+        let other = match &kind {
+            TreeKind::Renamed { from: other } | TreeKind::Exchanged { with: other } => {
+                root.as_path().join(OsStr::from_bytes(other))
+            }
+            _ => PathBuf::new(),
+        };
+        let path = root.join(directory.unwrap_or_default());
+        let recipient = Recipient { path, ..Recipient::new(subscription) };
+        let detail = Some(Detail::Tree(kind, other));
+        Self::made(recipient, mask, cookie, name.unwrap_or_default(), detail)
+    }
+
+    /// `name` is empty if the event is about the watched file itself.
+    fn made(
         recipient: Recipient,
         mask: EventMask,
         cookie: u32,

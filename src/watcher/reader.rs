@@ -13,10 +13,11 @@
 
 mod buffer;
 mod routes;
+mod search;
+mod settings;
 mod wait;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::error::{StopReason, WatchError};
 use super::event::{Detail, WatchEvent, WatchEventBuf};
@@ -28,17 +29,9 @@ use crate::follow::NameChange;
 
 use buffer::{Buffer, Record};
 use routes::Routes;
-pub(crate) use wait::Deadline;
-
-/// Settings of a reader.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub is_blocking: bool,
-    pub read_delay: Duration,
-    pub stop_without_watches: bool,
-    pub stop_on_overflow: bool,
-    pub stop_on_unmount: bool,
-}
+use search::Search;
+pub(crate) use search::{Deadline, Found};
+pub(super) use settings::Settings;
 
 /// The reader of a watcher. It is at one event at a time, which it lends.
 #[derive(Debug)]
@@ -77,33 +70,6 @@ enum Lent {
 
 /// Says of a record that the file that a name leads to was changed.
 static CHANGED: Detail = Detail::Name(NameChange::Changed);
-
-/// What came of looking for an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// There is one to be lent.
-    Event,
-    /// There is none.
-    Nothing,
-    /// The time is over, or the turn.
-    Late,
-}
-
-/// How long one call has looked for an event.
-#[derive(Debug)]
-struct Search {
-    deadline: Deadline,
-    /// Records before this position are looked at though the time is over.
-    fence: u64,
-    /// Whether the time was over before the last read.
-    is_over: bool,
-    /// How many records may still be looked at.
-    turn: u32,
-    /// Whether no record was looked at.
-    is_first: bool,
-    /// Whether the next read does not wait for the delay.
-    reads_now: bool,
-}
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, settings: Settings, buffer_size: usize) -> Self {
@@ -166,7 +132,7 @@ impl Reader {
     /// Returns the event that was found, and those behind it in the buffer.
     pub(crate) fn rest_of_batch(&mut self) -> Vec<WatchEventBuf> {
         let mut batch = vec![self.lend().to_buf()];
-        let mut search = Search::new(Deadline::Empty, self);
+        let mut search = self.begin(Deadline::Empty, false);
         loop {
             match self.step(&mut search) {
                 Ok(Found::Event) => batch.push(self.lend().to_buf()),
@@ -254,7 +220,7 @@ impl Reader {
         if taken && self.turn()? {
             return Ok(Found::Event);
         }
-        let mut search = Search { is_first: !taken, ..Search::new(deadline, self) };
+        let mut search = self.begin(deadline, taken);
         loop {
             match self.step(&mut search)? {
                 Found::Nothing => {}
@@ -295,6 +261,10 @@ impl Reader {
             }
             search.reads_now = true;
         }
+    }
+
+    fn begin(&self, deadline: Deadline, taken: bool) -> Search {
+        Search::new(deadline, taken, self.reads_at_once(deadline), || self.queue_end())
     }
 
     fn reads_at_once(&self, deadline: Deadline) -> bool {
@@ -525,33 +495,5 @@ impl Reader {
         }
         self.lent = Lent::All;
         Ok(true)
-    }
-}
-
-impl Search {
-    fn new(deadline: Deadline, reader: &Reader) -> Self {
-        let is_over = deadline.is_over();
-        Self {
-            deadline,
-            // What is queued now is looked at, however late it is.
-            fence: if is_over { reader.queue_end() } else { 0 },
-            is_over: false,
-            turn: if let Deadline::Turn(turn) = deadline { turn } else { u32::MAX },
-            is_first: true,
-            reads_now: reader.reads_at_once(deadline),
-        }
-    }
-
-    /// Returns `true` if the record at a position is not looked at in this call. One record always is.
-    fn is_late(&mut self, position: u64) -> bool {
-        let is_first = std::mem::replace(&mut self.is_first, false);
-        match self.deadline {
-            Deadline::Never | Deadline::Empty => false,
-            Deadline::Turn(_) => {
-                self.turn = self.turn.saturating_sub(1);
-                self.turn == 0
-            }
-            Deadline::At(_) => !is_first && position >= self.fence && self.deadline.is_over(),
-        }
     }
 }

@@ -6,43 +6,44 @@
 //! | `subscribers` | who has asked for the events of a descriptor |
 //! | `names` | the names that are followed |
 //! | `trees` ← `tree` | the trees |
+//! | `kernel` | nothing: adds watches by paths |
 //!
 //! Nothing here runs a user's code. What may hold a user's values is put aside when it is removed, and
 //! dropped when the lock is open ([`State::take_discarded`]). The kernel's watch of a descriptor ends
 //! when no subscriber and no tree needs it.
 
-pub(super) mod names;
-pub(super) mod registry;
-pub(super) mod subscribers;
+mod kernel;
+mod names;
+mod registry;
+mod subscribers;
 pub(super) mod tree;
 pub(super) mod trees;
 
 use std::collections::BTreeSet;
-use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::error::WatchError;
-use super::event::{Detail, WatchEventBuf};
+use super::event::WatchEventBuf;
 use super::id::WatchId;
-use super::options::WatchOptions;
 use super::outbox::{Notice, Outbox};
 use super::path::SharedPath;
-use super::subscription::{LIFE, Recipient, Route, Subscription, TURNS, WatchKind, Way};
+use super::subscription::{LIFE, Recipient, Route, Subscription, Wanted, WatchKind, Way};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::follow::{Follower, NameChange};
 use crate::inotify::{Error, Inotify};
 use crate::sys::{Errno, Fd};
+use crate::tree::TreeEvent;
 use crate::tree::linux::{Queue, list_watches};
-use crate::tree::{TreeEvent, TreeKind};
 
-use names::{Names, Paths};
+use kernel::{Paths, watch_path};
+use names::Names;
 use registry::Registry;
 use subscribers::Subscribers;
 use tree::TreeDriver;
-use trees::{Seen, Trees};
+use trees::Trees;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -59,32 +60,6 @@ pub(super) struct State {
     changed: bool,
     /// Whether the reader was woken, and has not read since.
     woken: bool,
-}
-
-/// What a watch is to be, but for its key and its descriptor.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub path: &'a Path,
-    pub mask: WatchMask,
-    pub options: &'a WatchOptions,
-}
-
-impl Wanted<'_> {
-    fn subscription(&self, id: WatchId, kind: WatchKind, wd: Wd, since: u64) -> Subscription {
-        Subscription {
-            id,
-            kind,
-            path: SharedPath::new(self.path),
-            asked: self.mask,
-            options: self.options.clone(),
-            wd,
-            since,
-        }
-    }
-
-    fn check_mask(&self) -> Result<(), WatchError> {
-        self.mask.check().map(drop).map_err(|error| at(self.path, Error::Mask(error)))
-    }
 }
 
 impl State {
@@ -147,11 +122,11 @@ impl State {
         wanted: Wanted<'_>,
     ) -> Result<WatchId, WatchError> {
         self.registry.check_alias(wanted.options.get_alias())?;
-        let wd = match kernel_watch(inotify, wanted.path, wanted.mask) {
+        let wd = match watch_path(inotify, wanted.path, wanted.mask) {
             Err(error) if error.errno() == Some(Errno::EEXIST) => {
                 // Perhaps it is only on the way to a followed name, or in a tree.
                 let mask = wanted.mask.difference(WatchMask::MASK_CREATE);
-                let wd = kernel_watch(inotify, wanted.path, mask)?;
+                let wd = watch_path(inotify, wanted.path, mask)?;
                 if self.subscribers.has_inode(wd) {
                     return Err(error);
                 }
@@ -184,7 +159,7 @@ impl State {
         // What is there at the beginning is no change.
         if let Err(errno) = self.walk_once(inotify, id) {
             self.remove(inotify, id)?;
-            return Err(at(wanted.path, Error::AddWatch(errno)));
+            return Err(WatchError::at(wanted.path, Error::AddWatch(errno)));
         }
         Ok(id)
     }
@@ -220,7 +195,7 @@ impl State {
         let mut result = Ok(());
         for wd in wds {
             self.subscribers.remove(wd, id);
-            result = self.release(inotify, wd).and(result);
+            result = self.release(inotify, wd, None).and(result);
         }
         result.map(|()| self.trees.end(id))
     }
@@ -234,13 +209,13 @@ impl State {
     ) -> Result<WatchKind, WatchError> {
         let old = Arc::clone(self.registry.get(id)?);
         let path = old.path.as_path();
-        mask.check().map_err(|error| at(path, Error::Mask(error)))?;
+        mask.check().map_err(|error| WatchError::at(path, Error::Mask(error)))?;
         match old.kind {
             WatchKind::Inode => {
                 // The others of this inode, this one too, keep what they have.
-                let wd = kernel_watch(inotify, path, mask.difference(WatchMask::MASK_CREATE))?;
+                let wd = watch_path(inotify, path, mask.difference(WatchMask::MASK_CREATE))?;
                 if wd != old.wd {
-                    self.release(inotify, wd)?;
+                    self.release(inotify, wd, None)?;
                     return Err(WatchError::Moved(path.to_owned()));
                 }
             }
@@ -255,7 +230,7 @@ impl State {
         self.replace(Subscription { asked: mask, ..Subscription::clone(&old) });
         if old.kind == WatchKind::Name {
             let walked = self.walk(inotify, id);
-            walked.map_err(|errno| at(path, Error::AddWatch(errno)))?;
+            walked.map_err(|errno| WatchError::at(path, Error::AddWatch(errno)))?;
         }
         Ok(old.kind)
     }
@@ -302,7 +277,7 @@ impl State {
     // Descriptors.
 
     /// Returns `true` if a subscriber, or a tree at home other than `tree`, needs a descriptor.
-    pub fn is_needed(&self, wd: Wd, tree: Option<WatchId>) -> bool {
+    fn is_needed(&self, wd: Wd, tree: Option<WatchId>) -> bool {
         self.subscribers.contains(wd) || self.trees.is_in_other(tree, wd)
     }
 
@@ -311,19 +286,15 @@ impl State {
         self.is_needed(wd, Some(tree)) || self.trees.is_other_at_work(Some(tree))
     }
 
-    /// Has the kernel end a watch that nobody needs.
-    pub fn release(&mut self, inotify: &Inotify, wd: Wd) -> Result<(), WatchError> {
-        self.release_beside(inotify, wd, None)
-    }
-
     /// Has the kernel end a watch that a tree no longer needs, if nobody else does.
     pub fn release_of_tree(&mut self, inotify: &Inotify, wd: Wd, tree: WatchId) {
         // It may have ended by itself.
-        let _ = self.release_beside(inotify, wd, Some(tree));
+        let _ = self.release(inotify, wd, Some(tree));
         self.queue.relieve(inotify, 1);
     }
 
-    fn release_beside(
+    /// Has the kernel end a watch that nobody needs but, perhaps, this tree.
+    fn release(
         &mut self,
         inotify: &Inotify,
         wd: Wd,
@@ -349,7 +320,7 @@ impl State {
             return;
         }
         for wd in self.subscribers.take_unclear() {
-            let _ = self.release(inotify, wd);
+            let _ = self.release(inotify, wd, None);
         }
     }
 
@@ -358,7 +329,8 @@ impl State {
     /// Returns who is given the events of a descriptor. Allocates only for trees.
     pub fn route(&self, wd: Wd) -> Route {
         let subscribers = self.subscribers.of(wd);
-        let mut trees = self.trees.see(wd).filter_map(|seen| self.tree_recipient(seen)).peekable();
+        let mut trees =
+            self.trees.see(wd).filter_map(|seen| seen.recipient(&self.registry)).peekable();
         match subscribers {
             None if trees.peek().is_none() => Route::default(),
             Some(route) if trees.peek().is_none() => Arc::clone(route),
@@ -368,21 +340,6 @@ impl State {
                 .chain(trees)
                 .collect(),
         }
-    }
-
-    fn tree_recipient(&self, seen: Seen) -> Option<Recipient> {
-        let Seen { id, path, engine, since } = seen;
-        let subscription = self.registry.get(id).ok()?;
-        let slow =
-            if subscription.options.has_filter() { EventMask::all() } else { engine | TURNS };
-        Some(Recipient {
-            path: subscription.path.join(&path),
-            mask: subscription.asked.events() | engine,
-            slow,
-            since,
-            way: Way::Tree(engine),
-            subscription: Arc::clone(subscription),
-        })
     }
 
     /// Notes that the kernel has ended a watch. Its subscribers have no watch any more.
@@ -447,7 +404,7 @@ impl State {
         for id in self.names.take_pending() {
             if let (Err(errno), Ok(subscription)) = (self.walk(inotify, id), self.registry.get(id))
             {
-                result = Err(at(subscription.path.as_path(), Error::AddWatch(errno)));
+                result = Err(WatchError::at(subscription.path.as_path(), Error::AddWatch(errno)));
             }
         }
         result
@@ -473,7 +430,7 @@ impl State {
         }
         for wd in paths.unneeded {
             // It may have ended by itself.
-            let _ = self.release(inotify, wd);
+            let _ = self.release(inotify, wd, None);
         }
         self.changed = true;
         if walked.is_err() {
@@ -515,20 +472,18 @@ impl State {
         loop {
             let mut stopped = None;
             let event = match self.outbox.pop()? {
-                Notice::Ended(subscription) => last_event(&subscription),
+                Notice::Ended(subscription) => WatchEventBuf::last(&subscription),
                 Notice::Name(id, change) => {
                     let Ok(subscription) = self.registry.get(id) else { continue };
-                    let detail = Some(Detail::Name(change));
-                    let mask = mask_of(change);
-                    WatchEventBuf::made(Recipient::new(subscription), mask, 0, &[], detail)
+                    WatchEventBuf::of_name(subscription, change)
                 }
                 Notice::Tree(id, event) => {
                     let Ok(subscription) = self.registry.get(id) else { continue };
-                    tree_event(subscription, event)
+                    WatchEventBuf::of_tree(subscription, event)
                 }
                 Notice::TreeEnd(id) => {
                     let Ok(subscription) = self.registry.get(id) else { continue };
-                    let event = last_event(subscription);
+                    let event = WatchEventBuf::last(subscription);
                     stopped = self.remove(inotify, id).ok().flatten();
                     event
                 }
@@ -536,54 +491,4 @@ impl State {
             return Some((event, stopped));
         }
     }
-}
-
-/// The mask that stands for a change of a name.
-const fn mask_of(change: NameChange) -> EventMask {
-    match change {
-        NameChange::Appeared => EventMask::CREATE,
-        NameChange::Vanished => EventMask::DELETE,
-        NameChange::Replaced => EventMask::MOVED_TO,
-        _ => EventMask::MODIFY,
-    }
-}
-
-fn last_event(subscription: &Arc<Subscription>) -> WatchEventBuf {
-    WatchEventBuf::made(Recipient::new(subscription), EventMask::IGNORED, 0, &[], None)
-}
-
-fn tree_event(subscription: &Arc<Subscription>, event: TreeEvent) -> WatchEventBuf {
-    let TreeEvent { kind, mask, cookie, path } = event;
-    let slash = path.iter().rposition(|&byte| byte == b'/');
-    let (directory, name) = match slash {
-        Some(slash) => (path.get(..slash), path.get(slash.saturating_add(1)..)),
-        None => (None, Some(&path[..])),
-    };
-    let root = &subscription.path;
-    let other = match &kind {
-        TreeKind::Renamed { from: other } | TreeKind::Exchanged { with: other } => {
-            root.as_path().join(OsStr::from_bytes(other))
-        }
-        _ => PathBuf::new(),
-    };
-    let path = root.join(directory.unwrap_or_default());
-    let recipient = Recipient { path, ..Recipient::new(subscription) };
-    let detail = Some(Detail::Tree(kind, other));
-    WatchEventBuf::made(recipient, mask, cookie, name.unwrap_or_default(), detail)
-}
-
-/// Has the kernel watch what a path leads to, beside what it watches already.
-fn kernel_watch(inotify: &Inotify, path: &Path, mask: WatchMask) -> Result<Wd, WatchError> {
-    let name =
-        CString::new(path.as_os_str().as_bytes()).map_err(|_| WatchError::Nul(path.to_owned()))?;
-    // One-shot is per subscriber, so it is not the kernel's business.
-    let mut mask = mask.difference(WatchMask::ONESHOT);
-    if !mask.contains(WatchMask::MASK_CREATE) {
-        mask |= WatchMask::MASK_ADD;
-    }
-    inotify.add_watch(&name, mask).map_err(|error| at(path, error))
-}
-
-pub(super) fn at(path: &Path, error: Error) -> WatchError {
-    WatchError::Path { path: path.to_owned(), error }
 }

@@ -5,14 +5,16 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::error::WatchError;
 use super::id::WatchId;
 use super::options::WatchOptions;
 use super::path::SharedPath;
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
+use crate::inotify::Error;
 
 /// The events that come unasked.
 pub(super) const LIFE: EventMask = EventMask::UNMOUNT.union(EventMask::IGNORED);
@@ -73,6 +75,35 @@ impl Subscription {
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription").field("id", &self.id).field("path", &self.path).finish()
+    }
+}
+
+/// What a watch is to be, but for its key and its descriptor.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub path: &'a Path,
+    pub mask: WatchMask,
+    pub options: &'a WatchOptions,
+}
+
+impl Wanted<'_> {
+    pub fn subscription(&self, id: WatchId, kind: WatchKind, wd: Wd, since: u64) -> Subscription {
+        Subscription {
+            id,
+            kind,
+            path: SharedPath::new(self.path),
+            asked: self.mask,
+            options: self.options.clone(),
+            wd,
+            since,
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`WatchError::Path`] if the mask is invalid.
+    pub fn check_mask(&self) -> Result<(), WatchError> {
+        self.mask.check().map(drop).map_err(|error| WatchError::at(self.path, Error::Mask(error)))
     }
 }
 

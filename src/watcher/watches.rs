@@ -10,8 +10,7 @@ use super::id::WatchId;
 use super::options::{TreeOptions, WatchOptions};
 use super::shared::Shared;
 use super::state::tree::{TreeChangeRequest, TreeDriver};
-use super::state::{Wanted, at};
-use super::subscription::{WatchInfo, WatchKind};
+use super::subscription::{Wanted, WatchInfo, WatchKind};
 use crate::event::Wd;
 use crate::flags::WatchMask;
 use crate::inotify::Error;
@@ -142,7 +141,7 @@ impl Watches {
         }
         let absolute = std::path::absolute(path).map_err(|error| {
             let errno = error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw);
-            at(path, Error::AddWatch(errno))
+            WatchError::at(path, Error::AddWatch(errno))
         })?;
         let wanted = Wanted { path, mask, options: &options };
         shared.change(|state, inotify| state.add_name(inotify, wanted, &absolute))
@@ -186,7 +185,7 @@ impl Watches {
     ) -> Result<WatchId, WatchError> {
         let shared = self.shared()?;
         let path = path.as_ref();
-        let fail = |errno| at(path, Error::AddWatch(errno));
+        let fail = |errno| WatchError::at(path, Error::AddWatch(errno));
         let mut root = Root::new(c_path(path)?).map_err(fail)?;
         if options.hold_root {
             root.hold().map_err(fail)?;
@@ -204,7 +203,7 @@ impl Watches {
             Err((errno, beneath)) if beneath.is_empty() => Err(fail(errno)),
             Err((errno, beneath)) => {
                 let path = path.join(OsStr::from_bytes(&beneath));
-                Err(at(&path, Error::AddWatch(errno)))
+                Err(WatchError::at(&path, Error::AddWatch(errno)))
             }
         }
     }
@@ -286,7 +285,7 @@ impl Watches {
         if info.kind != WatchKind::Tree {
             return shared.change(|state, _| state.set_path(watch, path, None));
         }
-        let fail = |errno| at(path, Error::AddWatch(errno));
+        let fail = |errno| WatchError::at(path, Error::AddWatch(errno));
         let root = Root::new(c_path(path)?).map_err(fail)?;
         shared.change(|state, _| state.set_path(watch, path, root.home()))?;
         shared.change_tree(watch, TreeChangeRequest::Root(root)).resume_panic();

@@ -184,9 +184,8 @@ impl Run {
             return Err("an event ends a pending walk".into());
         }
         self.compare_held()?;
-        match change {
-            Some(change) => self.announce(change)?,
-            None => {}
+        if let Some(change) = change {
+            self.announce(change)?;
         }
         Ok(true)
     }

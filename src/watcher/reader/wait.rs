@@ -1,48 +1,12 @@
-//! How long to wait, and waiting.
+//! Waits for the kernel, for a delay, or to be woken.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::inotify::{Error, Inotify};
 use crate::sys::{self, Errno};
 
 use super::super::wakeup::Wakeup;
-
-/// How long to look for an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deadline {
-    /// Until there is an event.
-    Never,
-    /// Until the queue is found empty.
-    Empty,
-    /// Until the queue is found empty, but through at most so many records that are for nobody.
-    Turn(u32),
-    /// Until there is an event, or it is so late.
-    At(Instant),
-}
-
-impl Deadline {
-    /// A time too far away for the clock is never.
-    pub(crate) fn after(timeout: Duration) -> Self {
-        Instant::now().checked_add(timeout).map_or(Self::Never, Self::At)
-    }
-
-    /// Returns `true` for a deadline of a call that waits.
-    pub(super) const fn waits(self) -> bool {
-        matches!(self, Self::Never | Self::At(_))
-    }
-
-    fn left(self) -> Option<Duration> {
-        match self {
-            Self::Never => None,
-            Self::Empty | Self::Turn(_) => Some(Duration::ZERO),
-            Self::At(time) => Some(time.saturating_duration_since(Instant::now())),
-        }
-    }
-
-    pub(super) fn is_over(self) -> bool {
-        matches!(self, Self::At(time) if time <= Instant::now())
-    }
-}
+use super::search::Deadline;
 
 /// Waits until something is queued, or the reader is woken or stopped; `false` if the time is over first.
 /// What is queued waits for `delay`, so that identical events merge.

@@ -4,19 +4,10 @@
 //! failed waits until something was read again.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::{CString, OsStr};
-use std::fs;
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use super::super::id::WatchId;
 use crate::event::{Event, Wd};
-use crate::flags::WatchMask;
-use crate::follow::{Entry, Follower, Kernel, NameChange};
-use crate::inotify::Inotify;
-use crate::sys::{Errno, retry_on_eintr};
+use crate::follow::{Follower, NameChange};
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -86,53 +77,5 @@ impl Names {
     /// Something was read, so what failed may work now.
     pub fn retry(&mut self) {
         self.pending.append(&mut self.failed);
-    }
-}
-
-/// Implements the follower's [`Kernel`] with Linux system calls.
-pub(super) struct Paths<'a> {
-    inotify: &'a Inotify,
-    /// The watches that the follower no longer needs.
-    pub unneeded: Vec<Wd>,
-}
-
-impl<'a> Paths<'a> {
-    pub const fn new(inotify: &'a Inotify) -> Self {
-        Self { inotify, unneeded: Vec::new() }
-    }
-}
-
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(Errno::ENOENT.as_raw()))
-}
-
-impl Kernel for Paths<'_> {
-    fn watch(&mut self, path: &[u8], mask: WatchMask) -> Result<Wd, Errno> {
-        let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
-        let mask = mask.difference(WatchMask::ONESHOT | WatchMask::MASK_CREATE);
-        retry_on_eintr(|| {
-            let added = self.inotify.add_watch(&path, mask | WatchMask::MASK_ADD);
-            added.map_err(|error| error.errno().unwrap_or(Errno::EINVAL))
-        })
-    }
-
-    fn unwatch(&mut self, wd: Wd) {
-        self.unneeded.push(wd);
-    }
-
-    fn look(&mut self, path: &[u8]) -> Result<Entry, Errno> {
-        let path = Path::new(OsStr::from_bytes(path));
-        loop {
-            let metadata = fs::symlink_metadata(path).map_err(|error| errno(&error))?;
-            if !metadata.is_symlink() {
-                return Ok(Entry::File { dev: metadata.dev(), ino: metadata.ino() });
-            }
-            match fs::read_link(path).map_err(|error| errno(&error)) {
-                Ok(target) => return Ok(Entry::Link(target.into_os_string().into_vec())),
-                // The link was replaced by something else since.
-                Err(Errno::EINVAL) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
     }
 }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 
 use super::super::id::WatchId;
+use super::super::subscription::{Recipient, TURNS, Way};
+use super::registry::Registry;
 use super::tree::{TreeChangeRequest, TreeDriver};
 use crate::event::{Event, Wd};
 use crate::flags::EventMask;
@@ -90,6 +92,23 @@ pub(in crate::watcher) struct Seen {
     /// The events that the engine has to see.
     pub engine: EventMask,
     pub since: u64,
+}
+
+impl Seen {
+    /// Returns who is given the events of the descriptor for the tree.
+    pub fn recipient(self, registry: &Registry) -> Option<Recipient> {
+        let Self { id, path, engine, since } = self;
+        let subscription = registry.get(id).ok()?;
+        let is_plain = !subscription.options.has_filter();
+        Some(Recipient {
+            path: subscription.path.join(&path),
+            mask: subscription.asked.events() | engine,
+            slow: if is_plain { engine | TURNS } else { EventMask::all() },
+            since,
+            way: Way::Tree(engine),
+            subscription: Arc::clone(subscription),
+        })
+    }
 }
 
 impl Trees {

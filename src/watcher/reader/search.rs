@@ -1,0 +1,100 @@
+//! How long one call looks for an event.
+
+use std::time::{Duration, Instant};
+
+/// How long to look for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// Until there is an event.
+    Never,
+    /// Until the queue is found empty.
+    Empty,
+    /// Until the queue is found empty, but through at most so many records that are for nobody.
+    Turn(u32),
+    /// Until there is an event, or it is so late.
+    At(Instant),
+}
+
+impl Deadline {
+    /// A time too far away for the clock is never.
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Instant::now().checked_add(timeout).map_or(Self::Never, Self::At)
+    }
+
+    /// Returns `true` for a deadline of a call that waits.
+    pub(super) const fn waits(self) -> bool {
+        matches!(self, Self::Never | Self::At(_))
+    }
+
+    pub(super) fn left(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::Empty | Self::Turn(_) => Some(Duration::ZERO),
+            Self::At(time) => Some(time.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Self::At(time) if time <= Instant::now())
+    }
+}
+
+/// What came of looking for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// There is one to be lent.
+    Event,
+    /// There is none.
+    Nothing,
+    /// The time is over, or the turn.
+    Late,
+}
+
+/// How far one call has looked for an event.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub deadline: Deadline,
+    /// Records before this position are looked at though the time is over.
+    pub fence: u64,
+    /// Whether the time was over at the last read.
+    pub is_over: bool,
+    /// Whether the next read does not wait for the delay.
+    pub reads_now: bool,
+    /// How many records may still be looked at.
+    turn: u32,
+    /// Whether no record was looked at.
+    is_first: bool,
+}
+
+impl Search {
+    /// Begins to look. `taken`: a record was looked at. `reads_now`: the first read does not wait.
+    pub fn new(
+        deadline: Deadline,
+        taken: bool,
+        reads_now: bool,
+        queue_end: impl FnOnce() -> u64,
+    ) -> Self {
+        Self {
+            deadline,
+            // What is queued now is looked at, however late it is.
+            fence: if deadline.is_over() { queue_end() } else { 0 },
+            is_over: false,
+            reads_now,
+            turn: if let Deadline::Turn(turn) = deadline { turn } else { u32::MAX },
+            is_first: !taken,
+        }
+    }
+
+    /// Returns `true` if the record at a position is not looked at in this call. One record always is.
+    pub fn is_late(&mut self, position: u64) -> bool {
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        match self.deadline {
+            Deadline::Never | Deadline::Empty => false,
+            Deadline::Turn(_) => {
+                self.turn = self.turn.saturating_sub(1);
+                self.turn == 0
+            }
+            Deadline::At(_) => !is_first && position >= self.fence && self.deadline.is_over(),
+        }
+    }
+}
