@@ -140,22 +140,19 @@ impl<'a> Session<'a> {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         });
-        let events = PollFd::from_borrowed_fd(self.watcher.as_fd(), PollFlags::IN);
-        let signals = PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN);
-        let result = match self.emitter.reader() {
-            Some(reader) => {
-                // An error is always reported.
-                let reader = PollFd::from_borrowed_fd(reader, PollFlags::empty());
-                let mut fds = [events, signals, reader];
-                let result = poll(&mut fds, timeout.as_ref());
-                if result.is_ok() && fds[2].revents().contains(PollFlags::ERR) {
-                    return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
-                }
-                result
+        let (events, signals) = (self.watcher.as_fd(), self.signals.as_fd());
+        // Without a reader, the signals twice.
+        let reader = self.emitter.reader().unwrap_or(signals);
+        let mut fds = [
+            PollFd::from_borrowed_fd(events, PollFlags::IN),
+            PollFd::from_borrowed_fd(signals, PollFlags::IN),
+            // An error is always reported.
+            PollFd::from_borrowed_fd(reader, PollFlags::empty()),
+        ];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) if fds[2].revents().contains(PollFlags::ERR) => {
+                Err(Failure::Output(io::ErrorKind::BrokenPipe.into()))
             }
-            None => poll(&mut [events, signals], timeout.as_ref()),
-        };
-        match result {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(Failure::System(error.into())),
         }

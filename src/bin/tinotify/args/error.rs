@@ -55,15 +55,12 @@ impl fmt::Display for UsageError {
     }
 }
 
-/// Returns the event whose name shares the longest prefix with `name`, if that is three bytes or more.
+/// Returns an event that `name` abbreviates, else one that shares its first three bytes.
 fn similar_event(name: &str) -> Option<&'static str> {
-    let shared = |event: &str| {
-        let pairs = event.bytes().zip(name.bytes());
-        pairs.take_while(|(ours, theirs)| theirs.eq_ignore_ascii_case(ours)).count()
-    };
-    let names = EVENTS.iter().map(|(event, _)| *event).filter(|event| shared(event) >= 3);
-    // Of equals, the first.
-    names.rev().max_by_key(|event| shared(event))
+    let name = name.to_ascii_lowercase();
+    let starting = |start: &str| EVENTS.iter().find(|(event, _)| event.starts_with(start));
+    let start = name.get(..3)?;
+    Some(starting(&name).or_else(|| starting(start))?.0)
 }
 
 impl From<lexopt::Error> for UsageError {

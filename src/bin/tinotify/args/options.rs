@@ -49,7 +49,7 @@ pub struct Options {
     pub debounce: Option<Duration>,
     pub stats: bool,
     /// Remarks on the command line that are not errors.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -30,8 +30,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
             return Ok(command);
         }
     }
-    Ok(Command::Watch(Box::new(given.finish()?)))
+    given.finish()?;
+    Ok(Command::Watch(Box::new(given.options)))
 }
+
+const PATTERN_OPTIONS: &str = "--exclude, --excludei, --include and --includei";
+
+const REPEATED_PATTERN: &str =
+    "the same pattern option was given more than once: only the last pattern is used";
 
 /// What was given so far.
 #[derive(Default)]
@@ -43,8 +49,8 @@ struct Given {
     no_newline: bool,
     format: Option<Vec<u8>>,
     timefmt: Option<Vec<u8>>,
-    /// `--exclude`, `--excludei`, `--include`, `--includei`.
-    patterns: [Option<Vec<u8>>; 4],
+    /// Which of the four options gave the pattern.
+    pattern: Option<Id>,
 }
 
 impl Given {
@@ -62,23 +68,19 @@ impl Given {
                 options.monitor = true;
                 options.syslog = true;
             }
-            Id::Debounce => {
-                options.debounce = Some(values::milliseconds(&parser.value()?.string()?)?);
+            Id::Debounce => options.debounce = Some(values::milliseconds(&text(parser)?)?),
+            Id::Event => options.events |= values::events(&text(parser)?)?,
+            Id::Exclude | Id::Excludei | Id::Include | Id::Includei => {
+                self.pattern(option, parser)?;
             }
-            Id::Event => options.events |= values::events(&parser.value()?.string()?)?,
-            Id::Exclude => self.pattern(0, option, parser.value()?),
-            Id::Excludei => self.pattern(1, option, parser.value()?),
-            Id::Include => self.pattern(2, option, parser.value()?),
-            Id::Includei => self.pattern(3, option, parser.value()?),
             Id::Exec => options.exec = Some(command(parser)?),
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
             Id::Follow => options.follow = true,
             Id::FollowLinks => options.follow_links = true,
-            Id::Format => self.format = Some(parser.value()?.into_vec()),
-            Id::Fromfile => only_once(&mut options.fromfile, option, parser.value()?)?,
+            Id::Format => self.format = Some(bytes(parser)?),
+            Id::Fromfile => only_once(&mut options.fromfile, option, parser)?,
             Id::Generate => {
-                let document = values::document(parser.value()?.string()?)?;
-                return Ok(Some(Command::Generate(document)));
+                return Ok(Some(Command::Generate(values::document(text(parser)?)?)));
             }
             Id::Help => return Ok(Some(Command::Help)),
             Id::Inotify => {}
@@ -87,33 +89,40 @@ impl Given {
             Id::NoDereference => options.no_dereference = true,
             Id::NoNewline => self.no_newline = true,
             Id::Null => options.null = true,
-            Id::Outfile => only_once(&mut options.outfile, option, parser.value()?)?,
+            Id::Outfile => only_once(&mut options.outfile, option, parser)?,
             Id::Quiet if options.quiet == Quiet::No => options.quiet = Quiet::Messages,
             Id::Quiet => options.quiet = Quiet::Events,
             Id::Recursive => options.recursive = true,
             Id::Renames => options.renames = true,
             Id::Stats => options.stats = true,
             Id::Syslog => options.syslog = true,
-            Id::Timefmt => self.timefmt = Some(parser.value()?.into_vec()),
-            Id::Timeout => options.timeout = values::timeout(&parser.value()?.string()?)?,
+            Id::Timefmt => self.timefmt = Some(bytes(parser)?),
+            Id::Timeout => options.timeout = values::timeout(&text(parser)?)?,
             Id::Version => return Ok(Some(Command::Version)),
         }
         Ok(None)
     }
 
-    fn pattern(&mut self, index: usize, option: &Opt, value: OsString) {
-        if self.patterns[index].replace(value.into_vec()).is_some() {
-            let long = option.long;
-            let warning = format!("--{long} was given more than once: only the last one is used");
-            self.options.warnings.push(warning);
+    /// Takes the regular expression of `--exclude` and the like. Only one of these options can be given,
+    /// and the last of its values is used.
+    fn pattern(&mut self, option: &Opt, parser: &mut lexopt::Parser) -> Result<(), UsageError> {
+        match self.pattern.replace(option.id) {
+            None => {}
+            Some(id) if id == option.id => self.options.warnings.push(REPEATED_PATTERN),
+            Some(_) => return Err(UsageError::OnlyOne(PATTERN_OPTIONS)),
         }
+        self.options.pattern = Some(Pattern {
+            regex: bytes(parser)?,
+            ignore_case: matches!(option.id, Id::Excludei | Id::Includei),
+            exclude: matches!(option.id, Id::Exclude | Id::Excludei),
+        });
+        Ok(())
     }
 
     /// Checks the options together, and combines those that belong together.
-    fn finish(mut self) -> Result<Options, UsageError> {
-        self.options.pattern = self.take_pattern()?;
+    fn finish(&mut self) -> Result<(), UsageError> {
         self.options.format = self.take_format()?;
-        let mut options = self.options;
+        let options = &mut self.options;
         if options.daemon && options.outfile.is_none() {
             return Err(UsageError::Needs("--daemon", "--outfile"));
         }
@@ -132,20 +141,7 @@ impl Given {
         if options.events.is_empty() {
             options.events = EventMask::ALL_EVENTS;
         }
-        Ok(options)
-    }
-
-    fn take_pattern(&mut self) -> Result<Option<Pattern>, UsageError> {
-        let kinds = [(true, false), (true, true), (false, false), (false, true)];
-        let patterns = std::mem::take(&mut self.patterns).into_iter().zip(kinds);
-        let mut given = patterns.filter_map(|(regex, (exclude, ignore_case))| {
-            Some(Pattern { regex: regex?, ignore_case, exclude })
-        });
-        let first = given.next();
-        match given.next() {
-            Some(_) => Err(UsageError::OnlyOne("--exclude, --excludei, --include and --includei")),
-            None => Ok(first),
-        }
+        Ok(())
     }
 
     fn take_format(&mut self) -> Result<Format, UsageError> {
@@ -209,8 +205,23 @@ fn with_name(name: &str) -> Result<&'static Opt, UsageError> {
     Err(lexopt::Error::UnexpectedOption(format!("--{name}")).into())
 }
 
-fn only_once(place: &mut Option<PathBuf>, option: &Opt, value: OsString) -> Result<(), UsageError> {
-    match place.replace(value.into()) {
+/// Takes the value of an option as text.
+fn text(parser: &mut lexopt::Parser) -> Result<String, UsageError> {
+    Ok(parser.value()?.string()?)
+}
+
+/// Takes the value of an option as bytes.
+fn bytes(parser: &mut lexopt::Parser) -> Result<Vec<u8>, UsageError> {
+    Ok(parser.value()?.into_vec())
+}
+
+/// Takes the value of an option that can be given once.
+fn only_once(
+    place: &mut Option<PathBuf>,
+    option: &Opt,
+    parser: &mut lexopt::Parser,
+) -> Result<(), UsageError> {
+    match place.replace(parser.value()?.into()) {
         None => Ok(()),
         Some(_) => Err(UsageError::Twice(option.long)),
     }
