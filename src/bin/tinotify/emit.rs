@@ -1,18 +1,14 @@
-//! The last stage of an event: it is selected, filtered, printed, counted and given to the command.
+//! Decides which events are emitted, and under which names.
 
-use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tinotify::EventMask;
 
 use crate::args::Options;
-use crate::exec::Exec;
 use crate::failure::Failure;
 use crate::filter::Filter;
-use crate::output::{Event, Location, Output};
-use crate::stats::Stats;
+use crate::output::{Event, Location};
+use crate::sink::Sink;
 
 /// What an event led to, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,28 +28,19 @@ pub struct Emitter {
     monitor: bool,
     joins_renames: bool,
     filter: Option<Arc<Filter>>,
-    output: Output,
-    exec: Option<Exec>,
-    stats: Stats,
+    sink: Sink,
     /// The only event was emitted.
     done: bool,
 }
 
 impl Emitter {
-    pub fn new(
-        options: &Options,
-        filter: Option<Arc<Filter>>,
-        output: Output,
-        exec: Option<Exec>,
-    ) -> Self {
+    pub fn new(options: &Options, filter: Option<Arc<Filter>>, sink: Sink) -> Self {
         Self {
             events: options.events,
             monitor: options.monitor,
             joins_renames: options.renames,
             filter,
-            output,
-            exec,
-            stats: Stats::new(),
+            sink,
             done: false,
         }
     }
@@ -96,10 +83,8 @@ impl Emitter {
         at: Location<'_>,
         discovered: bool,
     ) -> Result<Effect, Failure> {
-        if self.output.is_json() {
-            let event = Event::new(at, EventMask::empty());
-            self.output.event(&Event { word: Some(word), discovered, ..event })?;
-        }
+        let event = Event::new(at, EventMask::empty());
+        self.sink.note(&Event { word: Some(word), discovered, ..event })?;
         Ok(Effect::Nothing)
     }
 
@@ -139,11 +124,8 @@ impl Emitter {
 
     /// Counts an overflow, and emits it if it was asked for. In JSON it is always printed.
     pub fn overflow(&mut self, mask: EventMask) -> Result<Effect, Failure> {
-        self.stats.count_overflow();
         let selected = self.events.contains(EventMask::Q_OVERFLOW);
-        if selected || self.output.is_json() {
-            self.output.event(&Event::new(Location::watched(b""), mask))?;
-        }
+        self.sink.overflow(&Event::new(Location::watched(b""), mask), selected)?;
         Ok(if selected { Effect::Emitted } else { Effect::Interrupted })
     }
 
@@ -177,7 +159,7 @@ impl Emitter {
         if self.passes(at, event.mask) {
             return self.emit(event);
         }
-        self.stats.count_hidden();
+        self.sink.count_hidden();
         Ok(Effect::Nothing)
     }
 
@@ -191,51 +173,17 @@ impl Emitter {
             return Ok(Effect::Nothing);
         }
         self.done = !self.monitor;
-        self.output.event(event)?;
-        self.stats.count(event.mask);
-        if let Some(exec) = &mut self.exec {
-            exec.push([event.dir, event.name].concat());
-        }
+        self.sink.event(event)?;
         Ok(Effect::Emitted)
     }
 
-    /// Writes the printed events.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
+    /// Returns where the emitted events go.
+    pub fn sink(&self) -> &Sink {
+        &self.sink
     }
 
-    /// Opens the file of the output again.
-    pub fn reopen(&mut self) -> io::Result<()> {
-        self.output.reopen()
-    }
-
-    /// Returns the descriptor that reports an error when the reader of the events is gone.
-    pub fn reader(&self) -> Option<BorrowedFd<'_>> {
-        self.output.reader()
-    }
-
-    /// Starts the next command if it is due and none is running.
-    pub fn run_commands(&mut self) -> io::Result<()> {
-        self.exec.as_mut().map_or(Ok(()), Exec::start_due)
-    }
-
-    /// Returns when a command is due next.
-    pub fn command_due(&self) -> Option<Instant> {
-        self.exec.as_ref().and_then(Exec::due)
-    }
-
-    /// Runs all pending commands, and waits for them.
-    pub fn finish_commands(&mut self) -> io::Result<()> {
-        self.exec.as_mut().map_or(Ok(()), Exec::finish)
-    }
-
-    /// Returns `true` if a command could not be started.
-    pub fn has_failed_command(&self) -> bool {
-        self.exec.as_ref().is_some_and(Exec::has_failed)
-    }
-
-    pub fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn sink_mut(&mut self) -> &mut Sink {
+        &mut self.sink
     }
 }
 

@@ -1,9 +1,9 @@
 //! Waits for changes to files and prints them: a stand-in for inotifywait.
 //!
 //! ```text
-//! main ──► args
-//!  └─► watch ──► session ──► report ──► renames ──► emit ──► filter, output, exec, stats
-//!        └─────► setup ──► paths, progress
+//! main ──► watch ──► session ──► report ──► renames ──► emit ──► sink ──► output, exec, stats
+//!  │         └─────► setup ──► paths, progress              └───► filter
+//!  └─────► args
 //! ```
 
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ mod report;
 mod session;
 mod setup;
 mod signals;
+mod sink;
 mod stats;
 mod watch;
 

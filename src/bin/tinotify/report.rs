@@ -1,9 +1,8 @@
 //! Reports what the watcher returns: events go to the [`Emitter`], the state of the watches to the user.
 //!
 //! ```text
-//! WatchEvent ──► Report ──► Renames ──► Emitter ──► filter ──► output, exec, stats
-//!                  │
-//!                  └──► Messages
+//! WatchEvent ──► Report ──► Renames ──► Emitter ──► Sink
+//!                  └─────► Messages
 //! ```
 
 use std::os::unix::ffi::OsStrExt;

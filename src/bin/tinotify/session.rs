@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
             if is_drained && deadline.is_some_and(|deadline| deadline <= now) {
                 break Outcome::TimedOut;
             }
-            let dues = [deadline, self.emitter.command_due(), self.report.due()];
+            let dues = [deadline, self.emitter.sink().command_due(), self.report.due()];
             let next_due = dues.into_iter().flatten().min();
             self.wait(match next_due {
                 _ if !is_drained => Some(Duration::ZERO),
@@ -109,15 +109,15 @@ impl<'a> Session<'a> {
         if let Break(outcome) = self.after(effect) {
             return Ok(Break(outcome));
         }
-        self.emitter.flush()?;
+        self.emitter.sink_mut().flush()?;
         self.signals.clear_wakeups();
         if let Some(signal) = self.signals.end() {
             return Ok(Break(Outcome::Killed(signal)));
         }
         if self.signals.take_reopen() {
-            self.emitter.reopen()?;
+            self.emitter.sink_mut().reopen()?;
         }
-        if let Err(error) = self.emitter.run_commands() {
+        if let Err(error) = self.emitter.sink_mut().run_commands() {
             self.messages.warn(error);
         }
         Ok(Continue(()))
@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
         });
         let (events, signals) = (self.watcher.as_fd(), self.signals.as_fd());
         // Without a reader, the signals twice.
-        let reader = self.emitter.reader().unwrap_or(signals);
+        let reader = self.emitter.sink().reader().unwrap_or(signals);
         let mut fds = [
             PollFd::from_borrowed_fd(events, PollFlags::IN),
             PollFd::from_borrowed_fd(signals, PollFlags::IN),
@@ -163,20 +163,20 @@ impl<'a> Session<'a> {
         if self.monitor {
             self.report.emit_all(&mut self.emitter)?;
         }
-        self.emitter.flush()?;
+        self.emitter.sink_mut().flush()?;
         if !matches!(outcome, Outcome::Killed(_)) {
-            if let Err(error) = self.emitter.finish_commands() {
+            if let Err(error) = self.emitter.sink_mut().finish_commands() {
                 self.messages.warn(error);
             }
         }
         Ok(match outcome {
-            Outcome::Seen if self.emitter.has_failed_command() => Outcome::Ended,
+            Outcome::Seen if self.emitter.sink().has_failed_command() => Outcome::Ended,
             outcome => outcome,
         })
     }
 
     pub fn stats(&self) -> &Stats {
-        self.emitter.stats()
+        self.emitter.sink().stats()
     }
 }
 

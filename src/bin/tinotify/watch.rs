@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::session::{Outcome, Session};
 use crate::setup;
 use crate::signals::Signals;
+use crate::sink::Sink;
 
 /// Sets up the watches, then reports events until there is a reason to end.
 ///
@@ -51,7 +52,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         return Err(Failure::NegativeTimeout);
     }
 
-    let emitter = Emitter::new(&options, filter, output, exec);
+    let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     let report = Report::new(&options, messages, roots);
     let mut session = Session::new(&options, messages, (watcher, signals), report, emitter);
     let result = session.run();
