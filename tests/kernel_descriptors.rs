@@ -5,11 +5,8 @@
 
 mod support;
 
-use std::fs::File;
-
-use support::watching;
-use support::{c, ev, instance, is_silent, scratch, text, told};
-use tinotify::{Errno, Error, EventMask as E, InitFlags, Inotify, WatchMask as W, Wd};
+use support::{instance, is_silent};
+use tinotify::{Errno, Error, InitFlags, Inotify, WatchMask as W, Wd};
 
 const fn add_error(errno: Errno) -> Result<Wd, Error> {
     Err(Error::AddWatch(errno))
@@ -57,6 +54,7 @@ fn a_number_that_is_no_open_descriptor_is_ebadf_for_each_call() {
 
 #[cfg(feature = "std")]
 mod descriptors {
+    use std::fs::File;
     use std::io::Write as _;
     use std::os::fd::{AsFd, AsRawFd, OwnedFd};
     use std::time::Duration;
@@ -65,8 +63,11 @@ mod descriptors {
     use rustix::fs::{MemfdFlags, OFlags};
     use rustix::io::FdFlags;
     use rustix::pipe::{PipeFlags, pipe_with};
-    use tinotify::{DecodeErrorKind, Event, EventRing, Fd, FillError, MAX_RECORD_SIZE};
+    use tinotify::{
+        DecodeErrorKind, Event, EventMask as E, EventRing, Fd, FillError, MAX_RECORD_SIZE,
+    };
 
+    use super::support::{c, ev, scratch, text, told, watching};
     use super::*;
 
     /// What each call says of a descriptor that is no inotify instance.

@@ -5,11 +5,10 @@ mod watching;
 
 use std::fs;
 use std::path::PathBuf;
-use std::thread;
 
 use tinotify::{EventMask, TreeChange, TreeOptions, WatchMask, Watcher};
 use trees::disk::{inodes, watched_inodes, write};
-use trees::{Entry, How, Mirror, NAMES, Note, Scene, watch_tree};
+use trees::{NAMES, Note, Scene, watch_tree};
 use watching::{Place, Watchdog, asleep, kernel_watches, touch};
 
 #[test]
@@ -243,8 +242,12 @@ fn a_batch_of_a_tree_is_what_its_events_are_one_by_one() {
 
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod in_async {
-    use super::*;
+    use std::thread;
+
     use tinotify::stream::{AsyncWatcher, Runtime};
+
+    use super::trees::{Entry, How, Mirror};
+    use super::*;
 
     /// All kinds of what a tree tells, in a task.
     async fn live<R: Runtime>(mut watcher: AsyncWatcher<R>) {
