@@ -1,4 +1,4 @@
-//! Reading and waiting on the real kernel: buffers, rings, the fence, overflow, signals and threads.
+//! Reading on the real kernel: buffers, rings, the fence, overflow and threads.
 //! Checked on Linux 6.18.
 
 #![cfg(all(target_os = "linux", not(miri)))]
@@ -8,24 +8,13 @@ mod support;
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::mpsc;
-use std::sync::{Barrier, Once};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use nix::sys::pthread::{Pthread, pthread_kill};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use quickcheck::QuickCheck;
-use support::{DEADLINE, Seen, c, decoded, drain, ev, instance, is_silent, raw_bytes, scratch};
+use support::{Seen, c, decoded, drain, ev, instance, is_silent, raw_bytes, scratch};
 use support::{skipped, text, told, watch, watching};
 use tinotify::{Errno, Error, EventMask as E, EventRing, FillError, InitFlags, Inotify};
 use tinotify::{RECORD_SIZE, WatchMask as W, Wd};
-
-fn blocking(path: impl AsRef<Path>, mask: W) -> (Inotify, Wd) {
-    let inotify = Inotify::init(InitFlags::empty()).unwrap();
-    let wd = watch(&inotify, path, mask);
-    (inotify, wd)
-}
 
 fn create(dir: impl AsRef<Path>, name: &str) {
     File::create(dir.as_ref().join(name)).unwrap();
@@ -153,164 +142,6 @@ fn overflow_is_one_record_behind_all_that_fitted() {
     drop(File::open(dir.path()).unwrap());
     assert_eq!(told(&inotify), [ev(wd, E::OPEN | E::ISDIR), ev(wd, E::CLOSE_NOWRITE | E::ISDIR)]);
     assert_eq!(inotify.rm_watch(pinned), Err(Error::RmWatch(Errno::EINVAL)));
-}
-
-#[test]
-fn poll_with_no_time_looks_and_returns() {
-    let dir = scratch();
-    let (inotify, _) = watching(&dir, W::CREATE);
-    assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
-    create(&dir, "file");
-    assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(true));
-    // Until it is read.
-    assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(true));
-    drain(&inotify);
-    assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
-}
-
-#[test]
-fn poll_waits_for_the_whole_timeout_where_nothing_comes() {
-    let inotify = instance();
-    for timeout in [Duration::from_nanos(1), Duration::from_millis(30)] {
-        let start = Instant::now();
-        assert_eq!(inotify.poll(Some(timeout)), Ok(false));
-        assert!(start.elapsed() >= timeout);
-    }
-}
-
-#[test]
-fn poll_returns_at_once_where_something_is_queued_whatever_the_timeout() {
-    let dir = scratch();
-    let (inotify, _) = watching(&dir, W::CREATE);
-    create(&dir, "file");
-    for timeout in [None, Some(Duration::MAX), Some(Duration::from_secs(u64::MAX))] {
-        assert_eq!(inotify.poll(timeout), Ok(true));
-    }
-}
-
-#[test]
-fn poll_wakes_for_what_another_thread_does() {
-    for timeout in [None, Some(Duration::MAX), Some(DEADLINE)] {
-        let dir = scratch();
-        let (inotify, wd) = watching(&dir, W::CREATE);
-        let about_to = Barrier::new(2);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                about_to.wait();
-                create(&dir, "file");
-            });
-            assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
-            about_to.wait();
-            assert_eq!(inotify.poll(timeout), Ok(true));
-        });
-        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("file")]);
-    }
-}
-
-#[test]
-fn a_blocking_read_waits_for_an_event() {
-    let dir = scratch();
-    let (inotify, wd) = blocking(&dir, W::CREATE);
-    let about_to = Barrier::new(2);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            about_to.wait();
-            create(&dir, "file");
-        });
-        let mut buffer = [0; RECORD_SIZE];
-        about_to.wait();
-        let bytes = inotify.read(&mut buffer).unwrap().remainder();
-        assert_eq!(decoded(bytes), [ev(wd, E::CREATE).name("file")]);
-    });
-}
-
-#[test]
-fn a_blocking_fill_waits_for_an_event() {
-    let dir = scratch();
-    let (inotify, wd) = blocking(&dir, W::CREATE);
-    let about_to = Barrier::new(2);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            about_to.wait();
-            create(&dir, "file");
-        });
-        let mut ring = EventRing::<17>::new();
-        about_to.wait();
-        assert_eq!(inotify.fill(&mut ring), Ok(32));
-        let event = Seen::from(ring.pop().unwrap().unwrap());
-        assert_eq!(event, ev(wd, E::CREATE).name("file"));
-    });
-}
-
-/// Runs `wait` in a thread of its own, and sends that thread signals until it is done.
-fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
-    use std::os::unix::thread::JoinHandleExt;
-    static HANDLER: Once = Once::new();
-    extern "C" fn nothing(_: nix::libc::c_int) {}
-    HANDLER.call_once(|| {
-        // Without SA_RESTART, for the kernel would go on with the read by itself.
-        let action =
-            SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
-        // SAFETY: the handler does nothing at all, and nobody else here has one for this signal.
-        #[allow(unsafe_code)]
-        unsafe {
-            sigaction(Signal::SIGUSR1, &action).unwrap();
-        }
-    });
-    let (send, done) = mpsc::channel();
-    let waiter = thread::spawn(move || {
-        let answer = wait();
-        send.send(()).unwrap();
-        answer
-    });
-    let start = Instant::now();
-    // A signal that comes before the call has begun interrupts nothing: send another.
-    while done.recv_timeout(Duration::from_millis(1)).is_err() {
-        assert!(start.elapsed() < DEADLINE, "no signal interrupts it");
-        // The thread is not joined, so that its handle is good, even if it has ended.
-        // A number to the standard library, and with musl a pointer to nix.
-        #[allow(clippy::unnecessary_cast)]
-        let waiter = waiter.as_pthread_t() as Pthread;
-        pthread_kill(waiter, Signal::SIGUSR1).unwrap();
-    }
-    waiter.join().unwrap()
-}
-
-#[test]
-fn a_signal_interrupts_a_blocking_read_and_loses_nothing() {
-    let dir = scratch();
-    let (inotify, wd) = blocking(&dir, W::CREATE);
-    let (inotify, error) = interrupted(move || {
-        let error = inotify.read(&mut [0; RECORD_SIZE]).map(Iterator::count).unwrap_err();
-        (inotify, error)
-    });
-    assert_eq!(error, Error::Read { errno: Errno::EINTR, room: RECORD_SIZE });
-    assert!(error.is_interrupted() && !error.is_would_block());
-
-    create(&dir, "after");
-    assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("after")]);
-}
-
-#[test]
-fn a_signal_interrupts_a_blocking_fill_and_the_ring_is_as_it_was() {
-    let (inotify, _) = blocking("/", W::DELETE_SELF);
-    let (error, ring) = interrupted(move || {
-        let mut ring = EventRing::<17>::new();
-        (inotify.fill(&mut ring).unwrap_err(), ring)
-    });
-    assert!(matches!(error, FillError::Read(error) if error.is_interrupted()), "{error:?}");
-    assert!(ring.is_empty());
-    assert_eq!((ring.free(), ring.fault()), (ring.capacity(), None));
-}
-
-#[test]
-fn a_signal_interrupts_poll_whatever_the_timeout() {
-    for timeout in [None, Some(Duration::MAX), Some(DEADLINE * 2)] {
-        let inotify = instance();
-        let answer = interrupted(move || inotify.poll(timeout));
-        assert_eq!(answer, Err(Error::Poll(Errno::EINTR)));
-        assert!(answer.unwrap_err().is_interrupted());
-    }
 }
 
 #[test]

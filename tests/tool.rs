@@ -201,12 +201,12 @@ fn a_path_with_control_characters_is_escaped_in_messages() {
 }
 
 #[test]
-fn bad_usage_is_told_with_status_1() {
+fn bad_usage_is_reported_with_status_1() {
     let cases: [(&[&str], &str); 6] = [
         (&[], "no path to watch"),
-        (&["-e", "creat", "."], "no event has the name \"creat\""),
-        (&["-e", "create,,open", "."], "no event has the name \"\""),
-        (&["-t", "soon", "."], "no number of seconds: \"soon\""),
+        (&["-e", "creat", "."], "unknown event \"creat\"; did you mean \"create\"?"),
+        (&["-e", "create,,open", "."], "unknown event \"\""),
+        (&["-t", "soon", "."], "invalid timeout \"soon\": expected seconds"),
         (&["--what", "."], "--what"),
         (&["-x", "."], "-x"),
     ];

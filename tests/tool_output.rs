@@ -198,7 +198,7 @@ fn no_event_is_lost_unreported_however_slow_the_reader() {
 fn a_loss_in_a_tree_is_reported_and_made_good() {
     let dir = tempfile::tempdir().unwrap();
     let messages = flood(&["-r"], dir.path());
-    assert!(messages.contains("is found and shown"), "{messages}");
+    assert!(messages.contains("is resynchronised"), "{messages}");
 }
 
 #[test]

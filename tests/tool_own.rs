@@ -348,7 +348,7 @@ fn fanotify_is_refused_with_a_clear_word() {
     for option in ["-F", "-S", "--fanotify", "--filesystem"] {
         let ended = Program::start(&mut support::tool(dir.path(), &[option, "."])).end();
         assert_eq!(ended.code, Some(1));
-        assert!(ended.messages.contains("fanotify is not to be had"), "{}", ended.messages);
+        assert!(ended.messages.contains("fanotify is not supported"), "{}", ended.messages);
     }
 }
 

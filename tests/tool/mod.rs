@@ -3,6 +3,8 @@
 // Each test binary uses some of this.
 #![allow(dead_code)]
 
+pub mod beside;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;

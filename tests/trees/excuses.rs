@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use super::{Entry, How, Note};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
 use tinotify::EventMask;
-
-use super::{Entry, How, Mirror, Note};
 
 /// What was said of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +30,16 @@ impl Excuses {
     /// Whether nothing need be known of what is at a path, because of a directory above it.
     pub fn cover(&self, path: &Path) -> bool {
         !self.0.is_empty() && path.ancestors().skip(1).any(|above| self.0.contains_key(above))
+    }
+
+    /// Whether it was said of this directory itself.
+    pub fn contains(&self, path: &Path) -> bool {
+        self.0.contains_key(path)
+    }
+
+    /// Whether a directory is unlisted.
+    pub fn has_unlisted(&self) -> bool {
+        self.0.values().any(|excuse| *excuse == Excuse::Unlisted)
     }
 
     fn remove(&mut self, top: &Path) {
@@ -130,28 +139,5 @@ impl Permitted {
                 self.add(&child);
             }
         }
-    }
-}
-
-impl Mirror {
-    /// That of a tree in which not every directory may be looked at.
-    pub fn with_excuses(self) -> Self {
-        Self { excuses: Some(Excuses::default()), ..self }
-    }
-
-    /// What is wrong now that all has been told of a tree at rest in which only this is permitted.
-    /// Nothing counts that is in a directory of which was said, and rightly, that it can't be known. Tells
-    /// as well whether what was known of one before may have gone anywhere.
-    pub fn differences_where(&self, disk: &Entry, permitted: &Permitted) -> (Vec<String>, bool) {
-        let mut copy = self.clone();
-        let mut excuses = copy.excuses.take().expect("a mirror with excuses");
-        let mut wrong = excuses.hold(disk, Some(permitted));
-        wrong.extend(copy.differences_but(disk, &|path, _| excuses.0.contains_key(path)));
-        (wrong, excuses.0.values().any(|excuse| *excuse == Excuse::Unlisted))
-    }
-
-    /// What is wrong in a tree in which these inodes were covered for some time.
-    pub fn differences_beside(&self, disk: &Entry, covered: &BTreeSet<u64>) -> Vec<String> {
-        self.clone().differences_but(disk, &|_, entry| covered.contains(&entry.ino))
     }
 }

@@ -1,26 +1,27 @@
-//! `-d`: in the background.
+//! `--daemon`: runs in the background.
 //!
-//! A process can't leave its parent without fork(2), which is not safe to call from safe Rust. So the
-//! program starts itself again, in a session of its own, and the first one ends once the second says
-//! that it is ready, or has failed: then with its exit status.
+//! fork(2) cannot be called from safe Rust. So the program starts itself again, and the second process
+//! opens a session of its own. The first process ends when the second writes a byte to its standard
+//! output, which means that it is ready, or ends, which gives the exit status.
 
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::process::{Command, ExitCode, Stdio};
 
-/// The variable that tells the second process what it is.
+/// The environment variable of the second process.
 pub const MARK: &str = "TINOTIFY_IN_BACKGROUND";
 
+/// Returns `true` in the second process.
 pub fn is_in_background() -> bool {
     env::var_os(MARK).is_some()
 }
 
-/// Starts the second process, and waits until it is ready.
+/// Starts the second process, and waits until it is ready. Returns the exit status of the first.
 pub fn start() -> io::Result<ExitCode> {
     let mut args = env::args_os();
     let name = args.next().unwrap_or_default();
-    // Without /proc, the shell may know where the program is.
+    // Without /proc, the name with which the shell found the program.
     let program = env::current_exe().unwrap_or_else(|_| name.into());
     let mut child =
         Command::new(program).args(args).env(MARK, "1").stdout(Stdio::piped()).spawn()?;
@@ -34,14 +35,14 @@ pub fn start() -> io::Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// In the second process, at its beginning: leaves the terminal.
-pub fn leave() -> io::Result<()> {
+/// Leaves the terminal. For the start of the second process.
+pub fn leave_terminal() -> io::Result<()> {
     rustix::process::setsid()?;
     Ok(())
 }
 
-/// In the second process: says that it is ready, and lets go of what the first one gave it.
-pub fn ready() -> io::Result<()> {
+/// Reports to the first process that the second is ready, and closes what it inherited.
+pub fn report_ready() -> io::Result<()> {
     io::stdout().write_all(b"\n")?;
     io::stdout().flush()?;
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;

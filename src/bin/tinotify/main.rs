@@ -1,45 +1,54 @@
-//! Waits for changes to files and shows them: a stand-in for inotifywait.
+//! Waits for changes to files and prints them: a stand-in for inotifywait.
+//!
+//! ```text
+//! main ──► watch ──► session ──► report ──► renames ──► emit ──► sink ──► output, exec, stats
+//!  │         └─────► setup ──► paths, progress              └───► filter
+//!  └─────► args
+//! ```
 
 #![forbid(unsafe_code)]
+#![deny(clippy::too_many_lines)]
 
-mod clock;
-mod commands;
+mod args;
 mod daemon;
+mod emit;
+mod exec;
+mod failure;
 mod filter;
-mod json;
-mod manual;
 mod messages;
-mod options;
 mod output;
 mod paths;
 mod progress;
+mod renames;
+mod report;
+mod session;
+mod setup;
 mod signals;
+mod sink;
 mod stats;
 mod watch;
 
+use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
+use args::{Command, Options, Quiet};
 use messages::Messages;
-use options::{Command, Options};
-use watch::Outcome;
+use session::Outcome;
 
 fn main() -> ExitCode {
-    let command = match options::parse(std::env::args_os()) {
+    let command = match args::parse(std::env::args_os()) {
         Ok(command) => command,
-        Err(error) => return wrong(&error),
+        Err(error) => return refuse(format_args!("{error}\nTry 'tinotify --help'.")),
     };
     match command {
-        Command::Help => print(&manual::help()),
+        Command::Help => print(&args::help()),
         Command::Version => print(concat!("tinotify ", env!("CARGO_PKG_VERSION"), "\n")),
-        Command::Generate(what) => match manual::generate(&what) {
-            Some(text) => print(&text),
-            None => wrong(&"--generate knows man, bash, zsh and fish"),
-        },
+        Command::Generate(document) => print(&args::generate(document)),
         Command::Watch(options) if options.daemon && !daemon::is_in_background() => {
             match daemon::start() {
                 Ok(code) => code,
-                Err(error) => wrong(&format!("cannot go to the background: {error}")),
+                Err(error) => refuse(format_args!("cannot start in the background: {error}")),
             }
         }
         Command::Watch(options) => watch(*options),
@@ -47,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn watch(options: Options) -> ExitCode {
-    // The one in the background has a terminal for its errors until it is ready.
+    // In the background too, standard error is that of the terminal until the watches are set up.
     let messages = Messages::new(options.quiet, options.syslog);
     options.warnings.iter().for_each(|warning| messages.warn(warning));
     match watch::run(options, &messages) {
@@ -67,14 +76,13 @@ fn watch(options: Options) -> ExitCode {
     }
 }
 
-/// Says what is wrong with the command line.
-fn wrong(error: &dyn std::fmt::Display) -> ExitCode {
-    let messages = Messages::new(options::Quiet::No, false);
-    messages.warn(format_args!("{error}\nTry 'tinotify --help'."));
+/// Prints an error to standard error. Returns status 1.
+fn refuse(error: impl Display) -> ExitCode {
+    Messages::new(Quiet::No, false).warn(error);
     ExitCode::FAILURE
 }
 
-/// Prints what was asked for instead of events.
+/// Prints a text to standard output.
 fn print(text: &str) -> ExitCode {
     match io::Write::write_all(&mut io::stdout(), text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,23 +1,24 @@
-//! What is told beside the events: on standard error, or to syslog.
+//! Messages: to standard error, or to syslog.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::process;
 
-use crate::options::Quiet;
+use crate::args::Quiet;
 
-/// Where syslog listens (syslog(3)).
+/// The socket of syslog(3).
 const SYSLOG: &str = "/dev/log";
 
 #[derive(Debug)]
 pub struct Messages {
-    pub quiet: Quiet,
+    quiet: Quiet,
     syslog: Option<UnixDatagram>,
 }
 
 impl Messages {
-    /// With `syslog` all goes there, unless nobody listens: then to standard error.
+    /// Sends messages to syslog if `syslog` is set and the socket accepts connections. Sends them to
+    /// standard error otherwise.
     pub fn new(quiet: Quiet, syslog: bool) -> Self {
         let connect = || {
             let socket = UnixDatagram::unbound()?;
@@ -27,19 +28,19 @@ impl Messages {
         Self { quiet, syslog: if syslog { connect().ok() } else { None } }
     }
 
-    /// How things go: not for the quiet.
-    pub fn tell(&self, text: impl Display) {
+    /// Sends a message about progress. `--quiet` suppresses it.
+    pub fn inform(&self, text: impl Display) {
         if self.quiet == Quiet::No {
             self.send(6, &text.to_string());
         }
     }
 
-    /// What everybody has to know.
+    /// Sends a warning or an error.
     pub fn warn(&self, text: impl Display) {
         self.send(4, &format!("tinotify: {text}"));
     }
 
-    /// A line; the severity is that of syslog(3).
+    /// Sends one message with a severity of syslog(3).
     fn send(&self, severity: u8, text: &str) {
         const DAEMON: u8 = 3 << 3;
         if let Some(socket) = &self.syslog {
@@ -49,7 +50,7 @@ impl Messages {
                 return;
             }
         }
-        // In one piece. Nobody is left to be told of a failure.
+        // In one write, so that lines of two programs do not mix. There is no way to report an error.
         let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
     }
 }
@@ -59,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn syslog_is_given_the_facility_the_severity_the_program_and_the_text() {
+    fn syslog_gets_the_facility_the_severity_the_program_and_the_text() {
         let (socket, other) = UnixDatagram::pair().unwrap();
         let messages = Messages { quiet: Quiet::No, syslog: Some(socket) };
-        messages.tell("Watches established.");
+        messages.inform("Watches established.");
         messages.warn("a loss");
         for (severity, text) in [(30, "Watches established."), (28, "a loss")] {
             let mut buffer = [0; 200];

@@ -1,4 +1,4 @@
-//! What is watched: each thing once, however often it is named.
+//! Paths of the command line: what to watch for each, and how events print it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,36 +7,38 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What is watched for one of the paths.
+/// What to watch for one path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
     /// One file or directory.
     One,
-    /// A directory and all beneath it, without these; their paths are relative.
+    /// A directory and all beneath it, but for these relative paths.
     Tree { without: HashSet<PathBuf> },
-    /// Nothing: it is watched already.
+    /// Nothing: it is already watched.
     Nothing,
 }
 
-/// What was decided so far.
+/// Decides what to watch, so that each file and directory is watched once.
 #[derive(Debug, Default)]
 pub struct Targets {
-    left_out: Vec<PathBuf>,
+    /// Absolute paths of excluded directories.
+    excluded: Vec<PathBuf>,
+    /// Device and inode of what is watched alone.
     ones: HashSet<(u64, u64)>,
-    /// The real paths of the trees.
+    /// The real paths of the watched trees.
     trees: Vec<PathBuf>,
 }
 
 impl Targets {
-    pub fn new(left_out: &[PathBuf]) -> Self {
-        let absolute = left_out.iter().filter_map(|path| std::path::absolute(path).ok());
-        Self { left_out: absolute.collect(), ..Self::default() }
+    pub fn new(excluded: &[PathBuf]) -> Self {
+        let absolute = excluded.iter().filter_map(|path| std::path::absolute(path).ok());
+        Self { excluded: absolute.collect(), ..Self::default() }
     }
 
-    /// What to watch for a path, for `recursive` and for links as they are.
+    /// Returns what to watch for a path, and remembers it.
     pub fn target(&mut self, path: &Path, recursive: bool, no_dereference: bool) -> Target {
         let metadata = if no_dereference { fs::symlink_metadata(path) } else { fs::metadata(path) };
-        // The kernel says what is wrong.
+        // The attempt to watch it gives the error.
         let Ok(metadata) = metadata else { return Target::One };
         if !recursive || !metadata.is_dir() {
             let new = self.ones.insert((metadata.dev(), metadata.ino()));
@@ -44,7 +46,7 @@ impl Targets {
         }
         let mut without = HashSet::new();
         if let Ok(root) = std::path::absolute(path) {
-            let beneath = self.left_out.iter().filter_map(|path| path.strip_prefix(&root).ok());
+            let beneath = self.excluded.iter().filter_map(|path| path.strip_prefix(&root).ok());
             without.extend(beneath.filter(|path| !path.as_os_str().is_empty()).map(PathBuf::from));
         }
         let Ok(root) = fs::canonicalize(path) else { return Target::Tree { without } };
@@ -59,8 +61,8 @@ impl Targets {
     }
 }
 
-/// A path as events show it: a directory's ends with a slash.
-pub fn shown(path: &Path, no_dereference: bool) -> Vec<u8> {
+/// Returns a path as events print it: a directory's ends with a slash.
+pub fn printed(path: &Path, no_dereference: bool) -> Vec<u8> {
     let mut name = path.as_os_str().as_bytes().to_vec();
     let is_dir = if no_dereference { !path.is_symlink() && path.is_dir() } else { path.is_dir() };
     if is_dir && !name.ends_with(b"/") {
@@ -69,7 +71,7 @@ pub fn shown(path: &Path, no_dereference: bool) -> Vec<u8> {
     name
 }
 
-/// The lines of a file, or of standard input.
+/// Reads the lines of a file, or of standard input for `-`.
 pub fn lines(path: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut text = Vec::new();
     if path.as_os_str() == "-" {

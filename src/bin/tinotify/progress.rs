@@ -1,4 +1,4 @@
-//! A line on a terminal that tells how far the set-up of trees is.
+//! The progress of the set-up of trees, as a line on a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Whoever waits longer than this wants to know.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// Time until the line appears. A shorter set-up has no line.
+const DELAY: Duration = Duration::from_millis(300);
+/// Time between updates of the line.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Shows the line while it lives.
+/// Shows the line until it is dropped.
 #[derive(Debug)]
 pub struct Progress {
     done: Option<Sender<()>>,
@@ -19,7 +20,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `None` where nobody looks.
+    /// Starts to show the number of directories. Returns `None` if standard error is not a terminal.
     pub fn on_terminal(directories: &Arc<AtomicU64>) -> Option<Self> {
         if !io::stderr().is_terminal() {
             return None;
@@ -28,14 +29,14 @@ impl Progress {
         let count = Arc::clone(directories);
         let begun = Instant::now();
         let show = move || {
-            let mut patience = PATIENCE;
-            while wait.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-                patience = STEP;
+            let mut timeout = DELAY;
+            while wait.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
+                timeout = STEP;
                 let count = count.load(Ordering::Relaxed);
                 let rate = count as f64 / begun.elapsed().as_secs_f64();
                 let _ = write!(io::stderr(), "\r{count} directories, {rate:.0} a second\x1b[K");
             }
-            if patience == STEP {
+            if timeout == STEP {
                 let _ = write!(io::stderr(), "\r\x1b[K");
             }
         };

@@ -1,4 +1,4 @@
-//! Signals, as something that can be polled and asked for.
+//! Turns signals into a descriptor to poll, and flags to read afterwards.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +11,8 @@ use signal_hook::{flag, low_level};
 
 #[derive(Debug)]
 pub struct Signals {
-    pipe: UnixStream,
+    /// Readable after a signal.
+    read: UnixStream,
     write: UnixStream,
     end: Arc<AtomicUsize>,
     reopen: Arc<AtomicBool>,
@@ -19,18 +20,18 @@ pub struct Signals {
 
 impl Signals {
     pub fn new() -> io::Result<Self> {
-        let (pipe, write) = UnixStream::pair()?;
-        pipe.set_nonblocking(true)?;
-        Ok(Self { pipe, write, end: Arc::default(), reopen: Arc::default() })
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        Ok(Self { read, write, end: Arc::default(), reopen: Arc::default() })
     }
 
-    /// From now on SIGHUP is to [`reopen`](Self::reopen), and not to die.
+    /// Catches SIGHUP for [`take_reopen`](Self::take_reopen).
     pub fn catch_reopen(&self) -> io::Result<()> {
         flag::register(SIGHUP, Arc::clone(&self.reopen))?;
         self.wake_at(SIGHUP)
     }
 
-    /// From now on SIGINT and SIGTERM are to [`end`](Self::end).
+    /// Catches SIGINT and SIGTERM for [`end`](Self::end).
     pub fn catch_end(&self) -> io::Result<()> {
         for signal in [SIGINT, SIGTERM] {
             let number = usize::try_from(signal).unwrap_or_default();
@@ -40,7 +41,7 @@ impl Signals {
         Ok(())
     }
 
-    /// From now on the end of a child wakes.
+    /// Makes the descriptor readable after SIGCHLD too.
     pub fn catch_children(&self) -> io::Result<()> {
         self.wake_at(SIGCHLD)
     }
@@ -50,13 +51,14 @@ impl Signals {
         Ok(())
     }
 
-    /// Forgets what woke; to be called before what is to be done then.
-    pub fn awake(&self) {
+    /// Makes the descriptor unreadable until the next signal. Call it before reading the flags, so that
+    /// a signal that comes later wakes again.
+    pub fn clear_wakeups(&self) {
         let mut bytes = [0; 64];
-        while matches!((&self.pipe).read(&mut bytes), Ok(len) if len == bytes.len()) {}
+        while matches!((&self.read).read(&mut bytes), Ok(len) if len == bytes.len()) {}
     }
 
-    /// The signal that asks to end.
+    /// Returns the last signal that asked to end.
     pub fn end(&self) -> Option<i32> {
         match self.end.load(Ordering::Relaxed) {
             0 => None,
@@ -64,19 +66,19 @@ impl Signals {
         }
     }
 
-    /// Whether SIGHUP has come since this was last asked.
-    pub fn reopen(&self) -> bool {
+    /// Returns `true` if SIGHUP came since the last call.
+    pub fn take_reopen(&self) -> bool {
         self.reopen.swap(false, Ordering::Relaxed)
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pipe.as_fd()
+        self.read.as_fd()
     }
 }
 
-/// Ends as the signal would have ended the program: whoever waits for it is told the truth.
+/// Ends the program by this signal, so that its parent sees the true reason.
 pub fn die_of(signal: i32) {
     let _ = low_level::emulate_default_handler(signal);
 }

@@ -1,4 +1,4 @@
-//! `--stats`: how much of what there was.
+//! `--stats`: counts events.
 
 use std::fmt;
 use std::time::Instant;
@@ -7,11 +7,13 @@ use tinotify::EventMask;
 
 #[derive(Debug)]
 pub struct Stats {
+    /// Start of the count.
     begun: Instant,
+    /// Emitted events by the number of their bit.
     kinds: [u64; 32],
-    pub shown: u64,
-    pub hidden: u64,
-    pub overflows: u64,
+    shown: u64,
+    hidden: u64,
+    overflows: u64,
 }
 
 impl Stats {
@@ -19,7 +21,7 @@ impl Stats {
         Self { begun: Instant::now(), kinds: [0; 32], shown: 0, hidden: 0, overflows: 0 }
     }
 
-    /// Counts what is shown.
+    /// Counts an emitted event.
     pub fn count(&mut self, mask: EventMask) {
         self.shown += 1;
         let kinds = mask & (EventMask::ALL_EVENTS | EventMask::UNMOUNT | EventMask::IGNORED);
@@ -27,6 +29,15 @@ impl Stats {
         if let Some(count) = self.kinds.get_mut(first) {
             *count += 1;
         }
+    }
+
+    /// Counts an event that the filter hid.
+    pub fn count_hidden(&mut self) {
+        self.hidden += 1;
+    }
+
+    pub fn count_overflow(&mut self) {
+        self.overflows += 1;
     }
 }
 

@@ -1,32 +1,57 @@
-//! JSON, as far as events need it (RFC 8259).
+//! `--json`: an event as a JSON object (RFC 8259).
 //!
-//! Names are bytes, and strings of JSON are text: a name that is not UTF-8 is given twice, as text
-//! with U+FFFD for what is none, and exactly, in hexadecimal, in a second field.
+//! Names are bytes, but strings of JSON are text. A name that is not UTF-8 is written twice: as text
+//! with U+FFFD for the invalid bytes, and exactly, in hexadecimal, in a second field.
 
 use std::fmt;
 use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// An object that is being written.
-pub struct Object<'a> {
+use crate::output::event::Event;
+
+/// Appends an event as one object. Fields without a value are left out.
+pub fn write(out: &mut Vec<u8>, event: &Event<'_>) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut object = Object::begin(out);
+    object.number("time", format_args!("{}.{:06}", now.as_secs(), now.subsec_micros()));
+    object.name("dir", event.dir);
+    if !event.name.is_empty() {
+        object.name("name", event.name);
+    }
+    object.words("events", event.names());
+    if event.cookie != 0 {
+        object.number("cookie", format_args!("{}", event.cookie));
+    }
+    if !event.from.is_empty() {
+        object.name("from", event.from);
+    }
+    if event.discovered {
+        object.number("found", format_args!("true"));
+    }
+    object.end();
+}
+
+/// An object that is being written. It has at least one field.
+struct Object<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
 }
 
 impl<'a> Object<'a> {
-    pub fn begin(out: &'a mut Vec<u8>) -> Self {
+    fn begin(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, first: true }
     }
 
-    /// A number, or `true`.
-    pub fn number(&mut self, key: &str, value: fmt::Arguments<'_>) {
+    /// Appends a number, or `true`.
+    fn number(&mut self, key: &str, value: fmt::Arguments<'_>) {
         self.key(key, "");
-        // Memory takes whatever is written.
+        // Writing to memory does not fail.
         let _ = self.out.write_fmt(value);
     }
 
-    /// Strings without anything special.
-    pub fn words(&mut self, key: &str, words: impl Iterator<Item = &'static str>) {
+    /// Appends an array of words.
+    fn words(&mut self, key: &str, words: impl Iterator<Item = &'static str>) {
         self.key(key, "");
         self.out.push(b'[');
         for (index, word) in words.enumerate() {
@@ -38,8 +63,8 @@ impl<'a> Object<'a> {
         self.out.push(b']');
     }
 
-    /// A name, and if it is not UTF-8, its bytes under the key with `_hex` behind.
-    pub fn name(&mut self, key: &str, name: &[u8]) {
+    /// Appends a name. If it is not UTF-8, appends its bytes under `key` followed by `_hex` too.
+    fn name(&mut self, key: &str, name: &[u8]) {
         self.key(key, "");
         match std::str::from_utf8(name) {
             Ok(text) => string(self.out, text),
@@ -55,11 +80,11 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub fn end(self) {
+    fn end(self) {
         self.out.push(b'}');
     }
 
-    /// Keys hold nothing special.
+    /// Appends a key, which needs no escapes.
     fn key(&mut self, key: &str, suffix: &str) {
         if !std::mem::take(&mut self.first) {
             self.out.push(b',');
@@ -68,7 +93,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// A string. Control characters beyond ASCII are escaped too, for terminals obey them.
+/// Appends a string. Control characters beyond ASCII are escaped too, since terminals obey them.
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for char in text.chars() {
@@ -89,8 +114,20 @@ fn string(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+    use tinotify::EventMask;
 
     use super::*;
+    use crate::output::event::Location;
+
+    #[test]
+    fn fields_without_a_value_are_left_out() {
+        let mut out = Vec::new();
+        let mask = EventMask::CREATE | EventMask::ISDIR;
+        write(&mut out, &Event::new(Location::new(b"d/n", 1), mask));
+        let text = String::from_utf8(out).unwrap();
+        let rest = text.split_once(",\"dir\"").unwrap().1;
+        assert_eq!(rest, r#":"d/","name":"n","events":["CREATE","ISDIR"]}"#);
+    }
 
     fn field(value: &Value, key: &str) -> Vec<u8> {
         match value.get(format!("{key}_hex")) {

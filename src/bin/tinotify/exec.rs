@@ -1,4 +1,4 @@
-//! `--exec`: commands that are run for events, one after another.
+//! `--exec`: runs a command for events, one at a time.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -7,62 +7,69 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What stands for the path.
-const PLACE: &[u8] = b"{}";
+use tinotify::Escaped;
 
-/// So many bytes of paths are given to one command; Linux takes four times that.
-const ENOUGH: usize = 512 * 1024;
+use crate::daemon;
 
+/// The placeholder of the path.
+const PLACEHOLDER: &[u8] = b"{}";
+
+/// The most bytes of paths for one command. Linux allows four times as many (execve(2)).
+const MAX_BYTES: usize = 512 * 1024;
+
+/// Runs one command again and again, with the paths of events.
 #[derive(Debug)]
-pub struct Commands {
+pub struct Exec {
     words: Vec<OsString>,
     debounce: Option<Duration>,
-    /// The paths for which it is to be run, once for each of these.
+    /// The pending runs: the paths of each.
     queue: VecDeque<Vec<Vec<u8>>>,
+    /// The paths of the current burst, in order, each once.
     burst: Vec<Vec<u8>>,
-    /// The paths in the burst.
-    known: HashSet<Vec<u8>>,
+    in_burst: HashSet<Vec<u8>>,
+    /// When the burst ends, unless another event comes before.
     burst_ends: Option<Instant>,
     running: Option<Child>,
-    /// One could not be started.
-    pub failed: bool,
+    /// A run could not be started.
+    failed: bool,
 }
 
-impl Commands {
+impl Exec {
+    /// `debounce` joins events to bursts: one that comes within this time belongs to the same burst.
     pub fn new(words: Vec<OsString>, debounce: Option<Duration>) -> Self {
         Self {
             words,
             debounce,
             queue: VecDeque::new(),
             burst: Vec::new(),
-            known: HashSet::new(),
+            in_burst: HashSet::new(),
             burst_ends: None,
             running: None,
             failed: false,
         }
     }
 
-    /// Something happened there.
-    pub fn event(&mut self, path: Vec<u8>) {
+    /// Adds the path of an event.
+    pub fn push(&mut self, path: Vec<u8>) {
         match self.debounce {
             None => self.queue.push_back(vec![path]),
             Some(quiet) => {
-                // A time too far away for the clock is never.
+                // A time beyond the range of the clock never comes.
                 self.burst_ends = Instant::now().checked_add(quiet);
-                if self.known.insert(path.clone()) {
+                if self.in_burst.insert(path.clone()) {
                     self.burst.push(path);
                 }
             }
         }
     }
 
-    /// When there will be something to do, if nothing comes before.
+    /// Returns when a run is due, if no event comes before. The end of a run sends SIGCHLD.
     pub fn due(&self) -> Option<Instant> {
         self.burst_ends
     }
 
-    /// Starts what can be started.
-    pub fn go_on(&mut self) -> io::Result<()> {
+    /// Starts the next run if it is due and none is running.
+    pub fn start_due(&mut self) -> io::Result<()> {
         if self.burst_ends.is_some_and(|end| end <= Instant::now()) {
             self.end_burst();
         }
@@ -78,7 +85,7 @@ impl Commands {
         }
     }
 
-    /// Runs all that is left, and waits for it.
+    /// Starts all pending runs, one at a time, and waits for the end of the last.
     pub fn finish(&mut self) -> io::Result<()> {
         self.end_burst();
         loop {
@@ -92,15 +99,20 @@ impl Commands {
         }
     }
 
+    /// Returns `true` if a run could not be started.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     fn end_burst(&mut self) {
         self.burst_ends = None;
-        self.known.clear();
+        self.in_burst.clear();
         let mut size = 0;
         let mut paths = Vec::new();
         for path in self.burst.drain(..) {
-            // A word for each, in the worst case, and its place in the list.
+            // In the worst case each path is a word of its own, with its end and a pointer.
             size += path.len() + 16;
-            if size > ENOUGH && !paths.is_empty() {
+            if size > MAX_BYTES && !paths.is_empty() {
                 self.queue.push_back(std::mem::take(&mut paths));
                 size = 0;
             }
@@ -111,11 +123,12 @@ impl Commands {
         }
     }
 
+    /// Starts the command for these paths.
     fn start(&mut self, paths: &[Vec<u8>]) -> io::Result<()> {
         let mut words = words(&self.words, paths).into_iter();
         let Some(program) = words.next() else { return Ok(()) };
         let mut command = Command::new(&program);
-        command.args(words).stdin(Stdio::null()).env_remove(crate::daemon::MARK);
+        command.args(words).stdin(Stdio::null()).env_remove(daemon::MARK);
         match command.spawn() {
             Ok(child) => {
                 self.running = Some(child);
@@ -123,14 +136,14 @@ impl Commands {
             }
             Err(error) => {
                 self.failed = true;
-                let program = tinotify::Escaped(program.as_bytes()).to_string();
+                let program = Escaped(program.as_bytes());
                 Err(io::Error::new(error.kind(), format!("cannot run {program}: {error}")))
             }
         }
     }
 }
 
-/// The words of the command, each one that has the place repeated for each path.
+/// Returns the words of the command. A word with the placeholder is repeated for each path.
 fn words(words: &[OsString], paths: &[Vec<u8>]) -> Vec<OsString> {
     let mut all = Vec::new();
     for word in words {
@@ -143,17 +156,19 @@ fn words(words: &[OsString], paths: &[Vec<u8>]) -> Vec<OsString> {
     all
 }
 
+/// Returns where the placeholder is.
 fn find(word: &[u8]) -> Option<usize> {
-    word.windows(PLACE.len()).position(|window| window == PLACE)
+    word.windows(PLACEHOLDER.len()).position(|window| window == PLACEHOLDER)
 }
 
+/// Replaces each placeholder by the path.
 fn fill(word: &OsStr, path: &[u8]) -> OsString {
     let mut rest = word.as_bytes();
     let mut filled = Vec::new();
     while let Some(at) = find(rest) {
         filled.extend_from_slice(&rest[..at]);
         filled.extend_from_slice(path);
-        rest = &rest[at + PLACE.len()..];
+        rest = &rest[at + PLACEHOLDER.len()..];
     }
     filled.extend_from_slice(rest);
     OsString::from_vec(filled)
@@ -164,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_with_the_place_is_repeated_for_each_path() {
+    fn a_word_with_the_placeholder_is_repeated_for_each_path() {
         let template = ["cp", "-t", "to", "{}", "--as={}-{}"].map(OsString::from);
         let paths = [b"a b".to_vec(), b"{}".to_vec()];
         let expected = ["cp", "-t", "to", "a b", "{}", "--as=a b-a b", "--as={}-{}"];
@@ -173,14 +188,14 @@ mod tests {
 
     #[test]
     fn a_burst_that_is_too_big_for_one_command_is_cut() {
-        let mut commands = Commands::new(vec!["true".into()], Some(Duration::from_secs(1)));
+        let mut exec = Exec::new(vec!["true".into()], Some(Duration::from_secs(1)));
         for number in 0..40_000 {
-            commands.event(format!("/some/directory/file-{number}").into_bytes());
-            commands.event(b"/some/directory/file-0".to_vec());
+            exec.push(format!("/some/directory/file-{number}").into_bytes());
+            exec.push(b"/some/directory/file-0".to_vec());
         }
-        commands.end_burst();
-        let all: Vec<_> = commands.queue.iter().flatten().collect();
+        exec.end_burst();
+        let all: Vec<_> = exec.queue.iter().flatten().collect();
         assert_eq!(all.len(), 40_000);
-        assert!(commands.queue.len() > 1);
+        assert!(exec.queue.len() > 1);
     }
 }

@@ -1,47 +1,47 @@
-//! The time of an event, as `--timefmt` wants it: that of the local time zone, in the C locale.
+//! `--timefmt`: the time of an event in the local time zone and the C locale.
 
 use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tz::{DateTime, TimeZone};
 
-/// Tells the time again and again.
+/// Writes the current time in one format.
 pub struct Clock {
     format: Vec<u8>,
     zone: TimeZone,
-    /// What it was when it was told last, and in which second, unless it can change within one.
-    told: Option<(i64, Vec<u8>)>,
+    /// The last second and its text. `None` if the text can change within a second.
+    last: Option<(i64, Vec<u8>)>,
 }
 
 impl Clock {
     pub fn new(format: &[u8]) -> Self {
-        // Without a time zone, or with one that makes no sense, it is UTC, as for libc.
+        // libc too takes UTC if there is no time zone or an invalid one.
         let zone = match env::var("TZ") {
             Ok(zone) => TimeZone::from_posix_tz(&zone),
             Err(_) => TimeZone::local(),
         };
         let zone = zone.unwrap_or_else(|_| TimeZone::utc());
-        Self { format: plain(format), zone, told: None }
+        Self { format: plain(format), zone, last: None }
     }
 
-    /// Puts the time.
-    pub fn now(&mut self, out: &mut Vec<u8>) {
+    /// Appends the current time.
+    pub fn write(&mut self, out: &mut Vec<u8>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        match &self.told {
+        match &self.last {
             Some((then, text)) if *then == seconds => out.extend_from_slice(text),
             _ => {
                 let text = self.at(seconds, now.subsec_nanos());
                 out.extend_from_slice(&text);
                 let fine = self.format.iter().any(|byte| b"NL".contains(byte));
-                self.told = (!fine).then_some((seconds, text));
+                self.last = (!fine).then_some((seconds, text));
             }
         }
     }
 
     fn at(&self, seconds: i64, nanoseconds: u32) -> Vec<u8> {
         let zone = self.zone.as_ref();
-        // There is no time before the zone's beginning, nor after its end, for the clocks of today.
+        // Fails only for times outside the range of the zone, which a clock of today does not give.
         let Ok(time) = DateTime::from_timespec(seconds, nanoseconds, zone) else {
             return Vec::new();
         };
@@ -49,7 +49,7 @@ impl Clock {
     }
 }
 
-/// Leaves out `E` and `O`, which ask for another calendar or other digits: the C locale has none.
+/// Removes the modifiers `E` and `O` (another calendar, other digits): the C locale ignores them.
 fn plain(format: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(format.len());
     let mut rest = format;
@@ -70,6 +70,7 @@ fn plain(format: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// A time as `strftime` reads it.
 struct Moment(DateTime);
 
 impl strftime::Time for Moment {
@@ -106,7 +107,7 @@ impl strftime::Time for Moment {
     }
 
     fn day_of_year(&self) -> u16 {
-        // Counted from 1 here, from 0 there.
+        // `tz` counts from 0, `strftime` from 1.
         self.0.year_day().saturating_add(1)
     }
 
@@ -152,7 +153,7 @@ mod tests {
                         .unwrap();
                     let expected = output.stdout.strip_suffix(b"\n").unwrap();
                     let zone = TimeZone::from_posix_tz(zone).unwrap();
-                    let clock = Clock { format: plain(format.as_bytes()), zone, told: None };
+                    let clock = Clock { format: plain(format.as_bytes()), zone, last: None };
                     let ours = clock.at(seconds, 0);
                     assert_eq!(
                         String::from_utf8_lossy(&ours),

@@ -1,0 +1,29 @@
+//! The command line: one table of options, from which the parser, the help, the man page and the
+//! completions are made.
+//!
+//! ```text
+//! parse ──► values, options, error ──► table
+//! manual, completions ───────────────►
+//! ```
+
+mod completions;
+mod error;
+mod manual;
+mod options;
+mod parse;
+mod table;
+mod values;
+
+pub use manual::help;
+pub use options::{Command, Document, Format, Options, Pattern, Quiet, Timeout};
+pub use parse::parse;
+
+/// Returns the text that `--generate` prints.
+pub fn generate(document: Document) -> String {
+    match document {
+        Document::Man => manual::man(),
+        Document::Bash => completions::bash(),
+        Document::Zsh => completions::zsh(),
+        Document::Fish => completions::fish(),
+    }
+}

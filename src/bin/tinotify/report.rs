@@ -1,0 +1,181 @@
+//! Reports what the watcher returns: events go to the [`Emitter`], the state of the watches to the user.
+//!
+//! ```text
+//! WatchEvent ──► Report ──► Renames ──► Emitter ──► Sink
+//!                  └─────► Messages
+//! ```
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tinotify::{Barred, Escaped, EventMask, NameChange, TreeChange, WatchEvent, WatchId};
+
+use crate::args::Options;
+use crate::emit::{Effect, Emitter};
+use crate::failure::Failure;
+use crate::messages::Messages;
+use crate::output::Location;
+use crate::renames::Renames;
+use crate::setup::Roots;
+
+pub struct Report<'a> {
+    messages: &'a Messages,
+    monitor: bool,
+    follow_links: bool,
+    roots: Roots,
+    renames: Renames,
+    /// The path of the current event. Kept for its memory.
+    path: PathBuf,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(options: &Options, messages: &'a Messages, roots: Roots) -> Self {
+        Self {
+            messages,
+            monitor: options.monitor,
+            follow_links: options.follow_links,
+            roots,
+            renames: Renames::new(options.renames),
+            path: PathBuf::new(),
+        }
+    }
+
+    /// Reports one event.
+    pub fn event(
+        &mut self,
+        event: &WatchEvent<'_>,
+        emitter: &mut Emitter,
+    ) -> Result<Effect, Failure> {
+        let (mask, cookie) = (event.mask(), event.cookie());
+        let Some(watch) = event.watch() else { return self.overflow(mask, emitter) };
+        if event.is_ignored() {
+            return self.ended(watch, mask, emitter);
+        }
+        let Some(root) = self.roots.get(&watch) else { return Ok(Effect::Nothing) };
+        event.path_into(&mut self.path);
+        let at = match event.name() {
+            Some(name) => Location::new(self.path.as_os_str().as_bytes(), name.len()),
+            None => Location::watched(root),
+        };
+        let before = self.renames.emit_before(at, mask, cookie, emitter)?;
+        let effect = if let Some(change) = event.tree_change() {
+            self.tree(change, at, mask, cookie, emitter)?
+        } else {
+            match event.name_change() {
+                Some(NameChange::Appeared) => emitter.word("APPEARED", at, mask)?,
+                Some(NameChange::Replaced) => emitter.word("REPLACED", at, mask)?,
+                Some(NameChange::Vanished) => emitter.word("VANISHED", at, mask)?,
+                _ => self.renames.event(at, mask, cookie, emitter)?,
+            }
+        };
+        Ok(before.max(effect))
+    }
+
+    /// Reports the changes of a tree that are not plain events.
+    fn tree(
+        &self,
+        change: TreeChange<'_>,
+        at: Location<'_>,
+        mask: EventMask,
+        cookie: u32,
+        emitter: &mut Emitter,
+    ) -> Result<Effect, Failure> {
+        let (path, is_dir) = (Escaped(at.path()), mask & EventMask::ISDIR);
+        match change {
+            TreeChange::Renamed { from } => {
+                let from = Location::split_last(from.as_os_str().as_bytes());
+                emitter.renamed(from, at, is_dir, cookie)
+            }
+            TreeChange::Exchanged { with } => {
+                let with = Location::split_last(with.as_os_str().as_bytes());
+                emitter.exchanged(with, at, is_dir, cookie)
+            }
+            TreeChange::Discovered => emitter.discovered(at, mask, cookie),
+            TreeChange::Established => emitter.note("ESTABLISHED", at, false),
+            TreeChange::Watched => emitter.note("WATCHED", at, true),
+            TreeChange::Unwatched(reason) => {
+                // With --follow-links it is usual that two paths lead to one directory.
+                if !self.follow_links || reason != Barred::Twice {
+                    let why = why_unwatched(reason);
+                    self.messages.inform(format_args!("Cannot watch {path}: {why}"));
+                }
+                emitter.note("UNWATCHED", at, true)
+            }
+            TreeChange::Unlisted(errno) => {
+                self.messages.warn(format_args!(
+                    "cannot list {path} after an overflow: {errno}; trying again later"
+                ));
+                emitter.note("UNLISTED", at, true)
+            }
+            TreeChange::RootMoved => {
+                self.messages.warn(format_args!(
+                    "{path} no longer leads to the watched directory: its events are still \
+                     reported, but new directories in it cannot be watched"
+                ));
+                emitter.note("ROOT_MOVED", at, true)
+            }
+            TreeChange::Resynced => {
+                self.messages.warn(format_args!(
+                    "{path} is resynchronised: the changes that can still be discovered were shown"
+                ));
+                emitter.note("RESYNCED", at, true)
+            }
+            _ => emitter.event(at, mask, cookie),
+        }
+    }
+
+    /// Reports lost events, however quiet the tool is.
+    fn overflow(&self, mask: EventMask, emitter: &mut Emitter) -> Result<Effect, Failure> {
+        self.messages.warn(
+            "events were lost: the kernel's queue was full; raise the sysctl \
+             fs.inotify.max_queued_events",
+        );
+        emitter.overflow(mask)
+    }
+
+    /// Reports that a watch ended.
+    fn ended(
+        &mut self,
+        watch: WatchId,
+        mask: EventMask,
+        emitter: &mut Emitter,
+    ) -> Result<Effect, Failure> {
+        let Some(root) = self.roots.remove(&watch) else { return Ok(Effect::Nothing) };
+        if self.monitor {
+            self.messages.inform(format_args!("The watch of {} has ended.", Escaped(&root)));
+        }
+        let effect = emitter.event(Location::watched(&root), mask, 0)?;
+        Ok(effect.max(Effect::Interrupted))
+    }
+
+    /// Returns `true` if no watch is left.
+    pub fn is_over(&self) -> bool {
+        self.roots.is_empty()
+    }
+
+    /// Emits the halves of renames that have waited long enough for their other half.
+    pub fn emit_overdue(&mut self, emitter: &mut Emitter) -> Result<Effect, Failure> {
+        self.renames.emit_overdue(Instant::now(), emitter)
+    }
+
+    /// Emits all halves of renames that wait for their other half.
+    pub fn emit_all(&mut self, emitter: &mut Emitter) -> Result<Effect, Failure> {
+        self.renames.emit_all(emitter)
+    }
+
+    /// Returns when a half of a rename is overdue next.
+    pub fn due(&self) -> Option<Instant> {
+        self.renames.due()
+    }
+}
+
+/// Returns why a directory cannot be watched, as a part of a message.
+fn why_unwatched(reason: Barred) -> String {
+    match reason {
+        Barred::Errno(errno) => errno.to_string(),
+        Barred::Twice => "it is watched at another path".to_owned(),
+        Barred::RootMoved => "the root of its tree was moved".to_owned(),
+        _ => "unknown reason".to_owned(),
+    }
+}

@@ -1,0 +1,93 @@
+//! Sets up the watches.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tinotify::{TreeOptions, WatchId, WatchMask, Watcher};
+
+use crate::args::{Options, Quiet};
+use crate::failure::Failure;
+use crate::filter::Filter;
+use crate::paths::{self, Target, Targets};
+use crate::progress::Progress;
+
+/// The path of each watch, as it is printed.
+pub type Roots = HashMap<WatchId, Vec<u8>>;
+
+/// Watches all paths. It is not inlined, so that the later stages do not keep its stack and code in
+/// memory.
+///
+/// # Errors
+///
+/// [`Failure::Watch`] if the kernel refuses a watch.
+#[inline(never)]
+pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<(Watcher, Roots), Failure> {
+    let mask = watch_mask(options);
+    let watcher = Watcher::builder().build()?;
+    let directories = Arc::new(AtomicU64::new(0));
+    let _progress = match (options.recursive, options.quiet) {
+        (true, Quiet::No) => Progress::on_terminal(&directories),
+        _ => None,
+    };
+    let mut targets = Targets::new(&options.excluded);
+    let mut roots = Roots::new();
+    for path in &options.paths {
+        if options.follow {
+            let watch = watcher.watch_name(path, mask)?;
+            roots.insert(watch, path.as_os_str().as_bytes().to_vec());
+            continue;
+        }
+        let root = paths::printed(path, options.no_dereference);
+        let watch = match targets.target(path, options.recursive, options.no_dereference) {
+            Target::Nothing => continue,
+            Target::One => watcher.watch(path, mask)?,
+            Target::Tree { without } => {
+                let mut tree = TreeOptions::new().follow_links(options.follow_links);
+                tree = tree.exclude(count_in(&directories));
+                if !without.is_empty() {
+                    tree = tree.exclude(move |path| without.contains(path));
+                }
+                if let Some(filter) = filter.filter(|filter| filter.can_prune()) {
+                    tree = tree.exclude(hidden_by(filter, &root));
+                }
+                watcher.watch_tree(path, mask, tree)?
+            }
+        };
+        roots.insert(watch, root);
+    }
+    Ok((watcher, roots))
+}
+
+/// Returns the events to ask the kernel for.
+fn watch_mask(options: &Options) -> WatchMask {
+    let mut mask = WatchMask::from_bits_retain(options.events.bits()) & WatchMask::ALL_EVENTS;
+    if options.renames && mask.intersects(WatchMask::MOVE) {
+        mask |= WatchMask::MOVE;
+    }
+    if mask.is_empty() {
+        // The other events are always reported, but the kernel refuses an empty mask.
+        mask = WatchMask::DELETE_SELF;
+    }
+    if options.no_dereference {
+        mask |= WatchMask::DONT_FOLLOW;
+    }
+    mask
+}
+
+/// Returns a prune function that excludes nothing, but counts the directories.
+fn count_in(directories: &Arc<AtomicU64>) -> impl Fn(&Path) -> bool + Send + use<> {
+    let directories = Arc::clone(directories);
+    move |_| {
+        directories.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+}
+
+/// Returns a prune function that excludes a directory if all events beneath it would be hidden.
+fn hidden_by(filter: &Arc<Filter>, root: &[u8]) -> impl Fn(&Path) -> bool + Send + use<> {
+    let (filter, root) = (Arc::clone(filter), root.to_vec());
+    move |path| filter.hides_all_beneath(&[&root, path.as_os_str().as_bytes(), b"/"].concat())
+}

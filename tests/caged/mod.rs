@@ -1,0 +1,13 @@
+//! What the tests of the programs without libc share.
+
+// Each test binary uses some of this.
+#![allow(dead_code)]
+
+mod cage;
+mod programs;
+
+#[allow(unused_imports)]
+pub use self::{
+    cage::{Cage, Running, is_waiting, until},
+    programs::{AARCH64, NATIVE, PROGRAMS, X86_64, aarch64, build, native, strace},
+};

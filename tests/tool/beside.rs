@@ -1,0 +1,120 @@
+//! Both programs, the tool and the real inotifywait, at work on the same changes.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support;
+use crate::support::{Ended, Program, inotifywait, lossy};
+
+/// The last change of most tests of a monitor: a file of that name is made.
+pub const END: &str = "the-end";
+
+/// Both programs at work.
+pub struct Both {
+    dir: TempDir,
+    pub theirs: Program,
+    pub ours: Program,
+    args: String,
+}
+
+impl Both {
+    /// `None` where there is no inotifywait.
+    pub fn start(args: &[&str], prepare: impl FnOnce(&Path)) -> Option<Self> {
+        Self::start_with(args, prepare, Program::established)
+    }
+
+    pub fn start_with(
+        args: &[&str],
+        prepare: impl FnOnce(&Path),
+        start: impl Fn(&mut Command) -> Program,
+    ) -> Option<Self> {
+        let (program, _) = inotifywait()?;
+        let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path());
+        let theirs = start(&mut support::program(&program, dir.path(), args));
+        let ours = start(&mut support::tool(dir.path(), args));
+        Some(Self { dir, theirs, ours, args: args.join(" ") })
+    }
+
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// They end by themselves, and have written the same. Gives what.
+    pub fn agree(mut self) -> String {
+        let (theirs, ours) = (self.theirs.end(), self.ours.end());
+        assert_eq!(show(&ours), show(&theirs), "{}", self.args);
+        lossy(&theirs.events)
+    }
+
+    pub fn agree_until_the_end(self, at: &str) -> String {
+        self.agree_until(at, END)
+    }
+
+    /// Makes the last change in that directory, and compares all that was written before. Gives what.
+    pub fn agree_until(self, at: &str, end: &str) -> String {
+        File::create(self.path(at).join(end)).unwrap();
+        let before = |program: &Program| {
+            let text = lossy(&program.events.until(end));
+            // The kernel merges neighbours that are equal, unless the first was read already.
+            let mut lines: Vec<&str> = text.split(end).next().unwrap().split('\n').collect();
+            lines.dedup();
+            lines.join("\n")
+        };
+        let (theirs, ours) = (before(&self.theirs), before(&self.ours));
+        assert_eq!(ours, theirs, "{}", self.args);
+        let [theirs_told, ours_told] = [&self.theirs, &self.ours].map(|program| {
+            // What follows is difference 6.
+            let told = lossy(&program.messages.until(support::ESTABLISHED));
+            told.split_inclusive("established.\n").next().unwrap_or_default().to_owned()
+        });
+        assert_eq!(ours_told, theirs_told, "{}", self.args);
+        theirs
+    }
+}
+
+pub fn show(ended: &Ended) -> (Option<i32>, String, &str) {
+    (ended.code, lossy(&ended.events), &ended.messages)
+}
+
+/// Runs both where they end at once, each alone in a directory with `d` and `f` in it.
+pub fn both(args: &[&str]) -> Option<[Ended; 2]> {
+    let (program, _) = inotifywait()?;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    fs::write(dir.path().join("f"), "").unwrap();
+    let theirs = Program::start(&mut support::program(&program, dir.path(), args)).end();
+    let ours = Program::start(&mut support::tool(dir.path(), args)).end();
+    Some([theirs, ours])
+}
+
+pub fn with_d(dir: &Path) {
+    fs::create_dir(dir.join("d")).unwrap();
+}
+
+/// Everything that can happen in `d`.
+pub fn life(both: &Both) {
+    let d = |name: &str| both.path("d").join(name);
+    fs::write(d("file"), "text").unwrap();
+    fs::read(d("file")).unwrap();
+    fs::set_permissions(d("file"), Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(d("file"), d("link")).unwrap();
+    symlink("file", d("symlink")).unwrap();
+    fs::rename(d("file"), d("other")).unwrap();
+    fs::rename(d("other"), both.path("outside")).unwrap();
+    fs::rename(both.path("outside"), d("inside")).unwrap();
+    fs::rename(d("inside"), d("link")).unwrap();
+    fs::remove_file(d("link")).unwrap();
+    fs::remove_file(d("symlink")).unwrap();
+    fs::create_dir(d("sub")).unwrap();
+    fs::read_dir(d("sub")).unwrap().for_each(drop);
+    fs::set_permissions(d("sub"), Permissions::from_mode(0o700)).unwrap();
+    fs::rename(d("sub"), d("bus")).unwrap();
+    fs::remove_dir(d("bus")).unwrap();
+    fs::read_dir(both.path("d")).unwrap().for_each(drop);
+    fs::set_permissions(both.path("d"), Permissions::from_mode(0o700)).unwrap();
+}

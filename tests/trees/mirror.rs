@@ -1,0 +1,316 @@
+//! A mirror of a tree, built from the events alone.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tinotify::EventMask;
+
+use super::excuses::{Excuses, Permitted};
+use super::{Entry, How, Note};
+
+/// So many events are kept to be shown with a difference.
+const HISTORY: usize = 1000;
+
+/// And so many with an event that must not be.
+const CONTEXT: usize = 25;
+
+/// What is in a tree, by what the events told.
+#[derive(Clone)]
+pub struct Mirror {
+    root: Entry,
+    /// Whether files are reported after an overflow.
+    snapshot: bool,
+    /// Links are followed: a link that was a file may be found to lead to a directory.
+    links: bool,
+    /// Where not every directory may be looked at: those of which that was said.
+    excuses: Option<Excuses>,
+    /// Events were lost since all was last quiet: what is told may have been known already.
+    doubtful: bool,
+    resyncing: bool,
+    knows_files: bool,
+    established: bool,
+    /// What no event may tell, but did.
+    wrong: Vec<String>,
+    history: VecDeque<Note>,
+    pub events: u64,
+    pub overflows: u64,
+    /// Reported as `Unwatched` or `Unlisted`.
+    pub barred: u64,
+    /// Reported as unmounted.
+    pub unmounted: u64,
+    pub over: bool,
+}
+
+impl Mirror {
+    /// That of a tree of which nothing was told yet: for `TreeOptions::report_existing`.
+    pub fn empty(snapshot: bool) -> Self {
+        Self {
+            root: Entry::new(true),
+            snapshot,
+            links: false,
+            excuses: None,
+            doubtful: false,
+            resyncing: false,
+            knows_files: true,
+            established: false,
+            wrong: Vec::new(),
+            history: VecDeque::new(),
+            events: 0,
+            overflows: 0,
+            barred: 0,
+            unmounted: 0,
+            over: false,
+        }
+    }
+
+    /// That of a tree whose directory rests while the tree is set up.
+    pub fn of(path: &Path) -> Self {
+        Self { root: Entry::walk(path), ..Self::empty(false) }
+    }
+
+    pub fn with_snapshot(self, snapshot: bool) -> Self {
+        Self { snapshot, ..self }
+    }
+
+    pub fn with_links(self) -> Self {
+        Self { links: true, ..self }
+    }
+
+    fn wrong(&mut self, what: &str, note: &Note) {
+        let mut said = format!("event {}, \"{note}\": {what}", self.events);
+        if self.wrong.len() < 5 {
+            // What else was told of that place, and of those above and below.
+            let related = |path: &Path| path.starts_with(&note.path) || note.path.starts_with(path);
+            let (first, mut lines) = (self.events - self.history.len() as u64 + 1, Vec::new());
+            for (event, other) in (first..).zip(&self.history) {
+                let from = matches!(&other.how,
+                    How::Renamed(from) | How::Exchanged(from) if related(from));
+                if !other.path.as_os_str().is_empty() && (from || related(&other.path)) {
+                    lines.push(format!("\n        {event} {other}"));
+                }
+            }
+            said.extend(lines.drain(lines.len().saturating_sub(CONTEXT)..));
+            said.push_str("\n      and last of all");
+            for other in self.history.iter().rev().take(CONTEXT).rev() {
+                let _ = write!(said, "\n        {other}");
+            }
+        }
+        self.wrong.push(said);
+    }
+
+    /// Whether nothing need be known of what is at a path.
+    fn is_excused(&self, path: &Path) -> bool {
+        self.excuses.as_ref().is_some_and(|excuses| excuses.cover(path))
+    }
+
+    /// Whether what is told of a path may be known already, or be of what is not known.
+    fn is_doubtful(&self, path: &Path) -> bool {
+        self.doubtful || self.is_excused(path)
+    }
+
+    /// Takes in one event.
+    pub fn apply(&mut self, note: &Note) {
+        self.take_in(note);
+        self.barred += u64::from(matches!(note.how, How::Unwatched(_) | How::Unlisted(_)));
+        self.unmounted += u64::from(note.has(EventMask::UNMOUNT));
+        if let Some(excuses) = &mut self.excuses {
+            excuses.apply(note);
+            if let (How::Unwatched(_), Some(entry)) = (&note.how, self.root.get_mut(&note.path)) {
+                // Nothing is known of what is in it, until that is found again.
+                *entry = Entry::new(true);
+            }
+        }
+    }
+
+    fn take_in(&mut self, note: &Note) {
+        self.events += 1;
+        if self.over && note.how != How::Ignored {
+            self.wrong("after the end of the tree", note);
+        }
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(note.clone());
+        match &note.how {
+            How::Renamed(from) => self.rename(from, note),
+            How::Exchanged(with) => self.exchange(with, note),
+            How::Told | How::Found if note.has(EventMask::CREATE) => self.create(note, false),
+            How::Told | How::Found if note.has(EventMask::MOVED_TO) => self.create(note, true),
+            How::Told | How::Found if note.has(EventMask::DELETE | EventMask::MOVED_FROM) => {
+                self.remove(note);
+            }
+            How::Told | How::Found => {
+                if let Some(entry) = self.root.get_mut(&note.path) {
+                    entry.content = None;
+                    if note.has(EventMask::UNMOUNT) {
+                        // What it was mounted on is looked at anew.
+                        entry.entries = Some(BTreeMap::new());
+                    }
+                }
+            }
+            How::Overflow => {
+                self.overflows += 1;
+                self.doubtful = true;
+                self.resyncing = true;
+            }
+            How::Resynced => {
+                if !self.resyncing {
+                    self.wrong("nothing was lost", note);
+                }
+                self.resyncing = false;
+                if !self.snapshot {
+                    self.root.forget_files();
+                    self.knows_files = false;
+                }
+            }
+            How::RootRemoved | How::RootUnmounted => self.over = true,
+            How::Established if self.established => self.wrong("it was set up before", note),
+            How::Established => self.established = true,
+            How::Unwatched(_) | How::Unlisted(_) | How::Watched => {}
+            How::RootMoved | How::Ignored => {}
+        }
+    }
+
+    fn create(&mut self, note: &Note, may_replace: bool) {
+        let entry = Entry::new(note.is_dir());
+        let doubtful = self.is_doubtful(&note.path);
+        let Some(parent) = self.root.parent_mut(&note.path) else {
+            if !self.is_excused(&note.path) {
+                self.wrong("its parent was never announced", note);
+            }
+            return;
+        };
+        let name = note.path.file_name().unwrap();
+        match parent.get(name) {
+            Some(known) if doubtful && known.is_dir() == entry.is_dir() => {
+                // Its content, if it is a directory, was not lost.
+                parent.get_mut(name).unwrap().content = None;
+            }
+            known => {
+                // A directory that is found may also have replaced a file by events that come later.
+                let leads = (self.links || self.excuses.is_some() && !self.snapshot)
+                    && (&note.how, note.is_dir()) == (&How::Found, true)
+                    && known.is_some_and(|known| !known.is_dir());
+                let again = known.is_some() && !may_replace && !doubtful && !leads;
+                parent.insert(name.to_owned(), entry);
+                if again {
+                    self.wrong("it was there already", note);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, note: &Note) {
+        let doubtful = self.is_doubtful(&note.path);
+        match self.root.take(&note.path) {
+            None if !doubtful => self.wrong("it was not there", note),
+            None => {}
+            Some(entry) if doubtful => drop(entry),
+            Some(entry) if entry.is_dir() != note.is_dir() => self.wrong("it was no such", note),
+            // With all beneath it: what was found there may not have been told to be gone.
+            Some(_) => {}
+        }
+    }
+
+    fn rename(&mut self, from: &Path, note: &Note) {
+        let excused = self.is_excused(from) || self.is_excused(&note.path);
+        let entry = match self.root.take(from) {
+            Some(entry) if entry.is_dir() == note.is_dir() => entry,
+            other => {
+                if !self.doubtful && !excused {
+                    let what = if other.is_some() { "it was no such" } else { "it was not there" };
+                    self.wrong(what, note);
+                }
+                Entry::new(note.is_dir())
+            }
+        };
+        let Some(parent) = self.root.parent_mut(&note.path) else {
+            if !excused {
+                self.wrong("its new parent was never announced", note);
+            }
+            return;
+        };
+        parent.insert(note.path.file_name().unwrap().to_owned(), entry);
+    }
+
+    fn exchange(&mut self, with: &Path, note: &Note) {
+        let (Some(one), Some(other)) = (self.root.take(with), self.root.take(&note.path)) else {
+            return self.wrong("one of both was not there", note);
+        };
+        if !one.is_dir() || !other.is_dir() {
+            self.wrong("one of both was no directory", note);
+        }
+        for (path, entry) in [(with, other), (note.path.as_path(), one)] {
+            match (self.root.parent_mut(path), path.file_name()) {
+                (Some(parent), Some(name)) => drop(parent.insert(name.to_owned(), entry)),
+                _ => self.wrong("one is beneath the other", note),
+            }
+        }
+    }
+
+    /// What is wrong now that all has been told of a tree at rest; then starts again from the disk,
+    /// where files could not be told.
+    pub fn differences(&mut self, disk: &Entry) -> Vec<String> {
+        let mut differences = self.differences_but(disk, &|_, _| false);
+        if let Some(excuses) = &mut self.excuses {
+            // All may be looked at.
+            differences.extend(excuses.hold(disk, None));
+        }
+        if differences.is_empty() {
+            self.root = disk.clone();
+            (self.doubtful, self.knows_files) = (false, true);
+        }
+        differences
+    }
+
+    /// What is wrong, but for what is in directories that are excused.
+    fn differences_but(
+        &mut self,
+        disk: &Entry,
+        excused: &dyn Fn(&Path, &Entry) -> bool,
+    ) -> Vec<String> {
+        let mut differences = std::mem::take(&mut self.wrong);
+        if self.resyncing {
+            differences.push("an overflow without an end".to_owned());
+        }
+        self.root.compare(disk, self.knows_files, Path::new(""), excused, &mut differences);
+        differences
+    }
+
+    /// Takes the disk for what is known.
+    pub fn start_from(&mut self, disk: &Entry) {
+        self.root = disk.clone();
+    }
+
+    /// The last events, a line each.
+    pub fn history(&self) -> String {
+        self.history.iter().fold(String::new(), |mut lines, note| {
+            let _ = writeln!(lines, "  {note}");
+            lines
+        })
+    }
+}
+
+impl Mirror {
+    /// That of a tree in which not every directory may be looked at.
+    pub fn with_excuses(self) -> Self {
+        Self { excuses: Some(Excuses::default()), ..self }
+    }
+
+    /// What is wrong now that all has been told of a tree at rest in which only this is permitted.
+    /// Nothing counts that is in a directory of which was said, and rightly, that it can't be known. Tells
+    /// as well whether what was known of one before may have gone anywhere.
+    pub fn differences_where(&self, disk: &Entry, permitted: &Permitted) -> (Vec<String>, bool) {
+        let mut copy = self.clone();
+        let mut excuses = copy.excuses.take().expect("a mirror with excuses");
+        let mut wrong = excuses.hold(disk, Some(permitted));
+        wrong.extend(copy.differences_but(disk, &|path, _| excuses.contains(path)));
+        (wrong, excuses.has_unlisted())
+    }
+
+    /// What is wrong in a tree in which these inodes were covered for some time.
+    pub fn differences_beside(&self, disk: &Entry, covered: &BTreeSet<u64>) -> Vec<String> {
+        self.clone().differences_but(disk, &|_, entry| covered.contains(&entry.ino))
+    }
+}
