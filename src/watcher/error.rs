@@ -144,15 +144,8 @@ impl fmt::Display for WatchError {
     }
 }
 
-impl core::error::Error for WatchError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Path { error, .. } | Self::Inotify(error) => Some(error),
-            Self::Decode(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// Has no source: its message tells the cause already.
+impl core::error::Error for WatchError {}
 
 impl From<Error> for WatchError {
     fn from(error: Error) -> Self {
