@@ -106,7 +106,7 @@ fn a_stable_watch_gets_each_of_100_000_events_while_others_come_and_go() {
     let stable = watcher.watch(&stable_dir, NAMES).unwrap();
     let ledger = Arc::new(Ledger::default());
     // A descriptor of the same instance, to ask how much is unread.
-    let queue = Arc::new(rustix::io::dup(&watcher).unwrap());
+    let queue = Arc::new(rustix::io::dup(watcher.inotify_fd()).unwrap());
     let writers: Vec<_> = (0..THREADS)
         .map(|me| {
             let (watches, ledger, queue) = (watcher.watches(), ledger.clone(), queue.clone());

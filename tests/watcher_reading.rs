@@ -144,7 +144,7 @@ fn a_storm_of_filtered_events_makes_no_deadline_later() {
     watcher.watch(place.path(), CREATE).unwrap();
     let gone = watcher.watch(place.path(), ATTRIB).unwrap();
     watcher.unwatch(gone).unwrap();
-    let queue = rustix::io::dup(&watcher).unwrap();
+    let queue = rustix::io::dup(watcher.inotify_fd()).unwrap();
     let storm = thread::spawn({
         let over = Arc::clone(&over);
         move || {

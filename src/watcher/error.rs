@@ -73,6 +73,12 @@ pub enum StopReason {
 }
 
 impl WatchError {
+    /// Returns `true` if every later read would fail in the same way: the descriptor is not usable.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        matches!(self, Self::Inotify(Error::Read { .. } | Error::Poll(_)))
+    }
+
     pub(super) fn at(path: &Path, error: Error) -> Self {
         Self::Path { path: path.to_owned(), error }
     }

@@ -224,7 +224,7 @@ impl Watcher {
 
     /// Returns an iterator that waits for events. Each event owns its name. It ends when the watcher is
     /// stopped, or when no watch is left and the watcher was built to stop then. Every other error is
-    /// an item.
+    /// an item. After a [fatal](WatchError::is_fatal) one it ends, too.
     pub fn iter(&mut self) -> Iter<'_> {
         Iter::new(&mut self.reader)
     }
