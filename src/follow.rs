@@ -169,8 +169,8 @@ impl Follower {
     /// Walks the path: watches each directory on the way, and the file at its end. Returns what became
     /// of the name since the last walk; the first one returns [`NameChange::Appeared`] or `None`.
     ///
-    /// Makes at most two calls for each component of the path and of the links on it, and ends the
-    /// watches that are no longer needed. May also be called while nothing is pending, where something
+    /// Makes two calls for each component of the path and of the links on it, at most two for the file,
+    /// and ends the watches that are no longer needed. May also be called while nothing is pending, where something
     /// may have changed that makes no event.
     ///
     /// A directory that may not be read is passed. A name that can't be looked up (`ENOENT`, `ENOTDIR`,
@@ -249,7 +249,8 @@ impl Follower {
     }
 
     /// Returns the watches that are held: the descriptor, the events of interest, and the name of the
-    /// entry that matters in a directory on the way; `None` for the file at the end.
+    /// entry that matters in a directory on the way; `None` for the file at the end. Where the path has
+    /// a dot or a slash at its end, that is the entry, and only the directory itself matters.
     ///
     /// A descriptor may come more than once: where a way leads through one directory twice, or ends
     /// at a directory that it came through. The events without a name, `IGNORED` and `UNMOUNT` are

@@ -390,18 +390,19 @@ impl World {
         }
     }
 
-    pub fn apply(&mut self, op: Op) {
+    /// Returns `true` if it could be done.
+    pub fn apply(&mut self, op: Op) -> bool {
         // A plan may count on a directory that was not made, or is gone.
         let is_gone = |dir: Ino| self.nodes.get(dir).is_none_or(|node| node.is_dead);
         if op.places().into_iter().flatten().any(|place| is_gone(place.0)) {
-            return;
+            return false;
         }
         let text = self.script.as_ref().map(|_| self.op_text(&op));
         // Events keep their order.
         self.flush(false);
         let unmounts = matches!(op, Op::Umount(_)) && !self.holds_mount(&op);
         if !self.perform(&op) {
-            return;
+            return false;
         }
         if let Some(text) = text.filter(|_| !matches!(op, Op::RemoveAll(_))) {
             let line = |_: &Self| text;
@@ -411,6 +412,7 @@ impl World {
         let before = std::mem::replace(&mut self.now, after);
         if before != self.now {
             self.touched += 1;
+            self.ends.extend(self.now.end);
             if unmounts || !self.is_heard(&op, &before) {
                 self.is_silent = true;
             }
@@ -418,6 +420,7 @@ impl World {
         if !(self.rules.late && self.choices.chance(1, 3)) {
             self.flush(false);
         }
+        true
     }
 
     /// Returns `true` if the root of the mount that ends is watched, and so will say so.

@@ -184,7 +184,7 @@ impl Distribution {
             late: choices.chance(1, 4),
             reuse: !choices.chance(1, 4),
             batch: [16, 1, 3][choices.below(3) as usize],
-            burst: [3, 1, 8][choices.below(3) as usize],
+            burst: [4, 1, 10][choices.below(3) as usize],
             mask: masks[choices.below(4) as usize],
             weights: self.weights(),
         }

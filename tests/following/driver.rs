@@ -136,10 +136,12 @@ impl Run {
         Ok(())
     }
 
-    /// The program reads the file, as it would after each announcement.
+    /// The program reads the file that the follower means: it has it open, or opens it again.
     fn read_file(&mut self) {
-        self.reading =
-            self.world.now.end.map(|ino| Reading { ino, version: self.world.nodes[ino].version });
+        let target = self.follower.watches().find(|(_, _, entry)| entry.is_none());
+        let watched = target.and_then(|(wd, ..)| self.world.watched_as(wd.as_raw()));
+        let ino = watched.or(Some(self.world.last_look)).filter(|_| self.follower.is_found());
+        self.reading = ino.map(|ino| Reading { ino, version: self.world.nodes[ino].version });
     }
 
     fn announce(&mut self, change: NameChange) -> Result<(), String> {

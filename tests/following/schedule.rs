@@ -66,7 +66,7 @@ impl Run {
         self.world.is_quiet = false;
         self.world.ops = self.world.choices.below(3);
         self.see_to_it()?;
-        let rounds = 1 + self.world.choices.below(4);
+        let rounds = 1 + self.world.choices.below(6);
         for _ in 0..rounds {
             self.world.ops = self.world.choices.below(self.world.rules.burst + 1);
             while self.world.ops > 0 {
@@ -117,7 +117,9 @@ pub fn run_in(
     world.follow(path.as_bytes());
     world.furnish();
     world.flush(false);
-    (world.touched, world.is_silent) = (1, false);
+    // Others may have been told of what was before.
+    world.touched = 1 + world.queue.len() as u32;
+    world.is_silent = false;
     let mut run = Run::new(world);
     let result = catch_unwind(AssertUnwindSafe(|| run.go()));
     let result = result.unwrap_or_else(|what| Err(panicked(&*what)));

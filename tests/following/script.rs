@@ -65,7 +65,9 @@ impl Run {
             "limit" => self.world.queue.limit = number(rest)? as usize,
             "start" => {
                 self.world.flush(false);
-                (self.world.touched, self.world.is_silent) = (1, false);
+                // Others may have been told of what was before.
+                self.world.touched = 1 + self.world.queue.len() as u32;
+                self.world.is_silent = false;
             }
             "walk" if self.follower.is_pending() => {
                 self.walk()?;
