@@ -211,8 +211,8 @@ impl Follower {
             self.lost();
             return None;
         }
-        let is_changed =
-            self.way.is_target(event.wd()) && event.mask().intersects(self.mask.events());
+        let asked = self.way.mask_of(event.wd()).intersection(self.mask);
+        let is_changed = event.mask().intersects(asked.events());
         self.is_pending |= self.way.is_touched(event);
         if event.is_ignored() {
             self.way.forget(event.wd());

@@ -154,25 +154,27 @@ impl Way {
     /// Forgets a watch that has ended.
     pub fn forget(&mut self, wd: Wd) {
         self.steps.retain(|step| step.0 != wd);
-        if self.is_target(wd) {
+        if matches!(self.end, Some(End::Watched { wd: target, .. }) if target == wd) {
             self.end = Some(End::Ended);
         }
     }
 
-    /// Returns `true` if that is the watch of the file at the end.
-    pub fn is_target(&self, wd: Wd) -> bool {
-        matches!(self.end, Some(End::Watched { wd: target, .. }) if target == wd)
+    /// Returns what the file at the end is watched for; nothing if that is not its watch.
+    pub fn mask_of(&self, wd: Wd) -> WatchMask {
+        match self.end {
+            Some(End::Watched { wd: target, mask }) if target == wd => mask,
+            _ => WatchMask::empty(),
+        }
     }
 
     /// Returns `true` if the way may lead elsewhere after that event.
     pub fn is_touched(&self, event: &Event<'_>) -> bool {
         let (wd, mask) = (event.wd(), event.mask());
-        if let Some(End::Watched { wd: target, mask: asked }) = self.end {
-            // A user who asks for these events pays with walks in vain.
-            let own = asked.events() & SELF.events() | LIFE;
-            if target == wd && event.name().is_none() && mask.intersects(own) {
-                return true;
-            }
+        let asked = self.mask_of(wd);
+        // A user who asks for these events pays with walks in vain.
+        let own = asked.intersection(SELF).events() | LIFE;
+        if !asked.is_empty() && event.name().is_none() && mask.intersects(own) {
+            return true;
         }
         let first = (wd, Box::default());
         let mut steps = self.steps.range(first..).take_while(|step| step.0 == wd);

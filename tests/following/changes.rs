@@ -55,7 +55,7 @@ impl Op {
 }
 
 /// What another subscriber asks for.
-const USER: WatchMask = WatchMask::OPEN.union(WatchMask::MODIFY).union(WatchMask::DELETE);
+pub const USER: WatchMask = WatchMask::OPEN.union(WatchMask::MODIFY).union(WatchMask::DELETE);
 
 /// What a watch has to be there for so that a change of its own place is heard.
 const SELF: WatchMask = WatchMask::DELETE_SELF.union(WatchMask::MOVE_SELF).union(WatchMask::ATTRIB);

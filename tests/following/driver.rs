@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use tinotify::WatchMask;
 use tinotify::follow::{Follower, NameChange};
+use tinotify::{Event, EventMask, WatchMask};
 
 use super::inode::Ino;
 use super::queue::Record;
@@ -35,12 +35,15 @@ pub struct Run {
     pub walks: u64,
     pub failed_walks: u64,
     pub events: u64,
+    /// Rests at which the name led to a file, and at which the follower had to be told of a change.
+    pub found: u64,
+    pub poked: u64,
     /// Announcements, ever.
     pub announcements: u64,
 }
 
 /// More calls than any walk can need: each link may have four parts.
-const MOST_CALLS: usize = 2 * (8 + 41 * 5);
+pub const MOST_CALLS: usize = 2 * (8 + 41 * 5);
 
 impl Run {
     pub fn new(world: World) -> Self {
@@ -60,6 +63,8 @@ impl Run {
             walks: 0,
             failed_walks: 0,
             events: 0,
+            found: 0,
+            poked: 0,
             announcements: 0,
         }
     }
@@ -163,6 +168,18 @@ impl Run {
         Ok(())
     }
 
+    /// Whether an event is among those that the follower says are of interest.
+    fn is_of_interest(&self, event: &Event<'_>) -> bool {
+        let life = EventMask::UNMOUNT | EventMask::IGNORED;
+        self.follower.watches().any(|(wd, mask, entry)| {
+            let is_its_name = || match (event.name(), entry) {
+                (Some(name), Some(entry)) => name == entry,
+                _ => true,
+            };
+            wd == event.wd() && event.mask().intersects(mask.events() | life) && is_its_name()
+        })
+    }
+
     /// Reads so many records at most.
     pub fn read(&mut self, most: u32) {
         for _ in 0..most {
@@ -177,6 +194,7 @@ impl Run {
         self.events += 1;
         let event = record.event();
         let was_pending = self.follower.is_pending();
+        let is_of_interest = event.is_overflow() || self.is_of_interest(&event);
         let change = self.follower.feed(&event);
         if event.is_ignored() {
             self.world.held.remove(&record.wd);
@@ -184,6 +202,9 @@ impl Run {
         self.overflows += u32::from(event.is_overflow());
         if was_pending && !self.follower.is_pending() {
             return Err("an event ends a pending walk".into());
+        }
+        if !is_of_interest && (change.is_some() || was_pending != self.follower.is_pending()) {
+            return Err(format!("is moved by {event}"));
         }
         self.compare_held()?;
         match change {

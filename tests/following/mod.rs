@@ -15,6 +15,7 @@ pub mod inode;
 pub mod kernel;
 pub mod oracle;
 pub mod queue;
+pub mod real;
 pub mod schedule;
 pub mod script;
 pub mod shrink;

@@ -32,9 +32,11 @@ impl Run {
         self.settle()?;
         if std::mem::take(&mut self.world.is_silent) {
             // What nobody could hear: somebody says so.
+            self.poked += 1;
             self.walk()?;
             self.settle()?;
         }
+        self.found += u64::from(self.world.now.end.is_some());
         self.compare_name()?;
         self.compare_watches()?;
         self.compare_count()?;

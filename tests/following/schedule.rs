@@ -18,6 +18,8 @@ pub struct Totals {
     pub walks: u64,
     pub failed_walks: u64,
     pub announced: u64,
+    pub found: u64,
+    pub poked: u64,
 }
 
 impl Totals {
@@ -28,6 +30,8 @@ impl Totals {
         self.walks += more.walks;
         self.failed_walks += more.failed_walks;
         self.announced += more.announced;
+        self.found += more.found;
+        self.poked += more.poked;
     }
 }
 
@@ -130,6 +134,8 @@ pub fn run_in(
         walks: run.walks,
         failed_walks: run.failed_walks,
         announced: run.announcements,
+        found: run.found,
+        poked: run.poked,
     });
     let script = run.world.script.take().unwrap_or_default();
     (totals, script, run.world.choices)

@@ -45,7 +45,8 @@ fn number(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| format!("{text:?} is no number"))
 }
 
-fn mask(text: &str) -> Result<WatchMask, String> {
+/// A mask, by the names of its bits.
+pub fn mask(text: &str) -> Result<WatchMask, String> {
     text.parse().map_err(|_| format!("{text:?} is no mask"))
 }
 
@@ -115,5 +116,9 @@ pub fn run(text: &str) -> Result<(), String> {
     for line in lines {
         run.step(line).map_err(|why| format!("at {line:?}: {why}"))?;
     }
-    run.rest().map_err(|why| format!("at the end: {why}"))
+    run.rest().map_err(|why| format!("at the end: {why}"))?;
+    match run.world.ambush.first() {
+        Some(ambush) => Err(format!("no such call: {:?}", ambush.call)),
+        None => Ok(()),
+    }
 }
