@@ -29,6 +29,7 @@
 //! - A directory that may not be read can't be watched. The way passes it, and what changes in it is
 //!   noticed only if a watched file or directory in it says so itself.
 //! - A mount over a directory on the way makes no event; an unmount does.
+//! - A file that leaves its name and is back before the next walk is the same file: nothing is reported.
 //! - A path that is longer than 4,095 bytes once its links are resolved counts as not there.
 //!
 //! # Example
@@ -135,8 +136,8 @@ pub enum NameChange {
     Appeared,
     /// The file that the name leads to was changed in place. After lost events: may have been.
     Changed,
-    /// The name leads to another file now, or its permissions changed so that it can be watched or no
-    /// longer can.
+    /// The name leads to another file now. Also where the file may be read, and so be watched, only now
+    /// or no longer.
     Replaced,
     /// The name leads nowhere any more.
     Vanished,
@@ -199,6 +200,11 @@ impl Follower {
             (Some(_), Some(_)) if was_lost => Some(NameChange::Changed),
             _ => None,
         })
+    }
+
+    /// Stops following: ends all watches that are held.
+    pub fn end<K: Kernel>(self, kernel: &mut K) {
+        self.way.release(kernel, &Way::default());
     }
 
     /// Takes an event. Returns [`NameChange::Changed`] if it says that the file was changed in place.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tinotify::follow::{Follower, NameChange};
 use tinotify::{Event, EventMask, WatchMask};
 
-use super::inode::Ino;
+use super::inode::{Ino, Inode};
 use super::queue::Record;
 use super::world::World;
 
@@ -207,11 +207,25 @@ impl Run {
             return Err(format!("is moved by {event}"));
         }
         self.compare_held()?;
-        match change {
-            Some(change) => self.announce(change)?,
-            None => {}
+        if let Some(change) = change {
+            self.announce(change)?;
         }
         Ok(true)
+    }
+
+    /// Stops following, after which only what others need is watched.
+    pub fn end(&mut self) -> Result<(), String> {
+        self.world.is_quiet = true;
+        let next = Follower::new(b"/", WatchMask::MODIFY);
+        std::mem::replace(&mut self.follower, next).end(&mut self.world);
+        if let Some(wrong) = self.world.wrong.take() {
+            return Err(wrong);
+        }
+        let is_left = |node: &Inode| node.wd != 0 && node.other.is_empty();
+        if !self.world.held.is_empty() || self.world.nodes.iter().any(is_left) {
+            return Err("watches are left".into());
+        }
+        Ok(())
     }
 
     /// Does what there is to do, until nothing is left. The world is quiet.

@@ -168,7 +168,7 @@ impl Run {
                 OpenOptions::new().append(true).open(first).unwrap().write_all(b"x").unwrap();
             }
             "chmod" => {
-                let mode = words[1].parse::<u32>().unwrap() * 0o111 | 0o200;
+                let mode = (words[1].parse::<u32>().unwrap() * 0o111) | 0o200;
                 fs::set_permissions(second(), fs::Permissions::from_mode(mode)).unwrap();
             }
             "user" => {
@@ -192,7 +192,7 @@ pub fn run(text: &str) -> bool {
     let (path, asked, lines) = head(text).unwrap();
     let lines: Vec<&str> = lines.collect();
     let is_simulated = |line: &&str| SIMULATED.iter().any(|word| line.starts_with(word));
-    if lines.iter().any(|line| is_simulated(line)) {
+    if lines.iter().any(is_simulated) {
         return false;
     }
     // Root may read everything.

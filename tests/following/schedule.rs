@@ -93,7 +93,11 @@ impl Run {
             }
         }
         self.world.record(|_| "rest".into());
-        self.rest()?;
+        // Sometimes with walks pending, and events unread.
+        if !self.world.choices.chance(1, 8) {
+            self.rest()?;
+        }
+        self.end()?;
         Ok(u64::from(rounds))
     }
 }

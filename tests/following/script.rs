@@ -117,6 +117,7 @@ pub fn run(text: &str) -> Result<(), String> {
         run.step(line).map_err(|why| format!("at {line:?}: {why}"))?;
     }
     run.rest().map_err(|why| format!("at the end: {why}"))?;
+    run.end()?;
     match run.world.ambush.first() {
         Some(ambush) => Err(format!("no such call: {:?}", ambush.call)),
         None => Ok(()),
