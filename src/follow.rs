@@ -29,6 +29,9 @@
 //! - A directory that may not be read can't be watched. The way passes it, and what changes in it is
 //!   noticed only if a watched file or directory in it says so itself.
 //! - A mount over a directory on the way makes no event; an unmount does.
+//! - A file that may be read again (or no longer) is watched again (or no longer) once its directory
+//!   reports that. It does not where the permissions were changed by another name of the file, or at the
+//!   root of a mount; where it is watched for [`ATTRIB`](WatchMask::ATTRIB) it reports that itself.
 //! - A file that leaves its name and is back before the next walk is the same file: nothing is reported.
 //! - A path that is longer than 4,095 bytes once its links are resolved counts as not there.
 //!

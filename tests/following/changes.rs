@@ -443,8 +443,9 @@ impl World {
         // That what was there can say so itself.
         let says = |hop: &Hop, mask: WatchMask| {
             hop.child.is_some_and(|ino| {
-                let node = &self.nodes[ino];
-                !self.is_walking && self.held.contains(&node.wd) && node.mask.contains(mask)
+                let wd = self.nodes[ino].wd;
+                let asks = |of: &(i32, WatchMask)| of.0 == wd && of.1.contains(mask);
+                !self.is_walking && self.interest.iter().any(asks)
             })
         };
         if old.child != new.child {

@@ -102,6 +102,8 @@ impl Run {
                     return Err("pending after a walk".into());
                 }
                 self.compare_held()?;
+                let watches = self.follower.watches();
+                self.world.interest = watches.map(|(wd, mask, _)| (wd.as_raw(), mask)).collect();
                 if std::mem::take(&mut self.is_masked) {
                     self.read_file();
                 }

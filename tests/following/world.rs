@@ -53,6 +53,8 @@ pub struct World {
     pub mounts: u32,
     /// Watches that the follower was given and has not taken back, nor was fed the `IGNORED` of.
     pub held: BTreeSet<i32>,
+    /// The events of which the follower says they are of interest.
+    pub interest: Vec<(i32, WatchMask)>,
     /// Something on the way or at its end changed since the last rest, so often.
     pub touched: u32,
     /// What the engine looked at last.
@@ -98,6 +100,7 @@ impl World {
             watched: 0,
             mounts: 0,
             held: BTreeSet::new(),
+            interest: Vec::new(),
             touched: 0,
             last_look: ROOT,
             ends: Vec::new(),
