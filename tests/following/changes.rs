@@ -57,9 +57,6 @@ impl Op {
 /// What another subscriber asks for.
 pub const USER: WatchMask = WatchMask::OPEN.union(WatchMask::MODIFY).union(WatchMask::DELETE);
 
-/// What a watch has to be there for so that a change of its own place is heard.
-const SELF: WatchMask = WatchMask::DELETE_SELF.union(WatchMask::MOVE_SELF).union(WatchMask::ATTRIB);
-
 impl World {
     fn dir_mask(&self, ino: Ino) -> EventMask {
         if self.nodes[ino].is_dir() { EventMask::ISDIR } else { EventMask::empty() }
@@ -449,7 +446,8 @@ impl World {
             })
         };
         if old.child != new.child {
-            return self.nodes[old.dir].read || says(old, SELF);
+            // What is watched in a directory that is not has to be asked about itself.
+            return self.nodes[old.dir].read || says(old, WatchMask::empty());
         }
         let by_name = match *op {
             Op::Chmod(place, _) => {

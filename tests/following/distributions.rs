@@ -168,6 +168,7 @@ impl Distribution {
         ];
         let queue_limit = match self {
             D::Overflows => 1 + choices.below(8) as usize,
+            D::Scarce if choices.chance(1, 4) => 1 + choices.below(4) as usize,
             _ if choices.chance(1, 16) => 6,
             _ => plain.queue_limit,
         };
