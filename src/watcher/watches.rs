@@ -347,10 +347,10 @@ impl Watches {
     /// let mut watcher = Watcher::new()?;
     /// let tree = watcher.watch_tree(root, WatchMask::CREATE, TreeOptions::new())?;
     /// watcher.watches().exclude(tree, root.join("target"))?;
-    /// # while watcher.try_next()?.is_some() {}
+    /// # while watcher.try_recv()?.is_some() {}
     /// std::fs::write(root.join("target/object"), "")?;
     /// std::fs::write(root.join("source"), "")?;
-    /// assert_eq!(watcher.next()?.path(), root.join("source"));
+    /// assert_eq!(watcher.recv()?.path(), root.join("source"));
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -384,11 +384,11 @@ impl Watches {
     /// let mut watcher = Watcher::new()?;
     /// let tree = watcher.watch_tree(root, WatchMask::CREATE, TreeOptions::new())?;
     /// watcher.watches().exclude(tree, root.join("target"))?;
-    /// # while watcher.try_next()?.is_some() {}
+    /// # while watcher.try_recv()?.is_some() {}
     /// std::fs::write(root.join("target/object"), "")?;
     /// watcher.watches().include(tree, root.join("target"))?;
-    /// let event = watcher.next()?;
-    /// assert_eq!(event.tree(), Some(TreeChange::Found));
+    /// let event = watcher.recv()?;
+    /// assert_eq!(event.tree_change(), Some(TreeChange::Discovered));
     /// assert_eq!(event.path(), root.join("target/object"));
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
