@@ -33,14 +33,22 @@ impl Random {
     }
 }
 
-/// Uses the handles at random, until all has happened.
-fn use_handles(watches: &Watches, root: &Path, seed: u64, over: &AtomicBool) {
+/// Uses the handles at random, until all has happened. The trees are not its own, and are changed in ways
+/// that change nothing for the files.
+fn use_handles(watches: &Watches, trees: [WatchId; 2], root: &Path, seed: u64, over: &AtomicBool) {
     let mut random = Random(seed);
     let mut own: Vec<WatchId> = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let dir = root.join(random.below(DIRS).to_string());
         let some = (!own.is_empty()).then(|| own[random.below(own.len())]);
-        match (random.below(9), some) {
+        let tree = trees[random.below(2)];
+        match (random.below(12), some) {
+            (9, _) => watches.exclude(tree, root.join("nowhere")).unwrap(),
+            (10, _) => watches.include(tree, root.join("nowhere")).unwrap(),
+            (11, _) => {
+                let more = [WatchMask::empty(), WatchMask::DELETE, WatchMask::MOVE];
+                watches.set_mask(tree, CREATE | more[random.below(3)]).unwrap();
+            }
             (0, _) => own.push(watches.watch(dir, CREATE | WatchMask::ATTRIB).unwrap()),
             (1, _) => own.push(watches.watch_name(dir.join("name"), CREATE).unwrap()),
             (2 | 3, _) => {
@@ -112,17 +120,22 @@ fn watches_that_stay_get_all_their_events_whatever_other_threads_do() {
     }
     let mut watcher = Watcher::new().unwrap();
     let tree = watcher.watch_tree(&root, CREATE, TreeOptions::new()).unwrap();
-    let options = TreeOptions::new().exclude(|_| false).watch(WatchOptions::new().filter(|_| true));
+    let slow = |_: &Path| {
+        thread::yield_now();
+        false
+    };
+    let options = TreeOptions::new().exclude(slow).watch(WatchOptions::new().filter(|_| true));
     let filtered = watcher.watch_tree(&root, CREATE, options).unwrap();
     let alone = watcher.watch(root.join("0"), CREATE).unwrap();
     let before = kernel_watches(&watcher).len();
     assert_eq!(before, DIRS + 1);
 
     let over = Arc::new(AtomicBool::new(false));
+    let trees = [tree, filtered];
     let threads: Vec<_> = (1..=THREADS)
         .map(|seed| {
             let (watches, root, over) = (watcher.watches(), root.clone(), Arc::clone(&over));
-            thread::spawn(move || use_handles(&watches, &root, seed * 77_777, &over))
+            thread::spawn(move || use_handles(&watches, trees, &root, seed * 77_777, &over))
         })
         .collect();
     let maker = thread::spawn({

@@ -212,7 +212,7 @@ impl Reader {
 
     /// Fills the empty buffer, and waits until that is possible. `false` if the time is over.
     fn read_more(&mut self, search: &mut Search) -> Result<bool, WatchError> {
-        if search.is_over && self.buffer.position() >= search.fence {
+        if search.is_done(self.buffer.position(), || self.queue_end()) {
             return Ok(false);
         }
         loop {
