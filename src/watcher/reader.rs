@@ -96,7 +96,7 @@ impl Reader {
             || self.shared.look(|state| {
                 state.has_notices()
                     || !state.queue().is_empty()
-                    || state.trees().with_kept().next().is_some()
+                    || state.trees().with_work().next().is_some()
             })
     }
 
@@ -266,7 +266,7 @@ impl Reader {
                 self.shared.wakeup().clear();
             }
             // What was found at the set-up of a tree comes before what has happened since.
-            busy.extend(state.trees().with_kept());
+            busy.extend(state.trees().with_work());
             if state.has_notices() || !busy.is_empty() {
                 return Ok((false, true));
             }

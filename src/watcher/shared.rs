@@ -13,7 +13,7 @@ use super::id::WatchId;
 use super::options::OnWatchLimit;
 use super::state::State;
 use super::state::tree::{TreeChangeRequest, TreeDriver, is_excluding};
-use super::state::trees::{Homecoming, TakenTree};
+use super::state::trees::TakenTree;
 use super::wakeup::Wakeup;
 use crate::event::{Event, Wd};
 use crate::inotify::Inotify;
@@ -153,7 +153,8 @@ impl Shared {
         }
     }
 
-    /// Changes a tree, now or when it comes home.
+    /// Changes a tree now. If it is at work, the change waits: the one who works on it, or else the reader,
+    /// makes it soon.
     pub fn change_tree(&self, id: WatchId, request: TreeChangeRequest) -> Worked {
         let taken = self.change(|state, _| {
             state.trees_mut().request(id, request);
@@ -161,10 +162,15 @@ impl Shared {
             state.set_changed();
             state.trees_mut().take(id)
         });
-        let worked = match taken {
-            Some(taken) => self.work(id, taken, |_, _, _| {}),
-            None => Worked::default(),
-        };
+        let mut worked = Worked::default();
+        if let Some(taken) = taken {
+            worked = self.work(id, taken, |_, _, _| {});
+            // Once more for those who asked meanwhile, and not for ever.
+            if let Some(taken) = self.change(|state, _| state.trees_mut().take_requested(id)) {
+                let again = self.work(id, taken, |_, _, _| {});
+                worked.panicked = worked.panicked.or(again.panicked);
+            }
+        }
         self.wake_reader();
         worked
     }
@@ -179,8 +185,8 @@ impl Shared {
         let TakenTree { driver, requests, kept } = taken;
         let mut away = Away { shared: self, id, driver: Some(driver) };
         let Some(driver) = &mut away.driver else { return Worked::default() };
-        for request in requests {
-            driver.change(&self.inotify, &host, request);
+        if !requests.is_empty() {
+            driver.change(&self.inotify, &host, requests);
             self.report_all(&host, driver);
         }
         for record in kept {
@@ -297,10 +303,8 @@ impl Drop for Away<'_> {
             homecoming
         });
         match homecoming {
-            Homecoming::Home => shared.came_home.notify_all(),
-            // What it panics with is the panic of another call.
-            Homecoming::Work(taken) => drop(shared.work(id, taken, |_, _, _| {})),
-            Homecoming::Stop(driver) => shared.stop_tree(id, driver),
+            Ok(()) => shared.came_home.notify_all(),
+            Err(driver) => shared.stop_tree(id, driver),
         }
     }
 }

@@ -323,8 +323,8 @@ impl State {
     /// Returns who is given the events of a descriptor. Allocates only for trees.
     pub fn route(&self, wd: Wd) -> Route {
         let subscribers = self.subscribers.of(wd);
-        let mut trees =
-            self.trees.see(wd).filter_map(|seen| seen.recipient(&self.registry)).peekable();
+        let seen = self.trees.see(wd, self.outbox.is_empty());
+        let mut trees = seen.filter_map(|seen| seen.recipient(&self.registry)).peekable();
         match subscribers {
             None if trees.peek().is_none() => Route::default(),
             Some(route) if trees.peek().is_none() => Arc::clone(route),
@@ -456,7 +456,7 @@ impl State {
         self.has_notices()
             || !self.queue.is_empty()
             || self.trees.restless().next().is_some()
-            || self.trees.with_kept().next().is_some()
+            || self.trees.with_work().next().is_some()
     }
 
     /// Notes that the reader is woken. Returns `false` if it was before.

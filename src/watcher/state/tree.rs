@@ -179,26 +179,31 @@ impl TreeDriver {
         self.work(inotify, host, |tree, kernel| tree.idle(kernel, consumed))
     }
 
-    /// Applies a change. Its reports come by [`report`](Self::report).
-    pub fn change(&mut self, inotify: &Inotify, host: &dyn Host, request: TreeChangeRequest) {
-        match request {
-            TreeChangeRequest::Mask(mask) => {
-                self.tree.tell_of(mask);
-                if !self.widest.contains(mask) {
-                    self.widest |= mask;
-                    self.work(inotify, host, |tree, _| tree.ask(mask));
+    /// Makes changes. Their reports come by [`report`](Self::report).
+    pub fn change(&mut self, inotify: &Inotify, host: &dyn Host, requests: Vec<TreeChangeRequest>) {
+        let mut excludes_anew = false;
+        for request in requests {
+            match request {
+                TreeChangeRequest::Mask(mask) => {
+                    self.tree.tell_of(mask);
+                    if !self.widest.contains(mask) {
+                        self.widest |= mask;
+                        self.work(inotify, host, |tree, _| tree.ask(mask));
+                    }
+                }
+                TreeChangeRequest::Root(root) => {
+                    self.root.move_to(root);
+                    self.tree.root_found();
+                    self.has_moved &= self.root.has_moved();
+                }
+                TreeChangeRequest::Exclude(path, exclude) => {
+                    excludes_anew |= self.excludes.set(path, exclude);
                 }
             }
-            TreeChangeRequest::Root(root) => {
-                self.root.move_to(root);
-                self.tree.root_found();
-                self.has_moved &= self.root.has_moved();
-            }
-            TreeChangeRequest::Exclude(path, exclude) => {
-                if self.excludes.set(path, exclude) {
-                    self.tree.set_prune(self.excludes.for_engine());
-                }
-            }
+        }
+        // Once for all, since it asks the condition for every directory.
+        if excludes_anew {
+            self.tree.set_prune(self.excludes.for_engine());
         }
     }
 

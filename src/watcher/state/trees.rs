@@ -73,17 +73,6 @@ pub(in crate::watcher) struct TakenTree {
     pub kept: Vec<KeptRecord>,
 }
 
-/// What is to be done with a tree that has come home.
-#[derive(Debug)]
-pub(in crate::watcher) enum Homecoming {
-    /// Nothing: it is at home.
-    Home,
-    /// It goes on with what has come for it.
-    Work(TakenTree),
-    /// It was ended, and is to be stopped.
-    Stop(Box<TreeDriver>),
-}
-
 /// How a tree sees a descriptor.
 pub(in crate::watcher) struct Seen {
     pub id: WatchId,
@@ -157,16 +146,24 @@ impl Trees {
         }
     }
 
-    /// Brings a tree home, or has it work on.
-    pub fn come_home(&mut self, id: WatchId, driver: Box<TreeDriver>) -> Homecoming {
-        let Some(slot) = self.slot(id).filter(|slot| !slot.is_ended) else {
-            return Homecoming::Stop(driver);
-        };
-        slot.driver = Some(driver);
-        if slot.requests.is_empty() {
-            return Homecoming::Home;
+    /// Brings a tree home. Returns the driver of one that was ended: it is to be stopped.
+    pub fn come_home(
+        &mut self,
+        id: WatchId,
+        driver: Box<TreeDriver>,
+    ) -> Result<(), Box<TreeDriver>> {
+        match self.slot(id).filter(|slot| !slot.is_ended) {
+            Some(slot) => {
+                slot.driver = Some(driver);
+                Ok(())
+            }
+            None => Err(driver),
         }
-        slot.take().map_or(Homecoming::Home, Homecoming::Work)
+    }
+
+    /// Takes a tree if changes of it are asked for.
+    pub fn take_requested(&mut self, id: WatchId) -> Option<TakenTree> {
+        self.slot(id).filter(|slot| !slot.requests.is_empty())?.take()
     }
 
     /// Ends a tree. Returns the driver if it is at home: it is to be stopped.
@@ -191,12 +188,14 @@ impl Trees {
         self.drivers().any(|(other, driver)| Some(other) != id && driver.contains(wd))
     }
 
-    /// Returns how each tree sees a descriptor. A tree at work may see anything.
-    pub fn see(&self, wd: Wd) -> impl Iterator<Item = Seen> {
+    /// Returns how each tree sees a descriptor. A tree at work may see anything. A record may overtake
+    /// nothing that waits for the tree, nor a report, so its engine has to see the record then
+    /// (`is_reported`: no report waits).
+    pub fn see(&self, wd: Wd, is_reported: bool) -> impl Iterator<Item = Seen> {
         let slots = self.slots.iter().filter(|slot| !slot.is_ended);
         slots.filter_map(move |slot| {
             let (path, engine) = match &slot.driver {
-                Some(driver) if slot.kept.is_empty() => driver.directory(wd)?,
+                Some(driver) if is_reported && !slot.has_work() => driver.directory(wd)?,
                 Some(driver) => (driver.directory(wd)?.0, EventMask::all()),
                 None => (Vec::new(), EventMask::all()),
             };
@@ -217,9 +216,9 @@ impl Trees {
         self.drivers().filter(|(_, driver)| !driver.is_at_rest()).map(|(id, _)| id)
     }
 
-    /// Returns the trees at home for which records wait.
-    pub fn with_kept(&self) -> impl Iterator<Item = WatchId> {
-        let slots = self.slots.iter().filter(|slot| slot.driver.is_some() && !slot.kept.is_empty());
+    /// Returns the trees at home for which something waits.
+    pub fn with_work(&self) -> impl Iterator<Item = WatchId> {
+        let slots = self.slots.iter().filter(|slot| slot.driver.is_some() && slot.has_work());
         slots.map(|slot| slot.id)
     }
 
@@ -242,6 +241,11 @@ impl Trees {
 }
 
 impl Slot {
+    /// Returns `true` if records or changes wait for the tree.
+    const fn has_work(&self) -> bool {
+        !self.kept.is_empty() || !self.requests.is_empty()
+    }
+
     fn take(&mut self) -> Option<TakenTree> {
         let driver = self.driver.take()?;
         self.kept_size = 0;
