@@ -171,3 +171,22 @@ fn an_iterator_ends_after_an_error_that_would_come_again() {
         assert!(items.next().unwrap().is_err() && items.next().is_none());
     }
 }
+
+#[test]
+fn a_call_that_does_not_wait_ends_though_events_for_nobody_come_all_the_time() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let files = ["a", "b"].map(|name| place.at(name));
+    let which = AtomicU32::new(0);
+    let (mut watcher, calls) = filtered(&place, move || {
+        // Each event that is for nobody brings another one.
+        touch(&files[which.fetch_add(1, Ordering::Relaxed) as usize % 2]);
+    });
+    assert!(watcher.try_recv().unwrap().is_none());
+    let calls = calls.load(Ordering::Relaxed);
+    assert!((MANY..10 * MANY).contains(&calls), "{calls} events looked at");
+    // The descriptor shows that more is queued.
+    let mut fds = [rustix::event::PollFd::new(&watcher, rustix::event::PollFlags::IN)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    assert_eq!(rustix::event::poll(&mut fds, Some(&now)).unwrap(), 1);
+}

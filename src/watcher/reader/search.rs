@@ -101,20 +101,22 @@ impl Search {
         }
     }
 
-    /// The buffer is empty at a position, and was for nobody. Returns `true` if no more is read in this
-    /// call: events that come all the time and are for nobody must not keep it for ever.
+    /// The buffer is empty at a position. Returns `true` if no more is read in this call: events that come
+    /// all the time and are for nobody must not keep it for ever.
     ///
-    /// What is queued later makes the descriptor readable again.
+    /// What is queued then keeps the descriptor readable.
     pub fn is_done(&mut self, position: u64, queue_end: impl FnOnce() -> u64) -> bool {
         if self.deadline != Deadline::Empty {
             return self.is_over && position >= self.fence;
         }
+        // Only where a whole buffer was for nobody.
         if !std::mem::replace(&mut self.is_fruitless, true) {
             return false;
         }
+        let end = queue_end();
         if self.fence == 0 {
-            self.fence = queue_end();
+            self.fence = end;
         }
-        position >= self.fence
+        position >= self.fence && position < end
     }
 }
