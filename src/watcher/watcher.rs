@@ -324,10 +324,12 @@ impl Watcher {
         Self { reader }
     }
 
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) const fn reader_mut(&mut self) -> &mut Reader {
         &mut self.reader
     }
 
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) const fn reader(&self) -> &Reader {
         &self.reader
     }

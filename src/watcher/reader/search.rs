@@ -10,6 +10,10 @@ pub(crate) enum Deadline {
     /// Until the queue is found empty.
     Empty,
     /// Until the queue is found empty, but through at most so many records that are for nobody.
+    #[cfg_attr(
+        not(any(feature = "tokio", feature = "async-io")),
+        allow(dead_code, reason = "for asynchronous readers")
+    )]
     Turn(u32),
     /// Until there is an event, or it is so late.
     At(Instant),
