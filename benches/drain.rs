@@ -146,7 +146,7 @@ impl Bench {
 
         let watcher = Watcher::builder().buffer_size(room).build().unwrap();
         watcher.watch(dir.path(), WatchMask::ACCESS).unwrap();
-        let fd = watcher.as_fd().try_clone_to_owned().unwrap();
+        let fd = watcher.inotify_fd().try_clone_to_owned().unwrap();
 
         // nix takes no descriptor without `unsafe`.
         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;

@@ -26,7 +26,7 @@ use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -549,7 +549,7 @@ impl Deep {
             }
         }
         let watcher = tinotify_tree(root, WatchMask::ACCESS);
-        let fd = watcher.as_fd().try_clone_to_owned().unwrap();
+        let fd = watcher.inotify_fd().try_clone_to_owned().unwrap();
         let mut deep = Self { watcher, fd, files, buffer: vec![0; BUFFER] };
         // What looking at the tree itself brought about.
         deep.drain(1);

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use tinotify::{EventKind, StopHandle, WatchError, WatchEventBuf, WatchMask, Watcher};
 
 struct WatchThread {
-    stopper: StopHandle,
+    stop: StopHandle,
     thread: JoinHandle<Result<(), WatchError>>,
 }
 
@@ -21,19 +21,19 @@ impl WatchThread {
     ) -> Result<Self, WatchError> {
         let mut watcher = Watcher::new()?;
         watcher.watch(path, WatchMask::ALL_EVENTS)?;
-        let stopper = watcher.stop_handle();
+        let stop = watcher.stop_handle();
         let thread = thread::spawn(move || {
             for event in &mut watcher {
                 each(event?);
             }
             Ok(())
         });
-        Ok(Self { stopper, thread })
+        Ok(Self { stop, thread })
     }
 
     /// Wakes the thread, however long it would have waited, and sees it off.
     fn stop(self) -> Result<(), WatchError> {
-        self.stopper.stop();
+        self.stop.stop();
         self.thread.join().expect("the thread does not panic")
     }
 }

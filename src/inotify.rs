@@ -291,6 +291,13 @@ pub enum Error {
     QueuedBytes(Errno),
     /// Closing failed.
     Close(Errno),
+    /// Another system call failed that a watcher needs.
+    Call {
+        /// The name of the call.
+        name: &'static str,
+        /// Why.
+        errno: Errno,
+    },
 }
 
 impl Error {
@@ -305,7 +312,8 @@ impl Error {
             | Self::Read { errno, .. }
             | Self::Poll(errno)
             | Self::QueuedBytes(errno)
-            | Self::Close(errno) => Some(errno),
+            | Self::Close(errno)
+            | Self::Call { errno, .. } => Some(errno),
         }
     }
 
@@ -330,7 +338,13 @@ impl Error {
                  fs.inotify.max_user_instances (in a user namespace: user.max_inotify_instances); \
                  or too many open files of this process: raise its limit (ulimit -n)"
             }
-            Self::Init(Errno::ENFILE) => {
+            Self::Call { errno: Errno::EMFILE, .. } => {
+                "too many open files of this process: raise its limit (ulimit -n)"
+            }
+            Self::Call { errno: Errno::EPERM | Errno::ENOSYS, .. } => {
+                "a seccomp filter may forbid it: allow the call"
+            }
+            Self::Init(Errno::ENFILE) | Self::Call { errno: Errno::ENFILE, .. } => {
                 "too many open files of the whole system: raise the sysctl fs.file-max"
             }
             Self::Init(Errno::ENOSYS) => {
@@ -380,6 +394,10 @@ impl fmt::Display for Error {
             Self::Poll(_) => "cannot wait for events",
             Self::QueuedBytes(_) => "cannot ask how much is queued",
             Self::Close(_) => "cannot close the inotify instance",
+            Self::Call { name, .. } => {
+                f.write_str("cannot make a watcher: ")?;
+                name
+            }
         };
         f.write_str(what)?;
         if let Some(errno) = self.errno() {

@@ -116,8 +116,8 @@ pub use tree::Barred;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use watcher::{
     NameChange, OnWatchLimit, StopHandle, StopReason, TreeChange, TreeDirectory, TreeOptions,
-    WatchError, WatchEvent, WatchEventBuf, WatchId, WatchInfo, WatchKind, WatchOptions, Watcher,
-    WatcherBuilder, Watches, wait_for, wait_for_batch,
+    WatchError, WatchEvent, WatchEventBuf, WatchEventBuilder, WatchId, WatchInfo, WatchKind,
+    WatchOptions, Watcher, WatcherBuilder, Watches, wait_for, wait_for_batch,
 };
 
 #[cfg(all(doctest, feature = "std"))]

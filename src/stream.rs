@@ -262,7 +262,10 @@ impl<R: Runtime + Unpin> Stream for AsyncWatcher<R> {
                 this.ended = true;
                 None
             }
-            Err(error) => Some(Err(error)),
+            Err(error) => {
+                this.ended = error.is_fatal();
+                Some(Err(error))
+            }
         })
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `errno` | error numbers | |
 //! | `fd` | owns a descriptor; reads, closes | `errno` |
-//! | `inotify`, `polling`, `wakeup` | inotify(7), ppoll(2), eventfd(2) | `fd` |
+//! | `inotify`, `polling`, `epoll`, `wakeup` | inotify(7), ppoll(2), epoll(7), eventfd(2) | `fd` |
 //! | `status`, `directories` | what an entry is; opening and listing | `fd` |
 //! | `fstatat` ← `statx` | asks what an entry is | `status`, `directories` |
 //! | `threads` | a working directory for one thread | `errno` |
@@ -21,6 +21,8 @@ mod children;
 #[cfg(feature = "alloc")]
 #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
 mod directories;
+#[cfg(feature = "std")]
+mod epoll;
 mod errno;
 mod fd;
 #[cfg(feature = "alloc")]

@@ -48,7 +48,7 @@
 //! |---|---|
 //! | `id`, `path`, `wakeup`, `error`, `options` | what the others are made of |
 //! | `subscription` | one watch as it is now, and who is given an event |
-//! | `event` | events that are lent, and events that own |
+//! | `event`, `event_builder` | events that are lent, that own, and that are made by hand |
 //! | `outbox` | the events that the watcher makes itself |
 //! | `state` | watches, descriptors, names and trees, under one lock |
 //! | `shared` | the lock, and the work on trees beside it |
@@ -60,6 +60,7 @@
 mod builder;
 mod error;
 mod event;
+mod event_builder;
 mod id;
 mod iter;
 mod oneshot;
@@ -80,6 +81,7 @@ pub use crate::follow::NameChange;
 pub use builder::WatcherBuilder;
 pub use error::{StopReason, WatchError};
 pub use event::{TreeChange, WatchEvent, WatchEventBuf};
+pub use event_builder::WatchEventBuilder;
 pub use id::WatchId;
 pub use iter::{Iter, IterTimeout, TryIter};
 pub use oneshot::{wait_for, wait_for_batch};

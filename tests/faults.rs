@@ -134,10 +134,22 @@ const FAULTS: &[(&str, &[(&str, Expect)])] = &[
         &[
             ("EMFILE", Told(&["new: ", "ulimit -n"])),
             ("ENFILE", Told(&["new: ", "fs.file-max"])),
-            ("ENODEV", Told(&["new: "])),
-            ("ENOMEM", Told(&["new: "])),
+            ("ENODEV", Told(&["new: ", "eventfd2"])),
+            ("ENOMEM", Told(&["new: ", "eventfd2"])),
         ],
     ),
+    (
+        "epoll_create1",
+        &[
+            ("EMFILE", Told(&["new: ", "ulimit -n"])),
+            ("ENFILE", Told(&["new: ", "fs.file-max"])),
+            ("ENOMEM", Told(&["new: ", "epoll_create1"])),
+            // Only poll(2) on the watcher needs it.
+            ("EPERM", Nothing),
+            ("ENOSYS", Nothing),
+        ],
+    ),
+    ("epoll_ctl", &[("ENOMEM", Told(&["new: "])), ("ENOSPC", Told(&["new: "]))]),
     (
         "inotify_add_watch",
         &[
@@ -222,7 +234,7 @@ fn own_calls(call: &str) -> Vec<usize> {
     let calls = log.lines().filter(|line| line.starts_with(&format!("{call}(")));
     let own = |line: &str| {
         call.starts_with("inotify_")
-            || call == "eventfd2"
+            || ["eventfd2", "epoll_create1", "epoll_ctl"].contains(&call)
             || line.contains("anon_inode:inotify")
             || line.contains("inotify]")
             || line.contains("eventfd]")

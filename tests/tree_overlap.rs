@@ -6,7 +6,6 @@ mod trees;
 mod watching;
 
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -17,7 +16,7 @@ use tinotify::{
     EventMask, StopHandle, TreeChange, TreeOptions, WatchError, WatchId, WatchMask, Watcher,
 };
 use trees::{NAMES, Note, Scene, established, watch_tree};
-use watching::{Place, Watchdog, kernel_watches, overflow, say, unread};
+use watching::{Place, Watchdog, kernel_watches, overflow, say, unread, unread_of};
 
 fn write(path: impl AsRef<Path>) {
     fs::write(path, "text").unwrap();
@@ -245,10 +244,11 @@ fn two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one() {
         return;
     }
     let stoppers = watchers.each_ref().map(Watcher::stop_handle);
-    let fds = watchers.each_ref().map(|watcher| watcher.as_fd().try_clone_to_owned().unwrap());
+    let fds = watchers.each_ref().map(|watcher| watcher.inotify_fd().try_clone_to_owned().unwrap());
     let readers = watchers.map(read_along);
-    let rest =
-        || fds.iter().all(|fd| unread(fd) == 0) && readers.iter().all(|reader| is_asleep(reader.1));
+    let rest = || {
+        fds.iter().all(|fd| unread_of(fd) == 0) && readers.iter().all(|reader| is_asleep(reader.1))
+    };
     // A thread may sleep for a moment where it waits for the one that looks.
     watching::until(|| (0..100).all(|_| rest()));
     stoppers.iter().for_each(StopHandle::stop);

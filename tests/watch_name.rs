@@ -47,7 +47,7 @@ impl Followed {
 
 /// The kernel's descriptors of this watcher.
 fn kernel_watches(watcher: &Watcher) -> usize {
-    let fd = std::os::fd::AsRawFd::as_raw_fd(watcher);
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&watcher.inotify_fd());
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
     info.lines().filter(|line| line.starts_with("inotify")).count()
 }

@@ -72,8 +72,9 @@ fn a_stop_is_kept_though_more_is_queued_that_is_for_nobody() {
     let stopped = watcher.recv().map(|event| event.to_buf());
     assert!(matches!(stopped, Err(WatchError::Stopped(StopReason::Requested))), "{stopped:?}");
     assert_eq!(calls.load(Ordering::Relaxed), 1);
-    // Calls that do not wait go on.
-    assert!(watcher.try_recv().unwrap().is_none());
+    // Calls that do not wait go on until nothing is left.
+    let stopped = watcher.try_recv().map(|event| event.map(|event| event.to_buf()));
+    assert_eq!(stopped.err(), Some(WatchError::Stopped(StopReason::Requested)));
     assert_eq!(calls.load(Ordering::Relaxed), MANY);
 }
 
@@ -147,4 +148,26 @@ fn a_timeout_of_zero_looks_at_what_was_queued_when_it_began() {
     assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
     let calls = calls.load(Ordering::Relaxed);
     assert!((MANY..MANY + 2).contains(&calls), "{calls} events looked at of {MANY}");
+}
+
+#[test]
+fn an_iterator_ends_after_an_error_that_would_come_again() {
+    let mut watcher = Watcher::new().unwrap();
+    // Something that can be polled, and not be read, takes the place of the inotify instance.
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&watcher.inotify_fd());
+    let (_reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: `raw` is open and stays the watcher's, which closes what it stands for by then.
+    #[allow(unsafe_code)]
+    let mut borrowed = std::mem::ManuallyDrop::new(unsafe {
+        <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw)
+    });
+    rustix::io::dup2(&writer, &mut borrowed).unwrap();
+    for round in 0..2 {
+        let mut errors = watcher.iter().filter_map(Result::err).take(3);
+        assert!(errors.next().unwrap().is_fatal(), "round {round}");
+        assert_eq!(errors.next(), None);
+        assert_eq!(watcher.try_iter().count(), 1);
+        let mut items = watcher.iter_timeout(Duration::from_millis(1));
+        assert!(items.next().unwrap().is_err() && items.next().is_none());
+    }
 }

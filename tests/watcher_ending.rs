@@ -6,7 +6,7 @@ mod watching;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -525,7 +525,7 @@ fn the_descriptor_is_blocking_only_if_asked() {
     let place = Place::new();
     for blocking in [false, true] {
         let mut watcher = Watcher::builder().blocking(blocking).path(place.path()).build().unwrap();
-        let flags = fcntl_getfl(&watcher).unwrap();
+        let flags = fcntl_getfl(watcher.inotify_fd()).unwrap();
         assert_eq!(flags.contains(OFlags::NONBLOCK), !blocking);
         // Either way the calls wait as their names say.
         assert!(watcher.try_recv().unwrap().is_none());
@@ -539,10 +539,10 @@ fn the_descriptor_is_blocking_only_if_asked() {
 fn programs_get_the_descriptor_only_if_asked() {
     for inheritable in [false, true] {
         let watcher = Watcher::builder().inheritable(inheritable).build().unwrap();
-        let flags = fcntl_getfd(&watcher).unwrap();
+        let flags = fcntl_getfd(watcher.inotify_fd()).unwrap();
         assert_eq!(flags.contains(FdFlags::CLOEXEC), !inheritable);
         let seen = Command::new("readlink")
-            .arg(format!("/proc/self/fd/{}", watcher.as_raw_fd()))
+            .arg(format!("/proc/self/fd/{}", watcher.inotify_fd().as_raw_fd()))
             .output()
             .unwrap();
         let is_inotify = String::from_utf8_lossy(&seen.stdout).contains("inotify");
@@ -557,7 +557,7 @@ fn the_descriptor_is_closed_with_the_watcher_and_handles_say_so() {
     let (watches, stop) = (watcher.watches(), watcher.stop_handle());
     let watch = watches.watch(place.path(), CREATE).unwrap();
     // A copy of the descriptor would show the instance still, but not its number.
-    let raw = watcher.as_raw_fd();
+    let raw = watcher.inotify_fd().as_raw_fd();
     let own = format!("/proc/self/fdinfo/{raw}");
     assert!(fs::read_to_string(&own).unwrap().contains("inotify wd:"));
     drop(watcher);
@@ -587,8 +587,8 @@ fn the_descriptor_stays_open_if_asked() {
     let place = Place::new();
     let watcher = Watcher::builder().close_on_drop(false).path(place.path()).build().unwrap();
     // A second descriptor of the same instance, to look without trusting numbers.
-    let other: OwnedFd = watcher.as_fd().try_clone_to_owned().unwrap();
-    let raw: RawFd = watcher.as_raw_fd();
+    let other: OwnedFd = watcher.inotify_fd().try_clone_to_owned().unwrap();
+    let raw: RawFd = watcher.inotify_fd().as_raw_fd();
     drop(watcher);
     let link = fs::read_link(format!("/proc/self/fd/{raw}")).unwrap();
     assert!(link.to_string_lossy().contains("inotify"));

@@ -5,7 +5,7 @@ mod watching;
 use std::fs;
 use std::time::Duration;
 
-use tinotify::{WatchMask, WatchOptions, Watcher, wait_for};
+use tinotify::{WatchEventBuf, WatchMask, WatchOptions, Watcher, wait_for};
 use watching::{Place, drained};
 
 fn count(of: &str) -> usize {
@@ -20,6 +20,8 @@ fn lives(place: &Place) {
 
     // Begun in vain.
     assert!(Watcher::builder().path(place.path()).path(&none).build().is_err());
+    let kept_open = Watcher::builder().close_on_drop(false);
+    assert!(kept_open.path(place.path()).path(&none).build().is_err());
     assert!(wait_for(&none, mask, None).is_err());
     // One call.
     assert!(wait_for(place.path(), mask, Some(Duration::ZERO)).unwrap().is_none());
@@ -74,4 +76,29 @@ fn nothing_leaks() {
     assert_eq!(count("fd"), fds);
     // A thread that was joined may be seen for a moment still: before, too.
     watching::until(|| count("task") <= threads);
+    watches_that_come_and_go_unread_take_no_memory(&place);
+}
+
+/// The memory of this process, in kB.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn watches_that_come_and_go_unread_take_no_memory(place: &Place) {
+    let mut watcher = Watcher::new().unwrap();
+    let pairs = |count: u32| {
+        for _ in 0..count {
+            let watch = watcher.watch(place.path(), WatchMask::CREATE).unwrap();
+            watcher.unwatch(watch).unwrap();
+        }
+    };
+    pairs(20_000);
+    let before = resident();
+    pairs(300_000);
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 4096, "{grown} kB for 300,000 watches that are gone");
+    // The ends of all of them are queued, and for nobody.
+    assert!(drained(&mut watcher).iter().all(WatchEventBuf::is_overflow));
 }

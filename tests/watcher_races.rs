@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use tinotify::{EventKind, WatchId, WatchMask, Watcher, Watches};
-use watching::{Place, Watchdog, asleep, drained, kernel_watches, unread};
+use watching::{Place, Watchdog, asleep, drained, kernel_watches, unread_of};
 
 const THREADS: u32 = 4;
 /// A creation and a deletion each: 100,000 events for the watch that stays.
@@ -106,14 +106,14 @@ fn a_stable_watch_gets_each_of_100_000_events_while_others_come_and_go() {
     let stable = watcher.watch(&stable_dir, NAMES).unwrap();
     let ledger = Arc::new(Ledger::default());
     // A descriptor of the same instance, to ask how much is unread.
-    let queue = Arc::new(rustix::io::dup(&watcher).unwrap());
+    let queue = Arc::new(rustix::io::dup(watcher.inotify_fd()).unwrap());
     let writers: Vec<_> = (0..THREADS)
         .map(|me| {
             let (watches, ledger, queue) = (watcher.watches(), ledger.clone(), queue.clone());
             let (stable_dir, own) = (stable_dir.clone(), place.dir(me.to_string()));
             thread::spawn(move || {
                 // 32 bytes an event, so some 2,000 of the 16,384 that the kernel keeps.
-                let full = || unread(&*queue) > 64 * 1024;
+                let full = || unread_of(&*queue) > 64 * 1024;
                 come_and_go(me, (&stable_dir, &own), &watches, &ledger, full);
             })
         })

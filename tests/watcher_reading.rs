@@ -13,7 +13,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use tinotify::{EventKind, NameChange, WatchMask, WatchOptions, Watcher};
 use watching::{
-    Place, Watchdog, asleep, drained, kinds, names, touch, unread, until, until_asleep,
+    Place, Watchdog, asleep, drained, kinds, names, touch, unread, unread_of, until, until_asleep,
 };
 
 const CREATE: WatchMask = WatchMask::CREATE;
@@ -144,14 +144,14 @@ fn a_storm_of_filtered_events_makes_no_deadline_later() {
     watcher.watch(place.path(), CREATE).unwrap();
     let gone = watcher.watch(place.path(), ATTRIB).unwrap();
     watcher.unwatch(gone).unwrap();
-    let queue = rustix::io::dup(&watcher).unwrap();
+    let queue = rustix::io::dup(watcher.inotify_fd()).unwrap();
     let storm = thread::spawn({
         let over = Arc::clone(&over);
         move || {
             let mut made = 0_u64;
             while !over.load(Ordering::Relaxed) {
                 // Always some, and never too many.
-                if unread(&queue) < 64 * 1024 {
+                if unread_of(&queue) < 64 * 1024 {
                     for _ in 0..100 {
                         touch(&file);
                         touch(&other);

@@ -22,7 +22,7 @@ pub struct TreeEvent {
 }
 
 /// How a [`TreeEvent`] is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TreeKind {
     /// The kernel reported it. `MOVED_TO` is something that came from outside of what is watched, and
@@ -69,7 +69,7 @@ pub enum TreeKind {
 }
 
 /// Why a directory can't be watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Barred {
     /// The kernel refused: no permission, the limit of watches, no descriptor left.

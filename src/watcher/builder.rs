@@ -144,7 +144,7 @@ impl WatcherBuilder {
     ///
     /// # Errors
     ///
-    /// Those of [`Inotify::init`](crate::Inotify::init) and eventfd(2), and those of
+    /// Those of [`Inotify::init`](crate::Inotify::init), eventfd(2) and epoll_create1(2), and those of
     /// [`Watches::watch`](super::Watches::watch) for the paths.
     pub fn build(self) -> Result<Watcher, WatchError> {
         /// Numbers the watchers of this process.
@@ -156,7 +156,7 @@ impl WatcherBuilder {
         if self.is_inheritable {
             inotify.set_inheritable().map_err(Error::Init)?;
         }
-        let wakeup = Wakeup::new().map_err(Error::Init)?;
+        let wakeup = Wakeup::new(inotify.fd())?;
         let state = State::new(WATCHERS.fetch_add(1, Ordering::Relaxed));
         let shared = Arc::new(Shared::new(inotify, wakeup, state));
         let watches = Watches::new(&shared);
@@ -175,7 +175,7 @@ impl Watcher {
     ///
     /// # Errors
     ///
-    /// Those of [`Inotify::init`](crate::Inotify::init) and eventfd(2).
+    /// Those of [`Inotify::init`](crate::Inotify::init), eventfd(2) and epoll_create1(2).
     pub fn new() -> Result<Self, WatchError> {
         Self::builder().build()
     }

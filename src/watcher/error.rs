@@ -73,6 +73,12 @@ pub enum StopReason {
 }
 
 impl WatchError {
+    /// Returns `true` if every later read would fail in the same way: the descriptor is not usable.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        matches!(self, Self::Inotify(Error::Read { .. } | Error::Poll(_)))
+    }
+
     pub(super) fn at(path: &Path, error: Error) -> Self {
         Self::Path { path: path.to_owned(), error }
     }
@@ -144,15 +150,8 @@ impl fmt::Display for WatchError {
     }
 }
 
-impl core::error::Error for WatchError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Path { error, .. } | Self::Inotify(error) => Some(error),
-            Self::Decode(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// Has no source: its message tells the cause already.
+impl core::error::Error for WatchError {}
 
 impl From<Error> for WatchError {
     fn from(error: Error) -> Self {

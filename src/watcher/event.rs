@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,11 +82,11 @@ pub struct WatchEvent<'a> {
 }
 
 /// What an event says beyond what the kernel says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Detail {
     /// Of a name that is followed.
     Name(NameChange),
-    /// Of a tree, and the other path of a rename or an exchange.
+    /// Of a tree, and the other path of a rename or an exchange, which is taken out of the kind.
     Tree(TreeKind, PathBuf),
 }
 
@@ -106,7 +107,7 @@ impl<'a> WatchEvent<'a> {
     /// Returns the watch that this is an event of; `None` for an overflow, which belongs to all.
     #[must_use]
     pub fn watch(&self) -> Option<WatchId> {
-        Some(self.subscription()?.id)
+        Some(self.subscription()?.id).filter(|&id| id != WatchId::NONE)
     }
 
     /// Returns the alias of the watch.
@@ -325,16 +326,16 @@ impl WatchEventBuf {
 
     /// Returns the event of a report of a tree.
     pub(super) fn of_tree(subscription: &Arc<Subscription>, event: TreeEvent) -> Self {
-        let TreeEvent { kind, mask, cookie, path } = event;
+        let TreeEvent { mut kind, mask, cookie, path } = event;
         let slash = path.iter().rposition(|&byte| byte == b'/');
         let (directory, name) = match slash {
             Some(slash) => (path.get(..slash), path.get(slash.saturating_add(1)..)),
             None => (None, Some(&path[..])),
         };
         let root = &subscription.path;
-        let other = match &kind {
+        let other = match &mut kind {
             TreeKind::Renamed { from: other } | TreeKind::Exchanged { with: other } => {
-                root.as_path().join(OsStr::from_bytes(other))
+                root.as_path().join(OsStr::from_bytes(&std::mem::take(other)))
             }
             _ => PathBuf::new(),
         };
@@ -345,7 +346,7 @@ impl WatchEventBuf {
     }
 
     /// `name` is empty if the event is about the watched file itself.
-    fn made(
+    pub(super) fn made(
         recipient: Recipient,
         mask: EventMask,
         cookie: u32,
@@ -430,6 +431,41 @@ impl fmt::Display for WatchEventBuf {
 impl fmt::Debug for WatchEventBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.as_event(), f)
+    }
+}
+
+/// All that an event tells, to compare it.
+impl WatchEventBuf {
+    fn parts(&self) -> impl Eq + Hash {
+        let event = self.as_event();
+        let watch = (event.watch(), event.alias(), event.token(), event.watched_path());
+        let detail = self.detail.as_deref();
+        let kind = self.recipient.as_ref().map(|recipient| recipient.subscription.kind);
+        (
+            watch,
+            kind,
+            event.directory(),
+            self.wd,
+            self.mask,
+            self.cookie,
+            &*self.name_and_nul,
+            detail,
+        )
+    }
+}
+
+/// Two events are equal if every method returns the same for both.
+impl PartialEq for WatchEventBuf {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for WatchEventBuf {}
+
+impl Hash for WatchEventBuf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
     }
 }
 

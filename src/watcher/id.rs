@@ -12,6 +12,9 @@ pub struct WatchId {
 }
 
 impl WatchId {
+    /// The key of no watch: that of an event which was made by hand.
+    pub(super) const NONE: Self = Self::new(u32::MAX, u32::MAX, u32::MAX);
+
     pub(super) const fn new(watcher: u32, index: u32, generation: u32) -> Self {
         Self { watcher, index, generation }
     }

@@ -1,4 +1,5 @@
-//! Iterators over events.
+//! Iterators over events. Each ends when the watcher is stopped, and after an error that would come again
+//! and again.
 
 use std::time::Duration;
 
@@ -9,12 +10,12 @@ use super::reader::{Deadline, Found, Reader};
 /// Waits for events: see [`Watcher::iter`](super::Watcher::iter).
 #[derive(Debug)]
 pub struct Iter<'a> {
-    reader: &'a mut Reader,
+    items: Items<'a>,
 }
 
 impl<'a> Iter<'a> {
     pub(super) const fn new(reader: &'a mut Reader) -> Self {
-        Self { reader }
+        Self { items: Items::new(reader) }
     }
 }
 
@@ -22,20 +23,20 @@ impl Iterator for Iter<'_> {
     type Item = Result<WatchEventBuf, WatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        item(self.reader, Deadline::Never).and_then(Result::transpose)
+        self.items.next(Deadline::Never).and_then(Result::transpose)
     }
 }
 
 /// Waits for events for some time: see [`Watcher::iter_timeout`](super::Watcher::iter_timeout).
 #[derive(Debug)]
 pub struct IterTimeout<'a> {
-    reader: &'a mut Reader,
+    items: Items<'a>,
     timeout: Duration,
 }
 
 impl<'a> IterTimeout<'a> {
     pub(super) const fn new(reader: &'a mut Reader, timeout: Duration) -> Self {
-        Self { reader, timeout }
+        Self { items: Items::new(reader), timeout }
     }
 }
 
@@ -44,19 +45,19 @@ impl Iterator for IterTimeout<'_> {
     type Item = Result<Option<WatchEventBuf>, WatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        item(self.reader, Deadline::after(self.timeout))
+        self.items.next(Deadline::after(self.timeout))
     }
 }
 
 /// Takes what is there: see [`Watcher::try_iter`](super::Watcher::try_iter).
 #[derive(Debug)]
 pub struct TryIter<'a> {
-    reader: &'a mut Reader,
+    items: Items<'a>,
 }
 
 impl<'a> TryIter<'a> {
     pub(super) const fn new(reader: &'a mut Reader) -> Self {
-        Self { reader }
+        Self { items: Items::new(reader) }
     }
 }
 
@@ -64,18 +65,34 @@ impl Iterator for TryIter<'_> {
     type Item = Result<WatchEventBuf, WatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        item(self.reader, Deadline::Empty).and_then(Result::transpose)
+        self.items.next(Deadline::Empty).and_then(Result::transpose)
     }
 }
 
-/// Returns the next event, or `None` inside if there was none in time, or the end of the iterator.
-fn item(
-    reader: &mut Reader,
-    deadline: Deadline,
-) -> Option<Result<Option<WatchEventBuf>, WatchError>> {
-    match reader.find(deadline) {
-        Ok(found) => Some(Ok((found == Found::Event).then(|| reader.lend().to_buf()))),
-        Err(WatchError::Stopped(StopReason::Requested | StopReason::NoWatches)) => None,
-        Err(error) => Some(Err(error)),
+/// What the iterators have in common.
+#[derive(Debug)]
+struct Items<'a> {
+    reader: &'a mut Reader,
+    is_over: bool,
+}
+
+impl<'a> Items<'a> {
+    const fn new(reader: &'a mut Reader) -> Self {
+        Self { reader, is_over: false }
+    }
+
+    /// Returns the next event, or `None` inside if there was none in time, or the end of the iterator.
+    fn next(&mut self, deadline: Deadline) -> Option<Result<Option<WatchEventBuf>, WatchError>> {
+        if self.is_over {
+            return None;
+        }
+        match self.reader.find(deadline) {
+            Ok(found) => Some(Ok((found == Found::Event).then(|| self.reader.lend().to_buf()))),
+            Err(WatchError::Stopped(StopReason::Requested | StopReason::NoWatches)) => None,
+            Err(error) => {
+                self.is_over = error.is_fatal();
+                Some(Err(error))
+            }
+        }
     }
 }

@@ -43,6 +43,7 @@ impl SharedPath {
     }
 
     /// Appends the path, or the path of an entry of this directory, to `path`.
+    #[inline]
     pub fn push_to(&self, path: &mut OsString, entry: Option<&OsStr>) {
         match entry {
             Some(entry) => {

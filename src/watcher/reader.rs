@@ -251,6 +251,9 @@ impl Reader {
             {
                 return Err(WatchError::Stopped(StopReason::NoWatches));
             }
+            if search.deadline == Deadline::Empty && self.is_stopped() {
+                return Err(WatchError::Stopped(StopReason::Requested));
+            }
             if search.is_over || !search.deadline.waits() {
                 return Ok(false);
             }

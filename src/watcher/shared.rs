@@ -115,11 +115,18 @@ impl Shared {
 
     /// Wakes the reader if it has something to do that no record of the kernel brings.
     pub fn wake_reader(&self) {
-        // Under the lock, so that the reader takes back as many signals as there are.
+        // Under the lock, so that the reader takes back a wake-up only after what it is for.
         let mut state = self.lock();
-        if state.needs_reader() && state.set_woken(true) && !self.wakeup.wake() {
-            state.set_woken(false);
+        if state.needs_reader() && state.set_woken(true) {
+            self.wakeup.wake();
         }
+    }
+
+    /// Makes the counter readable once more, though it may be so already.
+    pub fn wake_again(&self) {
+        let mut state = self.lock();
+        state.set_woken(true);
+        self.wakeup.wake();
     }
 
     /// Works on a tree with the lock open: what has come for it, and then `task`. Returns the default if it

@@ -1,31 +1,42 @@
 //! Wakes the thread that waits for events, and stops it.
 //!
+//! The counter is readable from a wake-up or a stop on. A reader that has found nothing left takes wake-ups
+//! back, but never a stop. The epoll instance shows the counter and the kernel's queue as one.
+//!
 //! The stop flag is in the memory of this process. A forked child has a copy of it, and leaves the
 //! counter alone, which it shares with its parent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::inotify::Error;
 use crate::sys::{Errno, Fd};
 
 /// An eventfd(2) that wakes the reader, and the stop flag.
 #[derive(Debug)]
 pub(super) struct Wakeup {
     counter: Fd,
+    /// `None` where epoll(7) is refused.
+    epoll: Option<Fd>,
     is_stopped: AtomicBool,
     owner: u32,
 }
 
 impl Wakeup {
+    /// Returns the wakeup of the reader of a queue.
+    ///
     /// # Errors
     ///
-    /// Those of eventfd(2).
-    pub fn new() -> Result<Self, Errno> {
-        Ok(Self {
-            counter: Fd::eventfd()?,
-            is_stopped: AtomicBool::new(false),
-            owner: std::process::id(),
-        })
+    /// Those of eventfd(2) and epoll_create1(2). A kernel or a seccomp filter that refuses epoll(7)
+    /// (`ENOSYS`, `EPERM`) is none.
+    pub fn new(queue: &Fd) -> Result<Self, Error> {
+        let counter = Fd::eventfd().map_err(|errno| Error::Call { name: "eventfd2", errno })?;
+        let epoll = match Fd::epoll([queue, &counter]) {
+            Ok(epoll) => Some(epoll),
+            Err(Errno::ENOSYS | Errno::EPERM) => None,
+            Err(errno) => return Err(Error::Call { name: "epoll_create1", errno }),
+        };
+        Ok(Self { counter, epoll, is_stopped: AtomicBool::new(false), owner: std::process::id() })
     }
 
     /// Returns the descriptor that becomes readable by [`wake`](Self::wake) and [`stop`](Self::stop).
@@ -33,14 +44,22 @@ impl Wakeup {
         &self.counter
     }
 
+    /// Returns the descriptor that is readable when the queue or the counter is.
+    pub const fn epoll(&self) -> Option<&Fd> {
+        self.epoll.as_ref()
+    }
+
     #[inline]
     pub fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::Acquire)
     }
 
-    /// Wakes the reader. Returns `false` if that is not possible: in a forked child.
-    pub fn wake(&self) -> bool {
-        std::process::id() == self.owner && self.counter.signal().is_ok()
+    /// Wakes the reader. Does nothing in a forked child.
+    pub fn wake(&self) {
+        if std::process::id() == self.owner {
+            // Fails only at a count that no program reaches.
+            let _ = self.counter.signal();
+        }
     }
 
     /// Takes back all wake-ups, but not a stop.

@@ -151,12 +151,12 @@ impl Watcher {
         event.ok_or(WatchError::Stopped(StopReason::Requested))
     }
 
-    /// Returns the next event that is buffered or queued. `None` means that the queue was found empty,
+    /// Returns the next event that is buffered or queued. `None` means that nothing is left anywhere,
     /// which is what edge-triggered epoll(7) asks for. Never blocks.
     ///
     /// # Errors
     ///
-    /// Those of [`recv`](Self::recv), except [`StopReason::Requested`].
+    /// Those of [`recv`](Self::recv). After a stop, what is left is returned first.
     pub fn try_recv(&mut self) -> Result<Option<WatchEvent<'_>>, WatchError> {
         self.reader.recv(Deadline::Empty)
     }
@@ -224,7 +224,7 @@ impl Watcher {
 
     /// Returns an iterator that waits for events. Each event owns its name. It ends when the watcher is
     /// stopped, or when no watch is left and the watcher was built to stop then. Every other error is
-    /// an item.
+    /// an item. After a [fatal](WatchError::is_fatal) one it ends, too.
     pub fn iter(&mut self) -> Iter<'_> {
         Iter::new(&mut self.reader)
     }
@@ -279,11 +279,25 @@ impl Watcher {
         }
     }
 
-    /// Returns `true` if something is buffered that poll(2) on the descriptor does not show. It may be for
-    /// nobody.
+    /// Returns `true` if something is buffered in memory. It may be for nobody.
     #[must_use]
     pub fn has_buffered(&self) -> bool {
         self.reader.has_buffered()
+    }
+
+    /// Makes the descriptor of [`as_fd`](Self::as_fd) readable if something is buffered in memory. For
+    /// event loops that do not call [`try_recv`](Self::try_recv) until it returns `None`. Never blocks.
+    pub fn rearm(&self) {
+        if self.reader.has_buffered() {
+            self.reader.shared().wake_again();
+        }
+    }
+
+    /// Returns the inotify descriptor, for `/proc/self/fdinfo` or to count the queued bytes (`FIONREAD`).
+    /// Event loops use [`as_fd`](Self::as_fd).
+    #[must_use]
+    pub fn inotify_fd(&self) -> BorrowedFd<'_> {
+        self.reader.shared().inotify().as_fd()
     }
 
     /// Closes the descriptor.
@@ -327,16 +341,25 @@ impl Watcher {
 }
 
 impl AsFd for Watcher {
-    /// Returns the inotify descriptor, for poll(2) and epoll(7): readable when events are queued. See
-    /// [`has_buffered`](Watcher::has_buffered) for those that were read already.
+    /// Returns a descriptor for poll(2), epoll(7) and event loops. It is readable whenever
+    /// [`try_recv`](Watcher::try_recv) may return an event or an error: for queued events, for what trees
+    /// and names have found, for what other threads did, and after a stop.
+    ///
+    /// When it is readable, call [`try_recv`](Watcher::try_recv) until it returns `None`. A loop that
+    /// stops earlier calls [`rearm`](Watcher::rearm). Both are right for level-triggered and for
+    /// edge-triggered loops. Never read from this descriptor.
+    ///
+    /// It is an epoll(7) instance. Where a seccomp filter refuses epoll, it is the inotify descriptor,
+    /// which shows queued events only.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.reader.shared().inotify().as_fd()
+        let shared = self.reader.shared();
+        shared.wakeup().epoll().map_or_else(|| shared.inotify().as_fd(), AsFd::as_fd)
     }
 }
 
 impl AsRawFd for Watcher {
     fn as_raw_fd(&self) -> RawFd {
-        self.reader.shared().inotify().as_raw_fd()
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -1,7 +1,6 @@
 //! A tree at work, its set-up, and the watches that the kernel lists for it.
 
 use std::collections::BTreeSet;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -11,12 +10,12 @@ use super::{Entry, Mirror, NAMES, Note};
 use crate::watching::kernel_watches;
 
 /// The inodes that the kernel watches.
-pub fn watched(watcher: &impl AsRawFd) -> BTreeSet<u64> {
+pub fn watched(watcher: &Watcher) -> BTreeSet<u64> {
     kernel_watches(watcher).values().map(|watch| watch.ino).collect()
 }
 
 /// Where what the kernel watches is not each directory once, and nothing else.
-pub fn watches_amiss(watcher: &impl AsRawFd, disk: &Entry) -> Option<String> {
+pub fn watches_amiss(watcher: &Watcher, disk: &Entry) -> Option<String> {
     let mut watched: Vec<u64> = kernel_watches(watcher).values().map(|watch| watch.ino).collect();
     watched.sort_unstable();
     let wanted = disk.inodes();

@@ -78,8 +78,13 @@ pub fn names(events: &[WatchEventBuf], watch: WatchId) -> Vec<String> {
 }
 
 /// The bytes that wait in the kernel's queue.
-pub fn unread(watcher: impl AsFd) -> u64 {
-    rustix::io::ioctl_fionread(watcher).unwrap()
+pub fn unread(watcher: &Watcher) -> u64 {
+    unread_of(watcher.inotify_fd())
+}
+
+/// The bytes that wait in the queue of an inotify descriptor.
+pub fn unread_of(inotify: impl AsFd) -> u64 {
+    rustix::io::ioctl_fionread(inotify).unwrap()
 }
 
 /// A watch as the kernel tells it.
@@ -90,9 +95,9 @@ pub struct KernelWatch {
 }
 
 /// What the kernel watches for a watcher, by descriptor.
-pub fn kernel_watches(watcher: &impl AsRawFd) -> BTreeMap<i32, KernelWatch> {
+pub fn kernel_watches(watcher: &Watcher) -> BTreeMap<i32, KernelWatch> {
     // Before Linux 5.14 only the owner of the first thread may read /proc/self/fdinfo.
-    let path = format!("/proc/thread-self/fdinfo/{}", watcher.as_raw_fd());
+    let path = format!("/proc/thread-self/fdinfo/{}", watcher.inotify_fd().as_raw_fd());
     let text = fs::read_to_string(path).unwrap();
     let lines = text.lines().filter_map(|line| line.strip_prefix("inotify "));
     lines
