@@ -122,7 +122,7 @@ fn kind_of(
     use TreeChange::{Discovered, Reported, RootMoved, RootRemoved, RootUnmounted};
     let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
     Some(match (change, kind) {
-        (Some(RootMoved), _) | (_, Kind::MoveSelf) => {
+        (Some(RootMoved), _) | (None, Kind::MoveSelf) => {
             EventKind::Modify(ModifyKind::Name(RenameMode::From))
         }
         (Some(RootUnmounted), _) | (_, Kind::Unmount) => EventKind::Remove(RemoveKind::Other),

@@ -5,20 +5,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
+use notify::event::{CreateKind, DataChange, ModifyKind, RemoveKind, RenameMode};
 use notify::{Config, Event, EventKind, RecursiveMode, Result, Watcher as _};
 pub use notify_backend::INotifyWatcher as Backend;
 
 /// Where waiting is for something that must come.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
 pub const FILE: EventKind = EventKind::Create(CreateKind::File);
 pub const FOLDER: EventKind = EventKind::Create(CreateKind::Folder);
 pub const NO_FILE: EventKind = EventKind::Remove(RemoveKind::File);
 pub const NO_FOLDER: EventKind = EventKind::Remove(RemoveKind::Folder);
+pub const DATA: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
 pub const FROM: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::From));
 pub const TO: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
 pub const BOTH: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
@@ -47,17 +49,28 @@ impl Watched {
     }
 
     /// Waits for an event, and returns how many like it have come.
+    #[track_caller]
     pub fn wait(&mut self, kind: EventKind, path: impl AsRef<Path>) -> usize {
         let path = path.as_ref();
+        self.wait_until(|watched| watched.count(kind, path) > 0);
+        self.count(kind, path)
+    }
+
+    /// Waits for whole renames.
+    pub fn wait_for_renames(&mut self, count: usize) {
+        self.wait_until(|watched| watched.both().len() >= count);
+    }
+
+    #[track_caller]
+    fn wait_until(&mut self, is_over: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + DEADLINE;
-        while self.count(kind, path) == 0 {
+        while !is_over(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
                 Ok(event) => self.seen.extend(event.ok().filter(|event| !event.kind.is_access())),
-                Err(_) => panic!("no {kind:?} of {}: {:#?}", path.display(), self.seen),
+                Err(_) => panic!("not all that is awaited has come: {:#?}", self.seen),
             }
         }
-        self.count(kind, path)
     }
 
     pub fn count(&self, kind: EventKind, path: impl AsRef<Path>) -> usize {
@@ -68,7 +81,8 @@ impl Watched {
 
     /// Waits for all events of what has happened before. `directory` is watched.
     pub fn settle(&mut self, directory: &Path) {
-        let fence = directory.join(format!("fence{}", self.seen.len()));
+        static FENCES: AtomicU32 = AtomicU32::new(0);
+        let fence = directory.join(format!("fence{}", FENCES.fetch_add(1, Ordering::Relaxed)));
         fs::write(&fence, "").unwrap();
         self.wait(FILE, &fence);
     }
