@@ -38,6 +38,7 @@ pub struct INotifyWatcher {
 struct State {
     /// All watches by their tokens. A watch has a smaller token than each younger one.
     roots: BTreeMap<u64, Root>,
+    /// The token of each absolute path.
     tokens: HashMap<PathBuf, u64>,
     last_token: u64,
     kinds: EventKindMask,
@@ -57,19 +58,19 @@ struct Root {
     inode: (u64, u64),
     is_dir: bool,
     is_tree: bool,
+    /// A link is watched itself.
     is_link: bool,
     /// What a tree does not watch, as absolute paths.
     excluded: HashSet<PathBuf>,
+    /// Another directory may be at the path now.
     has_moved: bool,
 }
 
 impl State {
     /// Returns `true` if an older watch than `token` reports what happens in the directory of `path`.
     fn is_reported_by_older(&self, token: u64, path: &Path) -> bool {
-        let root = &self.roots[&token];
-        let Some(Ok(beneath)) = path.parent().map(|dir| dir.strip_prefix(&root.shown)) else {
-            return false;
-        };
+        let (root, dir) = (&self.roots[&token], path.parent().filter(|_| self.roots.len() > 1));
+        let Some(Ok(beneath)) = dir.map(|dir| dir.strip_prefix(&root.shown)) else { return false };
         let (dir, real) = (root.absolute.join(beneath), root.real.join(beneath));
         let reports = |older: &Root| {
             let beneath = dir.strip_prefix(&older.absolute).unwrap_or(&dir);
@@ -185,7 +186,8 @@ impl Watcher for INotifyWatcher {
         }));
         let (watches, stop) = (watcher.watches(), watcher.stop_handle());
         let reader = Reader::new(Arc::clone(&state), handler);
-        thread::Builder::new().spawn(move || reader.run(watcher))?;
+        let thread = thread::Builder::new().name("notify inotify".into());
+        thread.spawn(move || reader.run(watcher))?;
         Ok(Self { watches, stop, state })
     }
 
@@ -234,12 +236,9 @@ impl Watcher for INotifyWatcher {
     #[cfg(feature = "notify-9")]
     fn watched_paths(&self) -> Result<Vec<(PathBuf, RecursiveMode)>> {
         let state = self.state.lock().unwrap();
+        let modes = [RecursiveMode::NonRecursive, RecursiveMode::Recursive];
         let roots = state.tokens.values().map(|token| &state.roots[token]);
-        let mode = |root: &Root| match root.is_tree {
-            true => RecursiveMode::Recursive,
-            false => RecursiveMode::NonRecursive,
-        };
-        Ok(roots.map(|root| (root.shown.clone(), mode(root))).collect())
+        Ok(roots.map(|root| (root.shown.clone(), modes[usize::from(root.is_tree)])).collect())
     }
 
     fn kind() -> WatcherKind {
@@ -270,15 +269,15 @@ fn mask(kinds: EventKindMask, is_link: bool) -> WatchMask {
         (EventKindMask::REMOVE, WatchMask::DELETE),
         (EventKindMask::MODIFY_DATA, WatchMask::MODIFY),
         (EventKindMask::MODIFY_META, WatchMask::ATTRIB),
-        (EventKindMask::MODIFY_NAME, WatchMask::MOVE | WatchMask::MOVE_SELF),
+        (EventKindMask::MODIFY_NAME, WatchMask::MOVE),
         (EventKindMask::ACCESS_OPEN, WatchMask::OPEN),
         (EventKindMask::ACCESS_CLOSE, WatchMask::CLOSE_WRITE),
         (EventKindMask::ACCESS_CLOSE_NOWRITE, WatchMask::CLOSE_NOWRITE),
     ];
-    // The kernel refuses an empty mask.
     let link = if is_link { WatchMask::DONT_FOLLOW } else { WatchMask::empty() };
     let asked = masks.into_iter().filter(|(kind, _)| kinds.intersects(*kind));
-    asked.fold(WatchMask::DELETE_SELF | link, |mask, (_, events)| mask | events)
+    let always = WatchMask::DELETE_SELF | WatchMask::MOVE_SELF | link;
+    asked.fold(always, |mask, (_, events)| mask | events)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -287,9 +286,8 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 fn errno_error(errno: Errno, path: PathBuf) -> Error {
     // For other calls ENOSPC says that the disk is full.
-    let is_limit = errno == Errno::ENOSPC;
-    let limit = || Error::new(ErrorKind::MaxFilesWatch);
-    if is_limit { limit() } else { Error::io_watch(errno.into()) }.add_path(path)
+    let limit = (errno == Errno::ENOSPC).then(|| Error::new(ErrorKind::MaxFilesWatch));
+    limit.unwrap_or_else(|| Error::io_watch(errno.into())).add_path(path)
 }
 
 fn to_error(error: WatchError, path: PathBuf) -> Error {

@@ -18,6 +18,17 @@ pub struct Reader<H> {
     handler: H,
 }
 
+impl State {
+    /// Notes that watched paths beneath `old`, a path that the watch `token` reports, lead elsewhere.
+    fn move_away(&mut self, token: u64, old: &Path) {
+        let root = &self.roots[&token];
+        let Ok(beneath) = old.strip_prefix(&root.shown) else { return };
+        let old = root.absolute.join(beneath);
+        let moved = self.roots.values_mut().filter(|root| root.absolute.starts_with(&old));
+        moved.for_each(|root| root.has_moved = true);
+    }
+}
+
 impl<H: EventHandler> Reader<H> {
     pub const fn new(state: Arc<Mutex<State>>, handler: H) -> Self {
         Self { state, halves: VecDeque::new(), handler }
@@ -55,6 +66,16 @@ impl<H: EventHandler> Reader<H> {
         }
         let Some(root) = state.roots.get_mut(&token) else { return Vec::new() };
         root.has_moved |= event.kind() == Kind::MoveSelf || change == Some(RootMoved);
+        match change {
+            Some(Renamed { from }) => state.move_away(token, from),
+            Some(Exchanged { with }) => {
+                state.move_away(token, with);
+                state.move_away(token, &path);
+            }
+            _ if event.kind() == Kind::MovedFrom => state.move_away(token, &path),
+            _ => {}
+        }
+        let root = &state.roots[&token];
         let (is_dir, kinds) =
             (event.is_dir() || event.name().is_none() && root.is_dir, state.kinds);
 

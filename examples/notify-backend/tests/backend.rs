@@ -26,7 +26,7 @@ fn a_missing_path_is_not_found_and_is_named() {
     for mode in [RecursiveMode::Recursive, RecursiveMode::NonRecursive] {
         let error = watched.watcher.watch(&missing, mode).unwrap_err();
         assert!(matches!(error.kind, ErrorKind::PathNotFound), "{error}");
-        assert_eq!(error.paths, [missing.clone()]);
+        assert_eq!(error.paths, std::slice::from_ref(&missing));
         assert!(is_not_found(watched.watcher.unwatch(&missing)));
     }
 }
@@ -223,6 +223,21 @@ fn a_rename_between_two_trees_is_one() {
     fs::rename(&from, &to).unwrap();
     watched.wait_for_renames(1);
     assert_eq!(watched.both(), [[from, to]]);
+}
+
+#[test]
+fn a_directory_that_takes_the_place_of_a_watched_one_is_reported() {
+    let root = scratch();
+    let child = root.path().join("parent/child");
+    fs::create_dir_all(&child).unwrap();
+    let mut watched = Watched::new(Config::default());
+    watched.directory(&child);
+    watched.watcher.watch(root.path(), RecursiveMode::Recursive).unwrap();
+    fs::rename(root.path().join("parent"), root.path().join("old")).unwrap();
+    fs::create_dir_all(&child).unwrap();
+    watched.wait(FOLDER, &child);
+    fs::write(child.join("file"), "").unwrap();
+    assert_eq!(watched.wait(FILE, child.join("file")), 1);
 }
 
 #[test]
