@@ -16,7 +16,7 @@ use tinotify::{
     NameChange, StopReason, TreeOptions, WatchError, WatchEventBuf, WatchId, WatchMask, Watcher,
 };
 use tokio::io::unix::AsyncFd;
-use watching::{LONG, Place, Watchdog, touch};
+use watching::{LONG, Place, Watchdog, drained, touch};
 
 const CREATE: WatchMask = WatchMask::CREATE;
 const NOW: Duration = Duration::ZERO;
@@ -306,4 +306,18 @@ fn a_loop_that_drains_misses_nothing_while_others_change_everything() {
         assert_eq!(seen, FILES, "{}", scene.kind);
         assert_eq!(added.load(Ordering::Relaxed), FILES);
     });
+}
+#[test]
+fn a_file_that_leaves_a_tree_is_reported_before_nothing_is_left() {
+    let _watchdog = Watchdog::new();
+    let (place, outside) = (Place::new(), Place::new());
+    let mut watcher = Watcher::new().unwrap();
+    let tree = watcher.watch_tree(place.path(), WatchMask::MOVE, TreeOptions::new()).unwrap();
+    drained(&mut watcher);
+    for round in 0..100 {
+        place.file("a");
+        fs::rename(place.at("a"), outside.at("a")).unwrap();
+        let events = drained(&mut watcher);
+        assert_eq!(of(&events, tree), 1, "round {round}: {events:?}");
+    }
 }
