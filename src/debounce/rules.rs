@@ -105,7 +105,7 @@ pub(super) fn rename(
     let before = overwrite(pending, &seen, (from_watch, &from), &mut after, &mut tally);
     tally.add_to(&mut seen);
     let places = vec![(from.clone(), to)];
-    let moving = Moving::plan(pending, from_watch, places, watch != from_watch);
+    let moving = Moving::plan(pending, from_watch, places, watch != from_watch, &after);
     after.extend(&moving.pinned);
     let rename = Rename { from_watch, from, before, after, level };
     let id = rename.apply(pending, seen, &moving.moved);
@@ -282,7 +282,7 @@ pub(super) fn exchange(pending: &mut Pending, seen: Seen, with: PathBuf) {
     after.extend(pending.at(watch, &path));
     after.extend(pending.at(watch, &with));
     let places = vec![(path.clone(), with.clone()), (with.clone(), path)];
-    let moving = Moving::plan(pending, watch, places, false);
+    let moving = Moving::plan(pending, watch, places, false, &after);
     after.extend(&moving.pinned);
     let origin = Origin::Exchanged { with };
     let entry = Entry::new(seen, origin, Before::Yes, After::Same(Level::Nothing));

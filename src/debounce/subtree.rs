@@ -46,16 +46,19 @@ pub(super) fn absorb(
         let Some(entry) = pending.get(id) else { continue };
         let is_free = entry.dependents.is_empty();
         let is_beneath = entry.watch == watch && entry.path.starts_with(path);
-        let from_elsewhere = match &entry.origin {
-            Origin::Renamed { watch: other, from } => *other != watch || !from.starts_with(path),
-            _ => false,
+        let (is_within, is_renamed) = match &entry.origin {
+            Origin::Local => (is_beneath, false),
+            Origin::Renamed { watch: other, from } => {
+                (is_beneath && *other == watch && from.starts_with(path), is_beneath)
+            }
+            Origin::Exchanged { with } => (is_beneath && with.starts_with(path), false),
         };
-        if is_free && is_beneath && !from_elsewhere {
+        if is_free && is_within {
             if let Some(entry) = pending.remove(id) {
                 tally.add(&entry);
                 after.extend(entry.depends_on);
             }
-        } else if is_free && is_beneath {
+        } else if is_free && is_renamed {
             // What was renamed to a place beneath is gone from its old path.
             forget_target(pending, id);
         } else {
@@ -135,12 +138,14 @@ pub(super) struct Moving {
 }
 
 impl Moving {
-    /// Finds what moves with directories of a watch, each given by its old and its new path.
+    /// Finds what moves with directories of a watch, each given by its old and its new path. What the
+    /// rename has to wait for can't move along.
     pub fn plan(
         pending: &Pending,
         watch: Option<WatchId>,
         places: Vec<(PathBuf, PathBuf)>,
         leaves_watch: bool,
+        waits_for: &BTreeSet<Id>,
     ) -> Self {
         let mut moving = Self { watch, places, ..Self::default() };
         for (from, _) in &moving.places {
@@ -149,7 +154,7 @@ impl Moving {
         for id in last_first(pending, &moving.keys) {
             let Some(entry) = pending.get(id) else { continue };
             let is_beneath = entry.watch == watch && moving.destination(&entry.path).is_some();
-            let is_free = entry.dependents.is_subset(&moving.moved);
+            let is_free = entry.dependents.is_subset(&moving.moved) && !waits_for.contains(&id);
             if is_beneath && is_free && !leaves_watch {
                 moving.moved.insert(id);
             } else {
