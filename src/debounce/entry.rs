@@ -109,6 +109,16 @@ impl Entry {
         matches!(&self.origin, Origin::Renamed { from, .. } if from == path && self.path != path)
     }
 
+    /// Returns `true` if the path is one of its paths.
+    pub fn concerns(&self, watch: Option<WatchId>, path: &Path) -> bool {
+        (self.watch == watch && self.path == path)
+            || match &self.origin {
+                Origin::Local => false,
+                Origin::Renamed { watch: other, from } => *other == watch && from == path,
+                Origin::Exchanged { with } => self.watch == watch && with == path,
+            }
+    }
+
     /// Returns `true` if entries beneath its path have to wait for it.
     pub const fn is_structural(&self) -> bool {
         self.follows || !matches!((&self.origin, self.after), (Origin::Local, After::Same(_)))

@@ -243,7 +243,12 @@ impl Pending {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let old_watch = std::mem::replace(&mut entry.watch, watch);
         let old_path = std::mem::replace(&mut entry.path, path.clone());
-        self.clear_at(old_watch, &old_path, id);
+        if self.at(old_watch, &old_path) == Some(id) {
+            self.clear_at(old_watch, &old_path, id);
+            if let Some(previous) = self.previous(id, old_watch, &old_path) {
+                self.set_at(old_watch, old_path, previous);
+            }
+        }
         self.set_at(watch, path, id);
         if let Some(scope) = self.scopes.get_mut(&watch) {
             scope.members.insert(id);
@@ -251,6 +256,14 @@ impl Pending {
         if old_watch != watch {
             self.leave(old_watch, id);
         }
+    }
+
+    /// Returns the entry that concerned a path before this one.
+    fn previous(&self, id: Id, watch: Option<WatchId>, path: &Path) -> Option<Id> {
+        let depends_on = &self.get(id)?.depends_on;
+        let entries = depends_on.iter().filter_map(|&id| Some((id, self.get(id)?)));
+        let concerned = entries.filter(|(_, entry)| entry.concerns(watch, path));
+        concerned.max_by_key(|(_, entry)| entry.order).map(|(id, _)| id)
     }
 
     /// Updates the deadline of an entry.

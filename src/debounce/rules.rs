@@ -183,7 +183,11 @@ impl Rename {
         if entry.left(&self.from) {
             return self.arrive(pending, seen, id);
         }
-        if entry.renamed_to(&self.from).is_some() && pending.join(id, &self.after, moved) {
+        // Something can't replace the directory that it was in.
+        let fits = entry
+            .renamed_to(&self.from)
+            .is_some_and(|from| from == seen.path || !from.starts_with(&seen.path));
+        if fits && pending.join(id, &self.after, moved) {
             return self.extend(pending, seen, id);
         }
         self.follow(pending, seen, id)

@@ -176,7 +176,7 @@ fn holds(history: History) -> Result<bool, String> {
 fn groups_lead_to_what_the_events_led_to() {
     let tests = std::env::var("TINOTIFY_DEBOUNCE_RUNS").map_or(3000, |runs| runs.parse().unwrap());
     for size in [6, 20, 60] {
-        let mut check = QuickCheck::new().rng(Gen::new(size)).tests(tests);
+        let mut check = QuickCheck::new().rng(Gen::new(size)).tests(tests).max_tests(tests);
         check.quickcheck(holds as fn(History) -> Result<bool, String>);
     }
 }

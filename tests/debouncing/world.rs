@@ -103,6 +103,11 @@ impl World {
         self.nodes.values_mut().for_each(|node| node.touched = false);
     }
 
+    /// A plain watch reports one directory.
+    fn path(&self, at: At) -> PathBuf {
+        path(if self.in_tree { at } else { at % NAMES as u8 })
+    }
+
     fn parent_is_dir(&self, path: &Path) -> bool {
         let parent = path.parent().unwrap();
         parent == Path::new("/r") || self.nodes.get(parent).is_some_and(|node| node.is_dir)
@@ -137,16 +142,16 @@ impl World {
     /// Does it if that is possible. Returns the events.
     pub fn act(&mut self, act: Act) -> Vec<WatchEventBuf> {
         match act {
-            Act::Write(at) => self.write(&path(at)),
+            Act::Write(at) => self.write(&self.path(at)),
             Act::Touch(at) => {
-                let path = path(at);
+                let path = self.path(at);
                 let node = self.nodes.get(&path);
                 node.map(|node| self.reported(EventMask::ATTRIB, &path, node.is_dir))
                     .into_iter()
                     .collect()
             }
             Act::MakeDir(at) => {
-                let path = path(at);
+                let path = self.path(at);
                 if self.nodes.contains_key(&path) || !self.parent_is_dir(&path) {
                     return Vec::new();
                 }
@@ -154,16 +159,18 @@ impl World {
                 vec![self.reported(EventMask::CREATE, &path, true)]
             }
             Act::Remove(at) => {
-                let gone = self.take(&path(at));
+                let path = self.path(at);
+                let gone = self.take(&path);
                 let gone = gone.iter().rev();
                 gone.map(|(path, node)| self.reported(EventMask::DELETE, path, node.is_dir))
                     .collect()
             }
-            Act::Rename(from, to) => self.rename(&path(from), &path(to)),
-            Act::Exchange(a, b) => self.exchange(&path(a), &path(b)),
-            Act::MoveIn(at, is_dir) => self.move_in(&path(at), is_dir),
+            Act::Rename(from, to) => self.rename(&self.path(from), &self.path(to)),
+            Act::Exchange(a, b) => self.exchange(&self.path(a), &self.path(b)),
+            Act::MoveIn(at, is_dir) => self.move_in(&self.path(at), is_dir),
             Act::MoveOut(at) => {
-                let gone = self.take(&path(at));
+                let path = self.path(at);
+                let gone = self.take(&path);
                 let first = gone.first_key_value();
                 let event = first
                     .map(|(path, node)| self.reported(EventMask::MOVED_FROM, path, node.is_dir));
