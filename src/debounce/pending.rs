@@ -120,26 +120,30 @@ impl Pending {
         beneath.map(|(path, &id)| (path.clone(), id)).collect()
     }
 
-    /// Adds an entry behind all others, as the last one of its paths.
+    /// Adds an entry behind all others, as the last one of its paths. It comes after the last ones, and
+    /// after those in `after`.
     pub fn insert(&mut self, mut entry: Entry, after: &BTreeSet<Id>) -> Id {
         let id = self.next_id;
         self.next_id = self.next_id.saturating_add(1);
-        entry.follows = self.at(entry.watch, &entry.path).is_some();
         entry.order = self.new_order();
-        match &entry.origin {
-            Origin::Local => {}
-            Origin::Renamed { watch, from: other } => {
-                let (watch, other) = (*watch, other.clone());
-                self.set_at(watch, other, id);
-            }
-            Origin::Exchanged { with } => self.set_at(entry.watch, with.clone(), id),
+        let other = match &entry.origin {
+            Origin::Local => None,
+            Origin::Renamed { watch, from: other } => Some((*watch, other.clone())),
+            Origin::Exchanged { with } => Some((entry.watch, with.clone())),
+        };
+        let mut after = after.clone();
+        after.extend(self.at(entry.watch, &entry.path));
+        entry.follows = self.at(entry.watch, &entry.path).is_some();
+        if let Some((watch, other)) = other {
+            after.extend(self.at(watch, &other));
+            self.set_at(watch, other, id);
         }
         self.set_at(entry.watch, entry.path.clone(), id);
         if let Some(scope) = self.scopes.get_mut(&entry.watch) {
             scope.members.insert(id);
         }
         self.entries.insert(id, entry);
-        self.depend(id, after);
+        self.depend(id, &after);
         self.schedule(id);
         id
     }

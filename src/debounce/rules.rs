@@ -122,11 +122,11 @@ fn overwrite(
 ) -> Before {
     let to = &seen.path;
     let Some(id) = pending.at(seen.watch, to) else { return Before::Maybe };
-    if pending.at(from.0, from.1) == Some(id) {
+    let Some(entry) = pending.get(id) else { return Before::Maybe };
+    if pending.at(from.0, from.1) == Some(id) && entry.left(to) {
         // It comes back.
         return Before::No;
     }
-    let Some(entry) = pending.get(id) else { return Before::Maybe };
     let (before, is_gone) = (entry.before, entry.after == After::Gone);
     let is_free = entry.dependents.is_empty();
     if entry.is_local_at(to) {
