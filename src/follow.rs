@@ -29,6 +29,10 @@
 //! - A directory that may not be read can't be watched. The way passes it, and what changes in it is
 //!   noticed only if a watched file or directory in it says so itself.
 //! - A mount over a directory on the way makes no event; an unmount does.
+//! - A file that may be read again (or no longer) is watched again (or no longer) once its directory
+//!   reports that. It does not where the permissions were changed by another name of the file, or at the
+//!   root of a mount; where it is watched for [`ATTRIB`](WatchMask::ATTRIB) it reports that itself.
+//! - A file that leaves its name and is back before the next walk is the same file: nothing is reported.
 //! - A path that is longer than 4,095 bytes once its links are resolved counts as not there.
 //!
 //! # Example
@@ -135,8 +139,8 @@ pub enum NameChange {
     Appeared,
     /// The file that the name leads to was changed in place. After lost events: may have been.
     Changed,
-    /// The name leads to another file now, or its permissions changed so that it can be watched or no
-    /// longer can.
+    /// The name leads to another file now. Also where the file may be read, and so be watched, only now
+    /// or no longer.
     Replaced,
     /// The name leads nowhere any more.
     Vanished,
@@ -169,8 +173,8 @@ impl Follower {
     /// Walks the path: watches each directory on the way, and the file at its end. Returns what became
     /// of the name since the last walk; the first one returns [`NameChange::Appeared`] or `None`.
     ///
-    /// Makes at most two calls for each component of the path and of the links on it, and ends the
-    /// watches that are no longer needed. May also be called while nothing is pending, where something
+    /// Makes two calls for each component of the path and of the links on it, at most two for the file,
+    /// and ends the watches that are no longer needed. May also be called while nothing is pending, where something
     /// may have changed that makes no event.
     ///
     /// A directory that may not be read is passed. A name that can't be looked up (`ENOENT`, `ENOTDIR`,
@@ -201,6 +205,11 @@ impl Follower {
         })
     }
 
+    /// Stops following: ends all watches that are held.
+    pub fn end<K: Kernel>(self, kernel: &mut K) {
+        self.way.release(kernel, &Way::default());
+    }
+
     /// Takes an event. Returns [`NameChange::Changed`] if it says that the file was changed in place.
     /// If it may change where the name leads to, a walk is [pending](Self::is_pending) afterwards.
     ///
@@ -211,8 +220,8 @@ impl Follower {
             self.lost();
             return None;
         }
-        let is_changed =
-            self.way.is_target(event.wd()) && event.mask().intersects(self.mask.events());
+        let asked = self.way.mask_of(event.wd()).intersection(self.mask);
+        let is_changed = event.mask().intersects(asked.events());
         self.is_pending |= self.way.is_touched(event);
         if event.is_ignored() {
             self.way.forget(event.wd());
@@ -249,7 +258,8 @@ impl Follower {
     }
 
     /// Returns the watches that are held: the descriptor, the events of interest, and the name of the
-    /// entry that matters in a directory on the way; `None` for the file at the end.
+    /// entry that matters in a directory on the way; `None` for the file at the end. Where the path has
+    /// a dot or a slash at its end, that is the entry, and only the directory itself matters.
     ///
     /// A descriptor may come more than once: where a way leads through one directory twice, or ends
     /// at a directory that it came through. The events without a name, `IGNORED` and `UNMOUNT` are

@@ -46,7 +46,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `id`, `path`, `wakeup`, `error`, `options` | what the others are made of |
+//! | `id`, `path`, `root_path`, `wakeup`, `error`, `options` | what the others are made of |
 //! | `subscription` | one watch as it is now, and who is given an event |
 //! | `event`, `event_builder` | events that are lent, that own, and that are made by hand |
 //! | `outbox` | the events that the watcher makes itself |
@@ -68,6 +68,7 @@ mod options;
 mod outbox;
 mod path;
 mod reader;
+mod root_path;
 mod shared;
 mod state;
 mod subscription;
@@ -88,6 +89,6 @@ pub use oneshot::{wait_for, wait_for_batch};
 pub use options::{OnWatchLimit, TreeOptions, WatchOptions};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use reader::{Deadline, Found};
-pub use subscription::{WatchInfo, WatchKind};
+pub use subscription::{TreeDirectory, WatchInfo, WatchKind};
 pub use wakeup::StopHandle;
-pub use watches::{TreeDirectory, Watches};
+pub use watches::Watches;

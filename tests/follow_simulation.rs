@@ -19,7 +19,7 @@ use std::time::Instant;
 use following::choices::Choices;
 use following::distributions::{ALL, Distribution};
 use following::schedule::{Totals, run_in};
-use following::{script, shrink};
+use following::{chaos, real, script, shrink};
 
 /// A number from the environment.
 fn number(name: &str) -> Option<u64> {
@@ -108,4 +108,21 @@ fn scripted_worlds_are_right() {
     let results = scripts().into_iter().map(|(name, text)| (name, script::run(&text)));
     let wrong: Vec<_> = results.filter_map(|(name, result)| Some((name, result.err()?))).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_real_kernel_does_what_the_simulated_one_does() {
+    let mut ran = 0;
+    for (name, text) in scripts() {
+        println!("{name}");
+        ran += u32::from(real::run(&text));
+    }
+    assert!(ran > 10, "{ran} scripts");
+}
+
+#[test]
+fn nothing_that_a_kernel_says_makes_it_panic() {
+    for seed in 0..5_000 {
+        chaos::run(seed);
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tinotify::{EventKind, NameChange, WatchMask, WatchOptions, Watcher};
+use tinotify::{EventKind, NameChange, WatchError, WatchMask, WatchOptions, Watcher};
 
 use NameChange::{Appeared, Changed, Replaced, Vanished};
 
@@ -58,6 +58,33 @@ fn a_write_in_place_is_a_change() {
     assert_eq!(name.told(), []);
     fs::write(name.at("file"), "2").unwrap();
     assert_eq!(name.told(), [Changed]);
+}
+
+#[test]
+fn whether_a_name_exists_is_known_at_once() {
+    for exists in [false, true] {
+        let mut name = Followed::new("file", |dir| {
+            if exists {
+                fs::write(dir.join("file"), "1").unwrap();
+            }
+        });
+        let watches = name.watcher.watches();
+        let watch = watches.list()[0].watch;
+        assert_eq!(watches.name_exists(watch), Ok(exists));
+        if exists {
+            fs::remove_file(name.at("file")).unwrap();
+        } else {
+            fs::write(name.at("file"), "1").unwrap();
+        }
+        // It goes with the events.
+        assert_eq!(watches.name_exists(watch), Ok(exists));
+        assert_eq!(name.told(), [if exists { Vanished } else { Appeared }]);
+        assert_eq!(watches.name_exists(watch), Ok(!exists));
+        let other = watches.watch(name.dir.path(), WatchMask::CREATE).unwrap();
+        assert_eq!(watches.name_exists(other), Err(WatchError::NoSuchWatch(other)));
+        watches.unwatch(watch).unwrap();
+        assert_eq!(watches.name_exists(watch), Err(WatchError::NoSuchWatch(watch)));
+    }
 }
 
 #[test]

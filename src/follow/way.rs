@@ -81,24 +81,12 @@ impl Way {
         let mut here = Place::default();
         let mut ahead = Vec::new();
         let mut links = 0_u32;
-        // Where nothing could be looked at: the root, which has no number here that matters.
-        let mut last = Entry::File { dev: 0, ino: 0 };
         let mut is_blind = false;
         push_names(&mut ahead, path);
         while let Some(name) = ahead.pop() {
-            match &*name {
-                b"" if !ahead.is_empty() => continue,
-                b"" | b"." | b".." => {
-                    // Only a directory has these, and only one that may be searched.
-                    let dot: &[u8] = if name.is_empty() { b"" } else { b"." };
-                    let Some(seen) = look(kernel, &here.child(dot))? else { return Ok(()) };
-                    last = seen;
-                    if *name == *b".." {
-                        here.leave();
-                    }
-                    continue;
-                }
-                _ => {}
+            if name.is_empty() && !ahead.is_empty() {
+                // The next name needs a directory, too.
+                continue;
             }
             match kernel.watch(here.path(), STEP) {
                 Ok(wd) => {
@@ -110,25 +98,28 @@ impl Way {
                 Err(errno) if is_missing(errno) => return Ok(()),
                 Err(errno) => return Err(errno),
             }
-            let at = here.child(&name);
+            // For `..` it counts whether the directory may be searched.
+            let at = here.child(if *name == *b".." { b"." } else { &name });
             let Some(seen) = look(kernel, &at)? else { return Ok(()) };
-            if let Entry::Link(text) = &seen {
-                links = links.saturating_add(1);
-                if links > MAX_LINKS || text.is_empty() {
-                    return Ok(());
+            match (&*name, seen) {
+                (b"..", _) => here.leave(),
+                (b"" | b".", _) => {}
+                (_, Entry::File { .. }) => here.enter(at),
+                (_, Entry::Link(text)) => {
+                    links = links.saturating_add(1);
+                    if links > MAX_LINKS || text.is_empty() {
+                        return Ok(());
+                    }
+                    if text.starts_with(b"/") {
+                        here = Place::default();
+                    }
+                    push_names(&mut ahead, &text);
                 }
-                if text.starts_with(b"/") {
-                    here = Place::default();
-                }
-                push_names(&mut ahead, text);
-            } else {
-                here.enter(at);
             }
-            last = seen;
         }
         // In a directory that can't be watched, the file itself is the only one to report its end.
         let mask = if is_blind { mask | SELF } else { mask };
-        self.arrive(kernel, here.path(), mask, &last)
+        self.arrive(kernel, here.path(), mask)
     }
 
     /// Watches the file at the end.
@@ -137,16 +128,17 @@ impl Way {
         kernel: &mut K,
         path: &[u8],
         mask: WatchMask,
-        last: &Entry,
     ) -> Result<(), Errno> {
-        match (kernel.watch(path, mask), last) {
-            (Ok(wd), _) => self.end = Some(End::Watched { wd, mask }),
-            (Err(Errno::EACCES), &Entry::File { dev, ino }) => {
-                self.end = Some(End::Seen { dev, ino });
-            }
-            (Err(errno), _) if errno == Errno::EACCES || is_missing(errno) => {}
-            (Err(errno), _) => return Err(errno),
-        }
+        self.end = match kernel.watch(path, mask) {
+            Ok(wd) => Some(End::Watched { wd, mask }),
+            Err(Errno::EACCES) => match look(kernel, path)? {
+                Some(Entry::File { dev, ino }) => Some(End::Seen { dev, ino }),
+                // A link came just now, and the directory reports it.
+                Some(Entry::Link(_)) | None => None,
+            },
+            Err(errno) if is_missing(errno) => None,
+            Err(errno) => return Err(errno),
+        };
         Ok(())
     }
 
@@ -162,25 +154,27 @@ impl Way {
     /// Forgets a watch that has ended.
     pub fn forget(&mut self, wd: Wd) {
         self.steps.retain(|step| step.0 != wd);
-        if self.is_target(wd) {
+        if matches!(self.end, Some(End::Watched { wd: target, .. }) if target == wd) {
             self.end = Some(End::Ended);
         }
     }
 
-    /// Returns `true` if that is the watch of the file at the end.
-    pub fn is_target(&self, wd: Wd) -> bool {
-        matches!(self.end, Some(End::Watched { wd: target, .. }) if target == wd)
+    /// Returns what the file at the end is watched for; nothing if that is not its watch.
+    pub fn mask_of(&self, wd: Wd) -> WatchMask {
+        match self.end {
+            Some(End::Watched { wd: target, mask }) if target == wd => mask,
+            _ => WatchMask::empty(),
+        }
     }
 
     /// Returns `true` if the way may lead elsewhere after that event.
     pub fn is_touched(&self, event: &Event<'_>) -> bool {
         let (wd, mask) = (event.wd(), event.mask());
-        if let Some(End::Watched { wd: target, mask: asked }) = self.end {
-            // A user who asks for these events pays with walks in vain.
-            let own = asked.events() & SELF.events() | LIFE;
-            if target == wd && event.name().is_none() && mask.intersects(own) {
-                return true;
-            }
+        let asked = self.mask_of(wd);
+        // A user who asks for these events pays with walks in vain.
+        let own = asked.intersection(SELF).events() | LIFE;
+        if !asked.is_empty() && event.name().is_none() && mask.intersects(own) {
+            return true;
         }
         let first = (wd, Box::default());
         let mut steps = self.steps.range(first..).take_while(|step| step.0 == wd);

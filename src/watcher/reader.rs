@@ -12,6 +12,7 @@
 //! work when nothing is queued.
 
 mod buffer;
+mod lent;
 mod routes;
 mod search;
 mod settings;
@@ -20,14 +21,14 @@ mod wait;
 use std::sync::Arc;
 
 use super::error::{StopReason, WatchError};
-use super::event::{Detail, WatchEvent, WatchEventBuf};
+use super::event::{WatchEvent, WatchEventBuf};
 use super::id::WatchId;
 use super::shared::{Shared, Worked};
 use super::subscription::{LIFE, TURNS, Way};
 use crate::flags::EventMask;
-use crate::follow::NameChange;
 
 use buffer::{Buffer, Record};
+use lent::Lent;
 use routes::Routes;
 use search::Search;
 pub(crate) use search::{Deadline, Found};
@@ -54,22 +55,6 @@ pub(crate) struct Reader {
     /// An error that the next call returns.
     failed: Option<WatchError>,
 }
-
-/// What is lent.
-#[derive(Clone, Copy, Debug)]
-enum Lent {
-    /// The record, to one of its recipients.
-    Record(usize),
-    /// The record, to the follower of a name: the file was changed.
-    Changed(usize),
-    /// The record, to nobody in particular.
-    All,
-    /// The notice.
-    Notice,
-}
-
-/// Says of a record that the file that a name leads to was changed.
-static CHANGED: Detail = Detail::Name(NameChange::Changed);
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, settings: Settings, buffer_size: usize) -> Self {
@@ -119,14 +104,7 @@ impl Reader {
     #[inline(always)]
     pub(crate) fn lend(&self) -> WatchEvent<'_> {
         let event = self.buffer.event(&self.record);
-        match (self.lent, &self.notice) {
-            (Lent::Record(index), _) => WatchEvent::new(event, self.routes.get(index), None),
-            (Lent::Changed(index), _) => {
-                WatchEvent::new(event, self.routes.get(index), Some(&CHANGED))
-            }
-            (Lent::Notice, Some(notice)) => notice.as_event(),
-            (Lent::All | Lent::Notice, _) => WatchEvent::new(event, None, None),
-        }
+        self.lent.event(event, &self.routes, self.notice.as_ref())
     }
 
     /// Returns the event that was found, and those behind it in the buffer.
@@ -234,7 +212,7 @@ impl Reader {
 
     /// Fills the empty buffer, and waits until that is possible. `false` if the time is over.
     fn read_more(&mut self, search: &mut Search) -> Result<bool, WatchError> {
-        if search.is_over && self.buffer.position() >= search.fence {
+        if search.is_done(self.buffer.position(), || self.queue_end()) {
             return Ok(false);
         }
         loop {

@@ -113,8 +113,6 @@ impl State {
         std::mem::replace(&mut self.changed, false)
     }
 
-    // Watches.
-
     /// Watches the file that a path leads to.
     pub fn add_inode(
         &mut self,
@@ -274,8 +272,6 @@ impl State {
         }
     }
 
-    // Descriptors.
-
     /// Returns `true` if a subscriber, or a tree at home other than `tree`, needs a descriptor.
     fn is_needed(&self, wd: Wd, tree: Option<WatchId>) -> bool {
         self.subscribers.contains(wd) || self.trees.is_in_other(tree, wd)
@@ -323,8 +319,6 @@ impl State {
             let _ = self.release(inotify, wd, None);
         }
     }
-
-    // Events.
 
     /// Returns who is given the events of a descriptor. Allocates only for trees.
     pub fn route(&self, wd: Wd) -> Route {
@@ -387,6 +381,12 @@ impl State {
     /// Has a follower take an event of one of its watches.
     pub fn feed_name(&mut self, id: WatchId, event: &Event<'_>) -> Option<NameChange> {
         self.names.feed(id, event)
+    }
+
+    /// Returns `true` if a followed name leads to a file; `None` if it is none.
+    pub fn name_exists(&self, id: WatchId) -> Option<bool> {
+        self.registry.get(id).ok()?;
+        self.names.get(id).map(Follower::is_found)
     }
 
     /// Something was read, so what failed may work now.

@@ -127,6 +127,17 @@ pub struct WatchInfo {
     pub wd: Option<Wd>,
 }
 
+/// One directory of a tree, from [`Watches::tree_directories`](super::Watches::tree_directories).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TreeDirectory {
+    /// The path of the tree, and the path beneath it.
+    pub path: PathBuf,
+    /// The kernel's descriptor. `None` if the directory is known and not watched: it is excluded,
+    /// or was reported as [`Unwatched`](super::TreeChange::Unwatched).
+    pub wd: Option<Wd>,
+}
+
 /// Who is given the events of a descriptor, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Recipient {

@@ -1,35 +1,26 @@
 //! The handle that adds and removes watches, from any thread, while another one reads.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use super::error::WatchError;
 use super::id::WatchId;
 use super::options::{TreeOptions, WatchOptions};
+use super::root_path::{c_path, path_beneath};
 use super::shared::Shared;
 use super::state::tree::{TreeChangeRequest, TreeDriver};
-use super::subscription::{Wanted, WatchInfo, WatchKind};
-use crate::event::Wd;
+use super::subscription::{TreeDirectory, Wanted, WatchInfo, WatchKind};
 use crate::flags::WatchMask;
 use crate::inotify::Error;
 use crate::sys::Errno;
 use crate::tree::linux::Root;
 
-/// One directory of a tree, from [`Watches::tree_directories`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TreeDirectory {
-    /// The path of the tree, and the path beneath it.
-    pub path: PathBuf,
-    /// The kernel's descriptor. `None` if the directory is known and not watched: it is excluded,
-    /// or was reported as [`Unwatched`](super::TreeChange::Unwatched).
-    pub wd: Option<Wd>,
-}
-
-/// A handle on the watches of a [`Watcher`](super::Watcher): adds, changes, removes and lists them,
-/// from any thread, also while another one waits for events. Clones are the same handle.
+/// Adds, changes, removes and lists the watches of a [`Watcher`](super::Watcher), from any thread, also while
+/// another one waits for events. Clones are the same handle.
+///
+/// A handle does not keep its watcher alive: once that is dropped, calls return [`WatchError::Closed`].
 ///
 /// ```
 /// # #[cfg(not(miri))] {
@@ -43,7 +34,7 @@ pub struct TreeDirectory {
 ///     watches.watch(&path, WatchMask::CREATE)?;
 ///     std::fs::create_dir(path.join("new"))
 /// });
-/// assert_eq!(watcher.next()?.name().unwrap(), "new");
+/// assert_eq!(watcher.recv()?.name().unwrap(), "new");
 /// adder.join().unwrap()?;
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -62,28 +53,30 @@ impl Watches {
         self.shared.upgrade().ok_or(WatchError::Closed)
     }
 
-    /// Watches what `path` leads to. The path is kept, to compose the paths of events.
+    /// Watches the file or directory that `path` leads to. Events carry the path as it is given here; a
+    /// relative path stays relative.
     ///
-    /// Watching an inode again, by whatever path, gives a watch of its own with a mask, a path and
-    /// events of its own. Should that be an error: [`WatchMask::MASK_CREATE`]. A relative path
-    /// stays relative.
+    /// Several watches of one inode, by whatever paths, each have their own mask, path and events. To
+    /// make that an error, add [`WatchMask::MASK_CREATE`] to the mask.
     ///
     /// [`WatchMask::ONESHOT`] ends this watch after its first event, with
-    /// [`EventKind::Ignored`](crate::EventKind::Ignored).
-    /// [`WatchMask::EXCL_UNLINK`] holds for an inode once one of its watches has asked for it.
+    /// [`EventKind::Ignored`](crate::EventKind::Ignored). [`WatchMask::EXCL_UNLINK`] holds for an inode once
+    /// one of its watches has asked for it.
     ///
     /// # Errors
     ///
-    /// [`WatchError::Path`] with the reasons of [`Inotify::add_watch`](crate::Inotify::add_watch), and [`WatchError::Nul`].
+    /// - [`WatchError::Path`] with an error of [`Inotify::add_watch`](crate::Inotify::add_watch).
+    /// - [`WatchError::Nul`] if the path contains a NUL byte.
+    /// - [`WatchError::Closed`] if the watcher was dropped.
     pub fn watch(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<WatchId, WatchError> {
         self.watch_with(path, mask, WatchOptions::new())
     }
 
-    /// As [`watch`](Self::watch), with an alias or a filter.
+    /// Watches as [`watch`](Self::watch) does, with an alias, a token or a filter.
     ///
     /// # Errors
     ///
-    /// As for [`watch`](Self::watch), and [`WatchError::AliasTaken`].
+    /// Those of [`watch`](Self::watch), and [`WatchError::AliasTaken`].
     pub fn watch_with(
         &self,
         path: impl AsRef<Path>,
@@ -99,21 +92,22 @@ impl Watches {
 
     /// Follows a *name*: whatever file `path` leads to, now and later.
     ///
-    /// The file may be replaced by a rename, as editors save, be deleted and made again, be reached
-    /// through symbolic links that are swapped, as Kubernetes does, or not exist yet, its parent
-    /// directories neither. Events tell by [`WatchEvent::change`](super::WatchEvent::change) what
-    /// happened; those of `mask` are [`Change::Changed`](super::Change::Changed). When all is quiet,
-    /// what the last event told is what is there: read the file then, and nothing is missed. Changes
-    /// that follow each other faster than they are read may be told as one.
+    /// The file may be replaced by a rename, as editors save. It may be deleted and made again, or be reached
+    /// through symbolic links that are retargeted, as Kubernetes does. It need not exist yet, nor need
+    /// its parent directories: see [`name_exists`](Self::name_exists).
     ///
-    /// Links are followed whatever the mask says of them, and `ONESHOT` changes nothing here.
+    /// [`WatchEvent::name_change`](super::WatchEvent::name_change) says what happened. Events of `mask` in the
+    /// file are [`NameChange::Changed`](super::NameChange::Changed). Once no more events come, the last
+    /// event is true: read the file after each event, and no change is missed. Changes that follow each
+    /// other faster than they are read may be reported as one.
     ///
-    /// Each directory on the way is watched too, out of sight. A directory that may not be read
-    /// (`EACCES`) is passed unwatched, and a change of its entry is not seen.
+    /// Links are followed whatever the mask says, and `ONESHOT` has no effect. Each directory on the way is
+    /// watched too, without events of its own. A directory that may not be read (`EACCES`) is passed
+    /// unwatched, and a change of its entry is not noticed.
     ///
     /// # Errors
     ///
-    /// As for [`watch`](Self::watch), but a path that does not exist is none.
+    /// Those of [`watch`](Self::watch). A path that does not exist is no error.
     pub fn watch_name(
         &self,
         path: impl AsRef<Path>,
@@ -122,12 +116,12 @@ impl Watches {
         self.watch_name_with(path, mask, WatchOptions::new())
     }
 
-    /// As [`watch_name`](Self::watch_name), with an alias or a filter (which sees what happens in
-    /// the file, not what happens to the name).
+    /// Follows a name as [`watch_name`](Self::watch_name) does, with an alias, a token or a filter. The filter
+    /// decides about events in the file, not about what happens to the name.
     ///
     /// # Errors
     ///
-    /// As for [`watch_name`](Self::watch_name), and [`WatchError::AliasTaken`].
+    /// Those of [`watch_name`](Self::watch_name), and [`WatchError::AliasTaken`].
     pub fn watch_name_with(
         &self,
         path: impl AsRef<Path>,
@@ -147,36 +141,72 @@ impl Watches {
         shared.change(|state, inotify| state.add_name(inotify, wanted, &absolute))
     }
 
-    /// Watches a directory and all directories beneath it, now and later.
+    /// Returns `true` if a followed name leads to a file. Changes since then come as events.
     ///
-    /// Events tell paths that are true when they are told, also after a directory was renamed;
-    /// [`WatchEvent::tree`](super::WatchEvent::tree) says how each is known. Directories that appear
-    /// are watched and listed, and what is in them is told, each once, parents first. Where events
-    /// were lost, all is looked at again, and what changed is told, and then
-    /// [`TreeChange::Resynced`](super::TreeChange::Resynced). Links to directories are followed
-    /// only with [`TreeOptions::follow_links`](super::TreeOptions::follow_links); a link may lead to the
-    /// root, unless the mask says [`DONT_FOLLOW`](WatchMask::DONT_FOLLOW). Ask for [`CREATE`](WatchMask::CREATE) and
-    /// [`DELETE`](WatchMask::DELETE) to be told all that is found by looking, and for
-    /// [`MOVE`](WatchMask::MOVE) for renames; they are followed in any case.
+    /// ```
+    /// # #[cfg(not(miri))] {
+    /// use tinotify::{NameChange, WatchMask, Watcher};
     ///
-    /// What happens to a directory itself is told once, as its parent tells it. What a mount covers
-    /// or uncovers makes no event, and is not seen. A directory that a bind mount shows twice is
-    /// watched where it was found first.
-    ///
-    /// A relative path begins at the working directory of this call, also when that is moved or the
-    /// program changes to another one: a descriptor of it stays open. Where an absolute path no longer leads to the root,
-    /// [`TreeChange::RootMoved`](super::TreeChange::RootMoved) says so.
-    ///
-    /// Set-up takes a thread of its own, if one is to be had, and blocks until all is watched. Each
-    /// directory takes about 54 bytes, and its name if that has more than 15; the kernel takes about 1 KiB for each watch. What
-    /// is told of the set-up wakes a thread that waits, but not poll(2) on the descriptor: see
-    /// [`Watcher::has_buffered`](super::Watcher::has_buffered).
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config");
+    /// let mut watcher = Watcher::new()?;
+    /// let config = watcher.watch_name(&path, WatchMask::CLOSE_WRITE)?;
+    /// if !watcher.watches().name_exists(config)? {
+    ///     println!("{} is not there yet", path.display());
+    /// }
+    /// # std::fs::write(&path, "")?;
+    /// assert_eq!(watcher.recv()?.name_change(), Some(NameChange::Appeared));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As for [`watch_with`](Self::watch_with), for the root; and for others
-    /// [`Errno::ENOSPC`](crate::Errno::ENOSPC), as [`TreeOptions`] say. That a directory beneath can't
-    /// be watched for another reason is told as an event.
+    /// [`WatchError::NoSuchWatch`] if the watch has ended, or follows no name; [`WatchError::Closed`].
+    pub fn name_exists(&self, watch: WatchId) -> Result<bool, WatchError> {
+        let exists = self.shared()?.look(|state| state.name_exists(watch));
+        exists.ok_or(WatchError::NoSuchWatch(watch))
+    }
+
+    /// Watches a directory and all directories beneath it, now and later.
+    ///
+    /// - The paths of events are true, also after a directory was renamed.
+    ///   [`WatchEvent::tree_change`](super::WatchEvent::tree_change) says how each change is known.
+    /// - A directory that appears is watched and listed. What is in it is reported, each entry once,
+    ///   parents first.
+    /// - After lost events the whole tree is compared with the disk. What has changed is reported, and then
+    ///   [`TreeChange::Resynced`](super::TreeChange::Resynced).
+    /// - A directory that can't be watched is reported, and does not stop the others.
+    ///
+    /// To get everything that is discovered, ask for [`CREATE`](WatchMask::CREATE) and
+    /// [`DELETE`](WatchMask::DELETE). To get renames, ask for [`MOVE`](WatchMask::MOVE). The tree follows
+    /// them in any case.
+    ///
+    /// What happens to a directory itself is reported once, by its parent. Links to directories are followed
+    /// only with [`TreeOptions::follow_links`](super::TreeOptions::follow_links). A link may lead to the
+    /// root, unless the mask has [`DONT_FOLLOW`](WatchMask::DONT_FOLLOW).
+    ///
+    /// Not noticed: what a mount covers or uncovers, which makes no event. A directory that a bind mount
+    /// shows twice is watched at the first place where it was found.
+    ///
+    /// A relative path begins at the working directory of this call, also when that is moved or the
+    /// program changes to another one: a descriptor of it stays open. When an absolute path no longer leads
+    /// to the root, [`TreeChange::RootMoved`](super::TreeChange::RootMoved) is reported.
+    ///
+    /// Blocks until everything is watched, in a thread of its own where possible. A reader goes on
+    /// meanwhile. Each directory takes about 54 bytes, and its name if that is longer than 15 bytes; the
+    /// kernel takes about 1 KiB for each watch.
+    ///
+    /// # Errors
+    ///
+    /// - Those of [`watch_with`](Self::watch_with), for the root.
+    /// - [`WatchError::Path`] with [`Errno::ENOSPC`](crate::Errno::ENOSPC) at the limit of watches, unless
+    ///   [`on_watch_limit`](TreeOptions::on_watch_limit) says otherwise.
+    /// - [`WatchError::NoSuchWatch`] if another thread ended the watch meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If the condition of [`TreeOptions::exclude`] panics. Nothing is watched then.
     pub fn watch_tree(
         &self,
         path: impl AsRef<Path>,
@@ -208,13 +238,15 @@ impl Watches {
         }
     }
 
-    /// Ends a watch. Never waits; no event of it is given once this has returned, not even one that
-    /// was queued, nor `IGNORED`.
+    /// Ends a watch. None of its events is delivered once this has returned, not even queued ones, nor
+    /// `IGNORED`. Never waits for the reader.
     ///
     /// # Errors
     ///
-    /// [`WatchError::NoSuchWatch`] if it has ended before, or is another watcher's. That the kernel
-    /// was faster is none.
+    /// - [`WatchError::NoSuchWatch`] if the watch has ended, or is another watcher's.
+    /// - [`WatchError::Inotify`] if inotify_rm_watch(2) fails. That the kernel has already ended the watch is
+    ///   no error.
+    /// - [`WatchError::Closed`] if the watcher was dropped.
     pub fn unwatch(&self, watch: WatchId) -> Result<(), WatchError> {
         let shared = self.shared()?;
         let stopped = shared.change(|state, inotify| state.remove(inotify, watch))?;
@@ -226,12 +258,12 @@ impl Watches {
 
     /// Changes the mask of a watch, also for events that are queued already.
     ///
-    /// The kernel goes on to report what was ever asked of the inode, as long as it is watched. The
-    /// watcher discards what is no longer asked for.
+    /// The kernel goes on to report every event that was ever asked of the inode, as long as it is watched.
+    /// The watcher discards the others.
     ///
-    /// For a tree, events that it did not report before are asked of all its directories. This call
-    /// blocks until that is done, which takes about as long as the set-up did. A directory that can't be
-    /// opened at this time reports them once it can be opened again.
+    /// A tree asks new events of all its directories, which takes about as long as the set-up. This call
+    /// blocks until that is done, unless another thread is working on the tree, which does it then. A
+    /// directory that can't be opened at this time reports them once it can be opened again.
     ///
     /// ```
     /// # #[cfg(not(miri))] {
@@ -264,8 +296,8 @@ impl Watches {
         Ok(())
     }
 
-    /// Changes the path that events of a watch are given, for those who know better: after the
-    /// directory was renamed, say. What is watched stays the same.
+    /// Changes the path that events of a watch carry, after the directory was renamed for example. What is
+    /// watched stays the same.
     ///
     /// A tree whose root had moved goes on at the new path: what changed meanwhile where it could not
     /// look is reported, and directories that were
@@ -274,7 +306,8 @@ impl Watches {
     ///
     /// # Errors
     ///
-    /// As for [`unwatch`](Self::unwatch), and for a tree [`WatchError::Nul`].
+    /// [`WatchError::NoSuchWatch`] and [`WatchError::Closed`]; for a tree [`WatchError::Nul`], and
+    /// [`WatchError::Path`] if the working directory can't be opened.
     pub fn set_path(&self, watch: WatchId, path: impl AsRef<Path>) -> Result<(), WatchError> {
         let shared = self.shared()?;
         let path = path.as_ref();
@@ -314,10 +347,10 @@ impl Watches {
     /// let mut watcher = Watcher::new()?;
     /// let tree = watcher.watch_tree(root, WatchMask::CREATE, TreeOptions::new())?;
     /// watcher.watches().exclude(tree, root.join("target"))?;
-    /// # while watcher.try_next()?.is_some() {}
+    /// # while watcher.try_recv()?.is_some() {}
     /// std::fs::write(root.join("target/object"), "")?;
     /// std::fs::write(root.join("source"), "")?;
-    /// assert_eq!(watcher.next()?.path(), root.join("source"));
+    /// assert_eq!(watcher.recv()?.path(), root.join("source"));
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -330,15 +363,15 @@ impl Watches {
     ///
     /// # Panics
     ///
-    /// If the condition of [`TreeOptions::prune`] panics. The path is excluded all the same.
+    /// If the condition of [`TreeOptions::exclude`] panics. The path is excluded all the same.
     pub fn exclude(&self, watch: WatchId, path: impl AsRef<Path>) -> Result<(), WatchError> {
         self.set_excluded(watch, path.as_ref(), true)
     }
 
     /// Watches a directory again that [`exclude`](Self::exclude) excluded, and everything beneath it.
     ///
-    /// What is in it is reported as [`TreeChange::Found`](super::TreeChange::Found), parents first, as
-    /// for a new directory. What [`TreeOptions::prune`] excludes stays excluded, and so do other paths
+    /// What is in it is reported as [`TreeChange::Discovered`](super::TreeChange::Discovered), parents first, as
+    /// for a new directory. What [`TreeOptions::exclude`] excludes stays excluded, and so do other paths
     /// that were excluded. If the path is not excluded, nothing changes.
     ///
     /// ```
@@ -351,11 +384,11 @@ impl Watches {
     /// let mut watcher = Watcher::new()?;
     /// let tree = watcher.watch_tree(root, WatchMask::CREATE, TreeOptions::new())?;
     /// watcher.watches().exclude(tree, root.join("target"))?;
-    /// # while watcher.try_next()?.is_some() {}
+    /// # while watcher.try_recv()?.is_some() {}
     /// std::fs::write(root.join("target/object"), "")?;
     /// watcher.watches().include(tree, root.join("target"))?;
-    /// let event = watcher.next()?;
-    /// assert_eq!(event.tree(), Some(TreeChange::Found));
+    /// let event = watcher.recv()?;
+    /// assert_eq!(event.tree_change(), Some(TreeChange::Discovered));
     /// assert_eq!(event.path(), root.join("target/object"));
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -363,11 +396,11 @@ impl Watches {
     ///
     /// # Errors
     ///
-    /// As for [`exclude`](Self::exclude): [`WatchError::NoSuchWatch`] and [`WatchError::NotBeneath`].
+    /// Those of [`exclude`](Self::exclude).
     ///
     /// # Panics
     ///
-    /// If the condition of [`TreeOptions::prune`] panics. The path is included all the same.
+    /// If the condition of [`TreeOptions::exclude`] panics. The path is included all the same.
     pub fn include(&self, watch: WatchId, path: impl AsRef<Path>) -> Result<(), WatchError> {
         self.set_excluded(watch, path.as_ref(), false)
     }
@@ -384,14 +417,7 @@ impl Watches {
             }
         })?;
         let (root, home) = root;
-        let shown = path.strip_prefix(&root).ok().map(Path::to_owned);
-        let beneath = shown.or_else(|| {
-            // A relative root begins at a directory that may have been moved.
-            let home = home.filter(|_| path.is_absolute())?;
-            let home = std::fs::read_link(format!("/proc/self/fd/{}", home.as_raw())).ok()?;
-            path.strip_prefix(home.join(&root).canonicalize().ok()?).ok().map(Path::to_owned)
-        });
-        let Some(beneath) = beneath.and_then(|beneath| names_only(&beneath)) else {
+        let Some(beneath) = path_beneath(path, &root, home.as_deref()) else {
             return Err(WatchError::NotBeneath { path: path.to_owned(), root });
         };
         let worked = shared.change_tree(watch, TreeChangeRequest::Exclude(beneath, exclude));
@@ -399,13 +425,16 @@ impl Watches {
         Ok(())
     }
 
-    /// The directories of a tree that are known now, parents first, with the root. Allocates the list.
+    /// Returns the known directories of a tree, with the root, parents first. Allocates the list.
     ///
-    /// Events that are queued may be of changes that are not in it yet.
+    /// Queued events may report changes that are not in it yet. If another thread is working on the
+    /// tree, this waits until it is done.
     ///
     /// # Errors
     ///
-    /// [`WatchError::NoSuchWatch`], also for a watch that is no tree.
+    /// - [`WatchError::NoSuchWatch`] if the watch has ended, is another watcher's, or is no tree.
+    /// - [`WatchError::InExclude`] if the tree's own [`exclude`](TreeOptions::exclude) condition asks.
+    /// - [`WatchError::Closed`] if the watcher was dropped.
     pub fn tree_directories(&self, watch: WatchId) -> Result<Vec<TreeDirectory>, WatchError> {
         self.shared()?.look_at_tree(watch, |state, driver| {
             let root = state.registry().get(watch)?.path.as_path();
@@ -421,17 +450,17 @@ impl Watches {
         })?
     }
 
-    /// The watch that has this alias.
+    /// Returns the watch that has this alias.
     ///
     /// # Errors
     ///
-    /// [`WatchError::NoSuchAlias`].
+    /// [`WatchError::NoSuchAlias`] and [`WatchError::Closed`].
     pub fn with_alias(&self, alias: impl AsRef<OsStr>) -> Result<WatchId, WatchError> {
         let alias = alias.as_ref();
         self.shared()?.look(|state| state.registry().with_alias(alias))
     }
 
-    /// The watches that have this path, as it was given. Allocates the list.
+    /// Returns the watches that have this path, as it was given. Allocates the list.
     #[must_use]
     pub fn with_path(&self, path: impl AsRef<Path>) -> Vec<WatchId> {
         let path = path.as_ref();
@@ -439,42 +468,27 @@ impl Watches {
         self.list().into_iter().filter(has_path).map(|info| info.watch).collect()
     }
 
-    /// All active watches. Allocates the list.
+    /// Returns all active watches. Allocates the list.
     #[must_use]
     pub fn list(&self) -> Vec<WatchInfo> {
         let Ok(shared) = self.shared() else { return Vec::new() };
         shared.look(|state| state.registry().iter().map(|watch| watch.info()).collect())
     }
 
-    /// What there is to know of one watch.
+    /// Returns the path, the mask and the options of a watch.
     ///
     /// # Errors
     ///
-    /// [`WatchError::NoSuchWatch`].
+    /// [`WatchError::NoSuchWatch`] and [`WatchError::Closed`].
     pub fn info(&self, watch: WatchId) -> Result<WatchInfo, WatchError> {
         self.shared()?.look(|state| Ok(state.registry().get(watch)?.info()))
     }
 
-    /// Whether no watch is active.
+    /// Returns `true` if no watch is active.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let is_empty =
             |shared: Arc<Shared>| shared.look(|state| state.registry().iter().next().is_none());
         self.shared().map_or(true, is_empty)
     }
-}
-
-/// Returns a path as the kernel takes it.
-fn c_path(path: &Path) -> Result<CString, WatchError> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| WatchError::Nul(path.to_owned()))
-}
-
-/// Returns a path beneath a root. `None` if it is the root, or leads out of it.
-fn names_only(beneath: &Path) -> Option<PathBuf> {
-    let names = beneath.components().map(|component| match component {
-        Component::Normal(name) => Some(name),
-        _ => None,
-    });
-    let beneath: PathBuf = names.collect::<Option<_>>()?;
-    (!beneath.as_os_str().is_empty()).then_some(beneath)
 }

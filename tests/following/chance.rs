@@ -83,8 +83,12 @@ impl World {
             }
             return;
         }
-        let op = self.some_op();
-        self.apply(op);
+        for _ in 0..4 {
+            let op = self.some_op();
+            if self.apply(op) {
+                break;
+            }
+        }
     }
 
     fn some_op(&mut self) -> Op {

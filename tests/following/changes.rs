@@ -2,7 +2,7 @@
 
 use tinotify::{EventMask, WatchMask};
 
-use super::inode::{Ino, Kind, Name, Place, name_of};
+use super::inode::{Ino, Kind, Place};
 use super::truth::{Hop, Trace};
 use super::world::{Notice, ROOT, World};
 
@@ -55,10 +55,7 @@ impl Op {
 }
 
 /// What another subscriber asks for.
-const USER: WatchMask = WatchMask::OPEN.union(WatchMask::MODIFY).union(WatchMask::DELETE);
-
-/// What a watch has to be there for so that a change of its own place is heard.
-const SELF: WatchMask = WatchMask::DELETE_SELF.union(WatchMask::MOVE_SELF).union(WatchMask::ATTRIB);
+pub const USER: WatchMask = WatchMask::OPEN.union(WatchMask::MODIFY).union(WatchMask::DELETE);
 
 impl World {
     fn dir_mask(&self, ino: Ino) -> EventMask {
@@ -390,18 +387,19 @@ impl World {
         }
     }
 
-    pub fn apply(&mut self, op: Op) {
+    /// Returns `true` if it could be done.
+    pub fn apply(&mut self, op: Op) -> bool {
         // A plan may count on a directory that was not made, or is gone.
         let is_gone = |dir: Ino| self.nodes.get(dir).is_none_or(|node| node.is_dead);
         if op.places().into_iter().flatten().any(|place| is_gone(place.0)) {
-            return;
+            return false;
         }
         let text = self.script.as_ref().map(|_| self.op_text(&op));
         // Events keep their order.
         self.flush(false);
         let unmounts = matches!(op, Op::Umount(_)) && !self.holds_mount(&op);
         if !self.perform(&op) {
-            return;
+            return false;
         }
         if let Some(text) = text.filter(|_| !matches!(op, Op::RemoveAll(_))) {
             let line = |_: &Self| text;
@@ -411,6 +409,7 @@ impl World {
         let before = std::mem::replace(&mut self.now, after);
         if before != self.now {
             self.touched += 1;
+            self.ends.extend(self.now.end);
             if unmounts || !self.is_heard(&op, &before) {
                 self.is_silent = true;
             }
@@ -418,6 +417,7 @@ impl World {
         if !(self.rules.late && self.choices.chance(1, 3)) {
             self.flush(false);
         }
+        true
     }
 
     /// Returns `true` if the root of the mount that ends is watched, and so will say so.
@@ -440,12 +440,14 @@ impl World {
         // That what was there can say so itself.
         let says = |hop: &Hop, mask: WatchMask| {
             hop.child.is_some_and(|ino| {
-                let node = &self.nodes[ino];
-                !self.is_walking && self.held.contains(&node.wd) && node.mask.contains(mask)
+                let wd = self.nodes[ino].wd;
+                let asks = |of: &(i32, WatchMask)| of.0 == wd && of.1.contains(mask);
+                !self.is_walking && self.interest.iter().any(asks)
             })
         };
         if old.child != new.child {
-            return self.nodes[old.dir].read || says(old, SELF);
+            // What is watched in a directory that is not has to be asked about itself.
+            return self.nodes[old.dir].read || says(old, WatchMask::empty());
         }
         let by_name = match *op {
             Op::Chmod(place, _) => {
@@ -456,68 +458,5 @@ impl World {
             _ => true,
         };
         by_name || says(old, WatchMask::ATTRIB)
-    }
-
-    /// The place that a path of a script names, or its directory would have.
-    pub fn place(&self, path: &str) -> Result<Place, String> {
-        let (mut dir, mut names) = (ROOT, path.split('/').filter(|name| !name.is_empty()));
-        let last = names.next_back().ok_or("no path")?;
-        for name in names {
-            let name = name_of(name.as_bytes()).ok_or_else(|| format!("no name {name}"))?;
-            let child = self.child(dir, name).ok_or_else(|| format!("nothing at {path}"))?;
-            dir = self.topmost(child);
-        }
-        let name: Name = name_of(last.as_bytes()).ok_or_else(|| format!("no name {last}"))?;
-        Ok((dir, name))
-    }
-
-    /// The change that a line of a script names.
-    pub fn op(&self, line: &str) -> Result<Op, String> {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let word = |at: usize| words.get(at).copied().ok_or(format!("{line}: too short"));
-        let place = |at: usize| self.place(word(at)?).map_err(|why| format!("{line}: {why}"));
-        Ok(match word(0)? {
-            "file" => Op::File(place(1)?),
-            "dir" => Op::Dir(place(1)?),
-            "link" => Op::Link(place(1)?, word(2)?.as_bytes().to_vec()),
-            "hard" => Op::Hard(place(1)?, place(2)?),
-            "rm" => Op::Remove(place(1)?),
-            "mv" => Op::Rename(place(1)?, place(2)?),
-            "exchange" => Op::Exchange(place(1)?, place(2)?),
-            "write" => Op::Write(place(1)?),
-            "chmod" => {
-                let mode = word(1)?.parse().map_err(|_| format!("{line}: no mode"))?;
-                Op::Chmod(place(2)?, mode)
-            }
-            "hold" => Op::Hold(place(1)?),
-            "release" => Op::Release(word(1)?.parse().map_err(|_| format!("{line}: no inode"))?),
-            "mount" => Op::Mount(place(1)?),
-            "umount" => Op::Umount(place(1)?),
-            "user" => Op::User(place(1)?),
-            "nouser" => Op::NoUser(place(1)?),
-            _ => return Err(format!("unknown step {line:?}")),
-        })
-    }
-
-    pub fn op_text(&self, op: &Op) -> String {
-        let text = |place: &Place| self.place_text(*place);
-        match op {
-            Op::File(at) => format!("file {}", text(at)),
-            Op::Dir(at) => format!("dir {}", text(at)),
-            Op::Link(at, to) => format!("link {} {}", text(at), String::from_utf8_lossy(to)),
-            Op::Hard(of, at) => format!("hard {} {}", text(of), text(at)),
-            Op::Remove(at) => format!("rm {}", text(at)),
-            Op::Rename(from, to) => format!("mv {} {}", text(from), text(to)),
-            Op::Exchange(a, b) => format!("exchange {} {}", text(a), text(b)),
-            Op::Write(at) => format!("write {}", text(at)),
-            Op::Chmod(at, mode) => format!("chmod {mode} {}", text(at)),
-            Op::Hold(at) => format!("hold {}", text(at)),
-            Op::Release(ino) => format!("release {ino}"),
-            Op::Mount(at) => format!("mount {}", text(at)),
-            Op::Umount(at) => format!("umount {}", text(at)),
-            Op::User(at) => format!("user {}", text(at)),
-            Op::NoUser(at) => format!("nouser {}", text(at)),
-            Op::RemoveAll(at) => format!("# rm -r {}", text(at)),
-        }
     }
 }

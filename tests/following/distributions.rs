@@ -168,6 +168,7 @@ impl Distribution {
         ];
         let queue_limit = match self {
             D::Overflows => 1 + choices.below(8) as usize,
+            D::Scarce if choices.chance(1, 4) => 1 + choices.below(4) as usize,
             _ if choices.chance(1, 16) => 6,
             _ => plain.queue_limit,
         };
@@ -184,7 +185,7 @@ impl Distribution {
             late: choices.chance(1, 4),
             reuse: !choices.chance(1, 4),
             batch: [16, 1, 3][choices.below(3) as usize],
-            burst: [3, 1, 8][choices.below(3) as usize],
+            burst: [4, 1, 10][choices.below(3) as usize],
             mask: masks[choices.below(4) as usize],
             weights: self.weights(),
         }

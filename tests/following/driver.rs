@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use tinotify::WatchMask;
 use tinotify::follow::{Follower, NameChange};
+use tinotify::{Event, EventMask, WatchMask};
 
-use super::inode::Ino;
+use super::inode::{Ino, Inode};
 use super::queue::Record;
 use super::world::World;
 
@@ -35,12 +35,15 @@ pub struct Run {
     pub walks: u64,
     pub failed_walks: u64,
     pub events: u64,
+    /// Rests at which the name led to a file, and at which the follower had to be told of a change.
+    pub found: u64,
+    pub poked: u64,
     /// Announcements, ever.
     pub announcements: u64,
 }
 
 /// More calls than any walk can need: each link may have four parts.
-const MOST_CALLS: usize = 2 * (8 + 41 * 5);
+pub const MOST_CALLS: usize = 2 * (8 + 41 * 5);
 
 impl Run {
     pub fn new(world: World) -> Self {
@@ -60,6 +63,8 @@ impl Run {
             walks: 0,
             failed_walks: 0,
             events: 0,
+            found: 0,
+            poked: 0,
             announcements: 0,
         }
     }
@@ -97,6 +102,8 @@ impl Run {
                     return Err("pending after a walk".into());
                 }
                 self.compare_held()?;
+                let watches = self.follower.watches();
+                self.world.interest = watches.map(|(wd, mask, _)| (wd.as_raw(), mask)).collect();
                 if std::mem::take(&mut self.is_masked) {
                     self.read_file();
                 }
@@ -136,10 +143,12 @@ impl Run {
         Ok(())
     }
 
-    /// The program reads the file, as it would after each announcement.
+    /// The program reads the file that the follower means: it has it open, or opens it again.
     fn read_file(&mut self) {
-        self.reading =
-            self.world.now.end.map(|ino| Reading { ino, version: self.world.nodes[ino].version });
+        let target = self.follower.watches().find(|(_, _, entry)| entry.is_none());
+        let watched = target.and_then(|(wd, ..)| self.world.watched_as(wd.as_raw()));
+        let ino = watched.or(Some(self.world.last_look)).filter(|_| self.follower.is_found());
+        self.reading = ino.map(|ino| Reading { ino, version: self.world.nodes[ino].version });
     }
 
     fn announce(&mut self, change: NameChange) -> Result<(), String> {
@@ -161,6 +170,18 @@ impl Run {
         Ok(())
     }
 
+    /// Whether an event is among those that the follower says are of interest.
+    fn is_of_interest(&self, event: &Event<'_>) -> bool {
+        let life = EventMask::UNMOUNT | EventMask::IGNORED;
+        self.follower.watches().any(|(wd, mask, entry)| {
+            let is_its_name = || match (event.name(), entry) {
+                (Some(name), Some(entry)) => name == entry,
+                _ => true,
+            };
+            wd == event.wd() && event.mask().intersects(mask.events() | life) && is_its_name()
+        })
+    }
+
     /// Reads so many records at most.
     pub fn read(&mut self, most: u32) {
         for _ in 0..most {
@@ -175,6 +196,7 @@ impl Run {
         self.events += 1;
         let event = record.event();
         let was_pending = self.follower.is_pending();
+        let is_of_interest = event.is_overflow() || self.is_of_interest(&event);
         let change = self.follower.feed(&event);
         if event.is_ignored() {
             self.world.held.remove(&record.wd);
@@ -183,11 +205,29 @@ impl Run {
         if was_pending && !self.follower.is_pending() {
             return Err("an event ends a pending walk".into());
         }
+        if !is_of_interest && (change.is_some() || was_pending != self.follower.is_pending()) {
+            return Err(format!("is moved by {event}"));
+        }
         self.compare_held()?;
         if let Some(change) = change {
             self.announce(change)?;
         }
         Ok(true)
+    }
+
+    /// Stops following, after which only what others need is watched.
+    pub fn end(&mut self) -> Result<(), String> {
+        self.world.is_quiet = true;
+        let next = Follower::new(b"/", WatchMask::MODIFY);
+        std::mem::replace(&mut self.follower, next).end(&mut self.world);
+        if let Some(wrong) = self.world.wrong.take() {
+            return Err(wrong);
+        }
+        let is_left = |node: &Inode| node.wd != 0 && node.other.is_empty();
+        if !self.world.held.is_empty() || self.world.nodes.iter().any(is_left) {
+            return Err("watches are left".into());
+        }
+        Ok(())
     }
 
     /// Does what there is to do, until nothing is left. The world is quiet.

@@ -3,6 +3,7 @@
 use tinotify::follow::{Entry, Kernel};
 use tinotify::{Errno, WatchMask, Wd};
 
+use super::driver::MOST_CALLS;
 use super::inode::{Ino, Kind};
 use super::truth::Trace;
 use super::world::{AmbushStep, World};
@@ -12,12 +13,17 @@ impl World {
     pub fn add_watch(&mut self, ino: Ino, mask: WatchMask) -> i32 {
         if self.nodes[ino].wd == 0 {
             // The kernel hands them out cyclically.
-            self.last_wd += 1;
-            self.nodes[ino].wd = self.last_wd;
+            self.wds.push(ino);
+            self.nodes[ino].wd = self.wds.len() as i32;
             self.watched += 1;
         }
         self.nodes[ino].mask |= mask;
         self.nodes[ino].wd
+    }
+
+    /// What a descriptor was given for.
+    pub fn watched_as(&self, wd: i32) -> Option<Ino> {
+        self.wds.get(usize::try_from(wd).ok()?.checked_sub(1)?).copied()
     }
 
     /// What happens just before a call of the engine. An error is what the call fails with.
@@ -60,7 +66,9 @@ impl World {
             match self.ambush.remove(at).step {
                 AmbushStep::Fail(errno) => return Err(errno),
                 AmbushStep::Op(line) => match self.op(&line) {
-                    Ok(op) => self.apply(op),
+                    Ok(op) => {
+                        self.apply(op);
+                    }
                     Err(why) => self.wrong = Some(why),
                 },
             }
@@ -105,8 +113,10 @@ impl Kernel for World {
 
     fn look(&mut self, path: &[u8]) -> Result<Entry, Errno> {
         self.calls += 1;
+        assert!(self.calls < 10 * MOST_CALLS, "a walk does not end");
         self.before("look", path)?;
         let ino = self.resolve(path, false, &mut Trace::default())?;
+        self.last_look = ino;
         let node = &self.nodes[ino];
         Ok(match &node.kind {
             Kind::Link(text) => Entry::Link(text.to_vec()),

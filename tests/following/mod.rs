@@ -6,6 +6,7 @@
 
 pub mod chance;
 pub mod changes;
+pub mod chaos;
 #[allow(dead_code, reason = "shared with the simulation of trees")]
 #[path = "../simulated/choices.rs"]
 pub mod choices;
@@ -15,8 +16,10 @@ pub mod inode;
 pub mod kernel;
 pub mod oracle;
 pub mod queue;
+pub mod real;
 pub mod schedule;
 pub mod script;
 pub mod shrink;
+pub mod steps;
 pub mod truth;
 pub mod world;

@@ -8,6 +8,9 @@ use super::driver::Run;
 use super::inode::{NAMES, Name};
 use super::world::World;
 
+/// In place of a dot, or of the slash at the end.
+const DOT: Name = Name::MAX;
+
 type Watches = BTreeSet<(i32, Option<Name>)>;
 
 impl World {
@@ -15,8 +18,10 @@ impl World {
     fn needed(&self) -> Watches {
         let dirs = self.now.hops.iter().filter(|hop| self.nodes[hop.dir].read);
         let steps = dirs.map(|hop| (self.nodes[hop.dir].wd, Some(hop.name)));
+        let dots = self.now.dots.iter().filter(|dir| self.nodes[**dir].read);
+        let dots = dots.map(|dir| (self.nodes[*dir].wd, Some(DOT)));
         let target = self.now.end.filter(|ino| self.nodes[*ino].read);
-        steps.chain(target.map(|ino| (self.nodes[ino].wd, None))).collect()
+        steps.chain(dots).chain(target.map(|ino| (self.nodes[ino].wd, None))).collect()
     }
 }
 
@@ -27,14 +32,17 @@ impl Run {
         self.settle()?;
         if std::mem::take(&mut self.world.is_silent) {
             // What nobody could hear: somebody says so.
+            self.poked += 1;
             self.walk()?;
             self.settle()?;
         }
+        self.found += u64::from(self.world.now.end.is_some());
         self.compare_name()?;
         self.compare_watches()?;
         self.compare_count()?;
         self.compare_cost()?;
         (self.world.touched, self.announced, self.overflows, self.masks) = (0, 0, 0, 0);
+        self.world.ends = self.world.now.end.into_iter().collect();
         self.world.is_quiet = was_quiet;
         Ok(())
     }
@@ -71,7 +79,9 @@ impl Run {
         let says: Watches = self
             .follower
             .watches()
-            .map(|(wd, _, entry)| (wd.as_raw(), entry.and_then(name).map(|at| at as Name)))
+            .map(|(wd, _, entry)| {
+                (wd.as_raw(), entry.map(|entry| name(entry).map_or(DOT, |at| at as Name)))
+            })
             .collect();
         let needed = self.world.needed();
         if says != needed {
@@ -109,7 +119,7 @@ impl Run {
         }
         let announced = self.announced;
         self.walk()?;
-        let most = 2 * self.world.now.hops.len() + self.world.now.dots + 1;
+        let most = 2 * (self.world.now.hops.len() + self.world.now.dots.len() + 1);
         if self.world.calls > most {
             return Err(format!("{} calls where {most} are enough", self.world.calls));
         }

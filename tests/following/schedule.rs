@@ -18,6 +18,8 @@ pub struct Totals {
     pub walks: u64,
     pub failed_walks: u64,
     pub announced: u64,
+    pub found: u64,
+    pub poked: u64,
 }
 
 impl Totals {
@@ -28,6 +30,8 @@ impl Totals {
         self.walks += more.walks;
         self.failed_walks += more.failed_walks;
         self.announced += more.announced;
+        self.found += more.found;
+        self.poked += more.poked;
     }
 }
 
@@ -66,7 +70,7 @@ impl Run {
         self.world.is_quiet = false;
         self.world.ops = self.world.choices.below(3);
         self.see_to_it()?;
-        let rounds = 1 + self.world.choices.below(4);
+        let rounds = 1 + self.world.choices.below(6);
         for _ in 0..rounds {
             self.world.ops = self.world.choices.below(self.world.rules.burst + 1);
             while self.world.ops > 0 {
@@ -89,7 +93,11 @@ impl Run {
             }
         }
         self.world.record(|_| "rest".into());
-        self.rest()?;
+        // Sometimes with walks pending, and events unread.
+        if !self.world.choices.chance(1, 8) {
+            self.rest()?;
+        }
+        self.end()?;
         Ok(u64::from(rounds))
     }
 }
@@ -117,7 +125,9 @@ pub fn run_in(
     world.follow(path.as_bytes());
     world.furnish();
     world.flush(false);
-    (world.touched, world.is_silent) = (1, false);
+    // Others may have been told of what was before.
+    world.touched = 1 + world.queue.len() as u32;
+    world.is_silent = false;
     let mut run = Run::new(world);
     let result = catch_unwind(AssertUnwindSafe(|| run.go()));
     let result = result.unwrap_or_else(|what| Err(panicked(&*what)));
@@ -128,6 +138,8 @@ pub fn run_in(
         walks: run.walks,
         failed_walks: run.failed_walks,
         announced: run.announcements,
+        found: run.found,
+        poked: run.poked,
     });
     let script = run.world.script.take().unwrap_or_default();
     (totals, script, run.world.choices)

@@ -45,7 +45,8 @@ fn number(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| format!("{text:?} is no number"))
 }
 
-fn mask(text: &str) -> Result<WatchMask, String> {
+/// A mask, by the names of its bits.
+pub fn mask(text: &str) -> Result<WatchMask, String> {
     text.parse().map_err(|_| format!("{text:?} is no mask"))
 }
 
@@ -65,7 +66,9 @@ impl Run {
             "limit" => self.world.queue.limit = number(rest)? as usize,
             "start" => {
                 self.world.flush(false);
-                (self.world.touched, self.world.is_silent) = (1, false);
+                // Others may have been told of what was before.
+                self.world.touched = 1 + self.world.queue.len() as u32;
+                self.world.is_silent = false;
             }
             "walk" if self.follower.is_pending() => {
                 self.walk()?;
@@ -113,5 +116,10 @@ pub fn run(text: &str) -> Result<(), String> {
     for line in lines {
         run.step(line).map_err(|why| format!("at {line:?}: {why}"))?;
     }
-    run.rest().map_err(|why| format!("at the end: {why}"))
+    run.rest().map_err(|why| format!("at the end: {why}"))?;
+    run.end()?;
+    match run.world.ambush.first() {
+        Some(ambush) => Err(format!("no such call: {:?}", ambush.call)),
+        None => Ok(()),
+    }
 }

@@ -27,8 +27,8 @@ impl Hop {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     pub hops: Vec<Hop>,
-    /// Dots and slashes that only a directory has.
-    pub dots: usize,
+    /// Directories of which a dot or the slash at the end is asked.
+    pub dots: Vec<Ino>,
     /// Where it leads to.
     pub end: Option<Ino>,
 }
@@ -91,22 +91,24 @@ impl World {
             }
             let name = match part {
                 Part::Slash => {
-                    trace.dots += 1;
+                    if todo.is_empty() {
+                        trace.dots.push(at);
+                    }
                     continue;
                 }
                 _ if !node.search => {
                     match part {
                         Part::Name(name) => trace.hops.push(Hop::nowhere(at, name)),
-                        _ => trace.dots += 1,
+                        _ => trace.dots.push(at),
                     }
                     return Err(Errno::EACCES);
                 }
                 Part::Dot => {
-                    trace.dots += 1;
+                    trace.dots.push(at);
                     continue;
                 }
                 Part::Up => {
-                    trace.dots += 1;
+                    trace.dots.push(at);
                     at = self.above(at);
                     continue;
                 }

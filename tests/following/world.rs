@@ -47,13 +47,20 @@ pub struct World {
     /// Inode numbers that are free.
     pub free: Vec<(u64, u64)>,
     pub next_number: u64,
-    pub last_wd: i32,
+    /// What each descriptor was given for; the first is 1.
+    pub wds: Vec<Ino>,
     pub watched: u32,
     pub mounts: u32,
     /// Watches that the follower was given and has not taken back, nor was fed the `IGNORED` of.
     pub held: BTreeSet<i32>,
+    /// The events of which the follower says they are of interest.
+    pub interest: Vec<(i32, WatchMask)>,
     /// Something on the way or at its end changed since the last rest, so often.
     pub touched: u32,
+    /// What the engine looked at last.
+    pub last_look: Ino,
+    /// Where the name led to since the last rest.
+    pub ends: Vec<Ino>,
     /// The way changed without an event that the follower can have. Until the next rest.
     pub is_silent: bool,
     /// Calls of this walk, without `unwatch`.
@@ -89,11 +96,14 @@ impl World {
             late: VecDeque::new(),
             free: Vec::new(),
             next_number: 1,
-            last_wd: 0,
+            wds: Vec::new(),
             watched: 0,
             mounts: 0,
             held: BTreeSet::new(),
+            interest: Vec::new(),
             touched: 0,
+            last_look: ROOT,
+            ends: Vec::new(),
             is_silent: false,
             calls: 0,
             wrong: None,
@@ -107,6 +117,7 @@ impl World {
     pub fn follow(&mut self, path: &[u8]) {
         self.path = path.to_vec();
         self.now = self.trace();
+        self.ends = self.now.end.into_iter().collect();
     }
 
     pub fn add_inode(&mut self, kind: Kind, dev: u64) -> Ino {
@@ -156,7 +167,8 @@ impl World {
     }
 
     fn queue_event(&mut self, ino: Ino, mask: EventMask, name: Option<Name>) {
-        if self.now.end == Some(ino) {
+        // What it led to a while ago is watched until the next walk.
+        if self.ends.contains(&ino) {
             self.touched += 1;
         }
         let node = &self.nodes[ino];

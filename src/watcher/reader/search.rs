@@ -58,6 +58,8 @@ pub(super) struct Search {
     pub fence: u64,
     /// Whether the time was over at the last read.
     pub is_over: bool,
+    /// Whether a whole buffer was for nobody.
+    is_fruitless: bool,
     /// Whether the next read does not wait for the delay.
     pub reads_now: bool,
     /// How many records may still be looked at.
@@ -79,6 +81,7 @@ impl Search {
             // What is queued now is looked at, however late it is.
             fence: if deadline.is_over() { queue_end() } else { 0 },
             is_over: false,
+            is_fruitless: false,
             reads_now,
             turn: if let Deadline::Turn(turn) = deadline { turn } else { u32::MAX },
             is_first: !taken,
@@ -96,5 +99,22 @@ impl Search {
             }
             Deadline::At(_) => !is_first && position >= self.fence && self.deadline.is_over(),
         }
+    }
+
+    /// The buffer is empty at a position, and was for nobody. Returns `true` if no more is read in this
+    /// call: events that come all the time and are for nobody must not keep it for ever.
+    ///
+    /// What is queued later makes the descriptor readable again.
+    pub fn is_done(&mut self, position: u64, queue_end: impl FnOnce() -> u64) -> bool {
+        if self.deadline != Deadline::Empty {
+            return self.is_over && position >= self.fence;
+        }
+        if !std::mem::replace(&mut self.is_fruitless, true) {
+            return false;
+        }
+        if self.fence == 0 {
+            self.fence = queue_end();
+        }
+        position >= self.fence
     }
 }

@@ -1,0 +1,40 @@
+//! Which event is lent, and to whom.
+
+use super::super::event::{Detail, WatchEvent, WatchEventBuf};
+use super::routes::Routes;
+use crate::event::Event;
+use crate::follow::NameChange;
+
+/// What is lent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lent {
+    /// The record, to one of its recipients.
+    Record(usize),
+    /// The record, to the follower of a name: the file was changed.
+    Changed(usize),
+    /// The record, to nobody in particular.
+    All,
+    /// The notice.
+    Notice,
+}
+
+/// Says of a record that the file that a name leads to was changed.
+static CHANGED: Detail = Detail::Name(NameChange::Changed);
+
+impl Lent {
+    /// Returns the event that is lent: the record, or the notice.
+    #[inline(always)]
+    pub fn event<'a>(
+        self,
+        record: Event<'a>,
+        routes: &'a Routes,
+        notice: Option<&'a WatchEventBuf>,
+    ) -> WatchEvent<'a> {
+        match (self, notice) {
+            (Self::Record(index), _) => WatchEvent::new(record, routes.get(index), None),
+            (Self::Changed(index), _) => WatchEvent::new(record, routes.get(index), Some(&CHANGED)),
+            (Self::Notice, Some(notice)) => notice.as_event(),
+            (Self::All | Self::Notice, _) => WatchEvent::new(record, None, None),
+        }
+    }
+}
