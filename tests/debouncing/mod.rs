@@ -4,6 +4,7 @@ mod drivers;
 mod property;
 mod replay;
 mod rules;
+mod storm;
 mod timing;
 mod world;
 

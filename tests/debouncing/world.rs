@@ -104,7 +104,7 @@ impl World {
     }
 
     /// A plain watch reports one directory.
-    fn path(&self, at: At) -> PathBuf {
+    pub fn path(&self, at: At) -> PathBuf {
         path(if self.in_tree { at } else { at % NAMES as u8 })
     }
 
