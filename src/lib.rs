@@ -9,6 +9,7 @@
 //! | 4 | `tree`, `follow` | Linux, `alloc` | the engines of trees and of followed names, over any kernel |
 //! | 5 | `watcher` | `std` | paths, aliases, filters, timeouts, stopping, followed names, trees |
 //! | 6 | `stream` | `tokio`, `async-io` | the same as futures and streams |
+//! | 7 | `debounce` | `std` | one change out of many events, once a path is quiet |
 //!
 //! Each floor uses those below it only. Without the default feature `std`, floors 0 and 1 build for
 //! any target, and floors 2 and 3 for Linux without a libc.
@@ -79,6 +80,8 @@ pub mod flags;
 pub mod moves;
 pub mod ring;
 
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub mod debounce;
 #[cfg(all(feature = "alloc", target_os = "linux"))]
 pub mod follow;
 #[cfg(target_os = "linux")]

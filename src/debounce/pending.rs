@@ -1,0 +1,361 @@
+//! All pending groups: by path, by what must come first, and by deadline.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::entry::{Entry, Id, Origin};
+use super::group::Group;
+use crate::watcher::WatchId;
+
+/// When a group is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    pub quiet: Duration,
+    pub max_delay: Option<Duration>,
+    pub per_watch: bool,
+}
+
+impl Timing {
+    pub fn cap(&self, first: Instant) -> Option<Instant> {
+        first.checked_add(self.max_delay?)
+    }
+
+    /// Returns when events end that began and went on at these times; `None` if that is never.
+    pub fn end(&self, first: Instant, last: Instant) -> Option<Instant> {
+        let quiet = last.checked_add(self.quiet);
+        let cap = self.cap(first);
+        quiet.into_iter().chain(cap).min()
+    }
+}
+
+/// What a deadline belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Target {
+    Entry(Id),
+    Watch(Option<WatchId>),
+}
+
+/// What is pending of one watch.
+#[derive(Debug, Default)]
+struct Scope {
+    /// The last entry that concerns each path. No later entry concerns a directory above it.
+    paths: BTreeMap<PathBuf, Id>,
+    members: BTreeSet<Id>,
+    /// The times of the events; used if a watch is one group.
+    times: Option<(Instant, Instant)>,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub timing: Timing,
+    entries: HashMap<Id, Entry>,
+    scopes: BTreeMap<Option<WatchId>, Scope>,
+    deadlines: BTreeSet<(Instant, Target)>,
+    next_id: Id,
+    next_order: u64,
+}
+
+impl Pending {
+    pub fn new(timing: Timing) -> Self {
+        Self {
+            timing,
+            entries: HashMap::new(),
+            scopes: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            next_id: 0,
+            next_order: 0,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn get(&self, id: Id) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// Changes an entry, and its deadline with it.
+    pub fn change(&mut self, id: Id, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            change(entry);
+            self.schedule(id);
+        }
+    }
+
+    /// Returns the last entry that concerns a path.
+    pub fn at(&self, watch: Option<WatchId>, path: &Path) -> Option<Id> {
+        self.scopes.get(&watch)?.paths.get(path).copied()
+    }
+
+    pub fn set_at(&mut self, watch: Option<WatchId>, path: PathBuf, id: Id) {
+        self.scopes.entry(watch).or_default().paths.insert(path, id);
+    }
+
+    /// Forgets that this entry concerns the path.
+    pub fn clear_at(&mut self, watch: Option<WatchId>, path: &Path, id: Id) {
+        if let Some(scope) = self.scopes.get_mut(&watch)
+            && scope.paths.get(path) == Some(&id)
+        {
+            scope.paths.remove(path);
+        }
+    }
+
+    /// Returns the entries of the directories above a path that entries at the path have to wait for.
+    pub fn above(&self, watch: Option<WatchId>, path: &Path) -> BTreeSet<Id> {
+        let Some(scope) = self.scopes.get(&watch) else { return BTreeSet::new() };
+        let above = path.ancestors().skip(1).filter_map(|path| scope.paths.get(path).copied());
+        above.filter(|&id| self.get(id).is_some_and(Entry::is_structural)).collect()
+    }
+
+    /// Returns the paths beneath a directory, and the last entry that concerns each.
+    pub fn beneath(&self, watch: Option<WatchId>, path: &Path) -> Vec<(PathBuf, Id)> {
+        let Some(scope) = self.scopes.get(&watch) else { return Vec::new() };
+        let after = (Bound::Excluded(path), Bound::Unbounded);
+        let beneath = scope.paths.range::<Path, _>(after);
+        let beneath = beneath.take_while(|(beneath, _)| beneath.starts_with(path));
+        beneath.map(|(path, &id)| (path.clone(), id)).collect()
+    }
+
+    /// Adds an entry behind all others, as the last one of its paths. It comes after the last ones, and
+    /// after those in `after`.
+    pub fn insert(&mut self, mut entry: Entry, after: &BTreeSet<Id>) -> Id {
+        let id = self.next_id;
+        self.next_id = self.next_id.saturating_add(1);
+        entry.order = self.new_order();
+        let other = match &entry.origin {
+            Origin::Local => None,
+            Origin::Renamed { watch, from: other } => Some((*watch, other.clone())),
+            Origin::Exchanged { with } => Some((entry.watch, with.clone())),
+        };
+        let mut after = after.clone();
+        after.extend(self.at(entry.watch, &entry.path));
+        entry.follows = self.at(entry.watch, &entry.path).is_some();
+        if let Some((watch, other)) = other {
+            after.extend(self.at(watch, &other));
+            self.set_at(watch, other, id);
+        }
+        self.set_at(entry.watch, entry.path.clone(), id);
+        if let Some(scope) = self.scopes.get_mut(&entry.watch) {
+            scope.members.insert(id);
+        }
+        self.entries.insert(id, entry);
+        self.depend(id, &after);
+        self.schedule(id);
+        id
+    }
+
+    fn new_order(&mut self) -> u64 {
+        self.next_order = self.next_order.saturating_add(1);
+        self.next_order
+    }
+
+    /// Puts an entry behind all others.
+    pub fn reorder(&mut self, id: Id) {
+        let order = self.new_order();
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.order = order;
+        }
+    }
+
+    /// Makes an entry come after others.
+    pub fn depend(&mut self, id: Id, after: &BTreeSet<Id>) {
+        for &other in after {
+            if other != id
+                && let Some(first) = self.entries.get_mut(&other)
+            {
+                first.dependents.insert(id);
+                if let Some(entry) = self.entries.get_mut(&id) {
+                    entry.depends_on.insert(other);
+                }
+            }
+        }
+    }
+
+    /// Returns `true` if events that come after the entries `after` may be merged into this one: none
+    /// of what comes after it, `moved` aside, has to come before those events. Moves it behind all
+    /// others if need be.
+    pub fn join(&mut self, id: Id, after: &BTreeSet<Id>, moved: &BTreeSet<Id>) -> bool {
+        let Some(entry) = self.entries.get(&id) else { return false };
+        let order = entry.order;
+        let is_before = |&other: &Id| self.get(other).is_none_or(|other| other.order < order);
+        if !after.iter().all(|other| *other == id || is_before(other)) {
+            if !entry.dependents.is_subset(moved) {
+                return false;
+            }
+            self.reorder(id);
+        }
+        self.depend(id, after);
+        true
+    }
+
+    /// Takes an entry out. What waits for it waits no longer.
+    pub fn remove(&mut self, id: Id) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        if let Some(deadline) = entry.deadline {
+            self.deadlines.remove(&(deadline, Target::Entry(id)));
+        }
+        self.clear_at(entry.watch, &entry.path, id);
+        match &entry.origin {
+            Origin::Local => {}
+            Origin::Renamed { watch, from } => self.clear_at(*watch, from, id),
+            Origin::Exchanged { with } => self.clear_at(entry.watch, with, id),
+        }
+        for other in &entry.depends_on {
+            if let Some(other) = self.entries.get_mut(other) {
+                other.dependents.remove(&id);
+            }
+        }
+        for &other in &entry.dependents {
+            self.change(other, |other| {
+                other.depends_on.remove(&id);
+            });
+        }
+        self.leave(entry.watch, id);
+        if let Origin::Renamed { watch, .. } = &entry.origin {
+            self.tidy(*watch);
+        }
+        Some(entry)
+    }
+
+    /// Ends the membership of an entry.
+    fn leave(&mut self, watch: Option<WatchId>, id: Id) {
+        let Some(scope) = self.scopes.get_mut(&watch) else { return };
+        scope.members.remove(&id);
+        if scope.members.is_empty() {
+            scope.times = None;
+            if let Some(deadline) = scope.deadline.take() {
+                self.deadlines.remove(&(deadline, Target::Watch(watch)));
+            }
+        }
+        self.tidy(watch);
+    }
+
+    /// Forgets a watch of which nothing is pending.
+    fn tidy(&mut self, watch: Option<WatchId>) {
+        let is_empty = |scope: &Scope| scope.members.is_empty() && scope.paths.is_empty();
+        if self.scopes.get(&watch).is_some_and(is_empty) {
+            self.scopes.remove(&watch);
+        }
+    }
+
+    /// Moves an entry to another path.
+    pub fn relocate(&mut self, id: Id, watch: Option<WatchId>, path: PathBuf) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let old_watch = std::mem::replace(&mut entry.watch, watch);
+        let old_path = std::mem::replace(&mut entry.path, path.clone());
+        if self.at(old_watch, &old_path) == Some(id) {
+            self.clear_at(old_watch, &old_path, id);
+            if let Some(previous) = self.previous(id, old_watch, &old_path) {
+                self.set_at(old_watch, old_path, previous);
+            }
+        }
+        self.set_at(watch, path, id);
+        if let Some(scope) = self.scopes.get_mut(&watch) {
+            scope.members.insert(id);
+        }
+        if old_watch != watch {
+            self.leave(old_watch, id);
+        }
+    }
+
+    /// Returns the entry that concerned a path before this one.
+    fn previous(&self, id: Id, watch: Option<WatchId>, path: &Path) -> Option<Id> {
+        let depends_on = &self.get(id)?.depends_on;
+        let entries = depends_on.iter().filter_map(|&id| Some((id, self.get(id)?)));
+        let concerned = entries.filter(|(_, entry)| entry.concerns(watch, path));
+        concerned.max_by_key(|(_, entry)| entry.order).map(|(id, _)| id)
+    }
+
+    /// Updates the deadline of an entry.
+    fn schedule(&mut self, id: Id) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if self.timing.per_watch {
+            let (watch, first, last) = (entry.watch, entry.first, entry.last);
+            return self.extend(watch, first, last);
+        }
+        let deadline = if entry.depends_on.is_empty() {
+            self.timing.end(entry.first, entry.last)
+        } else {
+            // Its quiet time does not matter before the others are emitted.
+            self.timing.cap(entry.first)
+        };
+        if deadline != entry.deadline {
+            if let Some(old) = entry.deadline {
+                self.deadlines.remove(&(old, Target::Entry(id)));
+            }
+            entry.deadline = deadline;
+            if let Some(new) = deadline {
+                self.deadlines.insert((new, Target::Entry(id)));
+            }
+        }
+    }
+
+    /// Adds an event to the times of a watch, if it is one group and not empty.
+    pub fn extend(&mut self, watch: Option<WatchId>, first: Instant, last: Instant) {
+        let Some(scope) = self.scopes.get_mut(&watch) else { return };
+        if !self.timing.per_watch || scope.members.is_empty() {
+            return;
+        }
+        let (old_first, old_last) = scope.times.unwrap_or((first, last));
+        let (first, last) = (old_first.min(first), old_last.max(last));
+        scope.times = Some((first, last));
+        let deadline = self.timing.end(first, last);
+        if deadline != scope.deadline {
+            if let Some(old) = scope.deadline {
+                self.deadlines.remove(&(old, Target::Watch(watch)));
+            }
+            scope.deadline = deadline;
+            if let Some(new) = deadline {
+                self.deadlines.insert((new, Target::Watch(watch)));
+            }
+        }
+    }
+
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// Returns the entries that are due.
+    pub fn due(&self, now: Instant) -> Vec<Id> {
+        let due = self.deadlines.iter().take_while(|&&(deadline, _)| deadline <= now);
+        let mut ids = Vec::new();
+        for &(_, target) in due {
+            match target {
+                Target::Entry(id) => ids.push(id),
+                Target::Watch(watch) => ids.extend(self.of(watch)),
+            }
+        }
+        ids
+    }
+
+    /// Returns the entries of a watch.
+    pub fn of(&self, watch: Option<WatchId>) -> impl Iterator<Item = Id> {
+        self.scopes.get(&watch).into_iter().flat_map(|scope| scope.members.iter().copied())
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = Id> {
+        self.entries.keys().copied()
+    }
+
+    /// Takes out entries and all that must come before them, and appends their groups: by the time of
+    /// their first event as far as that order is possible.
+    pub fn take(&mut self, mut ids: Vec<Id>, groups: &mut impl Extend<Group>) {
+        ids.sort_by_cached_key(|&id| self.get(id).map(|entry| (entry.first, entry.order)));
+        for id in ids {
+            let mut stack = vec![id];
+            while let Some(&top) = stack.last() {
+                let first = self.get(top).and_then(|entry| entry.depends_on.first());
+                if let Some(&first) = first {
+                    stack.push(first);
+                } else {
+                    stack.pop();
+                    groups.extend(self.remove(top).and_then(Entry::into_group));
+                }
+            }
+        }
+    }
+}

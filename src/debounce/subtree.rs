@@ -1,0 +1,245 @@
+//! What a change of a directory does to the pending groups beneath it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::entry::{After, Before, Entry, Id, Origin};
+use super::pending::Pending;
+use super::step::{Level, Seen};
+use crate::flags::EventMask;
+use crate::watcher::WatchId;
+
+/// The events of groups that were merged into another one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    events: u64,
+    mask: EventMask,
+    first: Option<Instant>,
+}
+
+impl Tally {
+    pub fn add(&mut self, entry: &Entry) {
+        self.events = self.events.saturating_add(entry.events);
+        self.mask |= entry.mask;
+        self.first = self.first.into_iter().chain([entry.first]).min();
+    }
+
+    pub fn add_to(self, seen: &mut Seen) {
+        if let Some(first) = self.first {
+            seen.add(self.events, self.mask, first);
+        }
+    }
+}
+
+/// Makes room at a directory whose old entries are gone: merges the groups beneath it. Adds those that
+/// can't be merged to `after`: they must come first.
+pub(super) fn absorb(
+    pending: &mut Pending,
+    watch: Option<WatchId>,
+    path: &Path,
+    after: &mut BTreeSet<Id>,
+) -> Tally {
+    let mut tally = Tally::default();
+    let beneath = pending.beneath(watch, path);
+    for id in last_first(pending, &beneath) {
+        let Some(entry) = pending.get(id) else { continue };
+        let is_free = entry.dependents.is_empty();
+        let is_beneath = entry.watch == watch && entry.path.starts_with(path);
+        let (is_within, is_renamed) = match &entry.origin {
+            Origin::Local => (is_beneath, false),
+            Origin::Renamed { watch: other, from } => {
+                (is_beneath && *other == watch && from.starts_with(path), is_beneath)
+            }
+            Origin::Exchanged { with } => (is_beneath && with.starts_with(path), false),
+        };
+        if is_free && is_within {
+            if let Some(entry) = pending.remove(id) {
+                tally.add(&entry);
+                after.extend(entry.depends_on);
+            }
+        } else if is_free && is_renamed {
+            // What was renamed to a place beneath is gone from its old path.
+            forget_target(pending, id);
+        } else {
+            after.insert(id);
+        }
+    }
+    after.retain(|&id| pending.get(id).is_some());
+    for (path, id) in &beneath {
+        pending.clear_at(watch, path, *id);
+    }
+    tally
+}
+
+/// Returns the entries, those that may depend on others before them.
+fn last_first(pending: &Pending, beneath: &[(PathBuf, Id)]) -> Vec<Id> {
+    let ids: BTreeSet<Id> = beneath.iter().map(|&(_, id)| id).collect();
+    let mut ids: Vec<Id> = ids.into_iter().collect();
+    ids.sort_by_cached_key(|&id| std::cmp::Reverse(pending.get(id).map(|entry| entry.order)));
+    ids
+}
+
+/// Turns the rename from `a` to `b` of something that is gone into the removal of `a`. Returns whether
+/// something was at `b` before.
+pub(super) fn forget_target(pending: &mut Pending, id: Id) -> Option<Before> {
+    let entry = pending.get(id)?;
+    let Origin::Renamed { watch, from } = entry.origin.clone() else { return None };
+    let before = entry.before;
+    let latest = pending.at(watch, &from);
+    pending.change(id, |entry| {
+        entry.origin = Origin::Local;
+        entry.before = Before::Yes;
+        entry.after = After::Gone;
+    });
+    pending.relocate(id, watch, from.clone());
+    if latest != Some(id) {
+        pending.clear_at(watch, &from, id);
+    }
+    if let Some(latest) = latest.filter(|&latest| latest != id) {
+        pending.set_at(watch, from.clone(), latest);
+        fuse(pending, id, latest, &from);
+    }
+    Some(before)
+}
+
+/// Merges the removal of a path into the group of what came to that path next, if nothing else waits
+/// for the removal.
+fn fuse(pending: &mut Pending, removed: Id, next: Id, path: &Path) {
+    let is_next = pending.get(next).is_some_and(|next| {
+        next.is_local_at(path) && next.before != Before::Yes && next.depends_on.contains(&removed)
+    });
+    let is_free = |removed: &Entry| removed.dependents.iter().all(|&id| id == next);
+    if is_next
+        && pending.get(removed).is_some_and(is_free)
+        && let Some(removed) = pending.remove(removed)
+    {
+        pending.depend(next, &removed.depends_on);
+        pending.change(next, |next| {
+            next.before = Before::Yes;
+            next.events = next.events.saturating_add(removed.events);
+            next.mask |= removed.mask;
+            next.first = next.first.min(removed.first);
+        });
+    }
+}
+
+/// The pending groups beneath a directory that moves.
+#[derive(Debug, Default)]
+pub(super) struct Moving {
+    watch: Option<WatchId>,
+    /// Where they are, and where they will be.
+    places: Vec<(PathBuf, PathBuf)>,
+    keys: Vec<(PathBuf, Id)>,
+    /// Those that move along: they come after the rename, by the new path.
+    pub moved: BTreeSet<Id>,
+    /// Those that must come before the rename, by the old path.
+    pub pinned: BTreeSet<Id>,
+}
+
+impl Moving {
+    /// Finds what moves with directories of a watch, each given by its old and its new path. What the
+    /// rename has to wait for can't move along.
+    pub fn plan(
+        pending: &Pending,
+        watch: Option<WatchId>,
+        places: Vec<(PathBuf, PathBuf)>,
+        leaves_watch: bool,
+        waits_for: &BTreeSet<Id>,
+    ) -> Self {
+        let mut moving = Self { watch, places, ..Self::default() };
+        for (from, _) in &moving.places {
+            moving.keys.extend(pending.beneath(watch, from));
+        }
+        for id in last_first(pending, &moving.keys) {
+            let Some(entry) = pending.get(id) else { continue };
+            let is_beneath = entry.watch == watch && moving.destination(&entry.path).is_some();
+            let is_free = entry.dependents.is_subset(&moving.moved) && !waits_for.contains(&id);
+            if is_beneath && is_free && !leaves_watch {
+                moving.moved.insert(id);
+            } else {
+                moving.pinned.insert(id);
+            }
+        }
+        moving
+    }
+
+    /// Returns the new path of a path beneath.
+    fn destination(&self, path: &Path) -> Option<PathBuf> {
+        self.places.iter().find_map(|(from, to)| {
+            let beneath = path.strip_prefix(from).ok()?;
+            (!beneath.as_os_str().is_empty()).then(|| to.join(beneath))
+        })
+    }
+
+    /// Moves them behind the rename.
+    pub fn apply(self, pending: &mut Pending, renames: Id) {
+        for (path, id) in &self.keys {
+            pending.clear_at(self.watch, path, *id);
+        }
+        let after = BTreeSet::from([renames]);
+        let keys: Vec<(PathBuf, Id)> = self.keys.iter().map(|(p, id)| (p.clone(), *id)).collect();
+        let mut ordered = last_first(pending, &keys);
+        ordered.reverse();
+        for id in ordered {
+            if self.moved.contains(&id) {
+                pending.reorder(id);
+                self.relocate(pending, id);
+                pending.depend(id, &after);
+                // It waits now.
+                pending.change(id, |_| {});
+            } else {
+                self.repeat(pending, id, &after);
+            }
+        }
+        for (path, id) in &self.keys {
+            if self.moved.contains(id)
+                && let Some(path) = self.destination(path)
+            {
+                pending.set_at(self.watch, path, *id);
+            }
+        }
+    }
+
+    fn relocate(&self, pending: &mut Pending, id: Id) {
+        let Some(entry) = pending.get(id) else { return };
+        if let Some(path) = self.destination(&entry.path) {
+            pending.relocate(id, self.watch, path.clone());
+            // The keys are set at the end.
+            pending.clear_at(self.watch, &path, id);
+        }
+        pending.change(id, |entry| match &mut entry.origin {
+            Origin::Local => {}
+            Origin::Renamed { watch, from: other } => {
+                if *watch == self.watch
+                    && let Some(path) = self.destination(other)
+                {
+                    *other = path;
+                }
+            }
+            Origin::Exchanged { with } => {
+                if let Some(path) = self.destination(with) {
+                    *with = path;
+                }
+            }
+        });
+    }
+
+    /// Reports by its new path what will be reported by a path that is no longer true.
+    fn repeat(&self, pending: &mut Pending, id: Id, after: &BTreeSet<Id>) {
+        let Some(entry) = pending.get(id).filter(|entry| entry.has_content()) else { return };
+        if entry.watch != self.watch {
+            return;
+        }
+        let Some(path) = self.destination(&entry.path) else { return };
+        let mut repeated = entry.clone();
+        repeated.depends_on.clear();
+        repeated.dependents.clear();
+        repeated.deadline = None;
+        repeated.origin = Origin::Local;
+        repeated.before = Before::Yes;
+        repeated.after = After::Same(Level::Modified);
+        repeated.path = path;
+        pending.insert(repeated, after);
+    }
+}
