@@ -217,12 +217,13 @@ impl Reader {
         }
         loop {
             self.check_stop(search.deadline)?;
-            if std::mem::replace(&mut search.reads_now, self.reads_at_once(search.deadline))
-                && (self.read()? || self.trees_are_busy())
-            {
-                // The next read is the last one if the time is over by now.
-                search.is_over |= search.deadline.is_over();
-                return Ok(true);
+            let reads_now = self.reads_at_once(search.deadline);
+            if std::mem::replace(&mut search.reads_now, reads_now) {
+                let is_read = self.read()?;
+                if is_read || self.trees_are_busy() {
+                    search.note_read(is_read);
+                    return Ok(true);
+                }
             }
             if self.settings.stop_without_watches
                 && self.shared.look(|state| state.registry().iter().next().is_none())

@@ -105,6 +105,16 @@ impl Search {
         }
     }
 
+    /// Something was read, or else the queue was found empty and trees have worked.
+    pub fn note_read(&mut self, is_read: bool) {
+        // The next read is the last one if the time is over by now.
+        self.is_over |= self.deadline.is_over();
+        // What trees do makes events for nobody, and has an end.
+        if !is_read && self.deadline == Deadline::Empty {
+            (self.is_fruitless, self.fence) = (false, 0);
+        }
+    }
+
     /// The buffer is empty at a position. Returns `true` if no more is read in this call: events that come
     /// all the time and are for nobody must not keep it for ever.
     ///
