@@ -97,10 +97,10 @@ impl Pending {
 
     /// Forgets that this entry concerns the path.
     pub fn clear_at(&mut self, watch: Option<WatchId>, path: &Path, id: Id) {
-        if let Some(scope) = self.scopes.get_mut(&watch)
-            && scope.paths.get(path) == Some(&id)
-        {
-            scope.paths.remove(path);
+        if let Some(scope) = self.scopes.get_mut(&watch) {
+            if scope.paths.get(path) == Some(&id) {
+                scope.paths.remove(path);
+            }
         }
     }
 
@@ -163,10 +163,8 @@ impl Pending {
 
     /// Makes an entry come after others.
     pub fn depend(&mut self, id: Id, after: &BTreeSet<Id>) {
-        for &other in after {
-            if other != id
-                && let Some(first) = self.entries.get_mut(&other)
-            {
+        for &other in after.iter().filter(|&&other| other != id) {
+            if let Some(first) = self.entries.get_mut(&other) {
                 first.dependents.insert(id);
                 if let Some(entry) = self.entries.get_mut(&id) {
                     entry.depends_on.insert(other);

@@ -130,7 +130,7 @@ fn overwrite(
     let (before, is_gone) = (entry.before, entry.after == After::Gone);
     let is_free = entry.dependents.is_empty();
     if entry.is_local_at(to) {
-        if is_free && let Some(entry) = pending.remove(id) {
+        if let Some(entry) = is_free.then(|| pending.remove(id)).flatten() {
             tally.add(&entry);
             after.extend(&entry.depends_on);
             return before;

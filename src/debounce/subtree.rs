@@ -110,10 +110,10 @@ fn fuse(pending: &mut Pending, removed: Id, next: Id, path: &Path) {
         next.is_local_at(path) && next.before != Before::Yes && next.depends_on.contains(&removed)
     });
     let is_free = |removed: &Entry| removed.dependents.iter().all(|&id| id == next);
-    if is_next
-        && pending.get(removed).is_some_and(is_free)
-        && let Some(removed) = pending.remove(removed)
-    {
+    if !is_next || !pending.get(removed).is_some_and(is_free) {
+        return;
+    }
+    if let Some(removed) = pending.remove(removed) {
         pending.depend(next, &removed.depends_on);
         pending.change(next, |next| {
             next.before = Before::Yes;
@@ -192,10 +192,8 @@ impl Moving {
                 self.repeat(pending, id, &after);
             }
         }
-        for (path, id) in &self.keys {
-            if self.moved.contains(id)
-                && let Some(path) = self.destination(path)
-            {
+        for (path, id) in self.keys.iter().filter(|(_, id)| self.moved.contains(id)) {
+            if let Some(path) = self.destination(path) {
                 pending.set_at(self.watch, path, *id);
             }
         }
@@ -210,13 +208,12 @@ impl Moving {
         }
         pending.change(id, |entry| match &mut entry.origin {
             Origin::Local => {}
-            Origin::Renamed { watch, from: other } => {
-                if *watch == self.watch
-                    && let Some(path) = self.destination(other)
-                {
+            Origin::Renamed { watch, from: other } if *watch == self.watch => {
+                if let Some(path) = self.destination(other) {
                     *other = path;
                 }
             }
+            Origin::Renamed { .. } => {}
             Origin::Exchanged { with } => {
                 if let Some(path) = self.destination(with) {
                     *with = path;
