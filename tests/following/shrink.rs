@@ -13,51 +13,15 @@ pub fn kind(why: &str) -> String {
 }
 
 /// Makes a failing list of choices shorter and duller for as long as it fails in the same way.
-fn shrink(mut list: Vec<u32>, distribution: Distribution, why: &str) -> Vec<u32> {
+fn shrink(list: Vec<u32>, distribution: Distribution, why: &str) -> Vec<u32> {
     let why = kind(why);
     let mut tries = 0;
-    let mut fails = |list: &[u32]| {
+    let fails = |list: &[u32]| {
         tries += 1;
         let result = || run_in(Choices::list(list.to_vec()), distribution, false).0;
         tries < 40_000 && result().is_err_and(|other| kind(&other) == why)
     };
-    loop {
-        let before = list.clone();
-        let mut size = list.len().next_power_of_two();
-        while size > 0 {
-            let mut at = list.len().saturating_sub(size);
-            loop {
-                let end = (at + size).min(list.len());
-                let mut shorter = list.clone();
-                shorter.drain(at..end);
-                let mut duller = list.clone();
-                duller[at..end].fill(0);
-                if at < end && fails(&shorter) {
-                    list = shorter;
-                } else if duller != list && fails(&duller) {
-                    list = duller;
-                }
-                if at == 0 {
-                    break;
-                }
-                at = at.saturating_sub(size);
-            }
-            size /= 2;
-        }
-        for at in 0..list.len() {
-            while list[at] > 0 {
-                let mut duller = list.clone();
-                duller[at] -= 1;
-                if !fails(&duller) {
-                    break;
-                }
-                list = duller;
-            }
-        }
-        if list == before {
-            return list;
-        }
-    }
+    super::choices::shrink(list, fails)
 }
 
 /// What went wrong in a schedule: a short script, and whether it is wrong in the same way.

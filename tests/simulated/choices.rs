@@ -73,3 +73,48 @@ impl Choices {
         }
     }
 }
+
+/// Makes a list of choices shorter and duller for as long as it fails.
+pub fn shrink(mut list: Vec<u32>, mut fails: impl FnMut(&[u32]) -> bool) -> Vec<u32> {
+    loop {
+        let before = list.clone();
+        let mut size = list.len().next_power_of_two();
+        while size > 0 {
+            let mut at = list.len().saturating_sub(size);
+            loop {
+                let end = (at + size).min(list.len());
+                if at < end {
+                    let mut shorter = list.clone();
+                    shorter.drain(at..end);
+                    if fails(&shorter) {
+                        list = shorter;
+                    } else if list[at..end].iter().any(|choice| *choice != 0) {
+                        let mut duller = list.clone();
+                        duller[at..end].fill(0);
+                        if fails(&duller) {
+                            list = duller;
+                        }
+                    }
+                }
+                if at == 0 {
+                    break;
+                }
+                at = at.saturating_sub(size);
+            }
+            size /= 2;
+        }
+        for at in 0..list.len() {
+            while list[at] > 0 {
+                let mut duller = list.clone();
+                duller[at] -= 1;
+                if !fails(&duller) {
+                    break;
+                }
+                list = duller;
+            }
+        }
+        if list == before {
+            return list;
+        }
+    }
+}
