@@ -139,7 +139,7 @@ impl Scene {
         let kind = self.kind;
         assert!(self.waits.wait(LONG), "{kind}: {what} is not shown");
         let events = self.drain();
-        // A wake-up of before may be left, with nothing behind it.
+        // An earlier wake-up may be left, without an event.
         if self.waits.wait(NOW) {
             assert_eq!(self.drain().len(), 0, "{kind}: {what}");
         }

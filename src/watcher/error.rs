@@ -93,6 +93,11 @@ impl WatchError {
     }
 }
 
+/// Returns the error number of a failed call of the standard library. One without a number is `ENOENT`.
+pub(super) fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw)
+}
+
 impl fmt::Display for WatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |name: &std::ffi::OsStr| format!("{}", Escaped(name.as_encoded_bytes()));

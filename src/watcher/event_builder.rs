@@ -100,7 +100,7 @@ impl WatchEventBuilder {
         self
     }
 
-    /// Sets the name in the directory. An empty name is none. Default: `None`.
+    /// Sets the name in the directory. An empty name means no name. Default: no name.
     #[must_use]
     pub fn name(mut self, name: impl Into<OsString>) -> Self {
         self.name = name.into();

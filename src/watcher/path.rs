@@ -55,12 +55,6 @@ impl SharedPath {
     }
 }
 
-impl PartialEq for SharedPath {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_path().as_os_str() == other.as_path().as_os_str()
-    }
-}
-
 impl std::fmt::Debug for SharedPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.as_path().fmt(f)

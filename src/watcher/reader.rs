@@ -93,11 +93,7 @@ impl Reader {
             || self.has_notices
             || !self.busy.is_empty()
             || self.failed.is_some()
-            || self.shared.look(|state| {
-                state.has_notices()
-                    || !state.queue().is_empty()
-                    || state.trees().with_work().next().is_some()
-            })
+            || self.shared.look(|state| state.has_waiting())
     }
 
     /// Returns the event that was found.
@@ -233,13 +229,12 @@ impl Reader {
             if search.deadline == Deadline::Empty && self.is_stopped() {
                 return Err(WatchError::Stopped(StopReason::Requested));
             }
-            if search.is_over || !search.deadline.waits() {
+            if search.is_over() || !search.deadline.waits() {
                 return Ok(false);
             }
             let (inotify, wakeup) = (self.shared.inotify(), self.shared.wakeup());
             if !wait::wait(inotify, wakeup, self.settings.read_delay, search.deadline)? {
-                search.is_over = true;
-                search.fence = self.queue_end();
+                search.set_over(self.queue_end());
             }
             search.reads_now = true;
         }
@@ -287,6 +282,9 @@ impl Reader {
         let (restless, consumed) = self
             .shared
             .look(|state| (state.trees().restless().collect::<Vec<_>>(), state.queue().consumed()));
+        if restless.is_empty() {
+            return false;
+        }
         let mut more = false;
         for tree in restless {
             let worked = self.shared.work_on_tree(tree, |driver, inotify, host| {
@@ -315,8 +313,7 @@ impl Reader {
                     return Ok(Found::Event);
                 }
                 self.check_stop(search.deadline)?;
-            } else if let Some(&tree) = self.busy.last() {
-                self.busy.pop();
+            } else if let Some(tree) = self.busy.pop() {
                 let worked = self.shared.work_on_tree(tree, |_, _, _| {});
                 self.note_work(tree, worked);
             } else if !self.buffer.is_empty() {
@@ -378,7 +375,7 @@ impl Reader {
     fn offer(&mut self, index: usize) -> bool {
         let Some(recipient) = self.routes.get(index) else { return false };
         let mask = self.record.mask;
-        // Everybody is told of the end of a watch, however late they joined.
+        // Every subscriber gets the end of a watch, however late it joined.
         let is_in_time = self.record.position >= recipient.since || self.is_last;
         if !recipient.mask.intersects(mask) || !is_in_time {
             return false;
@@ -447,7 +444,7 @@ impl Reader {
             && self.settings.stop_on_unmount
             && !self.routes.is_empty()
         {
-            // The error tells it.
+            // The error reports the unmount.
             self.routes.finish();
             return Err(WatchError::Stopped(StopReason::Unmounted));
         }
@@ -460,16 +457,13 @@ impl Reader {
             state.trees().ids().collect()
         });
         self.has_notices = true;
+        // Every tree is fed before a panic goes on.
         let mut panicked = Worked::default();
         for tree in trees {
             let event = self.buffer.event(&self.record);
-            let worked = self.shared.feed_tree(tree, event, self.record.position);
-            if worked.more {
-                self.busy.push(tree);
-            }
-            if worked.panicked.is_some() {
-                panicked = worked;
-            }
+            let mut worked = self.shared.feed_tree(tree, event, self.record.position);
+            panicked.panicked = worked.panicked.take().or(panicked.panicked);
+            self.note_work(tree, worked);
         }
         panicked.resume_panic();
         if self.settings.stop_on_overflow {

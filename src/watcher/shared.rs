@@ -18,6 +18,7 @@ use super::wakeup::Wakeup;
 use crate::event::{Event, Wd};
 use crate::inotify::Inotify;
 use crate::sys::Errno;
+use crate::tree::TreeEvent;
 use crate::tree::linux::Host;
 
 #[derive(Debug)]
@@ -153,9 +154,13 @@ impl Shared {
         }
     }
 
-    /// Changes a tree now. If it is at work, the change waits: the one who works on it, or else the reader,
-    /// makes it soon.
-    pub fn change_tree(&self, id: WatchId, request: TreeChangeRequest) -> Worked {
+    /// Changes a tree now. If it is at work, the change waits: the thread that works on the tree makes it,
+    /// or the reader does.
+    ///
+    /// # Panics
+    ///
+    /// If the exclude condition does.
+    pub fn change_tree(&self, id: WatchId, request: TreeChangeRequest) {
         let taken = self.change(|state, _| {
             state.trees_mut().request(id, request);
             // The reader is to keep the tree's records meanwhile.
@@ -165,14 +170,14 @@ impl Shared {
         let mut worked = Worked::default();
         if let Some(taken) = taken {
             worked = self.work(id, taken, |_, _, _| {});
-            // Once more for those who asked meanwhile, and not for ever.
+            // Once more for changes that were asked for meanwhile. The reader makes later ones.
             if let Some(taken) = self.change(|state, _| state.trees_mut().take_requested(id)) {
                 let again = self.work(id, taken, |_, _, _| {});
                 worked.panicked = worked.panicked.or(again.panicked);
             }
         }
         self.wake_reader();
-        worked
+        worked.resume_panic();
     }
 
     fn work(
@@ -183,7 +188,7 @@ impl Shared {
     ) -> Worked {
         let host = TreeHost { shared: self, id };
         let TakenTree { driver, requests, kept } = taken;
-        let mut away = Away { shared: self, id, driver: Some(driver) };
+        let mut away = Away { shared: self, id, driver: Some(driver), reports: Vec::new() };
         let Some(driver) = &mut away.driver else { return Worked::default() };
         if !requests.is_empty() {
             driver.change(&self.inotify, &host, requests);
@@ -194,9 +199,9 @@ impl Shared {
             self.report_all(&host, driver);
         }
         task(driver, &self.inotify, &host);
-        let (reports, more) = driver.report(&self.inotify, &host);
+        let more;
+        (away.reports, more) = driver.report(&self.inotify, &host);
         let panicked = driver.take_panic();
-        self.change(|state, _| state.push_reports(id, reports));
         drop(away);
         Worked { more, panicked }
     }
@@ -226,7 +231,8 @@ impl Shared {
         on_watch_limit: OnWatchLimit,
     ) -> Result<bool, (Errno, Vec<u8>)> {
         let host = TreeHost { shared: self, id };
-        let mut away = Away { shared: self, id, driver: Some(Box::new(driver)) };
+        let driver = Some(Box::new(driver));
+        let mut away = Away { shared: self, id, driver, reports: Vec::new() };
         let Some(driver) = &mut away.driver else { return Ok(false) };
         let set_up = driver.set_up(&self.inotify, &host, on_watch_limit);
         let panicked = driver.take_panic();
@@ -258,11 +264,11 @@ impl Shared {
         drop(driver);
     }
 
-    /// Looks at a tree once it is at home. `None` if there is no such tree.
+    /// Looks at a tree once it is at home.
     ///
     /// # Errors
     ///
-    /// [`WatchError::InExclude`] if the tree is at work, and this thread runs an exclude condition.
+    /// [`WatchError::NoSuchWatch`] if there is no such tree, and [`WatchError::InExclude`] if the tree is at work, and this thread runs an exclude condition.
     pub fn look_at_tree<R>(
         &self,
         id: WatchId,
@@ -270,12 +276,9 @@ impl Shared {
     ) -> Result<R, WatchError> {
         let mut state = self.lock();
         loop {
-            state.registry().get(id)?;
+            state.registry().get_tree(id)?;
             if let Some(driver) = state.trees().driver(id) {
                 return Ok(look(&state, driver));
-            }
-            if !state.trees().ids().any(|tree| tree == id) {
-                return Err(WatchError::NoSuchWatch(id));
             }
             if is_excluding() {
                 return Err(WatchError::InExclude(id));
@@ -285,18 +288,21 @@ impl Shared {
     }
 }
 
-/// A tree at work. It comes home when this is dropped, whatever happened.
+/// A tree at work. It comes home with its reports when this is dropped, whatever happened.
 struct Away<'a> {
     shared: &'a Shared,
     id: WatchId,
     driver: Option<Box<TreeDriver>>,
+    reports: Vec<TreeEvent>,
 }
 
 impl Drop for Away<'_> {
     fn drop(&mut self) {
         let Some(driver) = self.driver.take() else { return };
         let (shared, id) = (self.shared, self.id);
+        let reports = std::mem::take(&mut self.reports);
         let homecoming = shared.change(|state, inotify| {
+            state.push_reports(id, reports);
             state.set_changed();
             let homecoming = state.trees_mut().come_home(id, driver);
             state.release_unclear(inotify);

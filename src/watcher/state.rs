@@ -383,7 +383,7 @@ impl State {
         self.names.feed(id, event)
     }
 
-    /// Returns `true` if a followed name leads to a file; `None` if it is none.
+    /// Returns `true` if a followed name leads to a file; `None` if the watch follows no name.
     pub fn name_exists(&self, id: WatchId) -> Option<bool> {
         self.registry.get(id).ok()?;
         self.names.get(id).map(Follower::is_found)
@@ -451,12 +451,14 @@ impl State {
         !self.outbox.is_empty() || self.names.has_pending()
     }
 
+    /// Returns `true` if something waits in memory for the reader.
+    pub fn has_waiting(&self) -> bool {
+        self.has_notices() || !self.queue.is_empty() || self.trees.with_work().next().is_some()
+    }
+
     /// Returns `true` if the reader has something to do that no record of the kernel brings.
     pub fn needs_reader(&self) -> bool {
-        self.has_notices()
-            || !self.queue.is_empty()
-            || self.trees.restless().next().is_some()
-            || self.trees.with_work().next().is_some()
+        self.has_waiting() || self.trees.restless().next().is_some()
     }
 
     /// Notes that the reader is woken. Returns `false` if it was before.

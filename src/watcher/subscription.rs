@@ -19,7 +19,7 @@ use crate::inotify::Error;
 /// The events that come unasked.
 pub(super) const LIFE: EventMask = EventMask::UNMOUNT.union(EventMask::IGNORED);
 
-/// What tells of the end of a watch, or of a loss.
+/// The events that report the end of a watch, or a loss.
 pub(super) const TURNS: EventMask = LIFE.union(EventMask::Q_OVERFLOW);
 
 /// What a watch is of.

@@ -27,8 +27,8 @@ impl Wakeup {
     ///
     /// # Errors
     ///
-    /// Those of eventfd(2) and epoll_create1(2). A kernel or a seccomp filter that refuses epoll(7)
-    /// (`ENOSYS`, `EPERM`) is none.
+    /// Those of eventfd(2) and epoll_create1(2). It is no error if a kernel or a seccomp filter refuses
+    /// epoll(7) (`ENOSYS`, `EPERM`).
     pub fn new(queue: &Fd) -> Result<Self, Error> {
         let counter = Fd::eventfd().map_err(|errno| Error::Call { name: "eventfd2", errno })?;
         let epoll = match Fd::epoll([queue, &counter]) {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use super::error::WatchError;
+use super::error::{WatchError, errno_of};
 use super::id::WatchId;
 use super::options::{TreeOptions, WatchOptions};
 use super::root_path::{c_path, path_beneath};
@@ -130,13 +130,9 @@ impl Watches {
     ) -> Result<WatchId, WatchError> {
         let shared = self.shared()?;
         let path = path.as_ref();
-        if path.as_os_str().as_bytes().contains(&0) {
-            return Err(WatchError::Nul(path.to_owned()));
-        }
-        let absolute = std::path::absolute(path).map_err(|error| {
-            let errno = error.raw_os_error().map_or(Errno::ENOENT, Errno::from_raw);
-            WatchError::at(path, Error::AddWatch(errno))
-        })?;
+        c_path(path)?;
+        let absolute = std::path::absolute(path)
+            .map_err(|error| WatchError::at(path, Error::AddWatch(errno_of(&error))))?;
         let wanted = Wanted { path, mask, options: &options };
         shared.change(|state, inotify| state.add_name(inotify, wanted, &absolute))
     }
@@ -288,8 +284,7 @@ impl Watches {
         let shared = self.shared()?;
         let kind = shared.change(|state, inotify| state.set_mask(inotify, watch, mask))?;
         if kind == WatchKind::Tree {
-            let worked = shared.change_tree(watch, TreeChangeRequest::Mask(mask));
-            worked.resume_panic();
+            shared.change_tree(watch, TreeChangeRequest::Mask(mask));
         } else {
             shared.wake_reader();
         }
@@ -321,7 +316,7 @@ impl Watches {
         let fail = |errno| WatchError::at(path, Error::AddWatch(errno));
         let root = Root::new(c_path(path)?).map_err(fail)?;
         shared.change(|state, _| state.set_path(watch, path, root.home()))?;
-        shared.change_tree(watch, TreeChangeRequest::Root(root)).resume_panic();
+        shared.change_tree(watch, TreeChangeRequest::Root(root));
         Ok(())
     }
 
@@ -407,21 +402,14 @@ impl Watches {
 
     fn set_excluded(&self, watch: WatchId, path: &Path, exclude: bool) -> Result<(), WatchError> {
         let shared = self.shared()?;
-        let root = shared.look(|state| {
-            let root = state.registry().get(watch)?.path.as_path().to_owned();
-            let is_tree = state.trees().ids().any(|tree| tree == watch);
-            if is_tree {
-                Ok((root, state.trees().home(watch)))
-            } else {
-                Err(WatchError::NoSuchWatch(watch))
-            }
+        let (root, home) = shared.look(|state| {
+            let tree = state.registry().get_tree(watch)?;
+            Ok::<_, WatchError>((tree.path.as_path().to_owned(), state.trees().home(watch)))
         })?;
-        let (root, home) = root;
         let Some(beneath) = path_beneath(path, &root, home.as_deref()) else {
             return Err(WatchError::NotBeneath { path: path.to_owned(), root });
         };
-        let worked = shared.change_tree(watch, TreeChangeRequest::Exclude(beneath, exclude));
-        worked.resume_panic();
+        shared.change_tree(watch, TreeChangeRequest::Exclude(beneath, exclude));
         Ok(())
     }
 

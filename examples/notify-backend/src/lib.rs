@@ -152,7 +152,7 @@ impl INotifyWatcher {
         Ok(())
     }
 
-    /// Excludes a directory from the trees that watch it. Returns `false` if there is none.
+    /// Excludes a directory from the trees that watch it. Returns `false` if no tree watches it.
     fn exclude(&self, absolute: &Path) -> bool {
         let roots = self.state.lock().unwrap().roots.clone();
         let mut is_excluded = false;

@@ -78,7 +78,7 @@ impl Routes {
         self.current.is_empty()
     }
 
-    /// Goes on to the next recipient. `None` if there is none left.
+    /// Goes on to the next recipient. Returns `None` after the last one.
     pub fn next(&mut self) -> Option<usize> {
         if self.is_over() {
             return None;
@@ -93,8 +93,8 @@ impl Routes {
         self.next = self.current.len();
     }
 
-    /// Updates those who are still to be given the record: what others did who were given it before may
-    /// have changed or ended them.
+    /// Updates the recipients that have not had the record yet. An earlier recipient may have changed or
+    /// ended their watches.
     pub fn update(&mut self, wd: Wd, shared: &Shared) {
         let version = shared.version();
         if self.next == 0 || self.is_over() || self.of.1 == version {

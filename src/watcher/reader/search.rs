@@ -46,9 +46,9 @@ impl Deadline {
 /// What came of looking for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// There is one to be lent.
+    /// An event, which can be lent.
     Event,
-    /// There is none.
+    /// No event.
     Nothing,
     /// The time is over, or the turn.
     Late,
@@ -59,9 +59,9 @@ pub(crate) enum Found {
 pub(super) struct Search {
     pub deadline: Deadline,
     /// Records before this position are looked at though the time is over.
-    pub fence: u64,
+    fence: u64,
     /// Whether the time was over at the last read.
-    pub is_over: bool,
+    is_over: bool,
     /// Whether a whole buffer was for nobody.
     is_fruitless: bool,
     /// Whether the next read does not wait for the delay.
@@ -103,6 +103,15 @@ impl Search {
             }
             Deadline::At(_) => !is_first && position >= self.fence && self.deadline.is_over(),
         }
+    }
+
+    pub const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// The time is over. What is queued before `fence` is looked at.
+    pub const fn set_over(&mut self, fence: u64) {
+        (self.is_over, self.fence) = (true, fence);
     }
 
     /// Something was read, or else the queue was found empty and trees have worked.

@@ -2,12 +2,12 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs;
-use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::super::error::WatchError;
+use super::super::error::{WatchError, errno_of};
+use super::super::root_path::c_path;
 use crate::event::Wd;
 use crate::flags::WatchMask;
 use crate::follow::{Entry, Kernel};
@@ -24,8 +24,7 @@ pub(super) fn watch_path(
     path: &Path,
     mask: WatchMask,
 ) -> Result<Wd, WatchError> {
-    let name =
-        CString::new(path.as_os_str().as_bytes()).map_err(|_| WatchError::Nul(path.to_owned()))?;
+    let name = c_path(path)?;
     // One-shot is per subscriber, so it is not the kernel's business.
     let mut mask = mask.difference(WatchMask::ONESHOT);
     if !mask.contains(WatchMask::MASK_CREATE) {
@@ -47,14 +46,9 @@ impl<'a> Paths<'a> {
     }
 }
 
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(Errno::ENOENT.as_raw()))
-}
-
 impl Kernel for Paths<'_> {
     fn watch(&mut self, path: &[u8], mask: WatchMask) -> Result<Wd, Errno> {
         let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
-        let mask = mask.difference(WatchMask::ONESHOT | WatchMask::MASK_CREATE);
         retry_on_eintr(|| {
             let added = self.inotify.add_watch(&path, mask | WatchMask::MASK_ADD);
             added.map_err(|error| error.errno().unwrap_or(Errno::EINVAL))
@@ -68,11 +62,11 @@ impl Kernel for Paths<'_> {
     fn look(&mut self, path: &[u8]) -> Result<Entry, Errno> {
         let path = Path::new(OsStr::from_bytes(path));
         loop {
-            let metadata = fs::symlink_metadata(path).map_err(|error| errno(&error))?;
+            let metadata = fs::symlink_metadata(path).map_err(|error| errno_of(&error))?;
             if !metadata.is_symlink() {
                 return Ok(Entry::File { dev: metadata.dev(), ino: metadata.ino() });
             }
-            match fs::read_link(path).map_err(|error| errno(&error)) {
+            match fs::read_link(path).map_err(|error| errno_of(&error)) {
                 Ok(target) => return Ok(Entry::Link(target.into_os_string().into_vec())),
                 // The link was replaced by something else since.
                 Err(Errno::EINVAL) => {}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::super::error::WatchError;
 use super::super::id::WatchId;
-use super::super::subscription::Subscription;
+use super::super::subscription::{Subscription, WatchKind};
 
 #[derive(Debug)]
 pub(in crate::watcher) struct Registry {
@@ -92,6 +92,17 @@ impl Registry {
             .get(id.index())
             .filter(|slot| id.is_of(self.watcher) && id.generation() == slot.generation);
         slot.and_then(|slot| slot.subscription.as_ref()).ok_or(WatchError::NoSuchWatch(id))
+    }
+
+    /// Returns the subscription of a tree.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError::NoSuchWatch`], also for a watch that is no tree.
+    pub fn get_tree(&self, id: WatchId) -> Result<&Arc<Subscription>, WatchError> {
+        let subscription = self.get(id)?;
+        let is_tree = subscription.kind == WatchKind::Tree;
+        if is_tree { Ok(subscription) } else { Err(WatchError::NoSuchWatch(id)) }
     }
 
     /// # Errors

@@ -119,7 +119,7 @@ impl Trees {
         self.slots.iter_mut().find(|slot| slot.id == id)
     }
 
-    /// Takes a tree to work on it. `None` if it is at work already, or is none.
+    /// Takes a tree to work on it. Returns `None` if it is at work already, or if there is no such tree.
     pub fn take(&mut self, id: WatchId) -> Option<TakenTree> {
         self.slot(id)?.take()
     }
