@@ -28,7 +28,7 @@ fn main() -> Done {
         ("name-bytes", record(name_bytes)?),
     ];
     for (name, stream) in &recorded {
-        for target in ["decode", "decode_vs_oracle", "moves"] {
+        for target in ["decode", "decode_vs_oracle", "rename"] {
             save(&corpus, target, name, stream)?;
         }
         // A script in front: fed in small pieces and taken at once; or filled, then emptied.

@@ -12,7 +12,7 @@ usage="usage: $0 SECONDS [TARGET...]"
 seconds=${1:?$usage}
 shift
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- decode decode_vs_oracle ring moves flags_parse tree
+[ $# -gt 0 ] || set -- decode decode_vs_oracle ring rename flags_parse tree
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -3,7 +3,7 @@
 //! | floor | module | needs | what it does |
 //! |---|---|---|---|
 //! | 0 | [`flags`], [`event`], [`decode`], [`encode`] | nothing | bits, events, and bytes to events and back |
-//! | 1 | [`ring`], [`moves`] | nothing | keep events; join the halves of renames |
+//! | 1 | [`ring`], [`rename`] | nothing | keep events; join the halves of renames |
 //! | 2 | `sys` | Linux | the raw system calls, and [`Errno`]; all the `unsafe` there is |
 //! | 3 | [`inotify`] | Linux | the owner of one inotify descriptor |
 //! | 4 | `tree`, `follow` | Linux, `alloc` | the engines of trees and of followed names, over any kernel |
@@ -77,7 +77,7 @@ pub mod decode;
 pub mod encode;
 pub mod event;
 pub mod flags;
-pub mod moves;
+pub mod rename;
 pub mod ring;
 
 #[cfg(all(feature = "std", target_os = "linux"))]
@@ -101,7 +101,7 @@ pub use event::{
     Escaped, Event, EventBuf, EventKind, MAX_RECORD_SIZE, NameTooLong, RECORD_SIZE, Wd,
 };
 pub use flags::{EventMask, InitFlags, MaskError, ParseFlagsError, WatchMask};
-pub use moves::{Move, Moves};
+pub use rename::{Rename, RenamePairer};
 pub use ring::{EventRing, ExtendError};
 
 #[cfg(target_os = "linux")]
@@ -115,7 +115,7 @@ pub use stream::{TokioWatcher, wait_for_tokio};
 #[cfg(target_os = "linux")]
 pub use sys::{Errno, Fd};
 #[cfg(all(feature = "alloc", target_os = "linux"))]
-pub use tree::Barred;
+pub use tree::UnwatchedReason;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use watcher::{
     NameChange, OnWatchLimit, StopHandle, StopReason, TreeChange, TreeDirectory, TreeOptions,

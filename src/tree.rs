@@ -65,9 +65,9 @@ use alloc::vec::Vec;
 use crate::event::Wd;
 use crate::flags::WatchMask;
 use crate::sys::Errno;
-pub use event::{Barred, TreeEvent, TreeKind};
+pub use event::{TreeEvent, TreeKind, UnwatchedReason};
 pub use kernel::{Kernel, Stat};
-pub use options::{Options, Prune};
+pub use options::{Exclude, Options};
 
 use agenda::{Agenda, When};
 use edits::Waiting;
@@ -160,7 +160,7 @@ impl<D> Tree<D> {
         Self {
             asked: options.mask.intersection(PASSED).union(NEEDED),
             nodes: Nodes::new(options.seed),
-            files: Files::new(options.snapshot),
+            files: Files::new(options.track_files),
             renames: Renames::default(),
             agenda: Agenda::default(),
             reports: Reports::new(options.mask),
@@ -201,7 +201,7 @@ impl<D> Tree<D> {
         self.newest = wd.as_raw();
         self.stage = Stage::Setup;
         self.ahead = Some(UNKNOWN);
-        self.list(kernel, ROOT, dir, look::Purpose::setup(self.options.existing))
+        self.list(kernel, ROOT, dir, look::Purpose::setup(self.options.report_existing))
     }
 
     /// Works until there is something to report; `None` when only another event can bring more.
@@ -325,10 +325,10 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Replaces the condition of [`Options::prune`]: stops watching what is to be left out, and looks for
+    /// Replaces the condition of [`Options::exclude`]: stops watching what is to be left out, and looks for
     /// what is to be watched.
-    pub fn set_prune(&mut self, prune: Option<Prune>) {
-        self.options.prune = prune;
+    pub fn set_exclude(&mut self, exclude: Option<Exclude>) {
+        self.options.exclude = exclude;
         self.exclude_anew(ROOT);
     }
 

@@ -27,7 +27,7 @@ umask 022
 versions=("$@")
 [ ${#versions[@]} -gt 0 ] || versions=(5.10 6.1 newest)
 read -ra suites <<<"${TINOTIFY_SUITES:-kernel_* tree_boundaries tree_changes tree_kernels tree_neighbours \
-    tree_options tree_overflows tree_overlap tree_permissions tree_prune tree_renames tree_roots \
+    tree_options tree_overflows tree_overlap tree_permissions tree_exclude tree_renames tree_roots \
     watch_name watcher_* stream tool tool_own tool_output tool_terminal init}"
 cpus=${TINOTIFY_CPUS:-1}
 seconds=${TINOTIFY_SECONDS:-300}

@@ -34,8 +34,8 @@ fn mkdir_p_nine_deep_with_a_file_unread_is_ten_creations_each_once_parents_first
     expected.reverse();
     let paths: Vec<_> = created.iter().map(|note| note.path.clone()).collect();
     assert_eq!(paths, expected, "{notes:?}");
-    assert_eq!(created[0].how, How::Told);
-    assert!(created[1..].iter().all(|note| note.how == How::Found), "{notes:?}");
+    assert_eq!(created[0].how, How::Reported);
+    assert!(created[1..].iter().all(|note| note.how == How::Discovered), "{notes:?}");
     notes.iter().for_each(|note| tree.mirror.apply(note));
     tree.check();
 

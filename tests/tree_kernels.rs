@@ -111,7 +111,7 @@ fn live_by_links() {
         symlink("nothing", root.join("dangling")).unwrap();
         symlink(".", root.join("loop")).unwrap();
     });
-    assert_eq!(tree.lines(), ["unwatched loop: Twice"]);
+    assert_eq!(tree.lines(), ["unwatched loop: WatchedElsewhere"]);
     fs::create_dir_all(tree.at("link/one/new/inner")).unwrap();
     assert_eq!(tree.lines(), ["create link/one/new/", "found link/one/new/inner/"]);
     symlink("../outside/2", tree.at("new")).unwrap();

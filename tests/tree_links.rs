@@ -63,7 +63,7 @@ fn a_link_that_comes_is_reported_as_a_directory_with_what_is_beneath() {
     symlink("../outside", tree.outside("other")).unwrap();
     fs::rename(tree.outside("other"), tree.at("moved")).unwrap();
     let lines = told(&mut tree);
-    assert_eq!(lines.last().unwrap(), "unwatched moved: Twice", "{lines:?}");
+    assert_eq!(lines.last().unwrap(), "unwatched moved: WatchedElsewhere", "{lines:?}");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn two_links_to_one_directory_are_one_watch_and_the_second_takes_over() {
     symlink("../outside", tree.at("first")).unwrap();
     assert_eq!(told(&mut tree), ["create first/", "found first/sub/"]);
     symlink("../outside", tree.at("second")).unwrap();
-    assert_eq!(told(&mut tree), ["create second/", "unwatched second: Twice"]);
+    assert_eq!(told(&mut tree), ["create second/", "unwatched second: WatchedElsewhere"]);
     is_seen(&mut tree, "first/sub");
     fs::remove_file(tree.at("first")).unwrap();
     let lines = told(&mut tree);
@@ -170,9 +170,9 @@ fn a_loop_ends_where_it_comes_back() {
     is_seen(&mut tree, "a/b");
     is_seen(&mut tree, "out");
     symlink(".", tree.at("a/self")).unwrap();
-    assert_eq!(told(&mut tree), ["create a/self/", "unwatched a/self: Twice"]);
+    assert_eq!(told(&mut tree), ["create a/self/", "unwatched a/self: WatchedElsewhere"]);
     symlink("..", tree.at("a/root")).unwrap();
-    assert_eq!(told(&mut tree), ["create a/root/", "unwatched a/root: Twice"]);
+    assert_eq!(told(&mut tree), ["create a/root/", "unwatched a/root: WatchedElsewhere"]);
     fs::rename(tree.at("a"), tree.at("out/a")).unwrap();
     told(&mut tree);
     is_seen(&mut tree, "out/a/b");
@@ -195,7 +195,7 @@ fn a_real_path_wins_over_links_whenever_it_is_found() {
     told(&mut tree);
     is_seen(&mut tree, "releases/2/bin");
     symlink("releases/2", tree.at("last")).unwrap();
-    assert_eq!(told(&mut tree), ["create last/", "unwatched last: Twice"]);
+    assert_eq!(told(&mut tree), ["create last/", "unwatched last: WatchedElsewhere"]);
     fs::rename(tree.at("releases/2"), tree.outside("3")).unwrap();
     let lines = told(&mut tree);
     assert!(lines.contains(&"missing last/".to_owned()), "{lines:?}");

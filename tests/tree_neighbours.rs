@@ -269,12 +269,12 @@ mod in_async {
         });
         let mut mirror = Mirror::empty(false);
         mirror.apply(&Note {
-            how: How::Found,
+            how: How::Discovered,
             mask: EventMask::CREATE | EventMask::ISDIR,
             path: "old".into(),
         });
         mirror.apply(&Note {
-            how: How::Found,
+            how: How::Discovered,
             mask: EventMask::CREATE | EventMask::ISDIR,
             path: "old/inner".into(),
         });

@@ -9,7 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use support::in_namespace;
-use tinotify::{Barred, Errno, OnWatchLimit, TreeOptions, WatchMask, WatchOptions, Watcher};
+use tinotify::{
+    Errno, OnWatchLimit, TreeOptions, UnwatchedReason, WatchMask, WatchOptions, Watcher,
+};
 use trees::disk::{inodes, watched_inodes, write};
 use trees::{How, NAMES, Note, Scene, watch_tree};
 use watching::{Place, kernel_watches, say};
@@ -159,7 +161,7 @@ fn at_the_limit_of_watches_a_partial_tree_tells_what_it_lacks() {
     assert_eq!(kernel_watches(&tree.watcher).len(), 6);
     assert!(!notes.is_empty());
     for note in &notes {
-        assert_eq!(note.how, How::Unwatched(Barred::Errno(Errno::ENOSPC)), "{notes:?}");
+        assert_eq!(note.how, How::Unwatched(UnwatchedReason::Failed(Errno::ENOSPC)), "{notes:?}");
     }
     // What is neither watched nor below something that was told of is not lacking.
     let watched = watched_inodes(&tree.watcher);

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use support::{as_plain_user, skipped};
-use tinotify::{Barred, Errno, TreeOptions, WatchMask};
+use tinotify::{Errno, TreeOptions, UnwatchedReason, WatchMask};
 use trees::{How, Mirror, NAMES, Note, Scene};
 use watching::{kernel_watches, overflow};
 
@@ -278,7 +278,7 @@ fn each_directory_says_once_why_it_is_not_watched() {
                 permit(root.join(name), 0o000);
             }
         });
-        let why = Barred::Errno(Errno::EACCES);
+        let why = UnwatchedReason::Failed(Errno::EACCES);
         let notes = tree.notes();
         assert_eq!(notes.len(), 2, "{notes:?}");
         assert!(notes.iter().all(|note| note.how == How::Unwatched(why)), "{notes:?}");

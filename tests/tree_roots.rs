@@ -370,7 +370,7 @@ fn what_a_bind_mount_shows_twice_is_reported_before_the_end_of_the_set_up() {
         let watch = watcher.watch_tree(place.path(), NAMES, options).unwrap();
         let before = established(&mut watcher, watch);
         let mut before: Vec<String> = before.iter().map(ToString::to_string).collect();
-        assert!(before.pop().unwrap_or_default().ends_with(": Twice"), "{existing}");
+        assert!(before.pop().unwrap_or_default().ends_with(": WatchedElsewhere"), "{existing}");
         let expected: &[&str] = if existing { &["found a/", "found b/"] } else { &[] };
         assert_eq!(sorted(before), expected, "{existing}");
         assert!(lines(&mut watcher, place.path()).is_empty(), "{existing}");

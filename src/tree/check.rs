@@ -2,7 +2,7 @@
 
 use super::agenda::{Check, Place, Seen, Task, When};
 use super::edits::{DIR_DELETED, Failure, failure};
-use super::event::{Barred, TreeKind};
+use super::event::{TreeKind, UnwatchedReason};
 use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
 use super::nodes::{Listing, NodeRef, ROOT, State};
@@ -25,7 +25,7 @@ impl<D> Tree<D> {
             Task::Window(dir) => {
                 for name in self.files.close(dir) {
                     let path = self.path(dir, &name);
-                    self.tell(TreeKind::Found, EventMask::DELETE, path);
+                    self.tell(TreeKind::Discovered, EventMask::DELETE, path);
                 }
             }
             Task::Listed(dir) => self.listed(dir),
@@ -104,7 +104,7 @@ impl<D> Tree<D> {
                     self.lose_root();
                     let child = self.nodes.child(*dir, name);
                     if let Some(child) = child.filter(|child| self.nodes.wd(*child).is_none()) {
-                        self.blind(child, Barred::RootMoved);
+                        self.blind(child, UnwatchedReason::RootMoved);
                     }
                     return;
                 }
@@ -140,7 +140,7 @@ impl<D> Tree<D> {
         match seen {
             Ok(Some(seen)) => {
                 // So that the events of what was seen are queued.
-                let _ = kernel.settle(&mut opened);
+                let _ = kernel.barrier(&mut opened);
                 // What is watched only now may be ahead of the events.
                 let unreached = check.unreached && was_watched;
                 let is_known = matches!(seen, Seen::Known(_));
@@ -272,7 +272,7 @@ impl<D> Tree<D> {
         }
         // A link that leads nowhere is a file, which was not reported.
         let owes_file = check.owes_file || self.links.has(child);
-        self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+        self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
         Some(Check { owes_file, ..check })
     }
 
@@ -281,11 +281,11 @@ impl<D> Tree<D> {
         let new = self.files.insert(*dir, name);
         if new && (check.owes_file || self.files.knows(*dir)) {
             let path = self.path(*dir, name);
-            self.tell(TreeKind::Found, EventMask::CREATE, path);
+            self.tell(TreeKind::Discovered, EventMask::CREATE, path);
         }
         if let Some((dir, name)) = check.exchanged.filter(|(dir, _)| self.nodes.exists(*dir)) {
             let path = self.path(dir, &name);
-            self.tell(TreeKind::Found, EventMask::MODIFY, path);
+            self.tell(TreeKind::Discovered, EventMask::MODIFY, path);
         }
     }
 
@@ -323,7 +323,7 @@ impl<D> Tree<D> {
         let Some(check) = self.found_by_link(kernel, place, check, node) else { return };
         if self.nodes.is_within(dir, node) {
             // What is known can't be true.
-            self.gone(node, TreeKind::Found, DIR_DELETED, 0);
+            self.gone(node, TreeKind::Discovered, DIR_DELETED, 0);
             return self.compare_all();
         }
         let Some(check) = self.free_for(place, check, node) else { return };
@@ -353,7 +353,7 @@ impl<D> Tree<D> {
             }
             Some(child) => {
                 if self.nodes.is_within(node, child) {
-                    self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+                    self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
                 } else {
                     self.remove(child);
                 }
@@ -369,7 +369,11 @@ impl<D> Tree<D> {
         if self.nodes.state(node) != State::Alias {
             self.clear(node);
             let path = self.path(node, &[]);
-            self.tell(TreeKind::Unwatched(Barred::Twice), EventMask::ISDIR, path);
+            self.tell(
+                TreeKind::Unwatched(UnwatchedReason::WatchedElsewhere),
+                EventMask::ISDIR,
+                path,
+            );
             self.nodes.set_state(node, State::Alias);
         }
         self.aliases.insert(node, wd);

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::agenda::{Check, Place, When};
-use super::event::{Barred, TreeKind};
+use super::event::{TreeKind, UnwatchedReason};
 use super::kernel::Kernel;
 use super::nodes::{Listing, NodeRef, ROOT, State};
 use super::renames::Ended;
@@ -227,7 +227,7 @@ impl<D> Tree<D> {
     }
 
     /// Reports that a directory can't be watched, and has it tried again later.
-    pub(super) fn blind(&mut self, node: NodeRef, why: Barred) {
+    pub(super) fn blind(&mut self, node: NodeRef, why: UnwatchedReason) {
         if self.nodes.state(node) != State::Blind {
             self.clear(node);
             let path = self.path(node, &[]);
@@ -300,7 +300,7 @@ impl<D> Tree<D> {
     fn lost_watch(&mut self, node: NodeRef) {
         let Some(parent) = self.nodes.parent(node) else { return };
         let name = self.name(node);
-        self.gone(node, TreeKind::Found, DIR_DELETED, 0);
+        self.gone(node, TreeKind::Discovered, DIR_DELETED, 0);
         self.check(parent, &name, Check::default());
     }
 
@@ -348,8 +348,12 @@ impl<D> Tree<D> {
 
     /// Returns `true` if a directory is not to be watched, by its depth or its path.
     pub(super) fn is_excluded(&self, parent: NodeRef, name: &[u8]) -> bool {
-        self.options.depth.is_some_and(|depth| self.nodes.depth(parent) >= depth)
-            || self.options.prune.as_ref().is_some_and(|prune| prune(&self.path(parent, name)))
+        self.options.max_depth.is_some_and(|depth| self.nodes.depth(parent) >= depth)
+            || self
+                .options
+                .exclude
+                .as_ref()
+                .is_some_and(|exclude| exclude(&self.path(parent, name)))
     }
 
     /// After a rename, other directories may be those that are excluded.
@@ -431,7 +435,7 @@ impl<D> Tree<D> {
             State::Excluded if !self.options.same_file_system => {}
             _ => self.check_place(node, When::End),
         }
-        if self.options.depth.is_some() || self.options.prune.is_some() {
+        if self.options.max_depth.is_some() || self.options.exclude.is_some() {
             self.exclude_anew(node);
         }
         self.retry_beneath(node);
@@ -442,7 +446,7 @@ impl<D> Tree<D> {
         let told = told && !self.files.knows(dir);
         if self.files.remove(dir, name) || told {
             let path = self.path(dir, name);
-            self.tell(TreeKind::Found, EventMask::DELETE, path);
+            self.tell(TreeKind::Discovered, EventMask::DELETE, path);
         }
     }
 

@@ -28,11 +28,11 @@ pub enum TreeKind {
     /// The kernel reported it. `MOVED_TO` is something that came from outside of what is watched, and
     /// may have replaced a file or an empty directory; `MOVED_FROM` is something that went outside;
     /// after `UNMOUNT` nothing that was beneath the path is there.
-    Told,
+    Reported,
     /// It was discovered. `CREATE`: it is there and was not reported before, and if something else was
     /// reported to be there, that is gone. `DELETE`: it is gone, with all beneath it. `MODIFY`: it may
     /// have changed. Reported if an event that may have caused it was asked for.
-    Found,
+    Discovered,
     /// Something was renamed within the tree, with all beneath it; what was at the new path is
     /// replaced.
     Renamed {
@@ -45,7 +45,7 @@ pub enum TreeKind {
         with: Vec<u8>,
     },
     /// The directory can't be watched, and nothing is reported of what happens in it; why.
-    Unwatched(Barred),
+    Unwatched(UnwatchedReason),
     /// The directory is watched, but can't be listed or compared with the disk: what happened in it
     /// while events were lost is not known. It is compared as soon as that is possible.
     Unlisted(Errno),
@@ -71,17 +71,17 @@ pub enum TreeKind {
 /// Why a directory can't be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Barred {
+pub enum UnwatchedReason {
     /// The kernel refused: no permission, the limit of watches, no descriptor left.
-    Errno(Errno),
+    Failed(Errno),
     /// It is watched at another place of the tree, to which its events belong: a bind mount, or a
     /// link to it.
-    Twice,
+    WatchedElsewhere,
     /// The root's path no longer leads to the root.
     RootMoved,
 }
 
-/// One line such as `Found CREATE,ISDIR "a/b"`: safe to print on a terminal.
+/// One line such as `Discovered CREATE,ISDIR "a/b"`: safe to print on a terminal.
 impl fmt::Display for TreeEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::agenda::{Check, LastEvent, When};
 use super::edits::{DIR_DELETED, Failure, failure};
-use super::event::{Barred, TreeKind};
+use super::event::{TreeKind, UnwatchedReason};
 use super::kernel::Kernel;
 use super::look::{Purpose, Visit};
 use super::nodes::{NodeRef, ROOT, State};
@@ -235,7 +235,7 @@ impl<D> Tree<D> {
             self.nodes.state(*node) == State::Named && self.nodes.first_child(*node).is_some()
         };
         if let Some(child) = child.filter(ended) {
-            self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+            self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
         }
     }
 
@@ -267,7 +267,7 @@ impl<D> Tree<D> {
                 }
                 self.remove(child);
             } else {
-                self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+                self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
             }
         }
         if self.files.has(dir, name) {
@@ -279,7 +279,7 @@ impl<D> Tree<D> {
         let event = Some((mask, cookie));
         if self.root_moved {
             let node = self.know(dir, name, Purpose::NEW, event);
-            return self.blind(node, Barred::RootMoved);
+            return self.blind(node, UnwatchedReason::RootMoved);
         }
         let opened = match self.open(kernel, dir) {
             Ok(opened) => opened,
@@ -315,11 +315,11 @@ impl<D> Tree<D> {
         };
         if let Some(child) = child.filter(|child| ahead && !comes_out(*child)) {
             // The look was ahead: its directory is not there yet.
-            self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+            self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
         } else if child.is_some() {
             // A file does not replace a directory: they were exchanged, or the look was ahead.
             if let Some(from) = from {
-                self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, cookie, from);
+                self.reports.tell(TreeKind::Reported, EventMask::MOVED_FROM, cookie, from);
             }
             return self.check(dir, name, Check::owing());
         }
@@ -329,7 +329,7 @@ impl<D> Tree<D> {
         match from {
             Some(from) => self.reports.tell(TreeKind::Renamed { from }, mask, cookie, path),
             None if new || mask.contains(EventMask::MOVED_TO) && !self.in_window(dir) => {
-                self.reports.tell(TreeKind::Told, mask, cookie, path);
+                self.reports.tell(TreeKind::Reported, mask, cookie, path);
             }
             None => {}
         }
@@ -338,7 +338,7 @@ impl<D> Tree<D> {
     fn dir_deleted(&mut self, change: Change<'_>) {
         let Change { dir, name, mask, .. } = change;
         if let Some(child) = self.nodes.child(dir, name) {
-            self.gone(child, TreeKind::Told, mask, 0);
+            self.gone(child, TreeKind::Reported, mask, 0);
             self.agenda.take(dir, name);
         } else if self.files.has(dir, name) {
             self.check(dir, name, Check::owing());
@@ -348,11 +348,11 @@ impl<D> Tree<D> {
     fn file_deleted(&mut self, change: Change<'_>) {
         let Change { dir, name, mask, .. } = change;
         if let Some(link) = self.link(dir, name) {
-            self.gone(link, TreeKind::Told, mask | EventMask::ISDIR, 0);
+            self.gone(link, TreeKind::Reported, mask | EventMask::ISDIR, 0);
             self.agenda.take(dir, name);
         } else if self.file_left(dir, name) {
             let path = self.path(dir, name);
-            self.tell(TreeKind::Told, mask, path);
+            self.tell(TreeKind::Reported, mask, path);
         }
     }
 
@@ -379,7 +379,7 @@ impl<D> Tree<D> {
         if mask.contains(EventMask::UNMOUNT) {
             self.clear(node);
             let path = self.path(node, &[]);
-            self.tell(TreeKind::Told, mask, path);
+            self.tell(TreeKind::Reported, mask, path);
         } else if mask.contains(EventMask::IGNORED) {
             let aliases = self.nodes.wd(node).map_or(Vec::new(), |wd| self.aliases.take(wd));
             self.nodes.set_state(node, State::Named);
@@ -412,9 +412,9 @@ impl<D> Tree<D> {
         let kind = match mask {
             mask if mask.contains(EventMask::UNMOUNT) => TreeKind::RootUnmounted,
             mask if mask.contains(EventMask::IGNORED) => TreeKind::RootRemoved,
-            _ => TreeKind::Told,
+            _ => TreeKind::Reported,
         };
-        if kind != TreeKind::Told {
+        if kind != TreeKind::Reported {
             // What went out of it before the end, did so.
             for ended in self.renames.take_all() {
                 self.abandon(ended);
@@ -441,6 +441,6 @@ impl<D> Tree<D> {
             }
         }
         let path = self.path(dir, name);
-        self.reports.tell(TreeKind::Told, mask, cookie, path);
+        self.reports.tell(TreeKind::Reported, mask, cookie, path);
     }
 }

@@ -58,7 +58,7 @@ pub trait Kernel {
 
     /// Has a directory of which that is the watch tell these events alone, until it is watched for more.
     /// Changes nothing where somebody else needs them, or where another directory could be meant.
-    fn hush(&mut self, dir: &Self::Dir, wd: Wd, mask: WatchMask);
+    fn narrow_mask(&mut self, dir: &Self::Dir, wd: Wd, mask: WatchMask);
 
     /// Ends a watch, if it has not ended by itself.
     fn unwatch(&mut self, wd: Wd);
@@ -104,7 +104,7 @@ pub trait Kernel {
     /// # Errors
     ///
     /// As of getdents(2).
-    fn settle(&mut self, dir: &mut Self::Dir) -> Result<(), Errno>;
+    fn barrier(&mut self, dir: &mut Self::Dir) -> Result<(), Errno>;
 
     /// Position of the first event that is queued and was not read.
     fn front(&self) -> u64;

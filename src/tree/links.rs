@@ -157,7 +157,7 @@ impl<D> Tree<D> {
     fn give_way(&mut self, link: NodeRef) {
         let Some(parent) = self.nodes.parent(link) else { return };
         let name = self.name(link);
-        self.gone(link, TreeKind::Found, DIR_DELETED, 0);
+        self.gone(link, TreeKind::Discovered, DIR_DELETED, 0);
         self.check(parent, &name, Check::owing());
     }
 
@@ -221,7 +221,7 @@ impl<D> Tree<D> {
     }
 
     const fn lists_files(&self, purpose: Purpose) -> bool {
-        purpose.new || self.options.snapshot
+        purpose.new || self.options.track_files
     }
 
     /// What is known by the name of a link is one, unless it is watched, and so has been looked at.
@@ -256,7 +256,7 @@ impl<D> Tree<D> {
         match stat {
             Ok(stat) if stat.is_dir && stat.is_link => {
                 if let Some(from) = from {
-                    self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, cookie, from);
+                    self.reports.tell(TreeKind::Reported, EventMask::MOVED_FROM, cookie, from);
                 }
                 self.dir_came(kernel, Change { mask: mask | EventMask::ISDIR, ..change });
                 self.mark_unwatched(dir, name);

@@ -198,7 +198,7 @@ impl<'a> Linux<'a> {
         }
     }
 
-    fn settle_by_listing(&mut self, dir: &Dir) -> Result<(), Errno> {
+    fn barrier_by_listing(&mut self, dir: &Dir) -> Result<(), Errno> {
         let fd = self.open_list(dir)?;
         match retry_on_eintr(|| fd.entries(&mut EntryBuffer([0; 280])).map(|_| ())) {
             // No room for the first name, or the directory was removed: after its lock was taken.
@@ -249,7 +249,7 @@ impl Kernel for Linux<'_> {
         self.add(Place { dir, name: Some(name) }, mask | WatchMask::MASK_ADD)
     }
 
-    fn hush(&mut self, dir: &Dir, wd: Wd, mask: WatchMask) {
+    fn narrow_mask(&mut self, dir: &Dir, wd: Wd, mask: WatchMask) {
         let host = self.host;
         host.unless_shared(wd, &mut || {
             // What can't be done only makes more events.
@@ -336,7 +336,7 @@ impl Kernel for Linux<'_> {
 
     /// Looks for a name that is too long for any directory. That takes the directory's lock as a
     /// listing does (`lookup_slow`), makes no event, and finds nothing that could be remembered.
-    fn settle(&mut self, dir: &mut Dir) -> Result<(), Errno> {
+    fn barrier(&mut self, dir: &mut Dir) -> Result<(), Errno> {
         let path = &mut self.state.path;
         path.clear();
         path.resize(MAX_PATH, b'-');
@@ -344,7 +344,7 @@ impl Kernel for Linux<'_> {
         match retry_on_eintr(|| Fd::stat(Some(&dir.fd), name, Links::Keep)) {
             Err(Errno::ENAMETOOLONG) => Ok(()),
             // The file system took the name for one that could be, and may have remembered the answer.
-            _ => self.settle_by_listing(dir),
+            _ => self.barrier_by_listing(dir),
         }
     }
 

@@ -69,11 +69,11 @@ impl<D> Tree<D> {
         mut dir: D,
         purpose: Purpose,
     ) -> Result<(), Errno> {
-        let files = purpose.new || self.options.snapshot;
+        let files = purpose.new || self.options.track_files;
         if self.asked.intersects(LOUD) && self.stage != Stage::Steady && !self.nodes.is_quiet(node)
         {
             if let Some(wd) = self.nodes.wd(node) {
-                kernel.hush(&dir, wd, self.asked.difference(LOUD));
+                kernel.narrow_mask(&dir, wd, self.asked.difference(LOUD));
                 self.nodes.set_quiet(node, true);
                 self.quiet.push(node);
             }
@@ -158,7 +158,7 @@ impl<D> Tree<D> {
             }
             return;
         };
-        if !is_dir && !self.options.snapshot {
+        if !is_dir && !self.options.track_files {
             self.named_file(frame.node, &name, None, frame.purpose);
             return self.frames.push(frame);
         }
@@ -184,7 +184,7 @@ impl<D> Tree<D> {
         frame.dir = Some(dir);
         // What the visit went into comes first.
         self.frames.insert(outer.min(self.frames.len()), frame);
-        let excess = self.frames.len().checked_sub(self.options.open);
+        let excess = self.frames.len().checked_sub(self.options.max_open);
         if let Some(frame) = excess.and_then(|index| self.frames.get_mut(index)) {
             frame.dir = None;
         }
@@ -196,7 +196,7 @@ impl<D> Tree<D> {
             if is_dir {
                 continue;
             }
-            if self.options.snapshot {
+            if self.options.track_files {
                 // What it is will be compared.
                 self.files.mark_seen(frame.node, &name);
             } else {
@@ -243,7 +243,7 @@ impl<D> Tree<D> {
         purpose: Purpose,
     ) {
         let mut stat = None;
-        if self.options.snapshot {
+        if self.options.track_files {
             match kernel.stat_child(dir, name) {
                 Ok(found) if !found.is_dir => stat = Some(found),
                 // Its target is new, which no event reports.
@@ -267,7 +267,7 @@ impl<D> Tree<D> {
                 self.file_has_left(parent, name);
                 EventMask::CREATE
             }
-            Compared::Changed if self.options.snapshot => EventMask::MODIFY,
+            Compared::Changed if self.options.track_files => EventMask::MODIFY,
             Compared::Changed | Compared::Same => return,
         };
         if purpose.report {
@@ -275,7 +275,7 @@ impl<D> Tree<D> {
                 self.agenda.set_owes_file(parent, name, false);
             }
             let path = self.path(parent, name);
-            self.tell(TreeKind::Found, mask, path);
+            self.tell(TreeKind::Discovered, mask, path);
         }
     }
 

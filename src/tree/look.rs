@@ -2,7 +2,7 @@
 
 use super::agenda::{Check, Seen};
 use super::edits::{DIR_CREATED, DIR_DELETED, Failure, failure};
-use super::event::{Barred, TreeKind};
+use super::event::{TreeKind, UnwatchedReason};
 use super::kernel::Kernel;
 use super::nodes::{Listing, NodeRef, State};
 use super::{LOUD, Stage, Tree};
@@ -145,7 +145,7 @@ impl<D> Tree<D> {
         let verified = kernel.open(&path).and_then(|mut opened| {
             // If that fails, the directory is gone, and no name in it changes any more. Whether it is
             // the one can't be said of a directory that may not be read.
-            let _ = kernel.settle(&mut opened);
+            let _ = kernel.barrier(&mut opened);
             self.verify(kernel, &opened, dir)
         });
         verified.err().is_none_or(|errno| failure(errno) != Failure::Moved)
@@ -161,7 +161,7 @@ impl<D> Tree<D> {
         let there = self.nodes.wd(node) == Some(wd);
         if there {
             // It may have come just now: so that the events of that are queued.
-            let _ = kernel.settle(&mut dir);
+            let _ = kernel.barrier(&mut dir);
         }
         there
     }
@@ -192,7 +192,7 @@ impl<D> Tree<D> {
         purpose: Purpose,
     ) -> Result<Option<Looked<D>>, Errno> {
         let mask = child.map_or(self.asked, |child| self.mask(child));
-        if purpose.new || purpose.open_first || self.options.snapshot {
+        if purpose.new || purpose.open_first || self.options.track_files {
             let is_watched = child.is_some_and(|child| self.nodes.wd(child).is_some());
             let opened = self.open_child(kernel, dir, name, purpose.deep || !is_watched)?;
             if self.options.same_file_system && kernel.stat(&opened)?.dev != self.device {
@@ -260,7 +260,7 @@ impl<D> Tree<D> {
                 // What is left is of another directory, whose watch has ended.
                 match child {
                     Some(child) if self.has_content(child) => {
-                        self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+                        self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
                     }
                     Some(child) => self.clear(child),
                     None => {}
@@ -285,7 +285,7 @@ impl<D> Tree<D> {
         let child = self.nodes.child(parent, name);
         if let Some(child) = child.filter(|child| self.nodes.wd(*child).is_some()) {
             // Something is mounted there now.
-            self.gone(child, TreeKind::Found, DIR_DELETED, 0);
+            self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
         }
         let node = self.know(parent, name, purpose, event);
         self.exclude(node);
@@ -308,8 +308,8 @@ impl<D> Tree<D> {
         let node = self.nodes.add(parent, name);
         let path = self.path(node, &[]);
         match event {
-            Some((mask, cookie)) => self.reports.tell(TreeKind::Told, mask, cookie, path),
-            None if purpose.report => self.tell(TreeKind::Found, DIR_CREATED, path),
+            Some((mask, cookie)) => self.reports.tell(TreeKind::Reported, mask, cookie, path),
+            None if purpose.report => self.tell(TreeKind::Discovered, DIR_CREATED, path),
             None => {}
         }
         node
@@ -367,7 +367,7 @@ impl<D> Tree<D> {
         // What has no subdirectories may have links to directories. And what could not be listed is reported
         // as watched once it has been.
         let all = purpose.new
-            || self.options.snapshot
+            || self.options.track_files
             || self.options.follow_links
             || self.nodes.listing(node) == Listing::Owed;
         // The link count may be that of another directory by then. If so this one was renamed, and is listed
@@ -407,7 +407,7 @@ impl<D> Tree<D> {
     ) {
         let node = self.know(dir, name, purpose, event);
         if self.nodes.wd(node).is_none() {
-            self.blind(node, Barred::Errno(errno));
+            self.blind(node, UnwatchedReason::Failed(errno));
         } else if errno == Errno::ENOSPC {
             // The limit is nothing to what is watched already, so this is another directory.
             let seen = Some(Seen::Unknown);

@@ -89,7 +89,7 @@ impl<D> Tree<D> {
                     let (dir, name) = &pending.from;
                     let unsure = pending.suspect || self.is_unsure(*dir, name);
                     let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-                    self.gone(node, TreeKind::Told, mask, pending.cookie);
+                    self.gone(node, TreeKind::Reported, mask, pending.cookie);
                     if unsure {
                         self.check(*dir, name, pending.check());
                     }
@@ -142,7 +142,7 @@ impl<D> Tree<D> {
         if !self.nodes.exists(dir) {
             // With all that was in it.
             let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-            return self.gone(node, TreeKind::Told, mask, pending.cookie);
+            return self.gone(node, TreeKind::Reported, mask, pending.cookie);
         }
         let from = self.path(node, &[]);
         self.files.remove(dir, name);
@@ -190,11 +190,11 @@ impl<D> Tree<D> {
         let is_link = |node| self.links.has(node);
         let owes_file = above.is_some() || is_link(node) || victim.is_some_and(is_link);
         if let Some(victim) = above {
-            self.gone(victim, TreeKind::Found, DIR_DELETED, 0);
+            self.gone(victim, TreeKind::Discovered, DIR_DELETED, 0);
         } else {
             self.check_place(to.0, When::End);
             let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-            self.gone(node, TreeKind::Told, mask, pending.cookie);
+            self.gone(node, TreeKind::Reported, mask, pending.cookie);
         }
         for (dir, name) in [to, &pending.from] {
             self.check(*dir, name, Check { owes_file, ..Check::default() });
@@ -350,11 +350,11 @@ impl<D> Tree<D> {
             Some(node) if self.links.tells(&self.nodes, node) => suspect = true,
             Some(node) => {
                 let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-                self.gone(node, TreeKind::Told, mask, pending.cookie);
+                self.gone(node, TreeKind::Reported, mask, pending.cookie);
             }
             None if pending.is_known_file() && self.nodes.exists(*dir) => {
                 let path = self.path(*dir, name);
-                self.reports.tell(TreeKind::Told, EventMask::MOVED_FROM, pending.cookie, path);
+                self.reports.tell(TreeKind::Reported, EventMask::MOVED_FROM, pending.cookie, path);
             }
             None => {}
         }

@@ -6,26 +6,26 @@ use core::fmt;
 use crate::flags::WatchMask;
 
 /// A condition on the path of a directory beneath the root.
-pub type Prune = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
+pub type Exclude = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// What a [`Tree`](super::Tree) watches and how.
 pub struct Options {
     /// The events to tell. Those that are needed to keep track are asked of the kernel beside them.
     pub mask: WatchMask,
     /// So many steps beneath the root a directory is still watched; 0 is the root alone.
-    pub depth: Option<u32>,
+    pub max_depth: Option<u32>,
     /// Whether directories on other file systems than the root's stay unwatched.
     pub same_file_system: bool,
     /// Whether links to directories are followed, which the [`Kernel`](super::Kernel) has to do.
     pub follow_links: bool,
     /// Whether file names are kept, so that after lost events files are told too.
-    pub snapshot: bool,
+    pub track_files: bool,
     /// Whether all that is there at the beginning is told.
-    pub existing: bool,
+    pub report_existing: bool,
     /// Says which directories, by their paths beneath the root, stay unwatched.
-    pub prune: Option<Prune>,
+    pub exclude: Option<Exclude>,
     /// While one listing goes into another, so many directories are open at most; 0 sets no limit.
-    pub open: usize,
+    pub max_open: usize,
     /// Any number that those who choose the names do not know.
     pub seed: u64,
 }
@@ -36,13 +36,13 @@ impl Options {
     pub fn new(mask: WatchMask) -> Self {
         Self {
             mask,
-            depth: None,
+            max_depth: None,
             same_file_system: false,
             follow_links: false,
-            snapshot: false,
-            existing: false,
-            prune: None,
-            open: 24,
+            track_files: false,
+            report_existing: false,
+            exclude: None,
+            max_open: 24,
             seed: 0,
         }
     }
@@ -52,13 +52,13 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("mask", &self.mask)
-            .field("depth", &self.depth)
+            .field("max_depth", &self.max_depth)
             .field("same_file_system", &self.same_file_system)
             .field("follow_links", &self.follow_links)
-            .field("snapshot", &self.snapshot)
-            .field("existing", &self.existing)
-            .field("prune", &self.prune.is_some())
-            .field("open", &self.open)
+            .field("track_files", &self.track_files)
+            .field("report_existing", &self.report_existing)
+            .field("exclude", &self.exclude.is_some())
+            .field("max_open", &self.max_open)
             .finish_non_exhaustive()
     }
 }

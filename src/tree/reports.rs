@@ -63,8 +63,8 @@ impl Reports {
     fn is_asked(&self, kind: &TreeKind, mask: EventMask) -> bool {
         let asked = self.asked.events();
         match kind {
-            TreeKind::Told => mask.intersects(asked.union(EventMask::UNMOUNT)),
-            TreeKind::Found => asked.intersects(causes(mask)),
+            TreeKind::Reported => mask.intersects(asked.union(EventMask::UNMOUNT)),
+            TreeKind::Discovered => asked.intersects(causes(mask)),
             TreeKind::Renamed { .. } | TreeKind::Exchanged { .. } => {
                 asked.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO)
             }

@@ -13,7 +13,7 @@ use crate::event::{Escaped, Event, EventKind, Wd};
 use crate::flags::EventMask;
 use crate::follow::NameChange;
 use crate::sys::Errno;
-use crate::tree::{Barred, TreeEvent, TreeKind};
+use crate::tree::{TreeEvent, TreeKind, UnwatchedReason};
 
 /// What happened in a tree, beyond what a mask says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum TreeChange<'a> {
         with: &'a Path,
     },
     /// The directory can't be watched. What happens in it is not reported.
-    Unwatched(Barred),
+    Unwatched(UnwatchedReason),
     /// The directory is watched, but can't be listed: what happened in it while events were lost is
     /// not known. It is compared with the disk as soon as that is possible.
     Unlisted(Errno),
@@ -174,7 +174,7 @@ impl<'a> WatchEvent<'a> {
             return Some(TreeChange::Reported);
         };
         Some(match kind {
-            TreeKind::Found => TreeChange::Discovered,
+            TreeKind::Discovered => TreeChange::Discovered,
             TreeKind::Renamed { .. } => TreeChange::Renamed { from: other },
             TreeKind::Exchanged { .. } => TreeChange::Exchanged { with: other },
             TreeKind::Unlisted(errno) => TreeChange::Unlisted(*errno),
@@ -185,7 +185,7 @@ impl<'a> WatchEvent<'a> {
             TreeKind::RootMoved => TreeChange::RootMoved,
             TreeKind::RootRemoved => TreeChange::RootRemoved,
             TreeKind::RootUnmounted => TreeChange::RootUnmounted,
-            TreeKind::Told | TreeKind::Overflow => TreeChange::Reported,
+            TreeKind::Reported | TreeKind::Overflow => TreeChange::Reported,
         })
     }
 
@@ -370,10 +370,10 @@ impl WatchEventBuf {
     /// Runs the user's filter, if it applies: it decides about what happened in a tree, not about how
     /// the tree fares. Returns `true` if the event is to be delivered.
     pub(super) fn is_accepted(&self) -> bool {
-        use TreeKind::{Exchanged, Found, Renamed, Told};
+        use TreeKind::{Discovered, Exchanged, Renamed, Reported};
         let Some(recipient) = &self.recipient else { return true };
         match self.detail.as_deref() {
-            Some(Detail::Tree(Told | Found | Renamed { .. } | Exchanged { .. }, _)) => {
+            Some(Detail::Tree(Reported | Discovered | Renamed { .. } | Exchanged { .. }, _)) => {
                 recipient.subscription.accepts(&self.as_event().event())
             }
             _ => true,

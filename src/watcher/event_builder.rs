@@ -163,7 +163,7 @@ fn detail(change: TreeChange<'_>) -> Option<Detail> {
     let beneath = Vec::new();
     let kind = match change {
         TreeChange::Reported => return None,
-        TreeChange::Discovered => TreeKind::Found,
+        TreeChange::Discovered => TreeKind::Discovered,
         TreeChange::Renamed { from } => {
             other = from;
             TreeKind::Renamed { from: beneath }

@@ -217,7 +217,7 @@ impl TreeOptions {
     ///
     /// A directory is watched once, whatever leads to it, so loops end. A real path within the tree wins
     /// over links, and of several links the first that is found. The others are reported as
-    /// [`Unwatched`](super::TreeChange::Unwatched) with [`Barred::Twice`](crate::Barred::Twice), and take
+    /// [`Unwatched`](super::TreeChange::Unwatched) with [`UnwatchedReason::WatchedElsewhere`](crate::UnwatchedReason::WatchedElsewhere), and take
     /// over when the first is gone.
     ///
     /// Not noticed until the next overflow, since inotify reports nothing of it:

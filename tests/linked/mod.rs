@@ -27,7 +27,7 @@ pub fn scene(options: TreeOptions, prepare: impl FnOnce(&Path, &Path)) -> Scene 
     let early = tree.lines();
     tree.mirror = Mirror::of(&tree.root).with_links();
     restart(&mut tree);
-    assert!(early.iter().all(|line| line.ends_with(": Twice")), "{early:?}");
+    assert!(early.iter().all(|line| line.ends_with(": WatchedElsewhere")), "{early:?}");
     tree
 }
 

@@ -5,7 +5,7 @@
 // Whoever includes this uses the part of it that they need.
 #![allow(dead_code)]
 
-use tinotify::{DecodeErrorKind, Event, EventRing, ExtendError, Move, Moves};
+use tinotify::{DecodeErrorKind, Event, EventRing, ExtendError, Rename, RenamePairer};
 
 /// An event as plain data. A name may hold anything here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -314,13 +314,13 @@ pub enum Moved {
     Other(Record),
 }
 
-impl From<Move<'_>> for Moved {
-    fn from(given: Move<'_>) -> Self {
+impl From<Rename<'_>> for Moved {
+    fn from(given: Rename<'_>) -> Self {
         match given {
-            Move::Renamed { from, to } => Self::Renamed(from.into(), to.into()),
-            Move::OnlyFrom(event) => Self::OnlyFrom(event.into()),
-            Move::OnlyTo(event) => Self::OnlyTo(event.into()),
-            Move::Other(event) => Self::Other(event.into()),
+            Rename::Paired { from, to } => Self::Renamed(from.into(), to.into()),
+            Rename::UnpairedFrom(event) => Self::OnlyFrom(event.into()),
+            Rename::UnpairedTo(event) => Self::OnlyTo(event.into()),
+            Rename::Other(event) => Self::Other(event.into()),
         }
     }
 }
@@ -357,7 +357,7 @@ impl Window {
 /// Pushes the events of a stream through a window of `N`, with some given up on the way, and checks
 /// that each one that went in comes out once.
 pub fn check_moves<const N: usize>(stream: &[u8]) {
-    let mut moves = Moves::<N>::new();
+    let mut moves = RenamePairer::<N>::new();
     let mut model = Window { room: N, waiting: Vec::new() };
     let (mut pushed, mut came) = (0, 0);
     for event in tinotify::Events::new(stream).map_while(Result::ok) {

@@ -39,14 +39,14 @@ const NOT_PLAIN: EventMask = EventMask::CREATE
 /// The options that the rules ask for.
 pub fn options(rules: &Rules) -> Options {
     let mut options = Options::new(rules.mask);
-    options.depth = rules.depth;
+    options.max_depth = rules.depth;
     options.same_file_system = rules.same_fs;
     options.follow_links = rules.links;
-    options.snapshot = rules.snapshot;
-    options.existing = rules.existing;
-    options.open = rules.open.unwrap_or(options.open);
+    options.track_files = rules.snapshot;
+    options.report_existing = rules.existing;
+    options.max_open = rules.open.unwrap_or(options.max_open);
     if rules.prune {
-        options.prune = Some(Box::new(|path: &[u8]| {
+        options.exclude = Some(Box::new(|path: &[u8]| {
             path.rsplit(|byte| *byte == b'/').next() == Some(names::bytes(PRUNED))
         }));
     }

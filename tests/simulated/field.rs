@@ -209,7 +209,7 @@ impl Kernel for Field {
         self.add_watch(ino, mask)
     }
 
-    fn hush(&mut self, dir: &usize, _: Wd, mask: WatchMask) {
+    fn narrow_mask(&mut self, dir: &usize, _: Wd, mask: WatchMask) {
         self.calls += 1;
         self.nodes[*dir].mask = mask & WatchMask::ALL_EVENTS;
     }
@@ -252,7 +252,7 @@ impl Kernel for Field {
         Ok(())
     }
 
-    fn settle(&mut self, _: &mut usize) -> Result<(), Errno> {
+    fn barrier(&mut self, _: &mut usize) -> Result<(), Errno> {
         self.calls += 1;
         Ok(())
     }

@@ -163,8 +163,8 @@ impl Task {
         let mut field = Field::new();
         (self.begin)(&mut field, n);
         let mut options = Options::new(NAMES | WatchMask::MODIFY | WatchMask::CLOSE_WRITE);
-        options.snapshot = self.snapshot;
-        options.existing = true;
+        options.track_files = self.snapshot;
+        options.report_existing = true;
         let mut tree = Tree::new(options);
         let begin = now();
         tree.start(&mut field).unwrap();

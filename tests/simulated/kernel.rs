@@ -223,9 +223,9 @@ impl Kernel for World {
         result
     }
 
-    fn hush(&mut self, dir: &Handle, wd: Wd, mask: WatchMask) {
+    fn narrow_mask(&mut self, dir: &Handle, wd: Wd, mask: WatchMask) {
         self.call();
-        trace!(self, "  hush {}", dir.ino);
+        trace!(self, "  narrow_mask {}", dir.ino);
         let is_shared = self.is_needed(wd.as_raw());
         let may = self.may_read(dir.ino).is_ok() && self.may_enter(dir.ino).is_ok();
         if self.nodes[dir.ino].wd == wd.as_raw() && may && !is_shared {
@@ -291,7 +291,7 @@ impl Kernel for World {
         listed
     }
 
-    fn settle(&mut self, dir: &mut Handle) -> Result<(), Errno> {
+    fn barrier(&mut self, dir: &mut Handle) -> Result<(), Errno> {
         self.call();
         // By a look-up, which needs search; else by a listing, which needs read.
         let fails = self.fault(&OPENING).and_then(|()| match self.may_search(dir.ino) {

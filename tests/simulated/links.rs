@@ -122,7 +122,9 @@ impl LinkMirror {
                 self.put(path, one);
                 self.put(with, other);
             }
-            TreeKind::Told | TreeKind::Found if told(EventMask::CREATE | EventMask::MOVED_TO) => {
+            TreeKind::Reported | TreeKind::Discovered
+                if told(EventMask::CREATE | EventMask::MOVED_TO) =>
+            {
                 if self.entries.get(&parent(path)) != Some(&true) && !self.tolerant {
                     return wrong("its parent was not told before");
                 }
@@ -136,7 +138,9 @@ impl LinkMirror {
                     self.entries.insert(path.clone(), is_dir);
                 }
             }
-            TreeKind::Told | TreeKind::Found if told(EventMask::DELETE | EventMask::MOVED_FROM) => {
+            TreeKind::Reported | TreeKind::Discovered
+                if told(EventMask::DELETE | EventMask::MOVED_FROM) =>
+            {
                 if matters && known != Some(is_dir) {
                     return wrong("gone, but never told to be there");
                 }

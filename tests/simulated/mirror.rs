@@ -171,8 +171,8 @@ impl Mirror {
                 self.existed(world, path, false)?;
                 return self.rename(world, from, path, is_dir);
             }
-            TreeKind::Told => self.existed(world, path, true)?,
-            TreeKind::Found => {
+            TreeKind::Reported => self.existed(world, path, true)?,
+            TreeKind::Discovered => {
                 self.found += 1;
                 self.existed(world, path, false)?;
             }
@@ -210,7 +210,7 @@ impl Mirror {
             }
             let known = self.get(path);
             // Who keeps no file names may find a directory in the place of a file.
-            let found = event.kind == TreeKind::Found && is_dir && !self.rules.snapshot;
+            let found = event.kind == TreeKind::Discovered && is_dir && !self.rules.snapshot;
             let replaces = told(EventMask::MOVED_TO) && (known == Some(false) || is_dir)
                 || found && known == Some(false);
             if known.is_some() && !replaces && !lenient && !self.is_vague(known == Some(true)) {
@@ -352,7 +352,7 @@ impl Mirror {
 
     fn may_be_unwatched(&self, why: &str) -> Result<(), String> {
         let rules = &self.rules;
-        let may = if why.contains("Twice") {
+        let may = if why.contains("WatchedElsewhere") {
             rules.binds || rules.remounts > 0
         } else if why.contains("ENOSPC") {
             rules.watch_limit < u32::MAX || rules.last_wd < i32::MAX || rules.faults > 0

@@ -227,7 +227,11 @@ impl Oracle {
     /// Whether a directory may still be unwatched for the reason that was given.
     fn has_reason(&self, world: &World, entry: &Entry, why: &str) -> bool {
         let may_fail = world.rules.faults > 0 && !self.patient;
-        if !is_checked("blind") || !entry.entered || entry.silent || why.contains("Twice") {
+        if !is_checked("blind")
+            || !entry.entered
+            || entry.silent
+            || why.contains("WatchedElsewhere")
+        {
             return true;
         }
         if world.is_short_of_watches() {

@@ -69,8 +69,8 @@ impl Excuses {
                 let places = std::mem::take(&mut self.0).into_iter();
                 self.0 = places.map(|(at, excuse)| (swapped(at), excuse)).collect();
             }
-            How::Told | How::Found if note.has(NAMED) => self.remove(path),
-            How::Told | How::Found if note.has(EventMask::UNMOUNT) => {
+            How::Reported | How::Discovered if note.has(NAMED) => self.remove(path),
+            How::Reported | How::Discovered if note.has(EventMask::UNMOUNT) => {
                 self.0.retain(|at, _| at == path || !at.starts_with(path));
             }
             _ => {}

@@ -135,12 +135,18 @@ impl Mirror {
         match &note.how {
             How::Renamed(from) => self.rename(from, note),
             How::Exchanged(with) => self.exchange(with, note),
-            How::Told | How::Found if note.has(EventMask::CREATE) => self.create(note, false),
-            How::Told | How::Found if note.has(EventMask::MOVED_TO) => self.create(note, true),
-            How::Told | How::Found if note.has(EventMask::DELETE | EventMask::MOVED_FROM) => {
+            How::Reported | How::Discovered if note.has(EventMask::CREATE) => {
+                self.create(note, false)
+            }
+            How::Reported | How::Discovered if note.has(EventMask::MOVED_TO) => {
+                self.create(note, true)
+            }
+            How::Reported | How::Discovered
+                if note.has(EventMask::DELETE | EventMask::MOVED_FROM) =>
+            {
                 self.remove(note);
             }
-            How::Told | How::Found => {
+            How::Reported | How::Discovered => {
                 if let Some(entry) = self.root.get_mut(&note.path) {
                     entry.content = None;
                     if note.has(EventMask::UNMOUNT) {
@@ -190,7 +196,7 @@ impl Mirror {
             known => {
                 // A directory that is found may also have replaced a file by events that come later.
                 let leads = (self.links || self.excuses.is_some() && !self.snapshot)
-                    && (&note.how, note.is_dir()) == (&How::Found, true)
+                    && (&note.how, note.is_dir()) == (&How::Discovered, true)
                     && known.is_some_and(|known| !known.is_dir());
                 let again = known.is_some() && !may_replace && !doubtful && !leads;
                 parent.insert(name.to_owned(), entry);

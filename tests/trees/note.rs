@@ -4,16 +4,16 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use tinotify::{Barred, Errno, EventMask, TreeChange, WatchEvent};
+use tinotify::{Errno, EventMask, TreeChange, UnwatchedReason, WatchEvent};
 
 /// What an event of a tree was, with the paths beneath the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
-    Told,
-    Found,
+    Reported,
+    Discovered,
     Renamed(PathBuf),
     Exchanged(PathBuf),
-    Unwatched(Barred),
+    Unwatched(UnwatchedReason),
     Unlisted(Errno),
     Watched,
     Established,
@@ -49,8 +49,8 @@ impl Note {
         let path = beneath(&event.path());
         let how = match event.tree_change().expect("an event of the tree") {
             TreeChange::Reported if event.is_ignored() => How::Ignored,
-            TreeChange::Reported => How::Told,
-            TreeChange::Discovered => How::Found,
+            TreeChange::Reported => How::Reported,
+            TreeChange::Discovered => How::Discovered,
             TreeChange::Renamed { from } => How::Renamed(beneath(from)),
             TreeChange::Exchanged { with } => How::Exchanged(beneath(with)),
             TreeChange::Unwatched(why) => How::Unwatched(why),
@@ -82,14 +82,14 @@ impl fmt::Display for Note {
         let path = format!("{}{slash}", self.path.as_os_str().as_bytes().escape_ascii());
         let has = |mask| self.has(mask);
         match &self.how {
-            How::Found if has(EventMask::CREATE) => write!(f, "found {path}"),
-            How::Found if has(EventMask::DELETE) => write!(f, "missing {path}"),
-            How::Found if has(EventMask::MODIFY) => write!(f, "changed {path}"),
-            How::Told if has(EventMask::CREATE) => write!(f, "create {path}"),
-            How::Told if has(EventMask::DELETE) => write!(f, "delete {path}"),
-            How::Told if has(EventMask::MOVED_FROM) => write!(f, "moved out {path}"),
-            How::Told if has(EventMask::MOVED_TO) => write!(f, "moved in {path}"),
-            How::Told if has(EventMask::CLOSE_WRITE) => write!(f, "written {path}"),
+            How::Discovered if has(EventMask::CREATE) => write!(f, "found {path}"),
+            How::Discovered if has(EventMask::DELETE) => write!(f, "missing {path}"),
+            How::Discovered if has(EventMask::MODIFY) => write!(f, "changed {path}"),
+            How::Reported if has(EventMask::CREATE) => write!(f, "create {path}"),
+            How::Reported if has(EventMask::DELETE) => write!(f, "delete {path}"),
+            How::Reported if has(EventMask::MOVED_FROM) => write!(f, "moved out {path}"),
+            How::Reported if has(EventMask::MOVED_TO) => write!(f, "moved in {path}"),
+            How::Reported if has(EventMask::CLOSE_WRITE) => write!(f, "written {path}"),
             How::Renamed(from) => {
                 let from = from.as_os_str().as_bytes().escape_ascii();
                 write!(f, "rename {from}{slash} -> {path}")
@@ -104,7 +104,7 @@ impl fmt::Display for Note {
             How::Unwatched(why) => {
                 let path = self.path.as_os_str().as_bytes().escape_ascii();
                 match why {
-                    Barred::Errno(why) => write!(f, "unwatched {path}: {why:?}"),
+                    UnwatchedReason::Failed(why) => write!(f, "unwatched {path}: {why:?}"),
                     other => write!(f, "unwatched {path}: {other:?}"),
                 }
             }
@@ -114,7 +114,7 @@ impl fmt::Display for Note {
             How::RootRemoved => f.write_str("root removed"),
             How::RootUnmounted => f.write_str("root unmounted"),
             How::Ignored => f.write_str("ignored"),
-            How::Told | How::Found => write!(f, "{:?} {} {path}", self.how, self.mask),
+            How::Reported | How::Discovered => write!(f, "{:?} {} {path}", self.how, self.mask),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use notify::event::*;
 use notify::{EventHandler, Result};
-use tinotify::{Barred, EventKind as Kind, TreeChange, WatchError, WatchEvent};
+use tinotify::{EventKind as Kind, TreeChange, UnwatchedReason, WatchError, WatchEvent};
 
 use super::{State, errno_error, to_error};
 
@@ -87,7 +87,7 @@ impl<H: EventHandler> Reader<H> {
         };
         let tracker = event.cookie() as usize;
         match (change, event.kind()) {
-            (Some(Unwatched(Barred::Errno(errno)) | Unlisted(errno)), _) => {
+            (Some(Unwatched(UnwatchedReason::Failed(errno)) | Unlisted(errno)), _) => {
                 return vec![Err(errno_error(errno, path))];
             }
             (Some(Renamed { from }), _) => {

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tinotify::{Barred, Escaped, EventMask, NameChange, TreeChange, WatchEvent, WatchId};
+use tinotify::{Escaped, EventMask, NameChange, TreeChange, UnwatchedReason, WatchEvent, WatchId};
 
 use crate::args::Options;
 use crate::emit::{Effect, Emitter};
@@ -96,7 +96,7 @@ impl<'a> Report<'a> {
             TreeChange::Watched => emitter.note("WATCHED", at, true),
             TreeChange::Unwatched(reason) => {
                 // With --follow-links it is usual that two paths lead to one directory.
-                if !self.follow_links || reason != Barred::Twice {
+                if !self.follow_links || reason != UnwatchedReason::WatchedElsewhere {
                     let why = why_unwatched(reason);
                     self.messages.inform(format_args!("Cannot watch {path}: {why}"));
                 }
@@ -171,11 +171,11 @@ impl<'a> Report<'a> {
 }
 
 /// Returns why a directory cannot be watched, as a part of a message.
-fn why_unwatched(reason: Barred) -> String {
+fn why_unwatched(reason: UnwatchedReason) -> String {
     match reason {
-        Barred::Errno(errno) => errno.to_string(),
-        Barred::Twice => "it is watched at another path".to_owned(),
-        Barred::RootMoved => "the root of its tree was moved".to_owned(),
+        UnwatchedReason::Failed(errno) => errno.to_string(),
+        UnwatchedReason::WatchedElsewhere => "it is watched at another path".to_owned(),
+        UnwatchedReason::RootMoved => "the root of its tree was moved".to_owned(),
         _ => "unknown reason".to_owned(),
     }
 }

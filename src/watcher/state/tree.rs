@@ -19,7 +19,7 @@ use crate::flags::{EventMask, WatchMask};
 use crate::inotify::Inotify;
 use crate::sys::Errno;
 use crate::tree::linux::{Dir, Host, Linux, Root, State};
-use crate::tree::{Barred, Options, Tree, TreeEvent, TreeKind};
+use crate::tree::{Options, Tree, TreeEvent, TreeKind, UnwatchedReason};
 
 /// The events that the engine has to see: all about directories, and renames.
 const ENGINE: EventMask = EventMask::ISDIR
@@ -83,7 +83,7 @@ struct Excludes {
 impl Excludes {
     /// Returns the condition for the engine. `None` if nothing is excluded: the engine asks a condition at
     /// each rename, which costs time.
-    fn for_engine(&self) -> Option<crate::tree::Prune> {
+    fn for_engine(&self) -> Option<crate::tree::Exclude> {
         let is_empty = self.paths.read().is_ok_and(|paths| paths.is_empty());
         if self.condition.is_none() && is_empty {
             return None;
@@ -122,12 +122,12 @@ impl TreeDriver {
     pub fn new(root: Root, mask: WatchMask, options: &TreeOptions) -> Self {
         let excludes = Excludes { condition: options.exclude.clone(), ..Excludes::default() };
         let engine_options = Options {
-            depth: options.max_depth,
+            max_depth: options.max_depth,
             same_file_system: options.same_file_system,
             follow_links: options.follow_links,
-            snapshot: options.track_files,
-            existing: options.report_existing,
-            prune: excludes.for_engine(),
+            track_files: options.track_files,
+            report_existing: options.report_existing,
+            exclude: excludes.for_engine(),
             seed: RandomState::new().hash_one(()),
             ..Options::new(mask)
         };
@@ -158,7 +158,7 @@ impl TreeDriver {
                 tree.start(kernel).map_err(|errno| (errno, Vec::new()))?;
                 let mut reports = Vec::new();
                 while let Some(event) = tree.next(kernel) {
-                    let full = TreeKind::Unwatched(Barred::Errno(Errno::ENOSPC));
+                    let full = TreeKind::Unwatched(UnwatchedReason::Failed(Errno::ENOSPC));
                     if event.kind == full && on_watch_limit == OnWatchLimit::Fail {
                         return Err((Errno::ENOSPC, event.path));
                     }
@@ -203,7 +203,7 @@ impl TreeDriver {
         }
         // Once for all, since it asks the condition for every directory.
         if excludes_anew {
-            self.tree.set_prune(self.excludes.for_engine());
+            self.tree.set_exclude(self.excludes.for_engine());
         }
     }
 

@@ -116,7 +116,7 @@ fn looking_makes_no_events_but_listing_does() {
             linux.watch(&a, WatchMask::ALL_EVENTS).unwrap();
             linux.stat(&a).unwrap();
             linux.stat_child(&top, b"a").unwrap();
-            linux.settle(&mut a).unwrap();
+            linux.barrier(&mut a).unwrap();
             drop(linux.open(b"a/b").unwrap());
             assert!(is_silent(&inotify), "{way:?}");
             listed(linux, &mut a);
@@ -158,7 +158,7 @@ fn what_may_not_be_read_is_an_error_and_no_more() {
                 assert_eq!(linux.list(&mut b, &mut |_, _| panic!()), Err(errno));
                 assert!(linux.watch_child(&b, b"c", MASK).is_ok(), "{way:?}");
                 assert!(linux.stat(&b).unwrap().is_dir);
-                linux.settle(&mut b).unwrap();
+                linux.barrier(&mut b).unwrap();
             });
         });
     }

@@ -120,7 +120,8 @@ fn a_settled_directory_has_both_halves_of_each_rename_in_the_queue() {
             let place = dir.path().join(number.to_string());
             fs::create_dir(&place).unwrap();
             let alone = storm(&place, storm_time(), |linux, dir| {
-                if by_listing { linux.settle_by_listing(dir) } else { linux.settle(dir) }.unwrap();
+                if by_listing { linux.barrier_by_listing(dir) } else { linux.barrier(dir) }
+                    .unwrap();
             });
             let _ = std::io::Write::write_fmt(
                 &mut std::io::stderr(),

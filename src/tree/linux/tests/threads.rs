@@ -42,7 +42,7 @@ fn no_descriptor_is_kept() {
             listed(linux, &mut a);
             linux.watch_child(&a, b"b", MASK).unwrap();
             linux.stat_child(&a, b"b").unwrap();
-            linux.settle(&mut a).unwrap();
+            linux.barrier(&mut a).unwrap();
         });
         assert_eq!(open(), before, "{way:?}");
     }
@@ -71,7 +71,7 @@ fn without_descriptors_left_the_error_says_so() {
             let watched = linux.watch_child(&top, b"a", MASK);
             assert_eq!(watched.err(), child.then_some(errno), "{way:?}");
             assert!(linux.stat_child(&top, b"a").is_ok());
-            linux.settle(&mut top).unwrap();
+            linux.barrier(&mut top).unwrap();
             setrlimit(Resource::Nofile, limit).unwrap();
             assert!(linux.open(b"a").is_ok());
         });

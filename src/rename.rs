@@ -4,13 +4,13 @@
 //! events can come between, and either half is missing where the other side is not watched.
 //!
 //! ```
-//! use tinotify::{Event, EventMask, Move, Moves, Wd};
+//! use tinotify::{Event, EventMask, Rename, RenamePairer, Wd};
 //!
 //! let wd = Wd::from_raw(1);
-//! let mut moves = Moves::<8>::new();
-//! assert!(moves.push(Event::new(wd, EventMask::MOVED_FROM, 5, Some(c"old"))).is_none());
-//! match moves.push(Event::new(wd, EventMask::MOVED_TO, 5, Some(c"new"))) {
-//!     Some(Move::Renamed { from, to }) => {
+//! let mut pairer = RenamePairer::<8>::new();
+//! assert!(pairer.push(Event::new(wd, EventMask::MOVED_FROM, 5, Some(c"old"))).is_none());
+//! match pairer.push(Event::new(wd, EventMask::MOVED_TO, 5, Some(c"new"))) {
+//!     Some(Rename::Paired { from, to }) => {
 //!         assert_eq!((from.name(), to.name()), (Some(&b"old"[..]), Some(&b"new"[..])));
 //!     }
 //!     other => unreachable!("{other:?}"),
@@ -21,7 +21,7 @@
 //!
 //! A `MOVED_TO` alone is known at once, for its other half would have come first. A `MOVED_FROM`
 //! alone is known by what the caller knows: when the queue was found empty and a moment has passed
-//! (a reader can fall between the two), or when events were lost. Then [`expire`](Moves::expire)
+//! (a reader can fall between the two), or when events were lost. Then [`expire`](RenamePairer::expire)
 //! what is left.
 
 #![forbid(unsafe_code)]
@@ -31,11 +31,11 @@ use heapless::Vec;
 use crate::event::{Event, EventBuf};
 use crate::flags::EventMask;
 
-/// What became of an event that was pushed through [`Moves`].
+/// What became of an event that was pushed through [`RenamePairer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move<'a> {
+pub enum Rename<'a> {
     /// Both halves of one rename.
-    Renamed {
+    Paired {
         /// The old name, and where it was.
         from: Event<'a>,
         /// The new name, and where it is.
@@ -43,9 +43,9 @@ pub enum Move<'a> {
     },
     /// An old name whose other half has not come: it was pushed out of a full window, or its name is
     /// too long to be kept (over 255 bytes).
-    OnlyFrom(Event<'a>),
+    UnpairedFrom(Event<'a>),
     /// A new name that came from outside of what is watched, or whose other half was given up.
-    OnlyTo(Event<'a>),
+    UnpairedTo(Event<'a>),
     /// No half of a rename: the event as it came.
     Other(Event<'a>),
 }
@@ -55,18 +55,18 @@ pub enum Move<'a> {
 /// Takes about 280 bytes for each, and allocates nothing. Every event pushed in comes out: alone, as
 /// a half of a rename, or by [`expire`](Self::expire).
 #[derive(Clone, Debug)]
-pub struct Moves<const N: usize> {
+pub struct RenamePairer<const N: usize> {
     /// The oldest first.
     waiting: Vec<EventBuf, N>,
     /// The one that is being lent.
     out: Option<EventBuf>,
 }
 
-impl<const N: usize> Moves<N> {
+impl<const N: usize> RenamePairer<N> {
     /// An empty window.
     #[must_use]
     pub const fn new() -> Self {
-        const { assert!(N >= 1, "a window of Moves needs room for at least one half") };
+        const { assert!(N >= 1, "a window of RenamePairer needs room for at least one half") };
         Self { waiting: Vec::new(), out: None }
     }
 
@@ -85,35 +85,35 @@ impl<const N: usize> Moves<N> {
     /// Takes the next event. `None` if it is an old name that now waits.
     ///
     /// Where several wait with one cookie, which no kernel brings about, the youngest is joined.
-    pub fn push<'a>(&'a mut self, event: Event<'a>) -> Option<Move<'a>> {
+    pub fn push<'a>(&'a mut self, event: Event<'a>) -> Option<Rename<'a>> {
         match event.mask().intersection(EventMask::MOVE) {
             EventMask::MOVED_FROM => {
                 let Ok(half) = EventBuf::try_from(event) else {
-                    return Some(Move::OnlyFrom(event));
+                    return Some(Rename::UnpairedFrom(event));
                 };
                 let pushed_out = self.waiting.is_full().then(|| self.waiting.remove(0));
                 // There is room now.
                 let _ = self.waiting.push(half);
                 self.out = Some(pushed_out?);
-                self.out.as_ref().map(|from| Move::OnlyFrom(from.as_event()))
+                self.out.as_ref().map(|from| Rename::UnpairedFrom(from.as_event()))
             }
             EventMask::MOVED_TO => {
                 let same = |half: &EventBuf| half.as_event().cookie() == event.cookie();
                 let Some(at) = self.waiting.iter().rposition(same) else {
-                    return Some(Move::OnlyTo(event));
+                    return Some(Rename::UnpairedTo(event));
                 };
                 let from = self.out.insert(self.waiting.remove(at));
-                Some(Move::Renamed { from: from.as_event(), to: event })
+                Some(Rename::Paired { from: from.as_event(), to: event })
             }
-            _ => Some(Move::Other(event)),
+            _ => Some(Rename::Other(event)),
         }
     }
 
     /// Gives up the oldest name that waits, and lends it.
     ///
     /// ```
-    /// # let mut moves = tinotify::Moves::<8>::new();
-    /// while let Some(from) = moves.expire() {
+    /// # let mut pairer = tinotify::RenamePairer::<8>::new();
+    /// while let Some(from) = pairer.expire() {
     ///     println!("{from} has left what is watched");
     /// }
     /// ```
@@ -125,7 +125,7 @@ impl<const N: usize> Moves<N> {
     }
 }
 
-impl<const N: usize> Default for Moves<N> {
+impl<const N: usize> Default for RenamePairer<N> {
     fn default() -> Self {
         Self::new()
     }
