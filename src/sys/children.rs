@@ -78,7 +78,7 @@ fn fork() -> Result<usize, Errno> {
     // SAFETY: without CLONE_VM the child's memory is a copy, so nothing of ours is touched. Of
     // the descriptors, which are shared, the child closes none: it ends by `exit`, in which
     // nothing is dropped.
-    Ok(unsafe { syscall5(Sysno::clone, first, second, 0, 0, 0) }?)
+    unsafe { syscall5(Sysno::clone, first, second, 0, 0, 0) }.map_err(Errno::of)
 }
 
 /// exit_group(2).
@@ -117,6 +117,7 @@ fn set_signals(blocked: [u64; 2]) -> Result<[u64; 2], Errno> {
     let (to, from) = ((&raw const blocked) as usize, (&raw mut before) as usize);
     // SAFETY: the kernel reads `SIGNALS` bytes of `blocked` and writes as many of `before`, which
     // both have 16.
-    unsafe { syscall4(Sysno::rt_sigprocmask, SIG_SETMASK, to, from, SIGNALS) }?;
+    unsafe { syscall4(Sysno::rt_sigprocmask, SIG_SETMASK, to, from, SIGNALS) }
+        .map_err(Errno::of)?;
     Ok(before)
 }

@@ -66,7 +66,8 @@ impl Fd {
     fn openat(dir: Option<&Self>, path: &CStr, flags: u32) -> Result<Self, Errno> {
         let flags = (flags | O_CLOEXEC) as usize;
         // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
-        let fd = unsafe { syscall3(Sysno::openat, at(dir), path.as_ptr() as usize, flags) }?;
+        let fd = unsafe { syscall3(Sysno::openat, at(dir), path.as_ptr() as usize, flags) }
+            .map_err(Errno::of)?;
         Ok(Self::new(fd))
     }
 
@@ -79,7 +80,8 @@ impl Fd {
         };
         let (path, how) = (path.as_ptr() as usize, (&raw const how) as usize);
         // SAFETY: the kernel reads `path` up to its NUL, and as many bytes of `how` as it has.
-        let fd = unsafe { syscall4(Sysno::openat2, self.arg(), path, how, size_of::<OpenHow>()) }?;
+        let fd = unsafe { syscall4(Sysno::openat2, self.arg(), path, how, size_of::<OpenHow>()) }
+            .map_err(Errno::of)?;
         Ok(Self::new(fd))
     }
 
@@ -91,7 +93,8 @@ impl Fd {
         let address = buffer.0.as_mut_ptr() as usize;
         // SAFETY: the kernel writes at most `N` bytes from `address` on, which `buffer` lends for
         // writing; any bytes are valid there.
-        let len = unsafe { syscall3(Sysno::getdents64, self.arg(), address, N) }?;
+        let len =
+            unsafe { syscall3(Sysno::getdents64, self.arg(), address, N) }.map_err(Errno::of)?;
         Ok(buffer.0.get(..len).unwrap_or_default())
     }
 
@@ -100,13 +103,14 @@ impl Fd {
     pub(crate) fn rewind(&self) -> Result<(), Errno> {
         #[cfg(target_pointer_width = "64")]
         // SAFETY: takes numbers, and touches no memory of ours.
-        unsafe { syscall3(Sysno::lseek, self.arg(), 0, 0) }?;
+        unsafe { syscall3(Sysno::lseek, self.arg(), 0, 0) }.map_err(Errno::of)?;
         #[cfg(target_pointer_width = "32")]
         {
             let mut at = 0_u64;
             let to = (&raw mut at) as usize;
             // SAFETY: the kernel writes one 64-bit number at `to`, where `at` is.
-            unsafe { syscalls::syscall5(Sysno::_llseek, self.arg(), 0, 0, to, 0) }?;
+            unsafe { syscalls::syscall5(Sysno::_llseek, self.arg(), 0, 0, to, 0) }
+                .map_err(Errno::of)?;
         }
         Ok(())
     }
@@ -118,10 +122,10 @@ impl Fd {
         let to = status.as_mut_ptr() as usize;
         #[cfg(target_pointer_width = "64")]
         // SAFETY: the kernel writes one `struct statfs` (120 bytes) at `to`, where 256 are.
-        unsafe { syscalls::syscall2(Sysno::fstatfs, self.arg(), to) }?;
+        unsafe { syscalls::syscall2(Sysno::fstatfs, self.arg(), to) }.map_err(Errno::of)?;
         #[cfg(target_pointer_width = "32")]
         // SAFETY: the kernel writes `STATFS64` bytes at `to`, where 256 are, or refuses.
-        unsafe { syscall3(Sysno::fstatfs64, self.arg(), STATFS64, to) }?;
+        unsafe { syscall3(Sysno::fstatfs64, self.arg(), STATFS64, to) }.map_err(Errno::of)?;
         // The first field: 32 bits, or 64 of which the higher say nothing.
         let [first, ..] = status;
         let halves = [first as u32, (first >> 32) as u32];
@@ -133,7 +137,7 @@ impl Fd {
     /// fchdir(2): the working directory of all that share it with this thread.
     pub(crate) fn change_dir(&self) -> Result<(), Errno> {
         // SAFETY: takes a number, and touches no memory of ours.
-        unsafe { syscall1(Sysno::fchdir, self.arg()) }?;
+        unsafe { syscall1(Sysno::fchdir, self.arg()) }.map_err(Errno::of)?;
         Ok(())
     }
 }

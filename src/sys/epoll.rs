@@ -25,13 +25,14 @@ impl Fd {
         // EPOLL_CLOEXEC is the same bit as inotify's (eventpoll.h).
         let flags = InitFlags::CLOEXEC.bits() as usize;
         // SAFETY: takes a number, and touches no memory of ours.
-        let epoll = Self::new(unsafe { syscall1(Sysno::epoll_create1, flags) }?);
+        let epoll = Self::new(unsafe { syscall1(Sysno::epoll_create1, flags) }.map_err(Errno::of)?);
         for fd in of {
             let event = EpollEvent { events: EPOLLIN, data: 0 };
             let address = (&raw const event) as usize;
             // SAFETY: the kernel reads one `struct epoll_event` at `event`, which has its layout and lives
             // until the call returns.
-            unsafe { syscall4(Sysno::epoll_ctl, epoll.arg(), EPOLL_CTL_ADD, fd.arg(), address) }?;
+            unsafe { syscall4(Sysno::epoll_ctl, epoll.arg(), EPOLL_CTL_ADD, fd.arg(), address) }
+                .map_err(Errno::of)?;
         }
         Ok(epoll)
     }

@@ -50,6 +50,12 @@ impl Errno {
         Self(syscalls::Errno::new(raw))
     }
 
+    /// Returns the error of a system call. No `From`, which would make the type of a dependency a part
+    /// of the public API.
+    pub(super) const fn of(errno: syscalls::Errno) -> Self {
+        Self(errno)
+    }
+
     /// The number, which is positive.
     #[must_use]
     pub fn as_raw(self) -> i32 {
@@ -93,12 +99,6 @@ impl core::error::Error for Errno {}
 impl From<Errno> for std::io::Error {
     fn from(errno: Errno) -> Self {
         Self::from_raw_os_error(errno.as_raw())
-    }
-}
-
-impl From<syscalls::Errno> for Errno {
-    fn from(errno: syscalls::Errno) -> Self {
-        Self(errno)
     }
 }
 

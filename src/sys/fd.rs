@@ -64,7 +64,7 @@ impl Fd {
         let (address, len) = (buffer.as_mut_ptr() as usize, buffer.len());
         // SAFETY: the kernel writes at most `len` bytes from `address` on, which `buffer` lends for
         // writing; any bytes are valid there.
-        let len = unsafe { syscall3(Sysno::read, self.arg(), address, len) }?;
+        let len = unsafe { syscall3(Sysno::read, self.arg(), address, len) }.map_err(Errno::of)?;
         Ok(len)
     }
 
@@ -73,7 +73,7 @@ impl Fd {
     pub(crate) fn set_cloexec(&self, cloexec: bool) -> Result<(), Errno> {
         const F_SETFD: usize = 2;
         // SAFETY: takes numbers, and touches no memory of ours. FD_CLOEXEC is 1.
-        unsafe { syscall3(FCNTL, self.arg(), F_SETFD, usize::from(cloexec)) }?;
+        unsafe { syscall3(FCNTL, self.arg(), F_SETFD, usize::from(cloexec)) }.map_err(Errno::of)?;
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Fd {
     pub(crate) fn close(self) -> Result<(), Errno> {
         let fd = ManuallyDrop::new(self);
         // SAFETY: the descriptor is owned here, and used no more.
-        unsafe { syscall1(Sysno::close, fd.arg()) }?;
+        unsafe { syscall1(Sysno::close, fd.arg()) }.map_err(Errno::of)?;
         Ok(())
     }
 }

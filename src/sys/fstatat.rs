@@ -143,7 +143,7 @@ pub(super) fn fstatat(
     // SAFETY: the kernel reads `path` up to its NUL, and writes one `struct stat` at `to`, where
     // there is room for it, aligned for its longest field.
     let done = unsafe { syscall4(call, at(dir), path, to, flags) };
-    let status = done.map_err(Errno::from).and_then(|_| status(&buffer.0).ok_or(Errno::EIO));
+    let status = done.map_err(Errno::of).and_then(|_| status(&buffer.0).ok_or(Errno::EIO));
     Some(status)
 }
 

@@ -13,7 +13,8 @@ impl Fd {
     /// inotify_init1(2).
     pub(crate) fn inotify_init(flags: InitFlags) -> Result<Self, Errno> {
         // SAFETY: takes a number, and touches no memory of ours.
-        let fd = unsafe { syscall1(Sysno::inotify_init1, flags.bits() as usize) }?;
+        let fd =
+            unsafe { syscall1(Sysno::inotify_init1, flags.bits() as usize) }.map_err(Errno::of)?;
         Ok(Self::new(fd))
     }
 
@@ -21,7 +22,8 @@ impl Fd {
     pub(crate) fn inotify_add_watch(&self, path: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
         let (path, mask) = (path.as_ptr() as usize, mask.bits() as usize);
         // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
-        let wd = unsafe { syscall3(Sysno::inotify_add_watch, self.arg(), path, mask) }?;
+        let wd = unsafe { syscall3(Sysno::inotify_add_watch, self.arg(), path, mask) }
+            .map_err(Errno::of)?;
         Ok(Wd::from_raw(wd as c_int))
     }
 
@@ -29,7 +31,7 @@ impl Fd {
     pub(crate) fn inotify_rm_watch(&self, wd: Wd) -> Result<(), Errno> {
         let wd = wd.as_raw() as usize;
         // SAFETY: takes numbers, and touches no memory of ours.
-        unsafe { syscall2(Sysno::inotify_rm_watch, self.arg(), wd) }?;
+        unsafe { syscall2(Sysno::inotify_rm_watch, self.arg(), wd) }.map_err(Errno::of)?;
         Ok(())
     }
 
@@ -39,7 +41,7 @@ impl Fd {
         let address = (&raw mut queued) as usize;
         // SAFETY: FIONREAD writes an int, and `queued` is one (ioctl_fionread(2), put_user of an int
         // in fs/notify/inotify/inotify_user.c).
-        unsafe { syscall3(Sysno::ioctl, self.arg(), FIONREAD, address) }?;
+        unsafe { syscall3(Sysno::ioctl, self.arg(), FIONREAD, address) }.map_err(Errno::of)?;
         Ok(usize::try_from(queued).unwrap_or(0))
     }
 }

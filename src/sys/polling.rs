@@ -70,7 +70,7 @@ fn ppoll(polls: &mut [PollFd], timeout: Option<Duration>) -> Result<usize, Errno
     if ready == Err(syscalls::Errno::ENOSYS) {
         return ppoll_time32(polls, timeout);
     }
-    Ok(ready?)
+    ready.map_err(Errno::of)
 }
 
 /// The same for 32-bit kernels before 5.1, which have no `ppoll_time64`.
@@ -90,5 +90,5 @@ fn ppoll_time32(polls: &mut [PollFd], timeout: Option<Duration>) -> Result<usize
     let time = time.as_mut().map_or(0, |time| (time as *mut Timespec32) as usize);
     let (fds, len) = (polls.as_mut_ptr() as usize, polls.len());
     // SAFETY: as in `ppoll`, with the layout of time that the older call has.
-    Ok(unsafe { syscall5(Sysno::ppoll, fds, len, time, 0, 0) }?)
+    unsafe { syscall5(Sysno::ppoll, fds, len, time, 0, 0) }.map_err(Errno::of)
 }

@@ -73,7 +73,8 @@ impl Fd {
         let (path, to) = (path.as_ptr() as usize, status.as_mut_ptr() as usize);
         // SAFETY: the kernel reads `path` up to its NUL, and writes one `struct statx`, of 256
         // bytes for ever, at `to`, which is of that size.
-        unsafe { syscall5(Sysno::statx, at(dir), path, flags, STATX_BASIC_STATS, to) }?;
+        unsafe { syscall5(Sysno::statx, at(dir), path, flags, STATX_BASIC_STATS, to) }
+            .map_err(Errno::of)?;
         // SAFETY: the call succeeded, so the kernel wrote all of it (cp_statx in fs/stat.c copies
         // a cleared one); any bytes are valid integers.
         let status = unsafe { status.assume_init_ref() };

@@ -12,7 +12,7 @@ impl Fd {
         // EFD_CLOEXEC and EFD_NONBLOCK are the same bits as those of inotify (eventfd.h).
         let flags = InitFlags::CLOEXEC.union(InitFlags::NONBLOCK).bits() as usize;
         // SAFETY: takes numbers, and touches no memory of ours.
-        let fd = unsafe { syscall2(Sysno::eventfd2, 0, flags) }?;
+        let fd = unsafe { syscall2(Sysno::eventfd2, 0, flags) }.map_err(Errno::of)?;
         Ok(Self::new(fd))
     }
 
@@ -30,7 +30,7 @@ impl Fd {
             match unsafe { syscall3(Sysno::write, self.arg(), address, size_of::<u64>()) } {
                 Ok(_) => return Ok(()),
                 Err(syscalls::Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => return Err(Errno::of(errno)),
             }
         }
     }
