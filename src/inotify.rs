@@ -291,7 +291,7 @@ pub enum Error {
     QueuedBytes(Errno),
     /// Closing failed.
     Close(Errno),
-    /// Another system call failed that a watcher needs.
+    /// Another system call that a watcher needs failed.
     Call {
         /// The name of the call.
         name: &'static str,
@@ -414,13 +414,13 @@ impl core::error::Error for Error {}
 
 #[cfg(feature = "std")]
 impl From<Error> for std::io::Error {
-    /// Of the kind that the error number has, with this error inside, so that no message is lost.
+    /// Keeps the error number: `raw_os_error` returns it. An error without one stays inside, of the kind
+    /// `InvalidInput`. The message names no call and no remedy then; `std::io::Error::other(error)` keeps it.
     fn from(error: Error) -> Self {
-        let kind = match error.errno() {
-            Some(errno) => Self::from(errno).kind(),
-            None => std::io::ErrorKind::InvalidInput,
-        };
-        Self::new(kind, error)
+        match error.errno() {
+            Some(errno) => errno.into(),
+            None => Self::new(std::io::ErrorKind::InvalidInput, error),
+        }
     }
 }
 

@@ -238,19 +238,21 @@ mod descriptors {
     }
 
     #[test]
-    fn an_error_becomes_an_io_error_of_its_kind_with_the_message_inside() {
+    fn an_io_error_keeps_the_error_number_or_the_error() {
         let dir = scratch();
         let inotify = instance();
         let missing = inotify.add_watch(&c(dir.path().join("none")), W::CREATE).unwrap_err();
         let error = std::io::Error::from(missing);
+        assert_eq!(error.raw_os_error(), Some(Errno::ENOENT.as_raw()));
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
-        assert_eq!(error.to_string(), missing.to_string());
-        assert_eq!(error.downcast::<Error>().unwrap(), missing);
 
         let nothing = inotify.read(&mut [0; 272]).map(Iterator::count).unwrap_err();
         assert_eq!(std::io::Error::from(nothing).kind(), std::io::ErrorKind::WouldBlock);
         let mask = inotify.add_watch(c"/", W::all()).unwrap_err();
-        assert_eq!(std::io::Error::from(mask).kind(), std::io::ErrorKind::InvalidInput);
+        let error = std::io::Error::from(mask);
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), mask.to_string());
+        assert_eq!(error.downcast::<Error>().unwrap(), mask);
     }
 }
 

@@ -598,13 +598,29 @@ fn the_descriptor_stays_open_if_asked() {
 }
 
 #[test]
-fn errors_become_io_errors_of_a_fitting_kind_with_the_message_inside() {
+fn an_io_error_keeps_the_error_number_or_the_error() {
     let place = Place::new();
     let watcher = Watcher::new().unwrap();
     let error = watcher.watch(place.at("none"), CREATE).unwrap_err();
     let io: io::Error = error.clone().into();
+    assert_eq!(io.raw_os_error(), error.errno().map(Errno::as_raw));
     assert_eq!(io.kind(), io::ErrorKind::NotFound);
-    assert_eq!(io.to_string(), error.to_string());
     let ended: io::Error = STOPPED.into();
     assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(ended.to_string(), STOPPED.to_string());
+    assert_eq!(ended.downcast::<WatchError>().unwrap(), STOPPED);
+}
+
+#[test]
+fn a_missing_path_is_named_with_the_call_that_waits_for_it() {
+    let place = Place::new();
+    let path = place.at("none");
+    let error = Watcher::new().unwrap().watch(&path, CREATE).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot watch: {}: ENOENT (No such file or directory); to wait until it exists, use watch_name",
+            path.display()
+        )
+    );
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use tinotify::{Escaped, WatchError};
+use tinotify::{Errno, Escaped, WatchError};
 
 use crate::filter::PatternError;
 
@@ -32,6 +32,13 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Watch(WatchError::Path { path, error })
+                if error.errno() == Some(Errno::ENOENT) =>
+            {
+                let path = Escaped(path.as_os_str().as_encoded_bytes());
+                let errno = Errno::ENOENT;
+                write!(f, "cannot watch: {path}: {errno}; to wait until it exists, use --follow")
+            }
             Self::Watch(error) => error.fmt(f),
             Self::Pattern(pattern, error) => {
                 write!(f, "invalid regular expression: {}: {error}", Escaped(pattern))
