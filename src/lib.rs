@@ -86,6 +86,8 @@ pub mod debounce;
 pub mod follow;
 #[cfg(target_os = "linux")]
 pub mod inotify;
+#[cfg(all(feature = "serde", target_os = "linux"))]
+pub mod serialize;
 #[cfg(all(any(feature = "tokio", feature = "async-io"), target_os = "linux"))]
 pub mod stream;
 #[cfg(target_os = "linux")]
@@ -118,9 +120,10 @@ pub use sys::{Errno, Fd};
 pub use tree::UnwatchedReason;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub use watcher::{
-    NameChange, OnWatchLimit, StopHandle, StopReason, TreeChange, TreeDirectory, TreeOptions,
-    WatchError, WatchEvent, WatchEventBuf, WatchEventBuilder, WatchId, WatchInfo, WatchKind,
-    WatchOptions, Watcher, WatcherBuilder, Watches, wait_for, wait_for_batch,
+    EventSource, NameChange, OnWatchLimit, Replay, SharedWatcher, StopHandle, StopReason,
+    TreeChange, TreeDirectory, TreeOptions, WatchError, WatchEvent, WatchEventBuf,
+    WatchEventBuilder, WatchId, WatchInfo, WatchKind, WatchOptions, Watcher, WatcherBuilder,
+    Watches, wait_for, wait_for_batch,
 };
 
 #[cfg(all(doctest, feature = "std"))]

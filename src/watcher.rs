@@ -53,7 +53,8 @@
 //! | `state` | watches, descriptors, names and trees, under one lock |
 //! | `shared` | the lock, and the work on trees beside it |
 //! | `reader` | reads, and finds out who is given each event |
-//! | `watches`, `watcher`, `builder`, `iter`, `oneshot` | the public handles and calls |
+//! | `watches`, `watcher`, `builder`, `iter`, `oneshot`, `shared_watcher` | the public handles and calls |
+//! | `replay` | events from memory in place of a watcher, for tests |
 
 #![forbid(unsafe_code)]
 
@@ -68,8 +69,10 @@ mod options;
 mod outbox;
 mod path;
 mod reader;
+mod replay;
 mod root_path;
 mod shared;
+mod shared_watcher;
 mod state;
 mod subscription;
 mod wakeup;
@@ -89,6 +92,8 @@ pub use oneshot::{wait_for, wait_for_batch};
 pub use options::{OnWatchLimit, TreeOptions, WatchOptions};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use reader::{Deadline, Found};
+pub use replay::{EventSource, Replay};
+pub use shared_watcher::SharedWatcher;
 pub use subscription::{TreeDirectory, WatchInfo, WatchKind};
 pub use wakeup::StopHandle;
 pub use watches::Watches;

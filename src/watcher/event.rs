@@ -135,7 +135,7 @@ impl<'a> WatchEvent<'a> {
         Some(self.recipient?.path.as_path())
     }
 
-    /// Returns the event of the kernel: with its descriptor, and for [`Moves`](crate::Moves).
+    /// Returns the event of the kernel: with its descriptor, and for [`RenamePairer`](crate::RenamePairer).
     #[must_use]
     pub const fn event(&self) -> Event<'a> {
         self.event
@@ -343,6 +343,18 @@ impl WatchEventBuf {
         let recipient = Recipient { path, ..Recipient::new(subscription) };
         let detail = Some(Detail::Tree(kind, other));
         Self::made(recipient, mask, cookie, name.unwrap_or_default(), detail)
+    }
+
+    /// Returns an overflow, which is of no watch.
+    pub(super) fn overflow(mask: EventMask) -> Self {
+        Self {
+            recipient: None,
+            wd: Wd::NONE,
+            mask,
+            cookie: 0,
+            name_and_nul: Box::default(),
+            detail: None,
+        }
     }
 
     /// `name` is empty if the event is about the watched file itself.
