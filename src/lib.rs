@@ -96,6 +96,8 @@ mod sys;
 pub mod tree;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub mod watcher;
+#[cfg(all(feature = "std", target_os = "linux"))]
+mod writers;
 
 pub use decode::{DecodeError, DecodeErrorKind, Events, StrictEvents};
 pub use encode::EncodeError;
@@ -125,6 +127,8 @@ pub use watcher::{
     WatchEventBuilder, WatchId, WatchInfo, WatchKind, WatchOptions, Watcher, WatcherBuilder,
     Watches, wait_for, wait_for_batch,
 };
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub use writers::has_writers;
 
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]

@@ -11,6 +11,7 @@
 //! | `status`, `directories` | what an entry is; opening and listing | `fd` |
 //! | `fstatat` ← `statx` | asks what an entry is | `status`, `directories` |
 //! | `threads` | a working directory for one thread | `errno` |
+//! | `lease` | whether a file is open for writing | `fd` |
 //! | `children` | a working directory for one call | `inotify`, `wakeup`, `directories` |
 
 #![allow(unsafe_code)]
@@ -29,6 +30,8 @@ mod fd;
 #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
 mod fstatat;
 mod inotify;
+#[cfg(feature = "std")]
+mod lease;
 mod polling;
 #[cfg(feature = "alloc")]
 #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
@@ -48,6 +51,8 @@ pub use errno::Errno;
 #[cfg(feature = "alloc")]
 pub(crate) use errno::retry_on_eintr;
 pub use fd::Fd;
+#[cfg(feature = "std")]
+pub(crate) use lease::has_writers;
 #[cfg(feature = "std")]
 pub(crate) use polling::poll;
 #[cfg(feature = "alloc")]

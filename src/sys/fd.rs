@@ -95,9 +95,9 @@ impl Drop for Fd {
 }
 
 #[cfg(all(feature = "std", target_pointer_width = "64"))]
-const FCNTL: Sysno = Sysno::fcntl;
+pub(super) const FCNTL: Sysno = Sysno::fcntl;
 #[cfg(all(feature = "std", target_pointer_width = "32"))]
-const FCNTL: Sysno = Sysno::fcntl64;
+pub(super) const FCNTL: Sysno = Sysno::fcntl64;
 
 #[cfg(feature = "std")]
 mod owned {
