@@ -168,6 +168,19 @@ fn a_job_that_was_not_finished_is_handed_over_after_a_restart() {
 }
 
 #[test]
+fn a_job_in_progress_is_not_handed_over_again() {
+    let _watchdog = Watchdog::new();
+    let dirs = Dirs::new();
+    let mut spool = dirs.open();
+    write(&dirs.spool.join("job"));
+    let job = spool.recv().unwrap();
+    drop(fs::OpenOptions::new().append(true).open(&job.path).unwrap());
+    assert_nothing_else(&dirs, &mut spool);
+    finish(&mut spool, job);
+    assert_nothing_else(&dirs, &mut spool);
+}
+
+#[test]
 fn an_overflow_loses_no_file() {
     let _watchdog = Watchdog::new();
     let dirs = Dirs::new();
