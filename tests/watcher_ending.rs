@@ -3,10 +3,12 @@
 
 mod watching;
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +19,8 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tinotify::{
-    Errno, Error, EventKind, EventMask, StopHandle, StopReason, TreeOptions, WatchError,
-    WatchEventBuf, WatchMask, WatchOptions, Watcher, wait_for, wait_for_batch,
+    Errno, Error, EventKind, EventMask, InitFlags, Inotify, StopHandle, StopReason, TreeOptions,
+    WatchError, WatchEventBuf, WatchMask, WatchOptions, Watcher, wait_for, wait_for_batch,
 };
 use watching::{
     Place, Watchdog, asleep, drained, kernel_watches, kinds, overflow, say, touch, unread,
@@ -595,6 +597,27 @@ fn the_descriptor_stays_open_if_asked() {
     place.file("a");
     let mut bytes = [0; 4096];
     assert!(File::from(other).read(&mut bytes).unwrap() > 0);
+}
+
+#[test]
+fn an_instance_that_was_made_elsewhere_is_used_and_its_own_watches_are_skipped() {
+    for flags in [InitFlags::empty(), InitFlags::NONBLOCK] {
+        let place = Place::new();
+        let (own, other) = (place.dir("own"), place.dir("other"));
+        let inotify = Inotify::init(flags).unwrap();
+        let name = CString::new(other.as_os_str().as_bytes()).unwrap();
+        inotify.add_watch(&name, CREATE).unwrap();
+        let raw = inotify.as_raw_fd();
+        let mut watcher = Watcher::try_from(inotify).unwrap();
+        assert_eq!(watcher.inotify_fd().as_raw_fd(), raw);
+        watcher.watch(&own, CREATE).unwrap();
+        place.file("other/a");
+        place.file("own/b");
+        let events = drained(&mut watcher);
+        let paths: Vec<_> = events.iter().map(WatchEventBuf::path).collect();
+        assert_eq!(paths, [own.join("b")]);
+        assert_eq!(watcher.recv_timeout(Duration::from_millis(1)).map(|e| e.is_none()), Ok(true));
+    }
 }
 
 #[test]
