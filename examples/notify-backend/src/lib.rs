@@ -80,7 +80,7 @@ impl INotifyWatcher {
             }
         };
         if let Some(id) = previous {
-            // It may have ended before.
+            // The previous watch may have ended before.
             let _ = self.watches.unwatch(id);
         }
         if is_link {
@@ -137,7 +137,7 @@ impl Watcher for INotifyWatcher {
         if is_removed { Ok(()) } else { Err(Error::watch_not_found().add_path(path.into())) }
     }
 
-    /// Changes the kinds of events. Returns `false` if links are to be followed and are not, or the reverse.
+    /// Changes the kinds of events. Returns `false` if `follow_symlinks` differs, which can't be changed.
     fn configure(&mut self, config: Config) -> Result<bool> {
         let mut state = self.state();
         if config.follow_symlinks() != state.follow_links {
@@ -149,7 +149,7 @@ impl Watcher for INotifyWatcher {
         for root in roots.into_values() {
             let Some(id) = root.id else { continue };
             match self.watches.set_mask(id, mask(kinds(&config), root.is_link)) {
-                // It ended, or its path leads to another file.
+                // The watch has ended, or its path leads to another file.
                 Ok(()) | Err(WatchError::NoSuchWatch(_) | WatchError::Moved(_)) => {}
                 Err(error) => return Err(to_error(error, root.shown)),
             }
@@ -187,7 +187,7 @@ fn kinds(config: &Config) -> EventKindMask {
     config.event_kinds()
 }
 
-/// notify 8 leaves no choice.
+/// notify 8 has no such option.
 #[cfg(not(feature = "notify-9"))]
 fn kinds(_: &Config) -> EventKindMask {
     EventKindMask::ALL.difference(EventKindMask::ACCESS_CLOSE_NOWRITE)

@@ -29,7 +29,7 @@ struct Half {
     path: PathBuf,
 }
 
-/// Returns what an event is for notify. `pending` has the halves of renames whose other half may follow.
+/// Returns the events of notify for an event. `pending` has the halves of renames that may be joined.
 fn translate(
     event: &WatchEventBuf,
     state: &mut State,
@@ -103,7 +103,7 @@ fn rename(half: Half, pending: &mut VecDeque<Half>, events: &mut Vec<Event>) {
     events.push(event(RenameMode::Both).add_path(from.path).add_path(to.path));
 }
 
-/// Returns what an event other than a rename is for notify, without its path.
+/// Returns notify's event for an event that is not a rename, without its path.
 fn other(event: &WatchEventBuf, is_dir: bool, kinds: EventKindMask) -> Option<Event> {
     use TreeChange::{Discovered, Reported, RootMoved, RootRemoved, RootUnmounted};
     let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
@@ -118,7 +118,7 @@ fn other(event: &WatchEventBuf, is_dir: bool, kinds: EventKindMask) -> Option<Ev
             EventKind::Remove(if is_dir { RemoveKind::Folder } else { RemoveKind::File })
         }
         (Some(change), _) if !matches!(change, Discovered | Reported) => return None,
-        // It may have been written as well.
+        // The file may have been written as well.
         (Some(Discovered), Kind::Create) if !is_dir && !kinds.intersects(EventKindMask::CREATE) => {
             data
         }
@@ -138,7 +138,7 @@ fn other(event: &WatchEventBuf, is_dir: bool, kinds: EventKindMask) -> Option<Ev
 /// Returns the error of a watch of `path`.
 pub fn to_error(error: WatchError, path: PathBuf) -> Error {
     let error = match error.errno() {
-        // Elsewhere it means that the disk is full.
+        // For inotify_add_watch(2) it is the limit of watches, not a full disk.
         Some(Errno::ENOSPC) => Error::new(ErrorKind::MaxFilesWatch),
         Some(errno) => Error::io_watch(errno.into()),
         None => Error::io(error.into()),

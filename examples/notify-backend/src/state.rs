@@ -1,4 +1,4 @@
-//! What the calls and the reading thread share: the watched paths, and which watch reports a directory.
+//! The watched paths, which the calls and the reading thread share, and which watch reports a directory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use notify::event::EventKindMask;
 use tinotify::WatchId;
 
-/// No call to tinotify is made under the lock of this.
+/// The shared state. No call to tinotify is made under its lock.
 #[derive(Debug)]
 pub struct State {
-    /// All watches by their tokens. A watch has a smaller token than each younger one.
+    /// All watches by their tokens. Older watches have smaller tokens.
     pub roots: BTreeMap<u64, Root>,
     /// The token of each absolute path.
     pub tokens: HashMap<PathBuf, u64>,
@@ -23,7 +23,7 @@ pub struct State {
 pub struct Root {
     /// `None` during the set-up.
     pub id: Option<WatchId>,
-    /// How events show the path.
+    /// The path in events.
     pub shown: PathBuf,
     pub absolute: PathBuf,
     /// The path without symbolic links.
@@ -31,11 +31,11 @@ pub struct Root {
     pub inode: (u64, u64),
     pub is_dir: bool,
     pub is_tree: bool,
-    /// A link is watched itself.
+    /// `true` if the symbolic link itself is watched.
     pub is_link: bool,
-    /// What a tree does not watch, as absolute paths.
+    /// The absolute paths of the directories that a tree does not watch.
     pub excluded: HashSet<PathBuf>,
-    /// Another directory may be at the path now.
+    /// `true` if another directory may be at the path now.
     pub has_moved: bool,
 }
 
@@ -60,7 +60,7 @@ impl State {
         self.last_token
     }
 
-    /// Ends the set-up of a watch, which may take the place of a previous one. Returns that one.
+    /// Ends the set-up of a watch that replaces a previous one, if any. Returns the previous one.
     pub fn replace(&mut self, previous: Option<u64>, token: u64, id: WatchId) -> Option<WatchId> {
         if let Some(root) = self.roots.get_mut(&token) {
             root.id = Some(id);
@@ -77,7 +77,7 @@ impl State {
         Some(root)
     }
 
-    /// Notes that watched paths beneath `old`, a path that the watch `token` reports, lead elsewhere.
+    /// Marks the watched paths beneath `old` as moved. `old` is a path in an event of the watch `token`.
     pub fn move_away(&mut self, token: u64, old: &Path) {
         let root = &self.roots[&token];
         let Ok(beneath) = old.strip_prefix(&root.shown) else { return };
