@@ -135,7 +135,7 @@ impl<'a> WatchEvent<'a> {
         Some(self.recipient?.path.as_path())
     }
 
-    /// Returns the event of the kernel: with its descriptor, and for [`Moves`](crate::Moves).
+    /// Returns the event of the kernel: with its descriptor, and for [`RenamePairer`](crate::RenamePairer).
     #[must_use]
     pub const fn event(&self) -> Event<'a> {
         self.event
