@@ -57,10 +57,10 @@ pub enum TreeChange<'a> {
     /// Events were lost, and every change that was lost has been reported.
     Resynced,
     /// The root's path no longer leads to it: it was renamed, or a directory above it was, which makes
-    /// no event and is noticed at the next look at the disk. Reported whatever the mask.
+    /// no event and is noticed when the tree next accesses the disk. Reported with every mask.
     ///
     /// Its known directories go on to report, with the old path. New ones are `Unwatched` until
-    /// [`Watches::set_path`](super::Watches::set_path) gives the new path, or the old one leads to the
+    /// [`Watches::set_path`](super::Watches::set_path) sets the new path, or the old one leads to the
     /// root again. With [`TreeOptions::hold_root`](super::TreeOptions::hold_root) they are watched.
     RootMoved,
     /// The root is gone. The watch ends with the next event.
@@ -379,8 +379,8 @@ impl WatchEventBuf {
         }
     }
 
-    /// Runs the user's filter, if it applies: it decides about what happened in a tree, not about how
-    /// the tree fares. Returns `true` if the event is to be delivered.
+    /// Returns `true` if the user's filter accepts the event. Filters apply to changes in a tree, and not to
+    /// reports on the tree itself, such as `Unwatched`.
     pub(super) fn is_accepted(&self) -> bool {
         use TreeKind::{Discovered, Exchanged, Renamed, Reported};
         let Some(recipient) = &self.recipient else { return true };
@@ -446,7 +446,7 @@ impl fmt::Debug for WatchEventBuf {
     }
 }
 
-/// All that an event tells, to compare it.
+/// Everything that an event says, for comparison.
 impl WatchEventBuf {
     fn parts(&self) -> impl Eq + Hash {
         let event = self.as_event();

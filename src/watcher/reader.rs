@@ -1,4 +1,4 @@
-//! Reads events, and finds out who is given each.
+//! Reads records, and finds the recipients of each.
 //!
 //! ```text
 //! kernel's queue → buffer → record → recipients ─┬─ a watch, plain ──────────────────────→ lent
@@ -7,9 +7,9 @@
 //!                                                └─ the engine of a tree ───┴→ outbox ───→ lent
 //! ```
 //!
-//! A record is given to all its recipients before the outbox is emptied, and the outbox is emptied before
-//! the next record is taken. Names are walked when the buffer is empty. Trees that wait for an empty queue
-//! work when nothing is queued.
+//! A record is offered to all its recipients first. Then the outbox is emptied, and then the next record is
+//! taken. Names are walked when the buffer is empty. Trees with work for an empty queue do it when nothing
+//! is queued.
 
 mod buffer;
 mod lent;
@@ -40,7 +40,7 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     settings: Settings,
     buffer: Buffer,
-    /// The record at hand.
+    /// The current record.
     record: Record,
     /// Whether it ended its watch, so that its recipients are no longer in the state.
     is_last: bool,
@@ -128,7 +128,7 @@ impl Reader {
         self.check_stop(deadline)?;
         let taken = self.take_straight()?;
         if let Some((record, true)) = taken {
-            // As `lend` would, but of what is at hand.
+            // The same as `lend`, without loading again what was just stored.
             return Ok(Some(WatchEvent::new(
                 self.buffer.event(&record),
                 self.routes.first(),
@@ -157,8 +157,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The way of nearly all events: nothing else is to be done. Takes the next record, and returns whether
-    /// it is lent to its first recipient.
+    /// The fast path: takes the next record if no other work is pending. Returns the record, and `true` if it
+    /// is lent to its first recipient.
     #[inline(always)]
     fn take_straight(&mut self) -> Result<Option<(Record, bool)>, WatchError> {
         let is_through = self.routes.is_over() && !self.has_notices && self.notice.is_none();
@@ -187,8 +187,8 @@ impl Reader {
         Ok(record)
     }
 
-    /// Looks for the next event, whatever is to be done on the way. `taken`: a record was taken that is
-    /// not looked at yet.
+    /// Finds the next event, and does all pending work before it. `taken`: the current record was not
+    /// offered yet.
     #[inline(never)]
     fn search(&mut self, deadline: Deadline, taken: bool) -> Result<Found, WatchError> {
         if taken && self.turn()? {
@@ -266,7 +266,7 @@ impl Reader {
             if state.has_notices() || !busy.is_empty() {
                 return Ok((false, true));
             }
-            // Under the lock, so that who adds a watch knows how far the stream was read.
+            // Under the lock, so that a thread that adds a watch knows how far the stream was read.
             let is_filled = buffer.fill(state.queue_mut(), inotify, is_blocking)?;
             if is_filled {
                 state.retry_names();
@@ -336,7 +336,7 @@ impl Reader {
         }
     }
 
-    /// Takes the next event out of the outbox. Returns `true` if it is to be delivered.
+    /// Takes the next event out of the outbox. Returns `true` if it must be delivered.
     fn take_notice(&mut self) -> bool {
         let taken = self.shared.change(|state, inotify| state.take_notice(inotify));
         let Some((notice, stopped)) = taken else {
@@ -371,7 +371,7 @@ impl Reader {
         self.routes.next()
     }
 
-    /// Offers the record to one of its recipients. Returns `true` if it is to be lent.
+    /// Offers the record to one of its recipients. Returns `true` if it is lent to the caller.
     fn offer(&mut self, index: usize) -> bool {
         let Some(recipient) = self.routes.get(index) else { return false };
         let mask = self.record.mask;
@@ -422,7 +422,7 @@ impl Reader {
         worked.resume_panic();
     }
 
-    /// Does what the record says of the end of a watch, or of a loss. Returns `true` if it is to be lent
+    /// Handles the end of a watch, or a loss. Returns `true` if the record is lent
     /// now, to all.
     #[inline]
     fn turn(&mut self) -> Result<bool, WatchError> {

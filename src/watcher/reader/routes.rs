@@ -1,4 +1,4 @@
-//! Who is given the record at hand.
+//! The recipients of the current record.
 //!
 //! Routes are kept with the version of the state that they are of, so that the lock is seldom needed.
 
@@ -12,7 +12,7 @@ const SLOTS: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Routes {
-    /// Who is given the record at hand, and the next of them to be asked.
+    /// The recipients of the current record, and the index of the next one.
     current: Route,
     next: usize,
     /// The descriptor and the version that `current` is of.
@@ -88,7 +88,7 @@ impl Routes {
         Some(index)
     }
 
-    /// Has nobody else be given the record.
+    /// Skips the remaining recipients.
     pub fn finish(&mut self) {
         self.next = self.current.len();
     }

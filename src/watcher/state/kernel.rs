@@ -1,4 +1,4 @@
-//! Adds watches by paths, and looks at what is there.
+//! Adds watches by paths, and checks what the paths lead to.
 
 use std::ffi::{CString, OsStr};
 use std::fs;
