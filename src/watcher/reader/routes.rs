@@ -6,6 +6,7 @@ use crate::event::Wd;
 
 use super::super::shared::Shared;
 use super::super::subscription::{Recipient, Route};
+use super::buffer::Record;
 
 /// A power of two.
 const SLOTS: usize = 64;
@@ -57,6 +58,19 @@ impl Routes {
         }
         self.current = slot.route.clone();
         self.of = of;
+    }
+
+    /// Goes past the first recipient, if it is lent the record as it is: no filter, no tree. Returns `true`
+    /// then.
+    #[inline(always)]
+    pub fn take_first(&mut self, record: &Record) -> bool {
+        let is_plain = self.first().is_some_and(|first| {
+            first.mask.intersects(record.mask)
+                && !record.mask.intersects(first.slow)
+                && record.position >= first.since
+        });
+        self.next = usize::from(is_plain);
+        is_plain
     }
 
     #[inline(always)]
