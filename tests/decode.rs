@@ -233,7 +233,7 @@ fn errors_say_where_and_why() {
     let name = [&[0; 16][..], &raw(16, &[b'n'; 16])].concat();
     let errors = [
         (decode_error(&[0; 20], false), "4"),
-        (decode_error(&[&[0; 16][..], &raw(32, &[0; 7])].concat(), false), "7 of the name's 32"),
+        (decode_error(&[&[0; 16][..], &raw(32, &[0; 7])].concat(), false), "7 of 32 bytes"),
         (decode_error(&[&[0; 16][..], &raw(99, &[])].concat(), false), "99"),
         (decode_error(&name, false), "NUL"),
         (decode_error(&[&[0; 16][..], &named(b"..")].concat(), true), "`..`"),

@@ -176,7 +176,7 @@ const FAULTS: &[(&str, &[(&str, Expect)])] = &[
             ("EAGAIN", Nothing),
             ("EBADF", Told(&["cannot read events"])),
             ("EFAULT", Told(&["cannot read events"])),
-            ("EINVAL", Told(&["cannot read events", "inotify instance?"])),
+            ("EINVAL", Told(&["cannot read events", "is an inotify instance"])),
             ("EIO", Told(&["cannot read events"])),
         ],
     ),

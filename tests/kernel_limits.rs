@@ -45,7 +45,7 @@ fn the_limit_of_watches_is_enospc_and_names_the_sysctl() {
         assert_eq!(refused, Err(Error::AddWatch(Errno::ENOSPC)));
         let text = text(refused.unwrap_err());
         assert!(text.contains("fs.inotify.max_user_watches"), "{text}");
-        assert!(text.contains("no disk is full"), "{text}");
+        assert!(text.contains("the disk is not full"), "{text}");
     }
     // What is watched already is no new watch; and one that goes makes room for another.
     assert_eq!(add(&first, 0), Ok(wds[0]));
