@@ -1,4 +1,4 @@
-//! What ends the tool with an error.
+//! Errors that end the tool.
 
 use std::fmt;
 use std::io;
@@ -23,7 +23,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Returns `true` if the reader of the events is gone, as `head` is after its last line.
+    /// Returns `true` if the reader of the events has closed the pipe, as `head` does after its last
+    /// line.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -41,9 +42,9 @@ impl fmt::Display for Failure {
             }
             Self::Output(error) => write!(f, "cannot write events: {error}"),
             Self::System(error) => error.fmt(f),
-            Self::NoPaths => f.write_str("no path to watch: --fromfile has none"),
+            Self::NoPaths => f.write_str("no path to watch: --fromfile has none; add a path to it"),
             Self::NegativeTimeout => {
-                f.write_str("the watches were set up; ending, since the timeout is negative")
+                f.write_str("the watches were set up; ending because the timeout is negative")
             }
         }
     }
@@ -56,7 +57,7 @@ impl From<WatchError> for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// An error of the output. All others are converted by name.
+    /// Converts an error of the output. All other errors need an explicit variant.
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }

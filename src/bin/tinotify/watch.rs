@@ -1,4 +1,4 @@
-//! Watches: from the options to the end, one step after another.
+//! Watches: all steps from the options to the end.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::sink::Sink;
 ///
 /// # Errors
 ///
-/// [`Failure`] if the set-up fails, or the output, or a system call.
+/// [`Failure`] if the set-up, the output, or a system call fails.
 pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure> {
     if options.daemon {
         daemon::leave_terminal().map_err(Failure::System)?;
