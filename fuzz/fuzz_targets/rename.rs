@@ -7,6 +7,6 @@ use libfuzzer_sys::fuzz_target;
 mod oracle;
 
 fuzz_target!(|bytes: &[u8]| {
-    oracle::check_moves::<1>(bytes);
-    oracle::check_moves::<4>(bytes);
+    oracle::check_rename_pairs::<1>(bytes);
+    oracle::check_rename_pairs::<4>(bytes);
 });
