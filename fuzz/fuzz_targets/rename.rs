@@ -1,4 +1,4 @@
-//! The events of any bytes: each comes out once, joined as by the naive window.
+//! Pairs the events of any bytes: each is returned once, as by the simple pairer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
