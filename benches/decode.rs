@@ -333,7 +333,7 @@ fn main() {
         }
         println!();
     }
-    verdicts.tell(&mode);
+    verdicts.print(&mode);
 }
 
 fn count(rival: &str, name_len: usize, passes: usize) {

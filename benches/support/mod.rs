@@ -119,7 +119,7 @@ impl Verdicts {
     }
 
     /// Prints the verdicts and ends the program, in strict mode with an error if a target was missed.
-    pub fn tell(self, mode: &Mode) -> ! {
+    pub fn print(self, mode: &Mode) -> ! {
         println!(
             "\nTargets{}:",
             if mode.quick { " (a quick run is too short to be exact)" } else { "" }
