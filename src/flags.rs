@@ -113,7 +113,7 @@ bitflags! {
 
         /// `CLOSE_WRITE` and `CLOSE_NOWRITE` (`IN_CLOSE`).
         const CLOSE = Self::CLOSE_WRITE.bits() | Self::CLOSE_NOWRITE.bits();
-        /// Both halves of a rename: `MOVED_FROM` and `MOVED_TO` (`IN_MOVE`).
+        /// Both events of a rename: `MOVED_FROM` and `MOVED_TO` (`IN_MOVE`).
         const MOVE = Self::MOVED_FROM.bits() | Self::MOVED_TO.bits();
         /// All twelve events, without options (`IN_ALL_EVENTS`).
         const ALL_EVENTS = 0xFFF;
@@ -166,7 +166,7 @@ bitflags! {
 
         /// `CLOSE_WRITE` and `CLOSE_NOWRITE` (`IN_CLOSE`).
         const CLOSE = WatchMask::CLOSE.bits();
-        /// Both halves of a rename: `MOVED_FROM` and `MOVED_TO` (`IN_MOVE`).
+        /// Both events of a rename: `MOVED_FROM` and `MOVED_TO` (`IN_MOVE`).
         const MOVE = WatchMask::MOVE.bits();
         /// All twelve events that a watch can request (`IN_ALL_EVENTS`).
         const ALL_EVENTS = WatchMask::ALL_EVENTS.bits();

@@ -238,8 +238,8 @@ impl Follower {
             self.lost();
             return None;
         }
-        let asked = self.resolved.mask_of(event.wd()).intersection(self.mask);
-        let is_changed = event.mask().intersects(asked.events());
+        let requested = self.resolved.mask_of(event.wd()).intersection(self.mask);
+        let is_changed = event.mask().intersects(requested.events());
         self.is_pending |= self.resolved.needs_walk_after(event);
         if event.is_ignored() {
             self.resolved.forget(event.wd());

@@ -101,17 +101,17 @@ impl<const N: usize> RenamePairer<N> {
     pub fn push<'a>(&'a mut self, event: Event<'a>) -> Option<Rename<'a>> {
         match event.mask().intersection(EventMask::MOVE) {
             EventMask::MOVED_FROM => {
-                let Ok(half) = EventBuf::try_from(event) else {
+                let Ok(moved_from) = EventBuf::try_from(event) else {
                     return Some(Rename::UnpairedFrom(event));
                 };
                 let pushed_out = self.waiting.is_full().then(|| self.waiting.remove(0));
                 // Never fails: the line above made room.
-                let _ = self.waiting.push(half);
+                let _ = self.waiting.push(moved_from);
                 self.lent = Some(pushed_out?);
                 self.lent.as_ref().map(|from| Rename::UnpairedFrom(from.as_event()))
             }
             EventMask::MOVED_TO => {
-                let same = |half: &EventBuf| half.as_event().cookie() == event.cookie();
+                let same = |moved_from: &EventBuf| moved_from.as_event().cookie() == event.cookie();
                 let Some(at) = self.waiting.iter().rposition(same) else {
                     return Some(Rename::UnpairedTo(event));
                 };

@@ -219,8 +219,8 @@ fn size_hint_is_right_at_each_step() {
 
 #[test]
 fn the_remainder_after_an_error_can_be_decoded() {
-    let faulty = raw(5, &[]);
-    let bytes = [&named(b"a")[..], &faulty, &named(b"b")].concat();
+    let invalid = raw(5, &[]);
+    let bytes = [&named(b"a")[..], &invalid, &named(b"b")].concat();
     let mut events = Events::new(&bytes);
     assert_eq!((&mut events).filter(Result::is_ok).count(), 1);
     assert_eq!((events.offset(), events.remainder()), (32, &bytes[32..]));

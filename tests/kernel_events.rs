@@ -128,7 +128,7 @@ fn a_deleted_file_that_is_open_is_attrib_and_when_closed_delete_self() {
     fs::remove_file(&path).unwrap();
     assert_eq!(events_of(&inotify), [ev(own, E::ATTRIB), ev(parent, E::DELETE).name("file")]);
 
-    // Without EXCL_UNLINK the directory still hears of it, under the name that it had.
+    // Without EXCL_UNLINK the directory still reports it, with its old name.
     drop(held);
     let expected = [
         ev(parent, E::CLOSE_NOWRITE).name("file"),

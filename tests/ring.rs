@@ -137,9 +137,9 @@ fn a_ring_works_after_it_has_moved_a_wrapped_event() {
 fn a_name_without_its_nul_is_an_error_wherever_the_ring_wraps() {
     for start in starts() {
         let mut ring = rotated::<17>(start);
-        let mut faulty = record(88, 64);
-        faulty[63] = b'n';
-        ring.extend(&faulty).unwrap();
+        let mut invalid = record(88, 64);
+        invalid[63] = b'n';
+        ring.extend(&invalid).unwrap();
         assert_eq!(pop(&mut ring).cookie, start as u32 - 1);
 
         assert!(!ring.is_empty());

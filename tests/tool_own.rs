@@ -102,14 +102,14 @@ fn entries_created_at_once_in_a_new_directory_are_printed_once() {
 
 #[test]
 fn a_discovered_file_is_printed_as_a_selected_event() {
-    for (asked, shown) in [
+    for (selected, shown) in [
         ("close_write", "CLOSE_WRITE,CLOSE"),
         ("moved_to,close", "CLOSE_WRITE,CLOSE"),
         ("moved_to", "MOVED_TO"),
         ("modify", "MODIFY"),
         ("create,modify", "CREATE"),
     ] {
-        let tool = Tool::start(&["-mr", "-e", asked, "--format", "%e %w%f", "d"]);
+        let tool = Tool::start(&["-mr", "-e", selected, "--format", "%e %w%f", "d"]);
         // Created outside the tree, so that only a listing can discover its entries.
         fs::create_dir_all(tool.path("new/b")).unwrap();
         tool.write("new/b/file");

@@ -61,7 +61,7 @@ fn as_first(test: &str, scenario: impl Fn(&Cage, &mut dyn FnMut() -> Running)) {
 
 #[test]
 fn init_starts_and_restarts_and_ends_services_in_order() {
-    as_first("init in order", |cage, start| {
+    as_first("services in order", |cage, start| {
         cage.put("etc/services/30-c", "/probe c\n");
         cage.put("etc/services/10-a", "/probe a\nthe rest is for people\n");
         cage.put("etc/services/20-b", "/probe \t b  \n");
@@ -130,7 +130,7 @@ fn init_starts_and_restarts_and_ends_services_in_order() {
 
 #[test]
 fn init_restarts_services_that_end_with_a_growing_delay() {
-    as_first("init and what dies", |cage, start| {
+    as_first("services that end", |cage, start| {
         // Ends with 1 at once, because it has no arguments.
         cage.put("etc/services/bad", "/wait-for-file\n");
         cage.put("etc/services/missing", "/missing\n");
@@ -180,7 +180,7 @@ fn init_restarts_services_that_end_with_a_growing_delay() {
 
 #[test]
 fn init_kills_a_service_that_does_not_end() {
-    as_first("init and who does not end", |cage, start| {
+    as_first("a service that does not end", |cage, start| {
         cage.put("etc/services/stubborn", "/probe s stubborn\n");
         let mut init = start();
         init.wait_for_line("s is here");
@@ -201,7 +201,7 @@ fn init_checks_everything_after_an_overflow() {
     if queue > 100_000 {
         return skipped("lost events", format_args!("the queue is of {queue} events"));
     }
-    as_first("init and lost events", |cage, start| {
+    as_first("init after an overflow", |cage, start| {
         cage.put("etc/services/gone", "/probe gone\n");
         let mut init = start();
         init.wait_for_line("gone is here");
@@ -228,7 +228,7 @@ fn init_checks_everything_after_an_overflow() {
 
 #[test]
 fn init_finds_directories_that_are_created_late_or_replaced() {
-    as_first("init and its directories", |cage, start| {
+    as_first("directories of init", |cage, start| {
         fs::remove_dir(cage.path("etc/services")).unwrap();
         fs::remove_dir(cage.path("run")).unwrap();
         let mut init = start();
@@ -266,7 +266,7 @@ fn init_finds_directories_that_are_created_late_or_replaced() {
 
 #[test]
 fn init_does_not_switch_off_the_machine_in_a_namespace() {
-    as_first("init and the machine", |cage, start| {
+    as_first("init and reboot(2)", |cage, start| {
         cage.put("etc/services/a", "/probe a\n");
         for request in ["poweroff", "reboot"] {
             let mut init = start();

@@ -28,12 +28,12 @@ pub(super) const STEP: WatchMask = WatchMask::CREATE
 /// The events that the kernel reports for each watch.
 const LIFE: EventMask = EventMask::UNMOUNT.union(EventMask::IGNORED);
 
-/// Returns the mask for watching the target, if a user requests `asked`.
+/// Returns the mask for watching the target, if a user requests `requested`.
 ///
 /// The follower owns the watch, so options that end it early or refuse it have no effect.
-pub(super) const fn mask_of_target(asked: WatchMask) -> WatchMask {
+pub(super) const fn mask_of_target(requested: WatchMask) -> WatchMask {
     let kept = WatchMask::ALL_EVENTS.union(WatchMask::ONLYDIR).union(WatchMask::EXCL_UNLINK);
-    asked.intersection(kept).union(WatchMask::DONT_FOLLOW)
+    requested.intersection(kept).union(WatchMask::DONT_FOLLOW)
 }
 
 /// The result of one walk.
@@ -173,10 +173,10 @@ impl ResolvedPath {
     /// Returns `true` if the path may lead to another file after this event.
     pub fn needs_walk_after(&self, event: &Event<'_>) -> bool {
         let (wd, mask) = (event.wd(), event.mask());
-        let asked = self.mask_of(wd);
+        let requested = self.mask_of(wd);
         // A user who requests these events causes walks that find no change.
-        let own = asked.intersection(SELF).events() | LIFE;
-        if !asked.is_empty() && event.name().is_none() && mask.intersects(own) {
+        let own = requested.intersection(SELF).events() | LIFE;
+        if !requested.is_empty() && event.name().is_none() && mask.intersects(own) {
             return true;
         }
         let first = (wd, Box::default());

@@ -189,7 +189,7 @@ impl Run {
 
 /// Runs a script with the real kernel. Returns `false` if the script needs the simulated one.
 pub fn run(text: &str) -> bool {
-    let (path, asked, lines) = head(text).unwrap();
+    let (path, events, lines) = head(text).unwrap();
     let lines: Vec<&str> = lines.collect();
     let is_simulated = |line: &&str| SIMULATED.iter().any(|word| line.starts_with(word));
     if lines.iter().any(is_simulated) {
@@ -204,9 +204,9 @@ pub fn run(text: &str) -> bool {
     let path = PathBuf::from(format!("{}{path}", root.display()));
     let inotify = Inotify::init(InitFlags::NONBLOCK).unwrap();
     let kernel = Real { inotify, follower_wds: BTreeSet::new(), others: BTreeSet::new() };
-    let follower = Follower::new(path.as_os_str().as_bytes(), asked);
+    let follower = Follower::new(path.as_os_str().as_bytes(), events);
     let (reported, reading) = (Vec::new(), None);
-    let mut run = Run { root, path, mask: asked, kernel, follower, reported, reading };
+    let mut run = Run { root, path, mask: events, kernel, follower, reported, reading };
     for line in lines {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {

@@ -146,7 +146,7 @@ fn check_decoder<'a>(bytes: &'a [u8], strict: bool, mut next: impl FnMut() -> St
 /// the numbers of bytes that went in and came out.
 pub fn check_ring<const N: usize>(ring: &mut EventRing<N>, stream: &[u8], script: &[u8]) {
     ring.clear();
-    let mut feed = Feed { ring, stream, taken: 0, given: 0, events: Vec::new(), stopped: false };
+    let mut feed = Feed { ring, stream, taken: 0, popped: 0, events: Vec::new(), stopped: false };
     for step in script {
         // From 0 to 588 bytes, more often small.
         let size = usize::from(step / 6).pow(2) / 3;
@@ -165,7 +165,7 @@ pub fn check_ring<const N: usize>(ring: &mut EventRing<N>, stream: &[u8], script
     while feed.pop_one() {}
 
     // All events have been popped.
-    let Feed { events, given, .. } = feed;
+    let Feed { events, popped, .. } = feed;
     let whole = decode(stream, false);
     match (ring.fault().map(|fault| (fault.offset(), fault.kind())), whole.fault) {
         // The record is incomplete, which is no error for a ring.
@@ -174,7 +174,7 @@ pub fn check_ring<const N: usize>(ring: &mut EventRing<N>, stream: &[u8], script
         }
         (Some((offset, DecodeErrorKind::OverCapacity { size })), _) => {
             assert!(size > 16 * N);
-            assert_eq!((offset, &events[..]), (given, &whole.events[..events.len()]));
+            assert_eq!((offset, &events[..]), (popped, &whole.events[..events.len()]));
         }
         (actual, expected) => {
             assert_eq!(actual, expected);
@@ -188,14 +188,14 @@ struct Feed<'a, const N: usize> {
     ring: &'a mut EventRing<N>,
     stream: &'a [u8],
     taken: usize,
-    given: usize,
+    popped: usize,
     events: Vec<Record>,
     stopped: bool,
 }
 
 impl<const N: usize> Feed<'_, N> {
     fn held(&self) -> &[u8] {
-        &self.stream[self.given..self.taken]
+        &self.stream[self.popped..self.taken]
     }
 
     /// Returns the expected result of the next pop.
@@ -262,7 +262,7 @@ impl<const N: usize> Feed<'_, N> {
 
     fn peek(&mut self) {
         let expected = self.next();
-        let offset = self.given;
+        let offset = self.popped;
         match (self.ring.peek(), expected) {
             (Some(Ok(event)), Some(Ok((record, _)))) => assert_eq!(Record::from(event), record),
             (Some(Err(error)), Some(Err(kind))) => {
@@ -281,12 +281,12 @@ impl<const N: usize> Feed<'_, N> {
     /// Pops one event or error. Returns `false` if the ring has none.
     fn pop_one(&mut self) -> bool {
         let expected = self.next();
-        let offset = self.given;
+        let offset = self.popped;
         match (self.ring.pop(), expected) {
             (Some(Ok(event)), Some(Ok((record, size)))) => {
                 assert_eq!(Record::from(event), record);
                 self.events.push(record);
-                self.given += size;
+                self.popped += size;
             }
             (Some(Err(error)), Some(Err(kind))) => {
                 assert_eq!((error.offset(), error.kind()), (offset, kind));
