@@ -262,8 +262,8 @@ impl<'a> Event<'a> {
         self.mask.contains(EventMask::Q_OVERFLOW)
     }
 
-    /// Returns `true` if this is the last event of its watch descriptor. Keep the descriptor in tables
-    /// until this event.
+    /// Returns `true` if this is the last event of its watch descriptor. Forget the watch after this event,
+    /// not earlier.
     #[must_use]
     pub const fn is_ignored(&self) -> bool {
         self.mask.contains(EventMask::IGNORED)

@@ -40,9 +40,9 @@ use crate::sys::{Errno, Fd};
 /// An inotify instance. Dropping it closes it, which removes all its watches.
 ///
 /// All methods take `&self`, so one thread can add and remove watches while another reads. Each method
-/// is one system call, except [`fill`](Self::fill), which makes two if a name is long. No method
-/// allocates. A method that a signal handler interrupts returns an error instead of repeating the call:
-/// see [`Error::is_interrupted`].
+/// makes one system call, except that [`fill`](Self::fill) may read twice if the next name is long. No
+/// method allocates. If a signal handler interrupts a call, the method returns an error instead of
+/// repeating the call: see [`Error::is_interrupted`].
 #[derive(Debug)]
 pub struct Inotify {
     fd: Fd,
@@ -102,7 +102,7 @@ impl Inotify {
     /// Removes a watch: inotify_rm_watch(2). Does not block.
     ///
     /// Events that are already queued are still read. The last one is
-    /// [`EventMask::IGNORED`](crate::EventMask::IGNORED); keep the descriptor in tables until then. If
+    /// [`EventMask::IGNORED`](crate::EventMask::IGNORED): forget the descriptor after it, not earlier. If
     /// the queue overflows, that event can be lost too.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl Inotify {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`]; no event is lost by it. With
+    /// [`Error::Read`] loses no event. It has
     ///
     /// - `EAGAIN`: no event is queued ([`Error::is_would_block`]);
     /// - `EINTR`: a signal handler ran first ([`Error::is_interrupted`]);
@@ -213,12 +213,13 @@ impl Inotify {
     /// Returns the number of bytes in the kernel's queue: `FIONREAD` of ioctl(2). Does not block, but
     /// the kernel takes time in proportion to the number of queued events.
     ///
-    /// This number is a fence: a program that reads that many bytes has read every event of before this
-    /// call.
+    /// This number is a fence: a program that reads that many bytes has read every event that was queued
+    /// before this call.
     ///
     /// # Errors
     ///
-    /// [`Error::QueuedBytes`] with `ENOTTY` or `EINVAL`: the descriptor is not an inotify instance.
+    /// [`Error::QueuedBytes`] with `ENOTTY` or `EINVAL`: the descriptor is not an inotify instance. Some
+    /// other files return a number too.
     #[doc(alias = "FIONREAD")]
     #[doc(alias = "ioctl")]
     pub fn queued_bytes(&self) -> Result<usize, Error> {
@@ -257,8 +258,8 @@ impl Inotify {
 }
 
 impl From<Fd> for Inotify {
-    /// Takes a descriptor that was created elsewhere. If it is not an inotify instance, each method
-    /// returns an error.
+    /// Takes a descriptor that was created elsewhere. If it is not an inotify instance,
+    /// [`add_watch`](Self::add_watch) fails with `EINVAL`.
     fn from(fd: Fd) -> Self {
         Self { fd }
     }

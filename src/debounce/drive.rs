@@ -15,8 +15,14 @@ impl Debouncer {
     ///
     /// # Errors
     ///
-    /// Those of [`Watcher::recv`]. No pending group is lost: after a stop, [`flush`](Self::flush) returns
-    /// them.
+    /// Those of [`Watcher::recv`]:
+    ///
+    /// - [`WatchError::Stopped`]: the watcher was stopped, by a handle or by the settings of its builder.
+    ///   [`flush`](Self::flush) then returns the pending groups.
+    /// - [`WatchError::Inotify`]: a system call failed.
+    /// - [`WatchError::Path`]: a followed name can't be followed further.
+    ///
+    /// No pending group is lost by an error.
     pub fn recv_from(&mut self, watcher: &mut Watcher) -> Result<Group, WatchError> {
         loop {
             if let Some(group) = self.wait(watcher, None)? {
@@ -120,8 +126,8 @@ mod with_runtime {
         ///
         /// # Errors
         ///
-        /// Those of [`AsyncWatcher::recv`]. No pending group is lost: after a stop,
-        /// [`flush`](Self::flush) returns them.
+        /// Those of [`recv_from`](Self::recv_from), and [`WatchError::Runtime`] if the runtime can't wait for
+        /// the watcher. No pending group is lost by an error.
         pub async fn recv_from_async<R: Runtime, S: Future>(
             &mut self,
             watcher: &mut AsyncWatcher<R>,

@@ -12,7 +12,7 @@ use crate::watcher::WatchId;
 
 /// Applies a step that concerns one path.
 pub(super) fn local(pending: &mut Pending, mut batch: Batch, step: &Step) {
-    if merges_without_effect(pending, &batch, step) {
+    if merge_without_effect(pending, &batch, step) {
         return;
     }
     let mut after = pending.above(batch.watch, &batch.path);
@@ -41,8 +41,9 @@ pub(super) fn local(pending: &mut Pending, mut batch: Batch, step: &Step) {
     add(pending, batch, step, Before::of(step), &after);
 }
 
-/// Merges an event without a net effect into the group that already includes its effect.
-fn merges_without_effect(pending: &mut Pending, batch: &Batch, step: &Step) -> bool {
+/// Merges an event without a net effect into the group that already includes its effect. Returns `false`
+/// if no group does.
+fn merge_without_effect(pending: &mut Pending, batch: &Batch, step: &Step) -> bool {
     let is_change = matches!(step, Step::Change(level) if *level < Level::Modified);
     // The rename itself changes metadata, and its event has the old path but comes after the rename.
     let left = pending
