@@ -17,12 +17,18 @@ pub enum Failure {
     File(PathBuf, io::Error),
     /// Events cannot be written.
     Output(io::Error),
-    System(io::Error),
+    /// A system call failed. The text says what the tool could not do.
+    System(&'static str, io::Error),
     NoPaths,
     NegativeTimeout,
 }
 
 impl Failure {
+    /// Returns a function that adds what failed to an error of a system call.
+    pub fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::System(what, error)
+    }
+
     /// Returns `true` if the reader of the events has closed the pipe, as `head` does after its last
     /// line.
     pub fn is_closed_pipe(&self) -> bool {
@@ -41,7 +47,7 @@ impl fmt::Display for Failure {
                 write!(f, "cannot open: {}: {error}", Escaped(path.as_os_str().as_encoded_bytes()))
             }
             Self::Output(error) => write!(f, "cannot write events: {error}"),
-            Self::System(error) => error.fmt(f),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
             Self::NoPaths => f.write_str("no path to watch: --fromfile has none; add a path to it"),
             Self::NegativeTimeout => {
                 f.write_str("the watches were set up; ending because the timeout is negative")

@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
                 Err(Failure::Output(io::ErrorKind::BrokenPipe.into()))
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(Failure::System(error.into())),
+            Err(error) => Err(Failure::System("cannot wait for events", error.into())),
         }
     }
 
