@@ -281,8 +281,8 @@ impl Follower {
     /// and only events of the directory itself are needed.
     ///
     /// A descriptor is returned more than once if the path goes through its directory twice, or ends at a
-    /// directory that it went through. The follower also needs `IGNORED`, `UNMOUNT` and all events
-    /// without a name.
+    /// directory that it went through. The follower also needs `IGNORED` and `UNMOUNT` of each watch. An
+    /// event without a name is needed for any entry.
     pub fn watches(&self) -> impl Iterator<Item = (Wd, WatchMask, Option<&[u8]>)> {
         let steps = self.resolved.steps().map(|(wd, entry)| (wd, resolved::STEP, Some(entry)));
         let target = match self.resolved.target {

@@ -93,11 +93,11 @@ impl<const N: usize> RenamePairer<N> {
         self.waiting.is_empty()
     }
 
-    /// Takes the next event, and returns what it completes. Returns `None` if it is a `MOVED_FROM`,
-    /// which now waits in the window.
+    /// Takes the next event. Returns `None` if it is a `MOVED_FROM`, which now waits in the window. Returns
+    /// any other event at once, alone or paired.
     ///
-    /// If the window is full, the `MOVED_FROM` goes into it and the oldest one is returned. If several
-    /// events wait with the same cookie, which no kernel does, the newest one is paired.
+    /// If the window is full, a `MOVED_FROM` replaces the oldest one, which is returned. If several events
+    /// with the same cookie wait, which no kernel causes, the newest one is paired.
     pub fn push<'a>(&'a mut self, event: Event<'a>) -> Option<Rename<'a>> {
         match event.mask().intersection(EventMask::MOVE) {
             EventMask::MOVED_FROM => {

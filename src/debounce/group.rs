@@ -27,7 +27,7 @@ pub enum Change<'a> {
     /// The path existed and is gone, with everything beneath it.
     Removed,
     /// The path does not exist, and may not have existed before: a file was renamed to it, perhaps over
-    /// another file, and then renamed away. A program that keeps a list of names handles this as
+    /// another file, and then renamed or removed. A program that keeps a list of names handles this as
     /// `Removed`. Others can ignore it.
     Absent,
     /// The file or directory was renamed, with everything beneath it. It replaced anything at the new

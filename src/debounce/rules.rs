@@ -113,7 +113,7 @@ pub(super) fn rename(
     moving.apply(pending, id);
 }
 
-/// Removes the pending group at the new path of a rename. Returns whether that path existed before.
+/// Merges the pending group at the new path of a rename if possible. Returns whether that path existed.
 fn overwrite(
     pending: &mut Pending,
     batch: &Batch,

@@ -5,8 +5,8 @@ use core::fmt;
 /// An error number of the kernel: errno(3).
 ///
 /// Prints as `ENOSPC (No space left on device)`. [`Error`](crate::Error) adds the call that failed and
-/// what to do. Some numbers differ on mips and sparc; the constants and names here are right on each
-/// architecture.
+/// what to do. The constants and names use the numbers of most architectures. Some numbers mean another
+/// error on mips and sparc.
 ///
 /// ```
 /// use tinotify::Errno;

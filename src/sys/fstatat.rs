@@ -9,8 +9,8 @@ use super::errno::Errno;
 use super::fd::Fd;
 use super::status::{Status, at, is_dir, is_link};
 
-/// The number of the call. `None` if every kernel of the architecture has statx(2), or if the layout is
-/// unknown.
+/// The number of the call. `None` if every kernel of the architecture has statx(2), or if no such call is
+/// known.
 const CALL: Option<Sysno> = call();
 
 #[cfg(target_arch = "aarch64")]
