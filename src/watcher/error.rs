@@ -142,7 +142,9 @@ impl fmt::Display for WatchError {
             #[cfg(feature = "glob")]
             Self::Glob(error) => write!(f, "invalid glob pattern: {error}"),
             Self::Inotify(error) => error.fmt(f),
-            Self::Decode(error) => write!(f, "{error}; is the descriptor an inotify instance?"),
+            Self::Decode(error) => {
+                write!(f, "{error}; check that the descriptor is an inotify instance")
+            }
             Self::Runtime(kind) => write!(f, "the runtime cannot wait for events: {kind}"),
             Self::Stopped(StopReason::Requested) => f.write_str("the watcher was stopped"),
             Self::Stopped(StopReason::NoWatches) => f.write_str("no watch is left"),

@@ -122,7 +122,7 @@ fn must_check<const ROOM: usize>(inotify: &Inotify, path: &CStr) -> Result<bool,
 /// Prints an error. `say!("{error}")` would need a table of all error numbers, half as large as the program.
 fn report(path: &CStr, error: Error) {
     let what = match error {
-        Error::Init(_) => "cannot make an inotify instance",
+        Error::Init(_) => "cannot create an inotify instance",
         Error::AddWatch(_) => "cannot watch",
         _ => "cannot read events",
     };
