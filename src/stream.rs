@@ -41,7 +41,9 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
 use crate::flags::WatchMask;
-use crate::watcher::{Deadline, Found, StopReason, WatchError, WatchEvent, WatchEventBuf, Watcher};
+use crate::watcher::{
+    Deadline, Found, Replay, StopReason, WatchError, WatchEvent, WatchEventBuf, Watcher,
+};
 
 /// Waits for descriptors: implemented by [`Tokio`] and [`AsyncIo`]. Sealed.
 pub trait Runtime: sealed::Runtime {}
@@ -284,6 +286,15 @@ impl<R: Runtime + Unpin> Stream for AsyncWatcher<R> {
 impl<R: Runtime + Unpin> FusedStream for AsyncWatcher<R> {
     fn is_terminated(&self) -> bool {
         self.ended
+    }
+}
+
+/// A replay in place of an [`AsyncWatcher`]: never pending, ends after the last event.
+impl Stream for Replay {
+    type Item = Result<WatchEventBuf, WatchError>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.get_mut().next())
     }
 }
 

@@ -85,6 +85,26 @@ fn an_error_is_returned_once_and_reading_goes_on() {
     assert_eq!(handle(&mut replay), expected);
 }
 
+#[test]
+fn a_replay_is_an_iterator_like_that_of_a_watcher() {
+    let failed = WatchError::Inotify(Error::Poll(Errno::EINVAL));
+    let mut replay = Replay::new();
+    replay.event(created("a")).pause().error(failed.clone()).event(created("b")).pause();
+    let all: Vec<_> = replay.by_ref().collect();
+    assert_eq!(all, [Ok(created("a")), Err(failed), Ok(created("b"))]);
+    assert!(replay.is_empty() && replay.next().is_none());
+}
+
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+#[test]
+fn a_replay_is_a_stream_like_an_asynchronous_watcher() {
+    use futures_lite::StreamExt;
+    let mut replay = Replay::new();
+    replay.event(created("a")).pause().event(created("b"));
+    let all: Vec<_> = futures_lite::future::block_on(StreamExt::collect(&mut replay));
+    assert_eq!(all, [Ok(created("a")), Ok(created("b"))]);
+}
+
 /// Records events with the encoder.
 fn record(events: &[WatchEventBuf]) -> Vec<u8> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; MAX_RECORD_SIZE]);

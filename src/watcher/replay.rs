@@ -13,7 +13,8 @@ use crate::event::Wd;
 /// A source of events: a [`Watcher`], or a [`Replay`] in a test.
 ///
 /// A function that handles events takes `&mut impl EventSource`, and its test needs no files, no kernel and
-/// no waiting.
+/// no waiting. A function that takes an iterator (as [`Watcher::iter`]) or a stream (as `AsyncWatcher`) can be
+/// given a [`Replay`], too.
 pub trait EventSource {
     /// Waits for the next event, and lends it. See [`Watcher::recv`].
     ///
@@ -197,6 +198,21 @@ impl EventSource for Replay {
 
     fn recv_timeout(&mut self, _: Duration) -> Result<Option<WatchEvent<'_>>, WatchError> {
         self.try_recv()
+    }
+}
+
+/// Like [`Watcher::iter`]: pauses are skipped, and every error is an item.
+impl Iterator for Replay {
+    type Item = Result<WatchEventBuf, WatchError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.steps.pop_front()? {
+                Step::Event(event) => return Some(Ok(event)),
+                Step::Error(error) => return Some(Err(error)),
+                Step::Pause => {}
+            }
+        }
     }
 }
 
