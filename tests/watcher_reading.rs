@@ -1,76 +1,30 @@
-//! What the watcher promises of reading: which call waits how, and how long.
+//! What the watcher promises of reading: batches, iterators, read delays, and poll(2) and epoll(7).
 
 mod watching;
 
-use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use tinotify::{EventKind, NameChange, WatchMask, WatchOptions, Watcher};
-use watching::{
-    Place, Watchdog, asleep, drained, kinds, names, touch, unread, unread_of, until, until_asleep,
-};
+use tinotify::{EventKind, NameChange, WatchMask, Watcher};
+use watching::{Place, Watchdog, asleep, drained, kinds, names, touch, unread};
 
 const CREATE: WatchMask = WatchMask::CREATE;
 const ATTRIB: WatchMask = WatchMask::ATTRIB;
-const FAR: Duration = Duration::from_secs(600);
-/// Long beside what a call takes, short beside `FAR`.
+const LONG_TIMEOUT: Duration = Duration::from_secs(600);
+/// Much longer than a call takes, and much shorter than `LONG_TIMEOUT`.
 const SHORT: Duration = Duration::from_millis(50);
-const MUCH: Duration = Duration::from_secs(20);
+const TOO_LONG: Duration = Duration::from_secs(20);
 
-fn watching_dir(place: &Place) -> Watcher {
+/// Returns a watcher of a directory.
+fn watcher_of(place: &Place) -> Watcher {
     let watcher = Watcher::new().unwrap();
     watcher.watch(place.path(), CREATE).unwrap();
     watcher
 }
 
-/// Waits, and says what came.
-type Wait = fn(&mut Watcher) -> Option<EventKind>;
-
-/// Each way of waiting, with all the time it needs.
-const WAYS: [(&str, Wait); 9] = [
-    ("recv", |w| Some(w.recv().unwrap().kind())),
-    ("recv_timeout", |w| Some(w.recv_timeout(FAR).unwrap()?.kind())),
-    ("recv_timeout, no end", |w| Some(w.recv_timeout(Duration::MAX).unwrap()?.kind())),
-    ("recv_deadline", |w| Some(w.recv_deadline(Instant::now() + FAR).unwrap()?.kind())),
-    ("recv_batch", |w| Some(w.recv_batch().unwrap().first()?.kind())),
-    ("recv_batch_timeout", |w| Some(w.recv_batch_timeout(FAR).unwrap().first()?.kind())),
-    ("iter", |w| Some(w.iter().next()?.unwrap().kind())),
-    ("iter_timeout", |w| Some(w.iter_timeout(Duration::MAX).next()?.unwrap()?.kind())),
-    ("try_for_each", |w| {
-        w.try_for_each(|event| std::ops::ControlFlow::Break(event.kind())).unwrap()
-    }),
-];
-
 #[test]
-fn each_waiting_call_gives_an_event_that_is_there_at_once() {
-    let place = Place::new();
-    let mut watcher = watching_dir(&place);
-    for (name, wait) in WAYS {
-        place.file(name);
-        assert_eq!(wait(&mut watcher), Some(EventKind::Create), "{name}");
-    }
-}
-
-#[test]
-fn each_waiting_call_waits_for_an_event() {
-    let _watchdog = Watchdog::new();
-    for (name, wait) in WAYS {
-        let place = Place::new();
-        let reader = asleep(watching_dir(&place), wait);
-        assert!(!reader.is_finished(), "{name}");
-        place.file("new");
-        assert_eq!(reader.join().unwrap().0, Some(EventKind::Create), "{name}");
-    }
-}
-
-#[test]
-fn try_next_and_drain_never_wait() {
+fn try_recv_and_try_iter_never_wait() {
     let place = Place::new();
     for blocking in [false, true] {
         let mut watcher = Watcher::builder().blocking(blocking).path(place.path()).build().unwrap();
@@ -85,102 +39,9 @@ fn try_next_and_drain_never_wait() {
 }
 
 #[test]
-fn a_timeout_ends_without_an_event_and_not_before_its_time() {
+fn a_batch_is_the_rest_of_the_buffer_or_one_read() {
     let place = Place::new();
-    let mut watcher = watching_dir(&place);
-    let begin = Instant::now();
-    assert!(watcher.recv_timeout(SHORT).unwrap().is_none());
-    assert!(begin.elapsed() >= SHORT);
-    let begin = Instant::now();
-    assert!(watcher.recv_deadline(begin + SHORT).unwrap().is_none());
-    assert!(begin.elapsed() >= SHORT);
-    let begin = Instant::now();
-    assert!(watcher.recv_batch_timeout(SHORT).unwrap().is_empty());
-    assert!(begin.elapsed() >= SHORT && begin.elapsed() < MUCH);
-    // No time at all is a look, and a time that has passed too.
-    assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
-    assert!(watcher.recv_deadline(begin).unwrap().is_none());
-    place.file("a");
-    assert_eq!(watcher.recv_timeout(Duration::ZERO).unwrap().unwrap().name().unwrap(), "a");
-    place.file("b");
-    assert_eq!(watcher.recv_deadline(begin).unwrap().unwrap().name().unwrap(), "b");
-}
-
-#[test]
-fn a_time_that_is_over_hides_nothing_that_was_queued() {
-    let place = Place::new();
-    let file = place.file("file");
-    let mut watcher = Watcher::builder().buffer_size(0).build().unwrap();
-    watcher.watch_with(&file, ATTRIB, WatchOptions::new().filter(|_| false)).unwrap();
-    watcher.watch(place.path(), CREATE).unwrap();
-    let other = place.file("other");
-    drained(&mut watcher);
-    watcher.watch_with(&other, ATTRIB, WatchOptions::new().filter(|_| false)).unwrap();
-    // Several buffers full of what is for nobody.
-    for _ in 0..1000 {
-        touch(&file);
-        touch(&other);
-    }
-    place.file("new");
-    assert_eq!(watcher.recv_timeout(Duration::ZERO).unwrap().unwrap().name().unwrap(), "new");
-    assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
-}
-
-#[test]
-fn a_storm_of_filtered_events_makes_no_deadline_later() {
-    let _watchdog = Watchdog::new();
-    let place = Place::new();
-    let file = place.file("file");
-    let other = place.file("other");
-    let over = Arc::new(AtomicBool::new(false));
-    let mut watcher = Watcher::builder().buffer_size(0).build().unwrap();
-    // Slower than the storm, so that the queue is never found empty.
-    let options = WatchOptions::new().filter(|_| {
-        thread::sleep(Duration::from_micros(20));
-        false
-    });
-    // The kernel gives them; a filter, a mask and a removed watch refuse them.
-    watcher.watch_with(&file, ATTRIB, options).unwrap();
-    watcher.watch(place.path(), CREATE).unwrap();
-    let gone = watcher.watch(place.path(), ATTRIB).unwrap();
-    watcher.unwatch(gone).unwrap();
-    let queue = rustix::io::dup(watcher.inotify_fd()).unwrap();
-    let storm = thread::spawn({
-        let over = Arc::clone(&over);
-        move || {
-            let mut made = 0_u64;
-            while !over.load(Ordering::Relaxed) {
-                // Always some, and never too many.
-                if unread_of(&queue) < 64 * 1024 {
-                    for _ in 0..100 {
-                        touch(&file);
-                        touch(&other);
-                        made += 2;
-                    }
-                }
-            }
-            made
-        }
-    });
-    until(|| unread(&watcher) > 64 * 1024);
-    let time = Duration::from_millis(300);
-    for _ in 0..3 {
-        let begin = Instant::now();
-        assert!(watcher.recv_timeout(time).unwrap().is_none());
-        assert!(begin.elapsed() >= time, "{:?}", begin.elapsed());
-        assert!(begin.elapsed() < time * 4, "{:?}", begin.elapsed());
-        let begin = Instant::now();
-        assert!(watcher.recv_batch_timeout(time).unwrap().is_empty());
-        assert!(begin.elapsed() < time * 4, "{:?}", begin.elapsed());
-    }
-    over.store(true, Ordering::Relaxed);
-    assert!(storm.join().unwrap() > 1000);
-}
-
-#[test]
-fn a_batch_is_what_one_read_gives_and_the_rest_of_the_buffer_first() {
-    let place = Place::new();
-    let mut watcher = watching_dir(&place);
+    let mut watcher = watcher_of(&place);
     for name in ["a", "b", "c"] {
         place.file(name);
     }
@@ -192,14 +53,14 @@ fn a_batch_is_what_one_read_gives_and_the_rest_of_the_buffer_first() {
     place.file("e");
     assert_eq!(watcher.recv().unwrap().name().unwrap(), "d");
     place.file("f");
-    // What is in the buffer; the next read is another batch.
-    let batch = watcher.recv_batch_timeout(FAR).unwrap();
+    // The rest of the buffer. The next read is another batch.
+    let batch = watcher.recv_batch_timeout(LONG_TIMEOUT).unwrap();
     assert_eq!(batch.iter().map(|e| e.name().unwrap()).collect::<Vec<_>>(), ["e"]);
     assert_eq!(watcher.recv_batch().unwrap()[0].name().unwrap(), "f");
 }
 
 #[test]
-fn a_small_buffer_loses_nothing() {
+fn a_small_buffer_loses_no_event() {
     let place = Place::new();
     let mut watcher = Watcher::builder().buffer_size(0).build().unwrap();
     watcher.watch(place.path(), CREATE).unwrap();
@@ -222,9 +83,9 @@ fn a_small_buffer_loses_nothing() {
 }
 
 #[test]
-fn the_iterator_gives_one_event_after_another_and_can_be_taken_up_again() {
+fn a_second_iterator_continues_after_the_first() {
     let place = Place::new();
-    let mut watcher = watching_dir(&place);
+    let mut watcher = watcher_of(&place);
     for name in ["a", "b", "c", "d"] {
         place.file(name);
     }
@@ -241,22 +102,22 @@ fn the_iterator_gives_one_event_after_another_and_can_be_taken_up_again() {
 }
 
 #[test]
-fn ticks_give_none_when_nothing_comes_and_go_on() {
+fn iter_timeout_returns_none_after_each_timeout_and_continues() {
     let place = Place::new();
-    let mut watcher = watching_dir(&place);
-    let mut ticks = watcher.iter_timeout(SHORT);
+    let mut watcher = watcher_of(&place);
+    let mut events = watcher.iter_timeout(SHORT);
     for name in ["a", "b"] {
         let begin = Instant::now();
-        assert!(ticks.next().unwrap().unwrap().is_none());
+        assert!(events.next().unwrap().unwrap().is_none());
         assert!(begin.elapsed() >= SHORT);
         place.file(name);
-        assert_eq!(ticks.next().unwrap().unwrap().unwrap().name().unwrap(), name);
+        assert_eq!(events.next().unwrap().unwrap().unwrap().name().unwrap(), name);
     }
-    assert!(ticks.next().unwrap().unwrap().is_none());
+    assert!(events.next().unwrap().unwrap().is_none());
 }
 
 #[test]
-fn drain_takes_all_from_buffer_and_queue_and_ends() {
+fn try_iter_empties_the_buffer_and_the_queue() {
     let place = Place::new();
     let mut watcher = Watcher::builder().buffer_size(4112).build().unwrap();
     let watch = watcher.watch(place.path(), CREATE).unwrap();
@@ -273,14 +134,13 @@ fn drain_takes_all_from_buffer_and_queue_and_ends() {
 }
 
 #[test]
-fn a_read_delay_lets_like_events_merge() {
+fn a_read_delay_lets_identical_events_merge() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let file = place.file("file");
     let delay = Duration::from_secs(2);
     let watcher = Watcher::builder().read_delay(delay).build().unwrap();
     let watch = watcher.watch(&file, ATTRIB).unwrap();
-    let look = watcher.watches();
     let reader = asleep(watcher, |watcher| {
         let begin = Instant::now();
         let kind = watcher.recv().unwrap().kind();
@@ -292,12 +152,11 @@ fn a_read_delay_lets_like_events_merge() {
     let ((kind, took), mut watcher) = reader.join().unwrap();
     assert_eq!(kind, EventKind::Attrib);
     assert!(took >= delay, "{took:?}");
-    assert_eq!(kinds(&drained(&mut watcher), watch), [], "all hundred in one");
-    drop(look);
+    assert_eq!(kinds(&drained(&mut watcher), watch), [], "all hundred merged into one");
 }
 
 #[test]
-fn a_read_delay_holds_for_each_read_though_events_wait_already() {
+fn a_read_delay_applies_to_each_read_even_if_events_are_queued() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let file = place.file("file");
@@ -308,19 +167,19 @@ fn a_read_delay_holds_for_each_read_though_events_wait_already() {
         touch(&file);
         let reader = asleep(watcher, |watcher| watcher.recv().unwrap().kind());
         touch(&file);
-        let (kind, back) = reader.join().unwrap();
-        watcher = back;
+        let (kind, returned) = reader.join().unwrap();
+        watcher = returned;
         assert_eq!(kind, EventKind::Attrib);
-        assert_eq!(kinds(&drained(&mut watcher), watch), [], "both in one");
+        assert_eq!(kinds(&drained(&mut watcher), watch), [], "both merged into one");
     }
 }
 
 #[test]
-fn a_read_delay_is_cut_short_by_a_deadline() {
+fn a_deadline_shortens_a_read_delay() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let file = place.file("file");
-    let watcher = Watcher::builder().read_delay(FAR).build().unwrap();
+    let watcher = Watcher::builder().read_delay(LONG_TIMEOUT).build().unwrap();
     watcher.watch(&file, ATTRIB).unwrap();
     let time = Duration::from_secs(2);
     let begin = Instant::now();
@@ -328,7 +187,7 @@ fn a_read_delay_is_cut_short_by_a_deadline() {
         let event = watcher.recv_deadline(begin + time).unwrap().map(|event| event.kind());
         (event, begin.elapsed())
     });
-    // Late, so that what is left is much less than the time.
+    // Late, so that little of the time is left.
     thread::sleep((time * 3 / 4).saturating_sub(begin.elapsed()));
     touch(&file);
     let ((event, took), _) = reader.join().unwrap();
@@ -337,27 +196,27 @@ fn a_read_delay_is_cut_short_by_a_deadline() {
 }
 
 #[test]
-fn calls_that_do_not_wait_know_no_read_delay() {
+fn calls_that_do_not_wait_ignore_the_read_delay() {
     let place = Place::new();
     let file = place.file("file");
-    let mut watcher = Watcher::builder().read_delay(FAR).build().unwrap();
+    let mut watcher = Watcher::builder().read_delay(LONG_TIMEOUT).build().unwrap();
     watcher.watch(&file, ATTRIB).unwrap();
     let begin = Instant::now();
     touch(&file);
     assert!(watcher.try_recv().unwrap().is_some());
     touch(&file);
     assert_eq!(drained(&mut watcher).len(), 1);
-    assert!(begin.elapsed() < MUCH);
+    assert!(begin.elapsed() < TOO_LONG);
 }
 
 #[test]
-fn has_buffered_tells_of_events_that_poll_does_not_show() {
+fn has_buffered_reports_events_that_poll_does_not_show() {
     let place = Place::new();
-    let mut watcher = watching_dir(&place);
+    let mut watcher = watcher_of(&place);
     assert!(!watcher.has_buffered());
     place.file("a");
     place.file("b");
-    assert!(!watcher.has_buffered(), "in the kernel still");
+    assert!(!watcher.has_buffered(), "still in the kernel's queue");
     assert!(is_readable(&watcher));
     watcher.try_recv().unwrap().unwrap();
     assert!(watcher.has_buffered());
@@ -365,7 +224,7 @@ fn has_buffered_tells_of_events_that_poll_does_not_show() {
     watcher.try_recv().unwrap().unwrap();
     assert!(!watcher.has_buffered());
 
-    // One event of two watches is two.
+    // One event of the kernel is delivered to each of two watches.
     watcher.watch(place.path(), CREATE).unwrap();
     drained(&mut watcher);
     place.file("c");
@@ -376,14 +235,14 @@ fn has_buffered_tells_of_events_that_poll_does_not_show() {
 }
 
 #[test]
-fn has_buffered_tells_of_what_became_of_a_name_too() {
+fn has_buffered_reports_a_pending_name_change() {
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
     let name = watcher.watch_name(place.at("file"), WatchMask::MODIFY).unwrap();
     let dir = watcher.watch(place.path(), CREATE).unwrap();
     place.file("file");
     assert_eq!(watcher.try_recv().unwrap().unwrap().watch(), Some(dir));
-    // Whoever asks poll(2) now hears nothing, so the watcher has to say it.
+    // poll(2) shows nothing now, so `has_buffered` must return `true`.
     assert!(!is_readable(&watcher));
     assert!(watcher.has_buffered());
     let event = watcher.try_recv().unwrap().unwrap();
@@ -396,9 +255,9 @@ fn is_readable(watcher: &Watcher) -> bool {
 }
 
 #[test]
-fn poll_shows_what_is_queued() {
+fn poll_shows_queued_events() {
     let place = Place::new();
-    let mut watcher = watching_dir(&place);
+    let mut watcher = watcher_of(&place);
     assert!(!is_readable(&watcher));
     place.file("a");
     assert!(is_readable(&watcher));
@@ -407,7 +266,7 @@ fn poll_shows_what_is_queued() {
 }
 
 #[test]
-fn edge_triggered_epoll_loses_nothing_if_one_drains() {
+fn edge_triggered_epoll_misses_nothing_if_each_edge_is_drained() {
     let place = Place::new();
     let mut watcher = Watcher::builder().buffer_size(4112).build().unwrap();
     watcher.watch(place.path(), CREATE).unwrap();
@@ -430,7 +289,7 @@ fn edge_triggered_epoll_loses_nothing_if_one_drains() {
             place.file(format!("{round} {i}"));
         }
         assert_eq!(edges(), 1);
-        // More than one read's worth, so that who stops early is told nothing more.
+        // This takes more than one read. A loop that stopped early would get no further edge.
         let mut seen = 0;
         while watcher.try_recv().unwrap().is_some() {
             seen += 1;
@@ -438,154 +297,4 @@ fn edge_triggered_epoll_loses_nothing_if_one_drains() {
         assert_eq!(seen, 500);
         assert_eq!(edges(), 0);
     }
-}
-
-extern "C" fn count_signal(_: i32) {
-    SIGNALS.fetch_add(1, Ordering::Relaxed);
-}
-/// Those of all tests.
-static SIGNALS: AtomicU32 = AtomicU32::new(0);
-
-/// Has SIGUSR1 interrupt system calls, which are not restarted.
-fn interrupt_calls() {
-    let handler = SigHandler::Handler(count_signal);
-    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    #[allow(unsafe_code)]
-    // SAFETY: the handler adds to an atomic number, which is safe in a signal handler.
-    unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
-}
-
-/// Sends signals to this thread, and counts them, as long as `run` runs.
-fn under_signals<T>(sent: &Arc<AtomicU32>, run: impl FnOnce() -> T) -> T {
-    interrupt_calls();
-    let over = Arc::new(AtomicBool::new(false));
-    // A number for glibc, a pointer for musl.
-    let me = pthread_self() as usize;
-    let sender = thread::spawn({
-        let (over, sent) = (Arc::clone(&over), Arc::clone(sent));
-        move || {
-            while !over.load(Ordering::Acquire) {
-                pthread_kill(me as Pthread, Signal::SIGUSR1).unwrap();
-                sent.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(Duration::from_micros(100));
-            }
-        }
-    });
-    let result = run();
-    over.store(true, Ordering::Release);
-    sender.join().unwrap();
-    result
-}
-
-#[test]
-fn a_signal_makes_no_call_return_early_and_no_deadline_later() {
-    let _watchdog = Watchdog::new();
-    let place = Place::new();
-    for blocking in [false, true] {
-        let mut watcher = Watcher::builder().blocking(blocking).path(place.path()).build().unwrap();
-        let time = Duration::from_millis(300);
-        let sent = Arc::default();
-        let took = under_signals(&sent, || {
-            let begin = Instant::now();
-            assert!(watcher.recv_timeout(time).unwrap().is_none());
-            let took = begin.elapsed();
-            assert!(watcher.recv_batch_timeout(time).unwrap().is_empty());
-            assert!(watcher.iter_timeout(time).next().unwrap().unwrap().is_none());
-            took
-        });
-        assert!(took >= time && took < time * 4, "{took:?}");
-        assert!(sent.load(Ordering::Relaxed) > 100);
-    }
-    assert!(SIGNALS.load(Ordering::Relaxed) > 100);
-}
-
-#[test]
-fn each_waiting_call_goes_on_through_signals_until_its_event() {
-    let _watchdog = Watchdog::new();
-    for (name, wait) in WAYS {
-        let place = Place::new();
-        let sent: Arc<AtomicU32> = Arc::default();
-        let counted = Arc::clone(&sent);
-        let wait = move |watcher: &mut Watcher| under_signals(&counted, || wait(watcher));
-        let reader = asleep(watching_dir(&place), wait);
-        until(|| sent.load(Ordering::Relaxed) > 20);
-        assert!(!reader.is_finished(), "{name}");
-        place.file("new");
-        assert_eq!(reader.join().unwrap().0, Some(EventKind::Create), "{name}");
-    }
-}
-
-#[test]
-fn a_signal_harms_no_call_that_does_not_wait() {
-    let _watchdog = Watchdog::new();
-    let place = Place::new();
-    let file = place.file("file");
-    for blocking in [false, true] {
-        let mut watcher = Watcher::builder().blocking(blocking).build().unwrap();
-        let watch = watcher.watch(&file, ATTRIB).unwrap();
-        let sent = Arc::default();
-        under_signals(&sent, || {
-            let begin = Instant::now();
-            while begin.elapsed() < Duration::from_millis(500) {
-                assert!(watcher.try_recv().unwrap().is_none());
-                touch(&file);
-                assert_eq!(kinds(&drained(&mut watcher), watch), [EventKind::Attrib]);
-                watcher.watches().set_mask(watch, ATTRIB).unwrap();
-            }
-        });
-        assert!(sent.load(Ordering::Relaxed) > 100);
-    }
-}
-
-#[test]
-fn a_signal_cuts_no_read_delay_short() {
-    let _watchdog = Watchdog::new();
-    let place = Place::new();
-    let file = place.file("file");
-    let delay = Duration::from_secs(1);
-    let watcher = Watcher::builder().read_delay(delay).build().unwrap();
-    watcher.watch(&file, ATTRIB).unwrap();
-    let reader = asleep(watcher, move |watcher| {
-        under_signals(&Arc::default(), || {
-            let begin = Instant::now();
-            watcher.recv().unwrap();
-            begin.elapsed()
-        })
-    });
-    touch(&file);
-    let (took, _) = reader.join().unwrap();
-    assert!(took >= delay, "{took:?}");
-}
-
-#[test]
-fn watches_can_come_and_go_while_another_thread_waits() {
-    let _watchdog = Watchdog::new();
-    let place = Place::new();
-    let (one, two) = (place.dir("one"), place.dir("two"));
-    let watcher = Watcher::new().unwrap();
-    let watches = watcher.watches();
-    let also = watches.clone();
-    let reader = asleep(watcher, |watcher| watcher.recv().unwrap().to_buf());
-    let first = watches.watch(&one, CREATE).unwrap();
-    let second = watches.watch(&two, CREATE).unwrap();
-    assert_eq!(also.list().len(), 2);
-    also.unwatch(first).unwrap();
-    // Nobody's any more, though it wakes the reader.
-    fs::write(one.join("a"), "").unwrap();
-    fs::write(two.join("b"), "").unwrap();
-    let (event, mut watcher) = reader.join().unwrap();
-    assert_eq!((event.watch(), event.path()), (Some(second), two.join("b")));
-
-    // Added to an inode that is watched already, while the reader sleeps.
-    let tell = std::sync::mpsc::channel();
-    let reader = thread::spawn(move || {
-        tell.0.send(rustix::thread::gettid()).unwrap();
-        let first = watcher.recv().unwrap().to_buf();
-        [first, watcher.recv().unwrap().to_buf()]
-    });
-    until_asleep(tell.1.recv().unwrap());
-    let third = watches.watch(&two, CREATE).unwrap();
-    fs::write(two.join("c"), "").unwrap();
-    let [one, other] = reader.join().unwrap();
-    assert_eq!((one.watch(), other.watch()), (Some(second), Some(third)));
 }
