@@ -4,17 +4,17 @@
 //! spool/  ──rename──→  work/  ──handed over──→  removed by `finish`
 //! ```
 //!
-//! A file is handed over when no process has it open for writing, and never half-written:
+//! A file is handed over once no process has it open for writing:
 //!
-//! - A file that is there at the start, that a writer closes, or that is renamed into the spool, is claimed:
-//!   it is renamed into the work directory. Only one reader can do that.
-//! - A claimed file that is still open for writing waits there until its writer closes it.
-//! - A file that was claimed before a crash is found in the work directory at the next start.
+//! - The reader claims each file that exists at the start, that a writer closes, or that is renamed into the
+//!   spool: it renames the file into the work directory. Only one reader can do that.
+//! - A claimed file that is still open for writing stays there until its writer closes it.
+//! - After a crash, the next start finds the claimed files in the work directory.
 //!
-//! What writers must know: a name that begins with a dot is never touched, so it is the place to write to
-//! before a rename. An empty file is not handed over, since every file is empty for a moment after open(2)
-//! made it. A file that is closed is finished. The files belong to the user of the reader (or it has
-//! `CAP_LEASE`). Both directories are on one file system, and each reader has a work directory of its own.
+//! Rules for writers: names that begin with a dot are ignored, so write under such a name and rename the
+//! file afterwards. Empty files are not handed over, since every file is empty for a moment after open(2)
+//! creates it. A closed file is finished. The user of the reader owns the files (or the reader has
+//! `CAP_LEASE`). Both directories are on one file system. Each reader has its own work directory.
 //!
 //! ```sh
 //! cargo run --example spool -- /var/spool/jobs /var/spool/work
@@ -40,32 +40,32 @@ const WORK: u64 = 1;
 /// A finished file. It belongs to the program until [`Spool::finish`] removes it.
 #[derive(Debug)]
 pub struct Job {
-    /// The name that it had in the spool.
+    /// Its name in the spool.
     pub name: OsString,
-    /// Where it is now.
+    /// Its path in the work directory.
     pub path: PathBuf,
     /// Its content.
     pub file: File,
 }
 
-/// A spool directory, and the directory of claimed files.
+/// A spool directory and its work directory.
 #[derive(Debug)]
 pub struct Spool {
     watcher: Watcher,
     work: PathBuf,
-    /// The paths of jobs that were handed over.
-    handed: HashSet<PathBuf>,
-    /// Makes the names in the work directory unique, with the number of the process.
+    /// The paths of jobs that were handed over and are not finished.
+    in_progress: HashSet<PathBuf>,
+    /// Counts claims. With the process ID, it makes names in the work directory unique.
     claims: u64,
 }
 
 impl Spool {
-    /// Watches a spool. Both directories must exist.
+    /// Watches a spool and its work directory, which must both exist.
     pub fn open(spool: impl AsRef<Path>, work: impl AsRef<Path>) -> Result<Self, WatchError> {
         let watcher = Watcher::new()?;
         let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO;
         for (path, token) in [(spool.as_ref(), SPOOL), (work.as_ref(), WORK)] {
-            // One directory as a tree: it reports what is there, and finds what an overflow lost.
+            // A tree of depth 0 reports existing files, and finds files whose events an overflow lost.
             let options = TreeOptions::new()
                 .max_depth(0)
                 .report_existing(true)
@@ -74,7 +74,7 @@ impl Spool {
             watcher.watch_tree(path, mask, options)?;
         }
         let work = work.as_ref().to_owned();
-        Ok(Self { watcher, work, handed: HashSet::new(), claims: 0 })
+        Ok(Self { watcher, work, in_progress: HashSet::new(), claims: 0 })
     }
 
     /// Returns a handle that makes [`recv`](Self::recv) return `Stopped`.
@@ -82,7 +82,7 @@ impl Spool {
         self.watcher.stop_handle()
     }
 
-    /// Waits for the next finished file, and hands it over.
+    /// Waits for the next finished file and returns it.
     pub fn recv(&mut self) -> Result<Job, Box<dyn Error + Send + Sync>> {
         loop {
             let event = self.watcher.recv()?;
@@ -98,14 +98,14 @@ impl Spool {
         }
     }
 
-    /// Removes a job. Only then the file is gone for good.
+    /// Removes the file of a job, so that it is not handed over again after a restart.
     pub fn finish(&mut self, job: &Job) -> io::Result<()> {
         fs::remove_file(&job.path)?;
-        self.handed.remove(&job.path);
+        self.in_progress.remove(&job.path);
         Ok(())
     }
 
-    /// Moves a file to the work directory, which makes an event there.
+    /// Moves a file to the work directory, which causes an event there.
     fn claim(&mut self, path: &Path) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
         if !is_file(path)? {
@@ -116,29 +116,29 @@ impl Spool {
             let mut unique = OsString::from(format!("{}.{}.", process::id(), self.claims));
             unique.push(name);
             let claimed = self.work.join(unique);
-            // An earlier process may have had the same number.
+            // An earlier process may have had the same ID.
             if fs::symlink_metadata(&claimed).is_err() {
                 break claimed;
             }
         };
         match fs::rename(path, claimed) {
-            // Another reader has it, or an earlier event was about it.
+            // Another reader has claimed it, or this reader did after an earlier event.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             renamed => renamed,
         }
     }
 
-    /// Hands a claimed file over, unless it is being written or was handed over before.
+    /// Returns a claimed file as a job, unless it is open for writing or was returned before.
     fn check(&mut self, path: PathBuf) -> io::Result<Option<Job>> {
-        if self.handed.contains(&path) || !is_file(&path)? {
+        if self.in_progress.contains(&path) || !is_file(&path)? {
             return Ok(None);
         }
         let file = File::open(&path)?;
-        // A writer that has it open will close it, and that makes an event.
+        // When its writer closes it, an event follows.
         if has_writers(&file)? || file.metadata()?.len() == 0 {
             return Ok(None);
         }
-        self.handed.insert(path.clone());
+        self.in_progress.insert(path.clone());
         Ok(Some(Job { name: spool_name(&path).to_owned(), path, file }))
     }
 }

@@ -1,4 +1,4 @@
-//! Owned events can be saved with serde and made again: as text, and in a binary format.
+//! Owned events can be saved and loaded with serde, as JSON and in a binary format.
 
 mod watching;
 
@@ -15,7 +15,7 @@ use tinotify::{
 };
 use watching::{Place, drained};
 
-/// A name without NUL, which is often no UTF-8.
+/// A name without NUL bytes. Often it is not UTF-8.
 #[derive(Clone, Debug)]
 struct Name(OsString);
 
@@ -27,10 +27,11 @@ impl Arbitrary for Name {
     }
 }
 
+/// A random event.
 #[derive(Clone, Debug)]
-struct Made(WatchEventBuf);
+struct AnyEvent(WatchEventBuf);
 
-impl Arbitrary for Made {
+impl Arbitrary for AnyEvent {
     fn arbitrary(g: &mut Gen) -> Self {
         let mut event = WatchEventBuf::builder(EventMask::from_bits_retain(u32::arbitrary(g)))
             .cookie(u32::arbitrary(g))
@@ -71,7 +72,7 @@ impl Arbitrary for Made {
     }
 }
 
-fn through_text<T: Serialize + DeserializeOwned>(value: &T) -> T {
+fn through_json<T: Serialize + DeserializeOwned>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
@@ -80,27 +81,27 @@ fn through_bytes<T: Serialize + DeserializeOwned>(value: &T) -> T {
 }
 
 quickcheck! {
-    fn every_event_of_a_watcher_is_the_same_after_it_was_saved(event: Made) -> bool {
-        through_text(&event.0) == event.0 && through_bytes(&event.0) == event.0
+    fn an_event_of_a_watcher_is_the_same_after_saving_and_loading(event: AnyEvent) -> bool {
+        through_json(&event.0) == event.0 && through_bytes(&event.0) == event.0
     }
 
-    fn every_event_of_the_core_is_the_same_after_it_was_saved(
+    fn an_event_of_the_core_is_the_same_after_saving_and_loading(
         wd: i32, mask: u32, cookie: u32, name: Option<Name>
     ) -> bool {
         let name = name.map(|name| std::ffi::CString::new(name.0.into_vec()).unwrap());
         let mask = EventMask::from_bits_retain(mask);
         let event = Event::new(Wd::from_raw(wd), mask, cookie, name.as_deref());
         let event = EventBuf::try_from(event).unwrap();
-        through_text(&event) == event && through_bytes(&event) == event
+        through_json(&event) == event && through_bytes(&event) == event
     }
 
-    fn every_mask_is_the_same_after_it_was_saved(bits: u32) -> bool {
+    fn a_mask_is_the_same_after_saving_and_loading(bits: u32) -> bool {
         let (events, watch) = (EventMask::from_bits_retain(bits), WatchMask::from_bits_retain(bits));
-        through_text(&events) == events && through_bytes(&events) == events
-            && through_text(&watch) == watch && through_bytes(&watch) == watch
+        through_json(&events) == events && through_bytes(&events) == events
+            && through_json(&watch) == watch && through_bytes(&watch) == watch
     }
 
-    fn damaged_bytes_give_an_event_or_an_error(bytes: Vec<u8>, text: String) -> bool {
+    fn damaged_input_returns_an_event_or_an_error(bytes: Vec<u8>, text: String) -> bool {
         let _ = postcard::from_bytes::<WatchEventBuf>(&bytes).map(|event| event.to_string());
         let _ = postcard::from_bytes::<EventBuf>(&bytes).map(|event| event.to_string());
         let _ = serde_json::from_str::<WatchEventBuf>(&text).map(|event| event.to_string());
@@ -109,7 +110,7 @@ quickcheck! {
 }
 
 #[test]
-fn text_is_readable() {
+fn json_is_readable() {
     let event = WatchEventBuf::builder(EventMask::CREATE | EventMask::ISDIR)
         .directory("/srv")
         .name(OsString::from_vec(vec![b'a', 0xff]))
@@ -142,7 +143,7 @@ fn a_name_with_a_nul_byte_or_of_more_than_255_bytes_is_refused() {
 }
 
 #[test]
-fn the_events_of_a_real_tree_are_the_same_but_for_the_key_of_the_watch() {
+fn events_of_a_tree_keep_everything_but_their_watch_id() {
     let place = Place::new();
     place.dir("a");
     let mut watcher = Watcher::new().unwrap();
@@ -153,11 +154,11 @@ fn the_events_of_a_real_tree_are_the_same_but_for_the_key_of_the_watch() {
     let events = drained(&mut watcher);
     assert!(events.iter().any(|event| event.renamed_from().is_some()), "{events:?}");
     for event in &events {
-        let saved: WatchEventBuf = through_text(event);
-        assert_eq!(saved.watch(), None);
-        assert_eq!(saved.to_string(), event.to_string());
-        assert_eq!(saved.path(), event.path());
-        assert_eq!(saved.tree_change(), event.tree_change());
-        assert_eq!(saved, through_bytes(event));
+        let loaded: WatchEventBuf = through_json(event);
+        assert_eq!(loaded.watch(), None);
+        assert_eq!(loaded.to_string(), event.to_string());
+        assert_eq!(loaded.path(), event.path());
+        assert_eq!(loaded.tree_change(), event.tree_change());
+        assert_eq!(loaded, through_bytes(event));
     }
 }

@@ -1,4 +1,4 @@
-//! What following a name promises, on the real kernel.
+//! What a followed name reports, on the real kernel.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -34,8 +34,8 @@ impl Followed {
         self.dir.path().join(name)
     }
 
-    /// What is told of all that has happened: system calls queue their events before they return.
-    fn told(&mut self) -> Vec<NameChange> {
+    /// Returns the changes that are reported so far: system calls queue their events before they return.
+    fn changes(&mut self) -> Vec<NameChange> {
         let mut changes = Vec::new();
         while let Some(event) = self.watcher.try_recv().unwrap() {
             assert_eq!(event.path(), self.path);
@@ -45,7 +45,7 @@ impl Followed {
     }
 }
 
-/// The kernel's descriptors of this watcher.
+/// Counts the kernel's watches of this watcher.
 fn kernel_watches(watcher: &Watcher) -> usize {
     let fd = std::os::fd::AsRawFd::as_raw_fd(&watcher.inotify_fd());
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
@@ -53,15 +53,15 @@ fn kernel_watches(watcher: &Watcher) -> usize {
 }
 
 #[test]
-fn a_write_in_place_is_a_change() {
+fn a_write_in_place_is_reported_as_changed() {
     let mut name = Followed::new("file", |dir| fs::write(dir.join("file"), "1").unwrap());
-    assert_eq!(name.told(), []);
+    assert_eq!(name.changes(), []);
     fs::write(name.at("file"), "2").unwrap();
-    assert_eq!(name.told(), [Changed]);
+    assert_eq!(name.changes(), [Changed]);
 }
 
 #[test]
-fn whether_a_name_exists_is_known_at_once() {
+fn name_exists_is_known_at_once_and_changes_with_the_events() {
     for exists in [false, true] {
         let mut name = Followed::new("file", |dir| {
             if exists {
@@ -76,9 +76,9 @@ fn whether_a_name_exists_is_known_at_once() {
         } else {
             fs::write(name.at("file"), "1").unwrap();
         }
-        // It goes with the events.
+        // `name_exists` changes when the event is read.
         assert_eq!(watches.name_exists(watch), Ok(exists));
-        assert_eq!(name.told(), [if exists { Vanished } else { Appeared }]);
+        assert_eq!(name.changes(), [if exists { Vanished } else { Appeared }]);
         assert_eq!(watches.name_exists(watch), Ok(!exists));
         let other = watches.watch(name.dir.path(), WatchMask::CREATE).unwrap();
         assert_eq!(watches.name_exists(other), Err(WatchError::NoSuchWatch(other)));
@@ -88,53 +88,53 @@ fn whether_a_name_exists_is_known_at_once() {
 }
 
 #[test]
-fn an_atomic_save_replaces_and_the_next_one_too() {
+fn each_atomic_save_is_reported_as_replaced() {
     let mut name = Followed::new("file", |dir| fs::write(dir.join("file"), "0").unwrap());
     for content in ["1", "2", "3"] {
         fs::write(name.at("file~"), content).unwrap();
         fs::rename(name.at("file~"), name.at("file")).unwrap();
-        assert_eq!(name.told(), [Replaced]);
+        assert_eq!(name.changes(), [Replaced]);
     }
     fs::write(name.at("file"), "in place").unwrap();
-    assert_eq!(name.told(), [Changed]);
+    assert_eq!(name.changes(), [Changed]);
 }
 
 #[test]
-fn a_file_that_is_deleted_vanishes_and_appears_when_made_again() {
+fn a_deleted_file_vanishes_and_appears_again_when_recreated() {
     let mut name = Followed::new("file", |dir| fs::write(dir.join("file"), "0").unwrap());
     fs::remove_file(name.at("file")).unwrap();
-    assert_eq!(name.told(), [Vanished]);
+    assert_eq!(name.changes(), [Vanished]);
     fs::write(name.at("file"), "1").unwrap();
-    assert_eq!(name.told(), [Appeared]);
+    assert_eq!(name.changes(), [Appeared]);
 }
 
 #[test]
-fn deleted_and_made_again_between_two_looks_is_replaced() {
+fn a_file_deleted_and_recreated_before_the_next_read_is_replaced() {
     let mut name = Followed::new("file", |dir| fs::write(dir.join("file"), "0").unwrap());
     fs::remove_file(name.at("file")).unwrap();
     fs::write(name.at("file"), "1").unwrap();
-    assert_eq!(name.told(), [Replaced]);
+    assert_eq!(name.changes(), [Replaced]);
 }
 
 #[test]
-fn a_path_whose_parents_do_not_exist_is_waited_for() {
+fn a_name_appears_after_its_missing_parents_are_created() {
     let mut name = Followed::new("a/b/c/file", |_| ());
     fs::create_dir_all(name.at("a/b")).unwrap();
-    assert_eq!(name.told(), []);
+    assert_eq!(name.changes(), []);
     fs::create_dir(name.at("a/b/c")).unwrap();
-    assert_eq!(name.told(), []);
+    assert_eq!(name.changes(), []);
     fs::write(name.at("a/b/c/file"), "1").unwrap();
-    assert_eq!(name.told(), [Appeared]);
+    assert_eq!(name.changes(), [Appeared]);
 }
 
 #[test]
-fn parents_and_file_made_unread_appear_once() {
+fn a_name_created_with_its_parents_before_the_next_read_appears_once() {
     let mut name = Followed::new("a/b/c/file", |_| ());
     fs::create_dir_all(name.at("a/b/c")).unwrap();
     fs::write(name.at("a/b/c/file"), "1").unwrap();
-    assert_eq!(name.told(), [Appeared]);
+    assert_eq!(name.changes(), [Appeared]);
     fs::write(name.at("a/b/c/file"), "2").unwrap();
-    assert_eq!(name.told(), [Changed]);
+    assert_eq!(name.changes(), [Changed]);
 }
 
 /// A volume as Kubernetes mounts it: `file -> ..data/file`, `..data -> ..VERSION`.
@@ -147,7 +147,7 @@ fn volume_version(dir: &Path, version: &str) {
 }
 
 #[test]
-fn a_config_map_that_swaps_its_data_link_is_replaced_each_time() {
+fn each_update_of_a_kubernetes_volume_is_reported_as_replaced() {
     let mut name = Followed::new("file", |dir| {
         volume_version(dir, "1");
         symlink("..data/file", dir.join("file")).unwrap();
@@ -155,13 +155,13 @@ fn a_config_map_that_swaps_its_data_link_is_replaced_each_time() {
     for (old, new) in [("1", "2"), ("2", "3"), ("3", "4")] {
         volume_version(name.dir.path(), new);
         fs::remove_dir_all(name.at(&format!("..{old}"))).unwrap();
-        assert_eq!(name.told(), [Replaced]);
+        assert_eq!(name.changes(), [Replaced]);
         assert_eq!(fs::read_to_string(&name.path).unwrap(), new);
     }
 }
 
 #[test]
-fn links_are_followed_out_of_the_directory_and_up_again() {
+fn links_are_followed_out_of_the_directory_and_through_parents() {
     let mut name = Followed::new("sub/link", |dir| {
         fs::create_dir_all(dir.join("sub/deep")).unwrap();
         fs::create_dir(dir.join("other")).unwrap();
@@ -170,39 +170,39 @@ fn links_are_followed_out_of_the_directory_and_up_again() {
         symlink(dir.join("other/file"), dir.join("absolute")).unwrap();
     });
     fs::write(name.at("other/file"), "2").unwrap();
-    assert_eq!(name.told(), [Changed]);
+    assert_eq!(name.changes(), [Changed]);
     fs::rename(name.at("other"), name.at("elsewhere")).unwrap();
-    assert_eq!(name.told(), [Vanished]);
+    assert_eq!(name.changes(), [Vanished]);
     symlink("elsewhere", name.at("other")).unwrap();
-    assert_eq!(name.told(), [Appeared]);
+    assert_eq!(name.changes(), [Appeared]);
 }
 
 #[test]
-fn links_that_lead_in_a_circle_lead_nowhere_until_they_are_mended() {
+fn a_name_in_a_loop_of_links_appears_once_the_loop_is_removed() {
     let mut name = Followed::new("a", |dir| {
         symlink("b", dir.join("a")).unwrap();
         symlink("a", dir.join("b")).unwrap();
     });
-    assert_eq!(name.told(), []);
+    assert_eq!(name.changes(), []);
     fs::remove_file(name.at("b")).unwrap();
     fs::write(name.at("b"), "1").unwrap();
-    assert_eq!(name.told(), [Appeared]);
+    assert_eq!(name.changes(), [Appeared]);
 }
 
 #[test]
-fn a_parent_that_is_renamed_away_and_back_is_noticed() {
+fn a_parent_renamed_away_and_back_is_reported() {
     let mut name = Followed::new("dir/file", |dir| {
         fs::create_dir(dir.join("dir")).unwrap();
         fs::write(dir.join("dir/file"), "1").unwrap();
     });
     fs::rename(name.at("dir"), name.at("gone")).unwrap();
-    assert_eq!(name.told(), [Vanished]);
+    assert_eq!(name.changes(), [Vanished]);
     fs::rename(name.at("gone"), name.at("dir")).unwrap();
-    assert_eq!(name.told(), [Appeared]);
+    assert_eq!(name.changes(), [Appeared]);
 }
 
 #[test]
-fn a_parent_that_is_replaced_by_another_is_noticed() {
+fn a_replaced_parent_is_reported() {
     let mut name = Followed::new("dir/file", |dir| {
         fs::create_dir(dir.join("dir")).unwrap();
         fs::write(dir.join("dir/file"), "1").unwrap();
@@ -210,30 +210,30 @@ fn a_parent_that_is_replaced_by_another_is_noticed() {
     fs::rename(name.at("dir"), name.at("old")).unwrap();
     fs::create_dir(name.at("dir")).unwrap();
     fs::write(name.at("dir/file"), "2").unwrap();
-    assert_eq!(name.told(), [Replaced]);
+    assert_eq!(name.changes(), [Replaced]);
 }
 
 #[test]
-fn another_hard_link_to_the_same_file_is_no_news() {
+fn a_new_hard_link_of_the_file_is_not_reported() {
     let mut name = Followed::new("file", |dir| fs::write(dir.join("file"), "1").unwrap());
     fs::hard_link(name.at("file"), name.at("same")).unwrap();
     fs::rename(name.at("same"), name.at("third")).unwrap();
-    assert_eq!(name.told(), []);
+    assert_eq!(name.changes(), []);
     fs::write(name.at("third"), "through the other name").unwrap();
-    assert_eq!(name.told(), [Changed]);
+    assert_eq!(name.changes(), [Changed]);
 }
 
 #[test]
-fn what_happens_beside_the_name_is_silent() {
+fn changes_of_other_names_are_not_reported() {
     let mut name = Followed::new("file", |dir| fs::write(dir.join("file"), "1").unwrap());
     fs::write(name.at("other"), "1").unwrap();
     fs::rename(name.at("other"), name.at("filex")).unwrap();
     fs::remove_file(name.at("filex")).unwrap();
-    assert_eq!(name.told(), []);
+    assert_eq!(name.changes(), []);
 }
 
 #[test]
-fn a_name_may_be_watched_beside_the_same_file() {
+fn a_name_and_its_file_can_be_watched_together() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, "1").unwrap();
@@ -242,16 +242,16 @@ fn a_name_may_be_watched_beside_the_same_file() {
     let name = watcher.watch_name(&path, WatchMask::CLOSE_WRITE).unwrap();
     fs::write(&path, "22").unwrap();
 
-    let mut given = Vec::new();
+    let mut events = Vec::new();
     while let Some(event) = watcher.try_recv().unwrap() {
-        given.push((event.watch().unwrap(), event.kind()));
+        events.push((event.watch().unwrap(), event.kind()));
     }
-    given.dedup();
-    assert_eq!(given, [(file, EventKind::Modify), (name, EventKind::CloseWrite)]);
+    events.dedup();
+    assert_eq!(events, [(file, EventKind::Modify), (name, EventKind::CloseWrite)]);
 }
 
 #[test]
-fn a_strict_watch_minds_other_watches_but_not_the_way_to_a_name() {
+fn mask_create_ignores_the_internal_watches_of_a_name() {
     let mut name = Followed::new("dir/file", |dir| fs::create_dir(dir.join("dir")).unwrap());
     let strict = WatchMask::CREATE | WatchMask::MASK_CREATE;
     let watch = name.watcher.watch(name.at("dir"), strict).unwrap();
@@ -260,11 +260,11 @@ fn a_strict_watch_minds_other_watches_but_not_the_way_to_a_name() {
 
     fs::write(name.at("dir/file"), "1").unwrap();
     assert_eq!(name.watcher.recv().unwrap().watch(), Some(watch));
-    assert_eq!(name.told(), [Appeared]);
+    assert_eq!(name.changes(), [Appeared]);
 }
 
 #[test]
-fn two_names_of_one_directory_are_told_apart_by_their_aliases() {
+fn aliases_distinguish_two_names_of_one_directory() {
     let dir = tempfile::tempdir().unwrap();
     let mut watcher = Watcher::new().unwrap();
     for name in ["a", "b"] {
@@ -283,14 +283,14 @@ fn the_mask_of_a_name_can_be_changed() {
     let watch = name.watcher.watches().list()[0].watch;
     name.watcher.watches().set_mask(watch, WatchMask::ATTRIB).unwrap();
     fs::write(name.at("file"), "2").unwrap();
-    assert_eq!(name.told(), []);
+    assert_eq!(name.changes(), []);
     let permissions = fs::Permissions::from_mode(0o600);
     fs::set_permissions(name.at("file"), permissions).unwrap();
-    assert_eq!(name.told(), [Changed]);
+    assert_eq!(name.changes(), [Changed]);
 }
 
 #[test]
-fn nothing_comes_of_a_name_that_is_unwatched_and_nothing_stays_watched() {
+fn unwatch_discards_the_events_of_a_name_and_removes_its_watches() {
     let mut name = Followed::new("a/file", |dir| {
         fs::create_dir(dir.join("a")).unwrap();
         fs::write(dir.join("a/file"), "1").unwrap();
@@ -300,26 +300,26 @@ fn nothing_comes_of_a_name_that_is_unwatched_and_nothing_stays_watched() {
     fs::write(name.at("a/file"), "2").unwrap();
     fs::remove_file(name.at("a/file")).unwrap();
     name.watcher.unwatch(watch).unwrap();
-    assert_eq!(name.told(), []);
+    assert_eq!(name.changes(), []);
     assert_eq!(kernel_watches(&name.watcher), 0);
     assert!(name.watcher.watches().is_empty());
 }
 
 #[test]
-fn a_hundred_replacements_leave_no_watch_behind() {
+fn a_hundred_replacements_leak_no_watch() {
     let mut name = Followed::new("a/file", |dir| fs::create_dir(dir.join("a")).unwrap());
     fs::write(name.at("a/file"), "0").unwrap();
-    assert_eq!(name.told(), [Appeared]);
+    assert_eq!(name.changes(), [Appeared]);
     let before = kernel_watches(&name.watcher);
     for _ in 0..100 {
         fs::write(name.at("a/new"), "1").unwrap();
         fs::rename(name.at("a/new"), name.at("a/file")).unwrap();
-        assert_eq!(name.told(), [Replaced]);
+        assert_eq!(name.changes(), [Replaced]);
     }
     assert_eq!(kernel_watches(&name.watcher), before);
 }
 
-/// Changes what a name leads to, in any way there is; each time with another content.
+/// Changes the file that a name leads to in many ways, each time with new content.
 struct Storm {
     root: PathBuf,
     random: u64,
@@ -340,8 +340,8 @@ impl Storm {
         format!("content {}", self.count)
     }
 
-    /// One change to `live/etc/file`, where `live` is a link to a directory. Each leaves a whole
-    /// `live/etc` behind, with or without the file.
+    /// Makes one change to `live/etc/file`, where `live` is a link to a directory. Afterwards `live/etc`
+    /// exists, with or without the file.
     fn change(&mut self) {
         let at = |name: &str| self.root.join(name);
         let (live, etc, file, spare) =
@@ -398,9 +398,9 @@ impl Storm {
 const STORM: &str = "TINOTIFY_STORM";
 const CHANGES: u64 = 10_000;
 
-/// The other process of the storm below; alone, it has nothing to do.
+/// The process that makes the storm of the next test. Does nothing if it runs on its own.
 #[test]
-fn the_process_that_makes_the_storm() {
+fn storm_process() {
     let Ok(root) = std::env::var(STORM) else { return };
     let mut storm = Storm { root: root.into(), random: 0x9E37_79B9_7F4A_7C15, count: 0 };
     let mut answers = std::io::stdin().lines();
@@ -408,14 +408,14 @@ fn the_process_that_makes_the_storm() {
         for _ in 0..=storm.below(40) {
             storm.change();
         }
-        println!("quiet");
+        println!("pause");
         std::io::stdout().flush().unwrap();
         answers.next().unwrap().unwrap();
     }
 }
 
 #[test]
-fn whenever_a_storm_rests_what_is_there_has_been_announced() {
+fn the_current_file_has_been_reported_whenever_a_storm_pauses() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     fs::create_dir_all(root.join("version-0/etc")).unwrap();
@@ -425,52 +425,52 @@ fn whenever_a_storm_rests_what_is_there_has_been_announced() {
     watcher.watch_name(&path, WatchMask::CLOSE_WRITE).unwrap();
 
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_process_that_makes_the_storm", "--nocapture"])
+        .args(["--exact", "storm_process", "--nocapture"])
         .env(STORM, root)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut go_on = child.stdin.take().unwrap();
-    let (send, quiet) = mpsc::channel();
+    let (send, pause) = mpsc::channel();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let reader = std::thread::spawn(move || {
-        // The test harness writes before and behind it, on the same line too.
-        for _ in lines.map(Result::unwrap).filter(|line| line.ends_with("quiet")) {
+        // The test harness prints other text too, even on the same line.
+        for _ in lines.map(Result::unwrap).filter(|line| line.ends_with("pause")) {
             send.send(()).unwrap();
         }
     });
 
     let deadline = Instant::now() + Duration::from_secs(300);
-    let mut announced = None;
-    let mut rests = 0;
+    let mut reported = None;
+    let mut pauses = 0;
     let mut events = 0_u64;
     'storm: loop {
         assert!(Instant::now() < deadline, "the storm takes too long");
-        let rest = match quiet.try_recv() {
+        let is_pause = match pause.try_recv() {
             Ok(()) => true,
             Err(mpsc::TryRecvError::Empty) => false,
             Err(mpsc::TryRecvError::Disconnected) => break 'storm,
         };
-        // All that happened before the rest is queued by now.
+        // All events from before the pause are queued by now.
         loop {
-            let wait = if rest { Duration::ZERO } else { Duration::from_millis(1) };
+            let wait = if is_pause { Duration::ZERO } else { Duration::from_millis(1) };
             let Some(event) = watcher.recv_timeout(wait).unwrap() else { break };
             events += 1;
-            announced = match event.name_change().unwrap() {
+            reported = match event.name_change().unwrap() {
                 Vanished => None,
-                // It may be gone again already; then that will be announced too.
+                // The file may be gone already. That is reported next.
                 _ => fs::read_to_string(&path).ok(),
             };
         }
-        if rest {
-            assert_eq!(announced, fs::read_to_string(&path).ok(), "after {rests} rests");
-            rests += 1;
+        if is_pause {
+            assert_eq!(reported, fs::read_to_string(&path).ok(), "after {pauses} pauses");
+            pauses += 1;
             go_on.write_all(b"go on\n").unwrap();
         }
     }
     reader.join().unwrap();
     assert!(child.wait().unwrap().success());
-    assert!(rests > 100, "{rests} rests, {events} events");
-    println!("{CHANGES} changes, {rests} rests, {events} events");
+    assert!(pauses > 100, "{pauses} pauses, {events} events");
+    println!("{CHANGES} changes, {pauses} pauses, {events} events");
 }

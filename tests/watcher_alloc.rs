@@ -1,4 +1,4 @@
-//! In steady state an event costs no allocation: counted by the allocator itself.
+//! In steady state an event costs no allocation. The allocator counts them.
 
 mod watching;
 
@@ -12,7 +12,7 @@ use tinotify::{WatchMask, WatchOptions, Watcher};
 use watching::{Place, touch};
 
 thread_local! {
-    /// What this thread has allocated. Needs no allocation itself, and no destructor.
+    /// The allocations of this thread. It needs no allocation and no destructor itself.
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -20,33 +20,33 @@ fn count() {
     COUNT.with(|count| count.set(count.get() + 1));
 }
 
-/// The system's allocator, counting what each thread asks for.
+/// Counts the allocations of each thread, and passes them on to the system's allocator.
 struct Counting;
 
 #[allow(unsafe_code)]
-// SAFETY: each call goes to the system's allocator as it came, which keeps the contract; counting
-// touches a constant-initialised thread-local without destructor, which neither allocates nor unwinds.
+// SAFETY: each call is passed unchanged to the system's allocator, which keeps the contract. Counting
+// accesses a constant-initialised thread-local without destructor, which neither allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise, passed on.
+        // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: the caller's promise, passed on: `block` came from `System`.
+        // SAFETY: the caller's promise is passed on: `block` came from `System`.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise, passed on: `block` came from `System`.
+        // SAFETY: the caller's promise is passed on: `block` came from `System`.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -54,7 +54,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The number of allocations that this thread makes meanwhile.
+/// Returns the number of allocations that this thread makes in `run`.
 fn allocations(run: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     run();
@@ -67,7 +67,7 @@ fn the_allocator_counts() {
     assert_eq!(allocations(|| {}), 0);
 }
 
-/// Events of long and short names, for one watch, for many, for none.
+/// Directories whose events have short and long names, and go to one watch, to several or to none.
 struct Scene {
     place: Place,
     dirs: Vec<PathBuf>,
@@ -79,7 +79,7 @@ impl Scene {
     fn new() -> Self {
         let place = Place::new();
         let mut watcher = Watcher::new().unwrap();
-        // More descriptors than any cache of theirs is likely to hold.
+        // More watch descriptors than a cache is likely to hold.
         let dirs: Vec<PathBuf> = (0..300).map(|i| place.dir(format!("dir {i}"))).collect();
         let mut files = Vec::new();
         for (i, dir) in dirs.iter().enumerate() {
@@ -100,8 +100,8 @@ impl Scene {
         Self { place, dirs, files, watcher }
     }
 
-    /// Some thousand events.
-    fn act(&self) {
+    /// Causes [`Self::EVENTS`] events.
+    fn cause_events(&self) {
         for file in &self.files {
             touch(file);
         }
@@ -110,17 +110,17 @@ impl Scene {
         }
     }
 
-    /// 1,200 for the files, 300 for the directories, and a hundred with two watches that are given
-    /// what is of files.
+    /// 1,200 for the files, 300 for the directories, and 400 more of files for the hundred directories
+    /// with a second watch.
     const EVENTS: u64 = 1200 + 300 + 400;
 }
 
 #[test]
-fn next_and_path_into_allocate_nothing() {
+fn recv_and_path_into_allocate_nothing() {
     let mut scene = Scene::new();
     let mut path = PathBuf::with_capacity(4096);
     for round in 0..3 {
-        scene.act();
+        scene.cause_events();
         let allocated = allocations(|| {
             for _ in 0..Scene::EVENTS {
                 scene.watcher.recv().unwrap().path_into(&mut path);
@@ -133,11 +133,11 @@ fn next_and_path_into_allocate_nothing() {
 }
 
 #[test]
-fn path_into_allocates_nothing_more_once_the_path_was_long_enough() {
+fn path_into_allocates_nothing_once_the_path_is_long_enough() {
     let mut scene = Scene::new();
     let mut path = PathBuf::new();
     let all = |scene: &mut Scene, path: &mut PathBuf| {
-        scene.act();
+        scene.cause_events();
         allocations(|| {
             for _ in 0..Scene::EVENTS {
                 scene.watcher.recv().unwrap().path_into(path);
@@ -150,14 +150,14 @@ fn path_into_allocates_nothing_more_once_the_path_was_long_enough() {
 }
 
 #[test]
-fn no_way_of_lending_allocates() {
+fn no_call_that_lends_an_event_allocates() {
     let mut scene = Scene::new();
-    scene.act();
+    scene.cause_events();
     let far = Duration::from_secs(600);
-    let mut asked = 0_u64;
+    let mut received = 0_u64;
     let allocated = allocations(|| {
         loop {
-            let event = match asked % 4 {
+            let event = match received % 4 {
                 0 => scene.watcher.try_recv().unwrap(),
                 1 => scene.watcher.recv_timeout(Duration::ZERO).unwrap(),
                 2 => scene.watcher.recv_deadline(Instant::now()).unwrap(),
@@ -165,14 +165,14 @@ fn no_way_of_lending_allocates() {
             };
             let Some(event) = event else { break };
             std::hint::black_box((event.kind(), event.alias(), event.name(), event.cookie()));
-            asked += 1;
-            if asked == Scene::EVENTS {
+            received += 1;
+            if received == Scene::EVENTS {
                 break;
             }
         }
     });
-    assert_eq!((allocated, asked), (0, Scene::EVENTS));
-    // Nor finding nothing, nor waiting for it.
+    assert_eq!((allocated, received), (0, Scene::EVENTS));
+    // Calls without an event allocate nothing either.
     let allocated = allocations(|| {
         assert!(scene.watcher.try_recv().unwrap().is_none());
         assert!(scene.watcher.recv_timeout(Duration::from_millis(5)).unwrap().is_none());
@@ -183,13 +183,12 @@ fn no_way_of_lending_allocates() {
 }
 
 #[test]
-fn events_that_are_for_nobody_allocate_nothing() {
+fn events_without_a_watch_allocate_nothing() {
     let mut scene = Scene::new();
     for info in scene.watcher.watches().list() {
         scene.watcher.watches().set_mask(info.watch, WatchMask::MODIFY).unwrap();
     }
-    scene.act();
-    let mut allocated = 0;
-    allocated += allocations(|| assert!(scene.watcher.try_recv().unwrap().is_none()));
+    scene.cause_events();
+    let allocated = allocations(|| assert!(scene.watcher.try_recv().unwrap().is_none()));
     assert_eq!(allocated, 0);
 }

@@ -151,7 +151,7 @@ fn the_descriptor_is_closed_with_the_watcher_and_handles_return_closed() {
 fn the_descriptor_stays_open_on_request() {
     let place = Place::new();
     let watcher = Watcher::builder().close_on_drop(false).path(place.path()).build().unwrap();
-    // A duplicate descriptor reads the same instance, whatever the number stands for later.
+    // A duplicate descriptor reads the same instance, even if the number is reused.
     let duplicate: OwnedFd = watcher.inotify_fd().try_clone_to_owned().unwrap();
     let raw: RawFd = watcher.inotify_fd().as_raw_fd();
     drop(watcher);

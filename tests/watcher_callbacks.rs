@@ -1,5 +1,5 @@
-//! User code that a watcher runs may use the watcher, and may panic: filters, exclude conditions, `AsRef`
-//! and `Drop` of what they captured.
+//! User code that a watcher calls may use the watcher, and may panic: filters, exclude conditions, `AsRef`
+//! of paths, and `Drop` of captured values.
 
 mod watching;
 
@@ -21,8 +21,8 @@ use watching::{Place, Watchdog, drained, kernel_watches, names, overflow, touch}
 const CREATE: WatchMask = WatchMask::CREATE;
 const ATTRIB: WatchMask = WatchMask::ATTRIB;
 
-/// Uses each method that a handle has.
-fn use_all(watches: &Watches, path: &Path) {
+/// Calls each method of a handle.
+fn use_all_methods(watches: &Watches, path: &Path) {
     let watch = watches.watch(path, ATTRIB).unwrap();
     watches.set_mask(watch, ATTRIB | CREATE).unwrap();
     watches.set_path(watch, "another").unwrap();
@@ -39,42 +39,57 @@ fn use_all(watches: &Watches, path: &Path) {
     }
 }
 
-/// A value that uses a watcher when it is dropped.
-struct Uses {
+/// Uses a watcher when it is dropped.
+struct UsesOnDrop {
     watches: Watches,
     path: PathBuf,
     dropped: Arc<AtomicU32>,
 }
 
-impl Uses {
-    fn new(watcher: &Watcher, place: &Place) -> (Self, Arc<AtomicU32>) {
+/// The values of a test, which it drops in different ways.
+#[derive(Default)]
+struct Values(Vec<(&'static str, Arc<AtomicU32>)>);
+
+impl Values {
+    fn add(&mut self, case: &'static str, watcher: &Watcher, place: &Place) -> UsesOnDrop {
         let dropped = Arc::new(AtomicU32::new(0));
-        let path = place.path().to_owned();
-        (Self { watches: watcher.watches(), path, dropped: Arc::clone(&dropped) }, dropped)
+        self.0.push((case, Arc::clone(&dropped)));
+        UsesOnDrop { watches: watcher.watches(), path: place.path().to_owned(), dropped }
+    }
+
+    fn assert_each_dropped_once(&self) {
+        for (case, dropped) in &self.0 {
+            assert_eq!(dropped.load(Ordering::Relaxed), 1, "{case}");
+        }
     }
 }
 
-impl Drop for Uses {
+impl Drop for UsesOnDrop {
     fn drop(&mut self) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
         match self.watches.watch(&self.path, ATTRIB) {
-            Ok(_) => use_all(&self.watches, &self.path),
+            Ok(_) => use_all_methods(&self.watches, &self.path),
             Err(error) => assert_eq!(error, WatchError::Closed),
         }
     }
 }
 
-/// Options whose filter owns a value.
-fn owning(uses: Uses) -> WatchOptions {
+/// Returns options whose filter owns a value.
+fn options_with(uses: UsesOnDrop) -> WatchOptions {
     WatchOptions::new().filter(move |_| !uses.path.as_os_str().is_empty())
 }
 
-/// Uses a watcher when it is asked for its path.
-struct Asks<'a>(&'a Watches, &'a Path);
+/// Returns options whose exclude condition owns a value.
+fn tree_options_with(uses: UsesOnDrop) -> TreeOptions {
+    TreeOptions::new().exclude(move |_| uses.path.as_os_str().is_empty())
+}
 
-impl AsRef<Path> for Asks<'_> {
+/// A path whose `as_ref` uses a watcher.
+struct UsesAsPath<'a>(&'a Watches, &'a Path);
+
+impl AsRef<Path> for UsesAsPath<'_> {
     fn as_ref(&self) -> &Path {
-        use_all(self.0, self.1);
+        use_all_methods(self.0, self.1);
         self.1
     }
 }
@@ -88,7 +103,7 @@ fn a_filter_may_use_every_method_of_the_handles() {
     let watches = watcher.watches();
     let path = place.path().to_owned();
     let options = WatchOptions::new().filter(move |_| {
-        use_all(&watches, &path);
+        use_all_methods(&watches, &path);
         true
     });
     let watch = watcher.watch_with(&dir, CREATE, options.clone()).unwrap();
@@ -102,7 +117,7 @@ fn a_filter_may_use_every_method_of_the_handles() {
 }
 
 #[test]
-fn a_filter_may_end_its_own_watch_and_those_that_come_after_it() {
+fn a_filter_may_remove_its_own_watch_and_later_ones() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
@@ -125,115 +140,112 @@ fn a_filter_may_end_its_own_watch_and_those_that_come_after_it() {
 }
 
 #[test]
-fn paths_are_asked_for_before_anything_is_locked() {
+fn as_ref_of_a_path_may_use_the_watcher() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
     let watches = watcher.watches();
-    let asks = || Asks(&watches, place.path());
-    let watch = watches.watch(asks(), CREATE).unwrap();
-    watches.watch_name(asks(), CREATE).unwrap();
-    let tree = watches.watch_tree(asks(), CREATE, TreeOptions::new()).unwrap();
-    watches.set_path(watch, asks()).unwrap();
-    watches.set_path(tree, asks()).unwrap();
-    assert!(matches!(watches.exclude(tree, asks()), Err(WatchError::NotBeneath { .. })));
-    assert_eq!(watches.with_path(asks()).len(), 3);
+    let path = || UsesAsPath(&watches, place.path());
+    let watch = watches.watch(path(), CREATE).unwrap();
+    watches.watch_name(path(), CREATE).unwrap();
+    let tree = watches.watch_tree(path(), CREATE, TreeOptions::new()).unwrap();
+    watches.set_path(watch, path()).unwrap();
+    watches.set_path(tree, path()).unwrap();
+    assert!(matches!(watches.exclude(tree, path()), Err(WatchError::NotBeneath { .. })));
+    assert_eq!(watches.with_path(path()).len(), 3);
     drained(&mut watcher);
     assert_eq!(watcher.watches().list().len(), 3);
 }
 
 #[test]
-fn a_value_that_is_dropped_with_its_watch_may_use_the_watcher() {
+fn a_value_dropped_by_unwatch_may_use_the_watcher() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let dir = place.dir("dir");
+    let watcher = Watcher::new().unwrap();
+    let mut values = Values::default();
+    let mut value = |case| values.add(case, &watcher, &place);
+
+    let id = watcher.watch_with(&dir, CREATE, options_with(value("a watch"))).unwrap();
+    watcher.unwatch(id).unwrap();
+    let options = options_with(value("a name"));
+    let id = watcher.watches().watch_name_with(dir.join("a"), CREATE, options).unwrap();
+    watcher.unwatch(id).unwrap();
+    let options = TreeOptions::new().watch(options_with(value("a filter of a tree")));
+    let id = watcher.watch_tree(&dir, CREATE, options).unwrap();
+    watcher.unwatch(id).unwrap();
+    let id = watcher.watch_tree(&dir, CREATE, tree_options_with(value("a condition"))).unwrap();
+    watcher.unwatch(id).unwrap();
+    values.assert_each_dropped_once();
+}
+
+#[test]
+fn a_value_dropped_by_a_failed_watch_may_use_the_watcher() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let dir = place.dir("dir");
+    let watcher = Watcher::new().unwrap();
+    let mut values = Values::default();
+    let mut value = |case| values.add(case, &watcher, &place);
+
+    let none = place.at("none");
+    watcher.watch_with(&none, CREATE, options_with(value("no such file"))).unwrap_err();
+    watcher.watch_with(&dir, CREATE, WatchOptions::new().alias("taken")).unwrap();
+    let options = options_with(value("alias taken")).alias("taken");
+    watcher.watch_with(&dir, CREATE, options).unwrap_err();
+    watcher.watch_tree(&none, CREATE, tree_options_with(value("no such tree"))).unwrap_err();
+    values.assert_each_dropped_once();
+}
+
+#[test]
+fn a_value_dropped_at_the_end_of_its_watch_may_use_the_watcher() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let (dir, gone) = (place.dir("dir"), place.dir("gone"));
     let mut watcher = Watcher::new().unwrap();
-    let uses = || Uses::new(&watcher, &place);
-    let mut counts = Vec::new();
+    let mut values = Values::default();
+    let mut value = |case| values.add(case, &watcher, &place);
 
-    // Ended by the user, each kind of watch.
-    let (value, count) = uses();
-    counts.push(("unwatch", count));
-    let id = watcher.watch_with(&dir, CREATE, owning(value)).unwrap();
-    watcher.unwatch(id).unwrap();
-    let (value, count) = uses();
-    counts.push(("unwatch a name", count));
-    let id = watcher.watches().watch_name_with(dir.join("a"), CREATE, owning(value)).unwrap();
-    watcher.unwatch(id).unwrap();
-    let (value, count) = uses();
-    counts.push(("unwatch a tree", count));
-    let options = TreeOptions::new().watch(owning(value));
-    let id = watcher.watch_tree(&dir, CREATE, options).unwrap();
-    watcher.unwatch(id).unwrap();
-    let (value, count) = uses();
-    counts.push(("unwatch a tree with a condition", count));
-    let options = TreeOptions::new().exclude(move |_| value.path.as_os_str().is_empty());
-    let id = watcher.watch_tree(&dir, CREATE, options).unwrap();
-    watcher.unwatch(id).unwrap();
-
-    // Never begun.
-    let (value, count) = uses();
-    counts.push(("no such file", count));
-    watcher.watch_with(place.at("none"), CREATE, owning(value)).unwrap_err();
-    let taken = watcher.watch_with(&dir, CREATE, WatchOptions::new().alias("taken")).unwrap();
-    let (value, count) = uses();
-    counts.push(("alias taken", count));
-    watcher.watch_with(&dir, CREATE, owning(value).alias("taken")).unwrap_err();
-    let (value, count) = uses();
-    counts.push(("no such tree", count));
-    let options = TreeOptions::new().exclude(move |_| value.path.as_os_str().is_empty());
-    watcher.watch_tree(place.at("none"), CREATE, options).unwrap_err();
-    watcher.unwatch(taken).unwrap();
-
-    // Ended by the kernel, by its own first event, by a lost event.
-    let (value, count) = uses();
-    counts.push(("removed", count));
-    let gone = place.dir("gone");
-    watcher.watch_with(&gone, CREATE, owning(value)).unwrap();
-    let (value, count) = uses();
-    counts.push(("a tree's root removed", count));
-    let options = TreeOptions::new().watch(owning(value));
+    watcher.watch_with(&gone, CREATE, options_with(value("removed"))).unwrap();
+    let options = TreeOptions::new().watch(options_with(value("the root of a tree removed")));
     watcher.watch_tree(&gone, CREATE, options).unwrap();
-    let (value, count) = uses();
-    counts.push(("one-shot", count));
-    watcher.watch_with(&dir, CREATE | WatchMask::ONESHOT, owning(value)).unwrap();
+    let options = options_with(value("one-shot"));
+    watcher.watch_with(&dir, CREATE | WatchMask::ONESHOT, options).unwrap();
     fs::write(dir.join("a"), "").unwrap();
     fs::remove_dir(&gone).unwrap();
     drained(&mut watcher);
-    // Routes that the reader has kept go with the next events.
+    // The reader drops its cached routes with the next events.
     for _ in 0..3 {
         touch(place.path());
         drained(&mut watcher);
     }
-    let (value, count) = Uses::new(&watcher, &place);
-    counts.push(("the watcher dropped", count));
-    watcher.watch_with(&dir, CREATE, owning(value)).unwrap();
+    let options = options_with(values.add("the watcher dropped", &watcher, &place));
+    watcher.watch_with(&dir, CREATE, options).unwrap();
     drop(watcher);
-    for (way, count) in counts {
-        assert_eq!(count.load(Ordering::Relaxed), 1, "{way}");
-    }
+    values.assert_each_dropped_once();
 }
 
 #[test]
-fn a_value_of_a_watch_whose_end_was_lost_may_use_the_watcher() {
+fn a_value_dropped_after_an_overflow_may_use_the_watcher() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let (noise, gone) = (place.dir("noise"), place.dir("gone"));
     let mut watcher = Watcher::new().unwrap();
     watcher.watch(&noise, ATTRIB).unwrap();
-    let (value, count) = Uses::new(&watcher, &place);
-    watcher.watch_with(&gone, CREATE, owning(value)).unwrap();
+    let mut values = Values::default();
+    let value = values.add("an overflow", &watcher, &place);
+    watcher.watch_with(&gone, CREATE, options_with(value)).unwrap();
     if !overflow(&noise) {
         return;
     }
     fs::remove_dir(&gone).unwrap();
     drained(&mut watcher);
     drop(watcher);
-    assert_eq!(count.load(Ordering::Relaxed), 1);
+    values.assert_each_dropped_once();
 }
 
 #[test]
-fn a_filter_that_owns_a_handle_is_no_leak() {
+fn a_filter_that_owns_a_handle_does_not_leak() {
     let place = Place::new();
     let watcher = Watcher::new().unwrap();
     let alive = Arc::new(());
@@ -249,12 +261,12 @@ fn a_filter_that_owns_a_handle_is_no_leak() {
 }
 
 #[test]
-fn a_panic_of_a_filter_skips_one_delivery_and_nothing_else() {
+fn a_panic_of_a_filter_skips_one_delivery_only() {
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
     let options = || {
         WatchOptions::new().filter(|event| {
-            assert_ne!(event.name_os().unwrap(), "b", "as asked");
+            assert_ne!(event.name_os().unwrap(), "b", "the test needs a panic");
             true
         })
     };
@@ -287,16 +299,16 @@ fn a_panic_of_a_filter_skips_one_delivery_and_nothing_else() {
 }
 
 #[test]
-fn a_panic_of_a_dropped_value_or_of_a_path_leaves_the_watcher_usable() {
+fn a_panic_in_drop_or_as_ref_leaves_the_watcher_usable() {
     struct Panics;
     impl Drop for Panics {
         fn drop(&mut self) {
-            assert!(thread::panicking(), "as asked");
+            assert!(thread::panicking(), "the test needs a panic");
         }
     }
     impl AsRef<Path> for Panics {
         fn as_ref(&self) -> &Path {
-            panic!("as asked");
+            panic!("the test needs a panic");
         }
     }
     let place = Place::new();
@@ -319,20 +331,20 @@ fn a_panic_of_a_dropped_value_or_of_a_path_leaves_the_watcher_usable() {
     assert_eq!(names(&drained(&mut watcher), watch), ["a"]);
 }
 
-/// A condition that says when it is asked, and waits until it may answer.
-fn gated() -> (TreeOptions, Receiver<PathBuf>, SyncSender<()>) {
-    let (ask, asked) = mpsc::sync_channel(100);
+/// Returns an exclude condition that sends each path it is called with, then waits for a message.
+fn blocking_condition() -> (TreeOptions, Receiver<PathBuf>, SyncSender<()>) {
+    let (call, called) = mpsc::sync_channel(100);
     let (answer, answers) = mpsc::sync_channel(100);
     let answers = Mutex::new(answers);
     let options = TreeOptions::new().exclude(move |path| {
-        ask.send(path.to_owned()).unwrap();
+        call.send(path.to_owned()).unwrap();
         answers.lock().unwrap().recv().unwrap();
         false
     });
-    (options, asked, answer)
+    (options, called, answer)
 }
 
-/// The paths of what a tree has reported, with what is known of each.
+/// Returns the masks and relative paths that a tree has reported.
 fn reported(events: &[WatchEventBuf], tree: WatchId, root: &Path) -> Vec<String> {
     let events = events.iter().filter(|event| event.watch() == Some(tree));
     let events = events.filter(|event| event.tree_change() != Some(TreeChange::Established));
@@ -344,28 +356,28 @@ fn reported(events: &[WatchEventBuf], tree: WatchId, root: &Path) -> Vec<String>
 }
 
 #[test]
-fn a_condition_may_use_every_method_of_the_handles_at_set_up_and_later() {
+fn an_exclude_condition_may_use_every_method_of_the_handles() {
     let _watchdog = Watchdog::new();
     let (place, other) = (Place::new(), Place::new());
     place.dir("a");
     let mut watcher = Watcher::new().unwrap();
     let (watches, path) = (watcher.watches(), other.path().to_owned());
-    let asked = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&asked);
+    let called = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&called);
     let options = TreeOptions::new().exclude(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
-        use_all(&watches, &path);
+        use_all_methods(&watches, &path);
         let tree = watches.list()[0].watch;
         assert_eq!(watches.tree_directories(tree), Err(WatchError::InExclude(tree)));
         watches.set_mask(tree, CREATE | WatchMask::DELETE).unwrap();
         false
     });
     let tree = watcher.watch_tree(place.path(), CREATE, options).unwrap();
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(called.load(Ordering::Relaxed), 1);
     place.dir("b");
     place.file("b/c");
     let events = drained(&mut watcher);
-    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(called.load(Ordering::Relaxed), 2);
     assert_eq!(reported(&events, tree, place.path()), ["CREATE,ISDIR b", "CREATE b/c"]);
     fs::remove_file(place.at("b/c")).unwrap();
     let events = drained(&mut watcher);
@@ -374,7 +386,7 @@ fn a_condition_may_use_every_method_of_the_handles_at_set_up_and_later() {
 }
 
 #[test]
-fn a_condition_may_end_its_own_tree() {
+fn an_exclude_condition_may_unwatch_its_own_tree() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
@@ -395,18 +407,18 @@ fn a_condition_may_end_its_own_tree() {
 }
 
 #[test]
-fn a_reader_goes_on_while_a_tree_is_set_up_and_the_tree_misses_nothing() {
+fn a_tree_is_set_up_beside_the_reader_and_misses_nothing() {
     let _watchdog = Watchdog::new();
     let (place, other) = (Place::new(), Place::new());
     place.dir("a");
     let mut watcher = Watcher::new().unwrap();
     let beside = watcher.watch(other.path(), CREATE).unwrap();
-    let (options, asked, answer) = gated();
+    let (options, called, answer) = blocking_condition();
     let (watches, root) = (watcher.watches(), place.path().to_owned());
     let setting_up = thread::spawn(move || watches.watch_tree(&root, CREATE, options).unwrap());
-    assert_eq!(asked.recv().unwrap(), Path::new("a"));
+    assert_eq!(called.recv().unwrap(), Path::new("a"));
 
-    // The root is watched by now, and the tree is not set up.
+    // The root is watched, but the set-up of the tree is not finished.
     other.file("x");
     place.file("early");
     assert_eq!(watcher.recv().unwrap().watch(), Some(beside));
@@ -417,17 +429,17 @@ fn a_reader_goes_on_while_a_tree_is_set_up_and_the_tree_misses_nothing() {
     let tree = setting_up.join().unwrap();
     place.file("last");
     let events = drained(&mut watcher);
-    let want = ["CREATE early", "CREATE later", "CREATE last"];
-    assert_eq!(reported(&events, tree, place.path()), want);
+    let expected = ["CREATE early", "CREATE later", "CREATE last"];
+    assert_eq!(reported(&events, tree, place.path()), expected);
 }
 
 #[test]
-fn a_tree_at_work_can_be_changed_and_ended_by_others_at_once() {
+fn a_busy_tree_can_be_changed_without_waiting() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
     let watches = watcher.watches();
-    let (options, asked, answer) = gated();
+    let (options, called, answer) = blocking_condition();
     let tree = watcher.watch_tree(place.path(), CREATE, options).unwrap();
     drained(&mut watcher);
     place.dir("a");
@@ -438,17 +450,17 @@ fn a_tree_at_work_can_be_changed_and_ended_by_others_at_once() {
         done.store(true, Ordering::Release);
         (watcher, events)
     });
-    assert_eq!(asked.recv().unwrap(), Path::new("a"));
-    // None of these waits for the tree.
+    assert_eq!(called.recv().unwrap(), Path::new("a"));
+    // None of these calls waits for the tree.
     watches.set_mask(tree, CREATE | WatchMask::DELETE).unwrap();
     watches.exclude(tree, place.at("b")).unwrap();
-    use_all(&watches, place.path());
+    use_all_methods(&watches, place.path());
     assert!(!is_done.load(Ordering::Acquire));
     for _ in 0..3 {
         answer.send(()).unwrap();
     }
     let (mut watcher, mut events) = reader.join().unwrap();
-    // The directories that are there are looked at anew once paths were excluded.
+    // An exclusion makes the tree check its directories again.
     place.dir("b");
     place.file("b/not watched");
     for _ in 0..3 {
@@ -457,24 +469,24 @@ fn a_tree_at_work_can_be_changed_and_ended_by_others_at_once() {
     events.extend(drained(&mut watcher));
     fs::remove_dir(place.at("a")).unwrap();
     events.extend(drained(&mut watcher));
-    let want = ["CREATE,ISDIR a", "CREATE,ISDIR b", "DELETE,ISDIR a"];
-    assert_eq!(reported(&events, tree, place.path()), want);
+    let expected = ["CREATE,ISDIR a", "CREATE,ISDIR b", "DELETE,ISDIR a"];
+    assert_eq!(reported(&events, tree, place.path()), expected);
     watches.unwatch(tree).unwrap();
     assert!(kernel_watches(&watcher).is_empty());
 }
 
 #[test]
-fn a_tree_that_is_ended_while_it_is_at_work_leaves_nothing() {
+fn a_tree_that_is_unwatched_during_its_set_up_leaves_no_watch() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     place.dir("a");
     let watcher = Watcher::new().unwrap();
     let watches = watcher.watches();
-    let (options, asked, answer) = gated();
+    let (options, called, answer) = blocking_condition();
     let (others, root) = (watcher.watches(), place.path().to_owned());
     let setting_up = thread::spawn(move || others.watch_tree(&root, CREATE, options));
-    asked.recv().unwrap();
-    // A watch of the same directory, too, that begins and ends meanwhile.
+    called.recv().unwrap();
+    // A watch of the same directory begins and ends during the set-up.
     let own = watches.watch(place.path(), ATTRIB).unwrap();
     watches.unwatch(own).unwrap();
     let tree = watches.list()[0].watch;
