@@ -1,5 +1,5 @@
-//! Whatever many threads do with one watcher at once, nothing hangs, nothing leaks, and watches that stay
-//! get each of their events once and in order.
+//! Many threads use one watcher at random: nothing hangs or leaks, and permanent watches get each event
+//! once and in order.
 
 mod watching;
 
@@ -21,7 +21,7 @@ const DIRS: usize = 4;
 const THREADS: u64 = 3;
 const FILES: u32 = 1500;
 
-/// xorshift64*: the same seed does the same.
+/// xorshift64*: the same numbers for the same seed.
 struct Random(u64);
 
 impl Random {
@@ -33,26 +33,26 @@ impl Random {
     }
 }
 
-/// Uses the handles at random, until all has happened. The trees are not its own, and are changed in ways
-/// that change nothing for the files.
-fn use_handles(watches: &Watches, trees: [WatchId; 2], root: &Path, seed: u64, over: &AtomicBool) {
+/// Makes random calls of a handle until `done` is set. It changes `trees` only in ways that do not affect the
+/// events of files, since the test reads them.
+fn use_handles(watches: &Watches, trees: [WatchId; 2], root: &Path, seed: u64, done: &AtomicBool) {
     let mut random = Random(seed);
-    let mut own: Vec<WatchId> = Vec::new();
-    while !over.load(Ordering::Relaxed) {
+    let mut ids: Vec<WatchId> = Vec::new();
+    while !done.load(Ordering::Relaxed) {
         let dir = root.join(random.below(DIRS).to_string());
-        let some = (!own.is_empty()).then(|| own[random.below(own.len())]);
+        let id = (!ids.is_empty()).then(|| ids[random.below(ids.len())]);
         let tree = trees[random.below(2)];
-        match (random.below(12), some) {
+        match (random.below(12), id) {
             (9, _) => watches.exclude(tree, root.join("nowhere")).unwrap(),
             (10, _) => watches.include(tree, root.join("nowhere")).unwrap(),
             (11, _) => {
                 let more = [WatchMask::empty(), WatchMask::DELETE, WatchMask::MOVE];
                 watches.set_mask(tree, CREATE | more[random.below(3)]).unwrap();
             }
-            (0, _) => own.push(watches.watch(dir, CREATE | WatchMask::ATTRIB).unwrap()),
-            (1, _) => own.push(watches.watch_name(dir.join("name"), CREATE).unwrap()),
+            (0, _) => ids.push(watches.watch(dir, CREATE | WatchMask::ATTRIB).unwrap()),
+            (1, _) => ids.push(watches.watch_name(dir.join("name"), CREATE).unwrap()),
             (2 | 3, _) => {
-                // The condition uses the handles, too, and watches what others watch.
+                // The condition uses a handle too, and watches a directory that others watch.
                 let (handles, path) = (watches.clone(), dir.clone());
                 let options = TreeOptions::new().exclude(move |beneath| {
                     let watch = handles.watch(&path, WatchMask::DELETE_SELF).unwrap();
@@ -60,7 +60,7 @@ fn use_handles(watches: &Watches, trees: [WatchId; 2], root: &Path, seed: u64, o
                     beneath.ends_with("excluded")
                 });
                 let at = if random.below(2) == 0 { root } else { &dir };
-                own.push(watches.watch_tree(at, CREATE, options).unwrap());
+                ids.push(watches.watch_tree(at, CREATE, options).unwrap());
             }
             (4, Some(watch)) => watches.set_mask(watch, CREATE | WatchMask::DELETE).unwrap(),
             (5, Some(watch)) => match watches.exclude(watch, dir) {
@@ -72,19 +72,19 @@ fn use_handles(watches: &Watches, trees: [WatchId; 2], root: &Path, seed: u64, o
                 Err(error) => panic!("{error}"),
             },
             (_, Some(_)) => {
-                let watch = own.swap_remove(random.below(own.len()));
+                let watch = ids.swap_remove(random.below(ids.len()));
                 watches.unwatch(watch).unwrap();
             }
             (_, None) => assert!(!watches.list().is_empty()),
         }
-        while own.len() > 6 {
-            watches.unwatch(own.swap_remove(random.below(own.len()))).unwrap();
+        while ids.len() > 6 {
+            watches.unwatch(ids.swap_remove(random.below(ids.len()))).unwrap();
         }
     }
-    own.into_iter().for_each(|watch| watches.unwatch(watch).unwrap());
+    ids.into_iter().for_each(|watch| watches.unwatch(watch).unwrap());
 }
 
-/// Makes files with numbers in all directories, and directories that come and go.
+/// Makes numbered files in all directories, and some subdirectories.
 fn make_files(root: &Path) {
     for number in 0..FILES {
         let dir = root.join((number as usize % DIRS).to_string());
@@ -97,7 +97,7 @@ fn make_files(root: &Path) {
     }
 }
 
-/// The files that a watch was told of, in the order of each directory.
+/// Returns the files that a watch has reported, by directory and in order.
 fn files(events: &[WatchEventBuf], watch: WatchId) -> BTreeMap<PathBuf, Vec<String>> {
     let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     for event in events.iter().filter(|event| event.watch() == Some(watch)) {
@@ -110,8 +110,18 @@ fn files(events: &[WatchEventBuf], watch: WatchId) -> BTreeMap<PathBuf, Vec<Stri
     files
 }
 
+/// Returns the files of [`make_files`] by directory and in order.
+fn expected_files(root: &Path) -> BTreeMap<PathBuf, Vec<String>> {
+    let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for number in 0..FILES {
+        let dir = root.join((number as usize % DIRS).to_string());
+        files.entry(dir).or_default().push(format!("file {number}"));
+    }
+    files
+}
+
 #[test]
-fn watches_that_stay_get_all_their_events_whatever_other_threads_do() {
+fn permanent_watches_get_all_events_while_other_threads_change_watches() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let root = place.path().to_owned();
@@ -120,22 +130,22 @@ fn watches_that_stay_get_all_their_events_whatever_other_threads_do() {
     }
     let mut watcher = Watcher::new().unwrap();
     let tree = watcher.watch_tree(&root, CREATE, TreeOptions::new()).unwrap();
-    let slow = |_: &Path| {
+    let yielding = |_: &Path| {
         thread::yield_now();
         false
     };
-    let options = TreeOptions::new().exclude(slow).watch(WatchOptions::new().filter(|_| true));
+    let options = TreeOptions::new().exclude(yielding).watch(WatchOptions::new().filter(|_| true));
     let filtered = watcher.watch_tree(&root, CREATE, options).unwrap();
-    let alone = watcher.watch(root.join("0"), CREATE).unwrap();
+    let plain = watcher.watch(root.join("0"), CREATE).unwrap();
     let before = kernel_watches(&watcher).len();
     assert_eq!(before, DIRS + 1);
 
-    let over = Arc::new(AtomicBool::new(false));
+    let done = Arc::new(AtomicBool::new(false));
     let trees = [tree, filtered];
     let threads: Vec<_> = (1..=THREADS)
         .map(|seed| {
-            let (watches, root, over) = (watcher.watches(), root.clone(), Arc::clone(&over));
-            thread::spawn(move || use_handles(&watches, trees, &root, seed * 77_777, &over))
+            let (watches, root, done) = (watcher.watches(), root.clone(), Arc::clone(&done));
+            thread::spawn(move || use_handles(&watches, trees, &root, seed * 77_777, &done))
         })
         .collect();
     let maker = thread::spawn({
@@ -147,26 +157,22 @@ fn watches_that_stay_get_all_their_events_whatever_other_threads_do() {
         events.extend(drained(&mut watcher));
     }
     maker.join().unwrap();
-    over.store(true, Ordering::Relaxed);
+    done.store(true, Ordering::Relaxed);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     events.extend(drained(&mut watcher));
     assert!(!events.iter().any(WatchEventBuf::is_overflow), "the reader is too slow here");
 
-    let mut want: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
-    for number in 0..FILES {
-        let dir = root.join((number as usize % DIRS).to_string());
-        want.entry(dir).or_default().push(format!("file {number}"));
-    }
-    assert_eq!(files(&events, tree), want, "the tree");
-    assert_eq!(files(&events, filtered), want, "the tree with a filter");
-    let want = want.remove(&root.join("0")).unwrap();
-    assert_eq!(files(&events, alone).remove(&root.join("0")), Some(want), "the watch");
+    let mut expected = expected_files(&root);
+    assert_eq!(files(&events, tree), expected, "the tree");
+    assert_eq!(files(&events, filtered), expected, "the tree with a filter");
+    let expected = expected.remove(&root.join("0")).unwrap();
+    assert_eq!(files(&events, plain).remove(&root.join("0")), Some(expected), "the watch");
 
-    // What others needed has ended, and what these need has not.
+    // The watches of the other threads are gone, and the permanent ones remain.
     assert_eq!(watcher.watches().list().len(), 3);
-    let subs = FILES.div_ceil(20) as usize;
-    assert_eq!(kernel_watches(&watcher).len(), before + subs);
-    for watch in [tree, filtered, alone] {
+    let subdirectories = FILES.div_ceil(20) as usize;
+    assert_eq!(kernel_watches(&watcher).len(), before + subdirectories);
+    for watch in [tree, filtered, plain] {
         watcher.unwatch(watch).unwrap();
     }
     assert!(kernel_watches(&watcher).is_empty());

@@ -1,4 +1,4 @@
-//! Deadlines and stops are kept while filtered events come without end, and in forked processes.
+//! Deadlines and stops are kept while filtered events keep coming, and in forked processes.
 
 mod watching;
 
@@ -15,10 +15,10 @@ use tinotify::{StopReason, WatchError, WatchMask, WatchOptions, Watcher};
 use watching::{Place, Watchdog, touch};
 
 const ATTRIB: WatchMask = WatchMask::ATTRIB;
-/// So many events are queued that are for nobody.
-const MANY: u32 = 1000;
+/// The number of queued events that the filter discards.
+const QUEUED: u32 = 1000;
 
-/// A watcher whose filter accepts nothing and calls `each`, with many events in its queue.
+/// Returns a watcher with many queued events. Its filter calls `each` for each event and discards it.
 fn filtered(place: &Place, each: impl Fn() + Send + Sync + 'static) -> (Watcher, Arc<AtomicU32>) {
     let (a, b) = (place.file("a"), place.file("b"));
     let watcher = Watcher::new().unwrap();
@@ -30,21 +30,21 @@ fn filtered(place: &Place, each: impl Fn() + Send + Sync + 'static) -> (Watcher,
         false
     });
     watcher.watch_with(place.path(), ATTRIB, options).unwrap();
-    for i in 0..MANY {
-        // Not the same twice, or they would merge.
+    for i in 0..QUEUED {
+        // Two files in turn, since identical events would merge.
         touch(if i % 2 == 0 { &a } else { &b });
     }
     (watcher, calls)
 }
 
 #[test]
-fn a_deadline_is_kept_though_more_is_queued_that_is_for_nobody() {
+fn a_deadline_is_kept_while_filtered_events_are_queued() {
     let place = Place::new();
-    // The filter takes until the deadline.
+    // The filter returns at the deadline.
     let deadline = Arc::new(Mutex::new(Instant::now()));
-    let late = Arc::clone(&deadline);
+    let end = Arc::clone(&deadline);
     let (mut watcher, calls) = filtered(&place, move || {
-        while Instant::now() < *late.lock().unwrap() {
+        while Instant::now() < *end.lock().unwrap() {
             std::hint::spin_loop();
         }
     });
@@ -52,15 +52,15 @@ fn a_deadline_is_kept_though_more_is_queued_that_is_for_nobody() {
         let time = Instant::now() + Duration::from_millis(20);
         *deadline.lock().unwrap() = time;
         assert!(watcher.recv_deadline(time).unwrap().is_none());
-        assert!(calls.load(Ordering::Relaxed) <= call, "one record in each call");
+        assert!(calls.load(Ordering::Relaxed) <= call, "one record per call");
     }
-    // What is queued is looked at where no time is given for it.
+    // A zero timeout reads all queued events.
     assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
-    assert_eq!(calls.load(Ordering::Relaxed), MANY);
+    assert_eq!(calls.load(Ordering::Relaxed), QUEUED);
 }
 
 #[test]
-fn a_stop_is_kept_though_more_is_queued_that_is_for_nobody() {
+fn a_stop_ends_a_wait_while_filtered_events_are_queued() {
     let place = Place::new();
     let stop = Arc::new(Mutex::new(None));
     let handle = Arc::clone(&stop);
@@ -72,26 +72,26 @@ fn a_stop_is_kept_though_more_is_queued_that_is_for_nobody() {
     let stopped = watcher.recv().map(|event| event.to_buf());
     assert!(matches!(stopped, Err(WatchError::Stopped(StopReason::Requested))), "{stopped:?}");
     assert_eq!(calls.load(Ordering::Relaxed), 1);
-    // Calls that do not wait go on until nothing is left.
+    // Calls that do not wait first read all queued events.
     let stopped = watcher.try_recv().map(|event| event.map(|event| event.to_buf()));
     assert_eq!(stopped.err(), Some(WatchError::Stopped(StopReason::Requested)));
-    assert_eq!(calls.load(Ordering::Relaxed), MANY);
+    assert_eq!(calls.load(Ordering::Relaxed), QUEUED);
 }
 
-/// The processor time of this thread.
+/// Returns the processor time of this thread.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
 }
 
 #[test]
-fn a_stop_in_a_forked_child_neither_stops_nor_spins_the_parent() {
+fn a_stop_in_a_forked_child_does_not_affect_the_parent() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
     watcher.watch(place.path(), WatchMask::CREATE).unwrap();
     let stop = watcher.stop_handle();
-    // SAFETY: the child makes system calls and atomic accesses only, and ends without unwinding.
+    // SAFETY: the child only makes system calls and atomic accesses, and ends without unwinding.
     #[allow(unsafe_code)]
     let forked = unsafe { fork() }.unwrap();
     let child = match forked {
@@ -121,8 +121,8 @@ fn a_stop_in_a_forked_child_neither_stops_nor_spins_the_parent() {
     assert!(!watcher.is_stopped() && !stop.is_stopped());
     let (begin, wait) = (processor_time(), Duration::from_millis(300));
     assert!(watcher.recv_timeout(wait).unwrap().is_none());
-    let taken = processor_time() - begin;
-    assert!(taken < wait / 2, "the parent spins: {taken:?} of {wait:?}");
+    let used = processor_time() - begin;
+    assert!(used < wait / 2, "the parent spins: {used:?} of processor time in {wait:?}");
     place.file("a");
     assert_eq!(watcher.recv().unwrap().name().unwrap(), "a");
     stop.stop();
@@ -130,14 +130,14 @@ fn a_stop_in_a_forked_child_neither_stops_nor_spins_the_parent() {
 }
 
 #[test]
-fn a_timeout_of_zero_looks_at_what_was_queued_when_it_began() {
+fn a_zero_timeout_reads_only_events_queued_before_the_call() {
     let place = Place::new();
     let (a, b) = (place.file("a"), place.file("b"));
     let storm = {
         let (a, b) = (a.clone(), b.clone());
         let which = Mutex::new(Cell::new(false));
         move || {
-            // Each event that is for nobody brings two others.
+            // Each filtered event causes two others.
             let which = which.lock().unwrap();
             which.set(!which.get());
             touch(if which.get() { &a } else { &b });
@@ -147,16 +147,16 @@ fn a_timeout_of_zero_looks_at_what_was_queued_when_it_began() {
     let (mut watcher, calls) = filtered(&place, storm);
     assert!(watcher.recv_timeout(Duration::ZERO).unwrap().is_none());
     let calls = calls.load(Ordering::Relaxed);
-    assert!((MANY..MANY + 2).contains(&calls), "{calls} events looked at of {MANY}");
+    assert!((QUEUED..QUEUED + 2).contains(&calls), "{calls} events filtered, of {QUEUED}");
 }
 
 #[test]
-fn an_iterator_ends_after_an_error_that_would_come_again() {
+fn an_iterator_ends_after_a_fatal_error() {
     let mut watcher = Watcher::new().unwrap();
-    // Something that can be polled, and not be read, takes the place of the inotify instance.
+    // The write end of a pipe replaces the inotify instance: it can be polled, but not read.
     let raw = std::os::fd::AsRawFd::as_raw_fd(&watcher.inotify_fd());
     let (_reader, writer) = std::io::pipe().unwrap();
-    // SAFETY: `raw` is open and stays the watcher's, which closes what it stands for by then.
+    // SAFETY: `raw` is open. The watcher still owns it: `ManuallyDrop` prevents a second close.
     #[allow(unsafe_code)]
     let mut borrowed = std::mem::ManuallyDrop::new(unsafe {
         <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw)
@@ -173,19 +173,19 @@ fn an_iterator_ends_after_an_error_that_would_come_again() {
 }
 
 #[test]
-fn a_call_that_does_not_wait_ends_though_events_for_nobody_come_all_the_time() {
+fn try_recv_returns_although_filtered_events_keep_coming() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let files = ["a", "b"].map(|name| place.at(name));
     let which = AtomicU32::new(0);
     let (mut watcher, calls) = filtered(&place, move || {
-        // Each event that is for nobody brings another one.
+        // Each filtered event causes another one.
         touch(&files[which.fetch_add(1, Ordering::Relaxed) as usize % 2]);
     });
     assert!(watcher.try_recv().unwrap().is_none());
     let calls = calls.load(Ordering::Relaxed);
-    assert!((MANY..10 * MANY).contains(&calls), "{calls} events looked at");
-    // The descriptor shows that more is queued.
+    assert!((QUEUED..10 * QUEUED).contains(&calls), "{calls} events filtered");
+    // poll(2) shows that more events are queued.
     let mut fds = [rustix::event::PollFd::new(&watcher, rustix::event::PollFlags::IN)];
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     assert_eq!(rustix::event::poll(&mut fds, Some(&now)).unwrap(), 1);

@@ -1,7 +1,7 @@
-//! A watcher that waits does nothing at all, and needs no thread but the one that waits: seen from
-//! outside, in /proc, on a process of its own. Without the test harness, which has threads itself.
+//! A waiting watcher does not wake up, and needs no thread besides the one that waits. The test reads the
+//! state of a child process in /proc. It has no test harness, which would have threads of its own.
 //!
-//! Looks for two seconds; `TINOTIFY_IDLE_SECONDS=60` for a minute.
+//! The test takes two seconds; `TINOTIFY_IDLE_SECONDS=60` makes it take a minute.
 
 use std::env;
 use std::fs;
@@ -20,7 +20,7 @@ fn main() {
     if let Some(dir) = env::var_os(CHILD) {
         return wait_in(Path::new(&dir));
     }
-    // What the harness would understand, as far as it matters to others.
+    // The arguments of a test harness that other programs use.
     let args: Vec<String> = env::args().skip(1).collect();
     if args.iter().any(|arg| arg == "--list") {
         println!("{NAME}: test");
@@ -34,12 +34,12 @@ fn main() {
         eprintln!("SKIPPED: {NAME}: the emulator has threads of its own");
         return;
     }
-    look();
+    check_idle();
     println!("test {NAME} ... ok");
 }
 
-/// Watches, says so, and says what came. No followed name: its way leads through directories where
-/// others are at work.
+/// Watches `dir`, prints that it is ready, and prints the first event. It does not follow a name, since
+/// that watches parent directories, where other processes cause events.
 fn wait_in(dir: &Path) {
     let mut watcher = Watcher::new().unwrap();
     watcher.watch(dir, WatchMask::CREATE).unwrap();
@@ -50,22 +50,22 @@ fn wait_in(dir: &Path) {
     println!("{event}");
 }
 
-/// One thread of a process: whether it sleeps, and how often it went to sleep or was put off.
-fn look_at(pid: u32) -> (bool, [u64; 2]) {
+/// Returns whether the only thread of a process sleeps, and how often it was switched out.
+fn thread_state(pid: u32) -> (bool, [u64; 2]) {
     let tasks: Vec<_> =
         fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap()).collect();
-    assert_eq!(tasks.len(), 1, "one thread");
+    assert_eq!(tasks.len(), 1, "more than one thread");
     let status = fs::read_to_string(tasks[0].path().join("status")).unwrap();
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap().trim()
     };
     let switches = ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"];
-    let sleeps = field("State:").starts_with('S');
-    (sleeps, switches.map(|name| field(name).parse().unwrap()))
+    let is_asleep = field("State:").starts_with('S');
+    (is_asleep, switches.map(|name| field(name).parse().unwrap()))
 }
 
-fn look() {
+fn check_idle() {
     let seconds = env::var("TINOTIFY_IDLE_SECONDS").ok().map(|text| text.parse().unwrap());
     let time = Duration::from_secs(seconds.unwrap_or(2));
     let dir = tempfile::tempdir().unwrap();
@@ -77,17 +77,17 @@ fn look() {
     let pid = child.id();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "ready");
-    while !look_at(pid).0 {
+    while !thread_state(pid).0 {
         thread::yield_now();
     }
-    let before = look_at(pid);
+    let before = thread_state(pid);
     thread::sleep(time);
-    let after = look_at(pid);
+    let after = thread_state(pid);
     eprintln!("context switches before {:?} and after {time:?} {:?}", before.1, after.1);
-    assert_eq!(before, after, "it woke up");
+    assert_eq!(before, after, "the thread woke up");
     assert!(after.0);
 
-    // It was waiting indeed.
+    // It was waiting for events.
     fs::write(dir.path().join("new"), "").unwrap();
     let shown = format!("CREATE \"{}\"", dir.path().join("new").display());
     assert_eq!(lines.next().unwrap().unwrap(), shown);

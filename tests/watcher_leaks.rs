@@ -1,4 +1,4 @@
-//! Nothing leaks: descriptors and threads counted, in a process of their own, one test alone.
+//! A watcher leaks no descriptors, threads or memory. The only test of its process, so that it can count.
 
 mod watching;
 
@@ -8,22 +8,23 @@ use std::time::Duration;
 use tinotify::{WatchEventBuf, WatchMask, WatchOptions, Watcher, wait_for};
 use watching::{Place, drained};
 
+/// Counts the entries of a directory in /proc/self.
 fn count(of: &str) -> usize {
     fs::read_dir(format!("/proc/self/{of}")).unwrap().count()
 }
 
-/// What may go wrong or right with a watcher, from its beginning to its end.
-fn lives(place: &Place) {
+/// Makes and drops watchers in many ways, including errors.
+fn use_watchers(place: &Place) {
     let file = place.file("file");
     let none = place.at("none");
     let mask = WatchMask::ALL_EVENTS;
 
-    // Begun in vain.
+    // Watchers that fail to start.
     assert!(Watcher::builder().path(place.path()).path(&none).build().is_err());
     let kept_open = Watcher::builder().close_on_drop(false);
     assert!(kept_open.path(place.path()).path(&none).build().is_err());
     assert!(wait_for(&none, mask, None).is_err());
-    // One call.
+    // Waits that are one call.
     assert!(wait_for(place.path(), mask, Some(Duration::ZERO)).unwrap().is_none());
     let waiter = std::thread::spawn({
         let path = place.path().to_owned();
@@ -35,9 +36,9 @@ fn lives(place: &Place) {
     }
     waiter.join().unwrap();
 
-    // With everything, dropped in the middle of it.
+    // A watcher with every kind of watch, dropped while it is in use.
     let mut watcher = Watcher::builder().inheritable(true).blocking(true).build().unwrap();
-    let (watches, stopper) = (watcher.watches(), watcher.stop_handle());
+    let (watches, stop) = (watcher.watches(), watcher.stop_handle());
     let options = || WatchOptions::new().alias("it").filter(|_| true);
     let watch = watcher.watch_with(&file, mask, options()).unwrap();
     assert!(watcher.watch_with(&file, mask, options()).is_err());
@@ -52,12 +53,12 @@ fn lives(place: &Place) {
         drained(&mut watcher)
     });
     watches.unwatch(name).unwrap();
-    stopper.stop();
+    stop.stop();
     reader.join().unwrap();
-    drop((watches, stopper));
+    drop((watches, stop));
     assert_eq!(kept.path(), file);
 
-    // Closed, with and without a handle left.
+    // Closed watchers, without and with a handle left.
     Watcher::new().unwrap().close().unwrap();
     let watcher = Watcher::new().unwrap();
     let handle = watcher.watches();
@@ -68,25 +69,25 @@ fn lives(place: &Place) {
 #[test]
 fn nothing_leaks() {
     let place = Place::new();
-    lives(&place);
+    use_watchers(&place);
     let (fds, threads) = (count("fd"), count("task"));
     for _ in 0..50 {
-        lives(&place);
+        use_watchers(&place);
     }
     assert_eq!(count("fd"), fds);
-    // A thread that was joined may be seen for a moment still: before, too.
+    // A joined thread can remain in /proc for a moment, in the first count too.
     watching::until(|| count("task") <= threads);
-    watches_that_come_and_go_unread_take_no_memory(&place);
+    removed_watches_with_unread_events_use_no_memory(&place);
 }
 
-/// The memory of this process, in kB.
+/// Returns the resident memory of this process in kB.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-fn watches_that_come_and_go_unread_take_no_memory(place: &Place) {
+fn removed_watches_with_unread_events_use_no_memory(place: &Place) {
     let mut watcher = Watcher::new().unwrap();
     let pairs = |count: u32| {
         for _ in 0..count {
@@ -98,7 +99,7 @@ fn watches_that_come_and_go_unread_take_no_memory(place: &Place) {
     let before = resident();
     pairs(300_000);
     let grown = resident().saturating_sub(before);
-    assert!(grown < 4096, "{grown} kB for 300,000 watches that are gone");
-    // The ends of all of them are queued, and for nobody.
+    assert!(grown < 4096, "{grown} kB for 300,000 removed watches");
+    // The queue holds only their IGNORED, which is not reported.
     assert!(drained(&mut watcher).iter().all(WatchEventBuf::is_overflow));
 }

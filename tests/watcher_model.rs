@@ -1,5 +1,5 @@
-//! The watcher's bookkeeping against a simple model and the kernel's own list, over random sequences
-//! of what users and file systems do.
+//! Compares the watcher with a simple model and with the kernel's own list, over random sequences of
+//! operations by users and file systems.
 
 mod watching;
 
@@ -14,23 +14,23 @@ use tinotify::{
 };
 use watching::{Place, Watchdog, kernel_watches, overflow};
 
-/// The names that files can have. Each has a symbolic link to it as well.
+/// The number of names that files can have. Each name has a symbolic link to it.
 const NAMES: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    /// By the name, or by the symbolic link.
+    /// Adds a watch by the name or by its symbolic link.
     Add {
         name: usize,
         by_link: bool,
         mask: u8,
     },
-    Strict {
+    AddStrict {
         name: usize,
         mask: u8,
     },
-    /// With an alias, of which there are few.
-    Alias {
+    /// Adds a watch with one of a few aliases.
+    AddWithAlias {
         name: usize,
         alias: u8,
     },
@@ -59,11 +59,11 @@ enum Op {
     Delete {
         name: usize,
     },
-    /// Opens the file, writes to it, and closes it.
-    Poke {
+    /// Opens the file, writes to it and closes it.
+    Write {
         name: usize,
     },
-    /// One event into the buffer, and the rest with it.
+    /// Reads one event. The others of the same read stay in the buffer.
     ReadOne,
     ReadAll,
     Overflow,
@@ -76,8 +76,8 @@ impl Arbitrary for Op {
         let (which, mask, yes) = (below(1000) as usize, below(7) as u8 + 1, below(2) == 0);
         match below(64) {
             0..12 => Self::Add { name, by_link: yes, mask },
-            12..15 => Self::Strict { name, mask },
-            15..19 => Self::Alias { name, alias: mask % 3 },
+            12..15 => Self::AddStrict { name, mask },
+            15..19 => Self::AddWithAlias { name, alias: mask % 3 },
             19..25 => Self::SetMask { which, mask },
             25..27 => Self::SetPath { which, name },
             27..34 => Self::Unwatch { which },
@@ -85,31 +85,31 @@ impl Arbitrary for Op {
             41..45 => Self::Link { from: name, to: other },
             45..48 => Self::Rename { from: name, to: other },
             48..52 => Self::Delete { name },
-            52..58 => Self::Poke { name },
+            52..58 => Self::Write { name },
             58..60 => Self::ReadOne,
-            // It takes its time.
+            // Rare, since it is slow.
             60 if below(3) == 0 => Self::Overflow,
             _ => Self::ReadAll,
         }
     }
 }
 
-/// The three events of a poke, in any choice but none.
+/// Returns a mask of some of the three events of [`Op::Write`].
 fn mask_of(bits: u8) -> WatchMask {
     let all = [WatchMask::OPEN, WatchMask::MODIFY, WatchMask::CLOSE_WRITE];
     all.into_iter().enumerate().filter(|(i, _)| bits & 1 << i != 0).map(|(_, flag)| flag).collect()
 }
 
-/// A watch as it should be.
+/// The expected state of a watch.
 #[derive(Clone, Debug)]
 struct Model {
     inode: usize,
     path: PathBuf,
     alias: Option<String>,
     mask: WatchMask,
-    /// What it must be given, at least once, when all is read.
-    due: WatchMask,
-    /// What it may be given: what its inode was poked with since it began.
+    /// The events that it must report at least once before the queue is empty.
+    required: WatchMask,
+    /// The events that it may report: those of its inode since it was added.
     allowed: WatchMask,
 }
 
@@ -118,18 +118,19 @@ struct World {
     watcher: Watcher,
     noise: WatchId,
     noise_ino: u64,
-    /// Which inode each name leads to.
+    /// The inode of each name.
     names: [Option<usize>; NAMES],
     inodes: usize,
     watches: BTreeMap<WatchId, Model>,
-    /// Of these, those whose inode is gone; nobody has read of it yet.
-    dying: BTreeSet<WatchId>,
-    /// Retired with another one of their inode, or by an overflow; their own `IGNORED` is to come.
-    retired: BTreeMap<WatchId, Model>,
+    /// The watches whose inode was deleted, with the event still unread.
+    ending: BTreeSet<WatchId>,
+    /// The watches that have ended, by an event of their inode or an overflow, and whose own `IGNORED` is
+    /// not yet reported.
+    ended: BTreeMap<WatchId, Model>,
     gone: Vec<WatchId>,
     overflowed: bool,
-    /// How often what happened, to see that the test tests.
-    told: u32,
+    /// The number of reported ends.
+    ends: u32,
 }
 
 impl World {
@@ -150,11 +151,11 @@ impl World {
             names: [None; NAMES],
             inodes: 0,
             watches: BTreeMap::new(),
-            dying: BTreeSet::new(),
-            retired: BTreeMap::new(),
+            ending: BTreeSet::new(),
+            ended: BTreeMap::new(),
             gone: Vec::new(),
             overflowed: false,
-            told: 0,
+            ends: 0,
         }
     }
 
@@ -166,13 +167,13 @@ impl World {
         self.place.at(format!("link {name}"))
     }
 
-    /// A name by its path or that of its link.
+    /// Returns the name of a path or of its link's path.
     fn named(&self, path: &PathBuf) -> Option<usize> {
         (0..NAMES).find(|name| [self.path(*name), self.link(*name)].contains(path))
     }
 
-    /// One of the watches that ever were.
-    fn pick(&self, which: usize) -> Option<WatchId> {
+    /// Returns one of the present and former watches.
+    fn choose(&self, which: usize) -> Option<WatchId> {
         let all: Vec<WatchId> = self.watches.keys().chain(&self.gone).copied().collect();
         all.get(which % all.len().max(1)).copied()
     }
@@ -181,31 +182,31 @@ impl World {
         self.watches.values().any(|watch| watch.inode == inode)
     }
 
-    /// A name no longer leads to its inode.
-    fn unname(&mut self, name: usize) {
+    /// Removes a name from its inode. The watches end with the last name.
+    fn remove_name(&mut self, name: usize) {
         let Some(inode) = self.names[name].take() else { return };
         if !self.names.contains(&Some(inode)) {
             let ending = self.watches.iter().filter(|(_, watch)| watch.inode == inode);
-            self.dying.extend(ending.map(|(watch, _)| *watch));
+            self.ending.extend(ending.map(|(watch, _)| *watch));
         }
     }
 
     fn forget(&mut self, watch: WatchId) {
         self.watches.remove(&watch);
-        self.dying.remove(&watch);
+        self.ending.remove(&watch);
         self.gone.push(watch);
     }
 
-    /// The end of these was read, and each is to be told.
-    fn retire(&mut self, which: impl Fn(&Model) -> bool) {
-        let dying = std::mem::take(&mut self.dying).into_iter();
-        let (retired, dying) = dying.partition(|watch| which(&self.watches[watch]));
-        self.dying = dying;
-        let retired: BTreeSet<WatchId> = retired;
-        for watch in retired {
+    /// Ends the watches whose end was read. Each must still be reported.
+    fn end(&mut self, which: impl Fn(&Model) -> bool) {
+        let ending = std::mem::take(&mut self.ending).into_iter();
+        let (ended, ending) = ending.partition(|watch| which(&self.watches[watch]));
+        self.ending = ending;
+        let ended: BTreeSet<WatchId> = ended;
+        for watch in ended {
             let model = self.watches[&watch].clone();
             self.forget(watch);
-            self.retired.insert(watch, model);
+            self.ended.insert(watch, model);
         }
     }
 
@@ -229,10 +230,10 @@ impl World {
                 assert_eq!(added, error(Errno::EEXIST));
             }
             (Some(inode), _) => {
-                let (due, allowed) = (WatchMask::empty(), WatchMask::empty());
-                let model = Model { inode, path, alias, mask, due, allowed };
+                let (required, allowed) = (WatchMask::empty(), WatchMask::empty());
+                let model = Model { inode, path, alias, mask, required, allowed };
                 let added = added.unwrap();
-                assert!(!self.gone.contains(&added), "a watch that is gone has come back");
+                assert!(!self.gone.contains(&added), "a removed watch is returned again");
                 assert!(self.watches.insert(added, model).is_none());
             }
         }
@@ -244,38 +245,34 @@ impl World {
                 let path = if by_link { self.link(name) } else { self.path(name) };
                 self.add(path, mask_of(mask), None);
             }
-            Op::Strict { name, mask } => {
+            Op::AddStrict { name, mask } => {
                 self.add(self.path(name), mask_of(mask) | WatchMask::MASK_CREATE, None);
             }
-            Op::Alias { name, alias } => {
+            Op::AddWithAlias { name, alias } => {
                 self.add(self.path(name), WatchMask::OPEN, Some(format!("alias {alias}")));
             }
             Op::SetMask { which, mask } => {
-                let Some(watch) = self.pick(which) else { return };
+                let Some(watch) = self.choose(which) else { return };
                 self.set_mask(watch, mask_of(mask));
             }
             Op::SetPath { which, name } => {
-                let Some(watch) = self.pick(which) else { return };
-                let path = self.path(name);
-                let set = self.watcher.watches().set_path(watch, &path);
-                match self.watches.get_mut(&watch) {
-                    Some(model) => {
-                        set.unwrap();
-                        model.path = path;
-                    }
-                    None => assert_eq!(set, Err(WatchError::NoSuchWatch(watch))),
-                }
+                let Some(watch) = self.choose(which) else { return };
+                self.set_path(watch, self.path(name));
             }
             Op::Unwatch { which } => {
-                let Some(watch) = self.pick(which) else { return };
-                let removed = self.watcher.unwatch(watch);
-                if self.watches.contains_key(&watch) {
-                    removed.unwrap();
-                    self.forget(watch);
-                } else {
-                    assert_eq!(removed, Err(WatchError::NoSuchWatch(watch)));
-                }
+                let Some(watch) = self.choose(which) else { return };
+                self.unwatch(watch);
             }
+            Op::ReadOne => self.read(true),
+            Op::ReadAll => self.read(false),
+            Op::Overflow => self.overflowed |= overflow(&self.place.at("noise")),
+            of_files => self.change_files(of_files),
+        }
+    }
+
+    /// Runs an operation of files, if it is possible.
+    fn change_files(&mut self, op: Op) {
+        match op {
             Op::Create { name } if self.names[name].is_none() => {
                 File::create_new(self.path(name)).unwrap();
                 self.names[name] = Some(self.inodes);
@@ -285,38 +282,54 @@ impl World {
                 fs::hard_link(self.path(from), self.path(to)).unwrap();
                 self.names[to] = self.names[from];
             }
-            // Of two names of one inode rename(2) changes nothing.
+            // rename(2) does nothing if both names lead to one inode.
             Op::Rename { from, to }
                 if self.names[from].is_some() && self.names[from] != self.names[to] =>
             {
                 fs::rename(self.path(from), self.path(to)).unwrap();
                 let inode = self.names[from];
-                self.unname(to);
+                self.remove_name(to);
                 self.names[to] = inode;
                 self.names[from] = None;
             }
             Op::Delete { name } if self.names[name].is_some() => {
                 fs::remove_file(self.path(name)).unwrap();
-                self.unname(name);
+                self.remove_name(name);
             }
-            Op::Poke { name } if self.names[name].is_some() => {
+            Op::Write { name } if self.names[name].is_some() => {
                 fs::write(self.path(name), "text").unwrap();
-                let poked = mask_of(7);
+                let caused = mask_of(7);
                 for watch in self.watches.values_mut() {
                     if Some(watch.inode) == self.names[name] {
                         if !self.overflowed {
-                            watch.due |= watch.mask & poked;
+                            watch.required |= watch.mask & caused;
                         }
-                        watch.allowed |= poked;
+                        watch.allowed |= caused;
                     }
                 }
             }
-            Op::ReadOne => self.read(true),
-            Op::ReadAll => self.read(false),
-            Op::Overflow => {
-                self.overflowed |= overflow(&self.place.at("noise"));
-            }
             _ => {}
+        }
+    }
+
+    fn set_path(&mut self, watch: WatchId, path: PathBuf) {
+        let set = self.watcher.watches().set_path(watch, &path);
+        match self.watches.get_mut(&watch) {
+            Some(model) => {
+                set.unwrap();
+                model.path = path;
+            }
+            None => assert_eq!(set, Err(WatchError::NoSuchWatch(watch))),
+        }
+    }
+
+    fn unwatch(&mut self, watch: WatchId) {
+        let removed = self.watcher.unwatch(watch);
+        if self.watches.contains_key(&watch) {
+            removed.unwrap();
+            self.forget(watch);
+        } else {
+            assert_eq!(removed, Err(WatchError::NoSuchWatch(watch)));
         }
     }
 
@@ -337,58 +350,58 @@ impl World {
                 set.unwrap();
                 let model = self.watches.get_mut(&watch).unwrap();
                 model.mask = mask;
-                // What it no longer wants it need not get; what it wants only now it may.
-                model.due &= mask;
+                // Events that are no longer in the mask are not required. New ones are allowed.
+                model.required &= mask;
             }
         }
     }
 
-    /// Reads one event, or all, and compares with what was due.
+    /// Reads one event or all, and checks them against the model.
     fn read(&mut self, one: bool) {
         while let Some(event) = self.watcher.try_recv().unwrap() {
             if event.is_overflow() {
-                assert!(self.overflowed, "nothing was lost");
-                self.retire(|_| true);
+                assert!(self.overflowed, "an overflow without a loss");
+                self.end(|_| true);
             } else if event.watch() != Some(self.noise) {
                 let event = event.to_buf();
-                self.take(&event);
+                self.check(&event);
             }
             if one {
                 return;
             }
         }
-        self.is_quiet();
+        self.assert_agreement();
     }
 
-    fn take(&mut self, event: &WatchEventBuf) {
+    fn check(&mut self, event: &WatchEventBuf) {
         let watch = event.watch().unwrap();
         if event.is_ignored() {
             if let Some(inode) = self.watches.get(&watch).map(|model| model.inode) {
-                self.retire(|model| model.inode == inode);
+                self.end(|model| model.inode == inode);
             }
-            let model = self.retired.remove(&watch);
-            let model = model.unwrap_or_else(|| panic!("{event} of a watch that lives, or again"));
-            assert!(self.overflowed || model.due.is_empty(), "the end before {model:?}");
-            is_of(event, &model);
-            self.told += 1;
+            let model = self.ended.remove(&watch);
+            let model = model.unwrap_or_else(|| panic!("{event} of a live watch, or twice"));
+            assert!(self.overflowed || model.required.is_empty(), "an early end: {model:?}");
+            assert_event_of(event, &model);
+            self.ends += 1;
             return;
         }
         let model = self.watches.get_mut(&watch);
-        let model = model.unwrap_or_else(|| panic!("{event} of a watch that is gone"));
-        is_of(event, model);
+        let model = model.unwrap_or_else(|| panic!("{event} of a removed watch"));
+        assert_event_of(event, model);
         let flag = WatchMask::from_bits_retain(event.mask().bits());
-        model.due.remove(flag);
-        assert!(model.mask.contains(flag), "{event} was not asked for");
-        assert!(model.allowed.contains(flag), "{event} is of before its watch");
+        model.required.remove(flag);
+        assert!(model.mask.contains(flag), "{event} is not in the mask");
+        assert!(model.allowed.contains(flag), "{event} is older than its watch");
     }
 
-    /// All is read: the watcher, the kernel and the model agree.
-    fn is_quiet(&mut self) {
+    /// Asserts that the watcher, the kernel and the model agree once all events are read.
+    fn assert_agreement(&mut self) {
         assert!(!self.watcher.has_buffered());
-        assert!(self.dying.is_empty() && self.retired.is_empty(), "never told of their end");
-        for (watch, model) in &mut self.watches {
-            assert!(self.overflowed || model.due.is_empty(), "{watch:?} lacks {:?}", model.due);
-            model.due = WatchMask::empty();
+        assert!(self.ending.is_empty() && self.ended.is_empty(), "an end was not reported");
+        for model in self.watches.values_mut() {
+            assert!(self.overflowed || model.required.is_empty(), "missing events: {model:?}");
+            model.required = WatchMask::empty();
             model.allowed = WatchMask::empty();
         }
         self.overflowed = false;
@@ -405,10 +418,10 @@ impl World {
                 assert_eq!(self.watcher.watches().with_alias(alias), Ok(info.watch));
             }
             let wd = wds.entry(model.inode).or_insert(info.wd.unwrap());
-            assert_eq!(Some(*wd), info.wd, "one descriptor an inode");
+            assert_eq!(Some(*wd), info.wd, "one watch descriptor per inode");
         }
 
-        // By inode number, which each live inode has to itself.
+        // By inode number, which is unique among live inodes.
         let mut expected = BTreeMap::from([(self.noise_ino, WatchMask::ATTRIB)]);
         for model in self.watches.values() {
             let name = self.names.iter().position(|inode| *inode == Some(model.inode)).unwrap();
@@ -416,22 +429,22 @@ impl World {
             *expected.entry(ino).or_insert(WatchMask::empty()) |= model.mask;
         }
         let kernel = kernel_watches(&self.watcher);
-        assert_eq!(kernel.len(), expected.len(), "each inode once, and none else");
+        assert_eq!(kernel.len(), expected.len(), "each inode once, and no other inode");
         for watch in kernel.values() {
-            let mask = expected.get(&watch.ino).expect("somebody watches it");
+            let mask = expected.get(&watch.ino).expect("a watched inode");
             let events = mask.events().bits();
-            assert_eq!(watch.mask & events, events, "all that is asked for");
+            assert_eq!(watch.mask & events, events, "all events of the mask");
         }
     }
 }
 
-fn is_of(event: &WatchEventBuf, model: &Model) {
+fn assert_event_of(event: &WatchEventBuf, model: &Model) {
     assert_eq!(event.path(), model.path);
     assert_eq!(event.alias().map(|alias| alias.to_str().unwrap()), model.alias.as_deref());
 }
 
 #[test]
-fn the_bookkeeping_agrees_with_the_model_and_the_kernel() {
+fn the_watcher_agrees_with_the_model_and_the_kernel() {
     fn agrees(ops: Vec<Op>) {
         let mut world = World::new();
         for name in 0..NAMES {
@@ -441,7 +454,7 @@ fn the_bookkeeping_agrees_with_the_model_and_the_kernel() {
             world.run(op);
         }
         world.run(Op::ReadAll);
-        // And all of it can be let go.
+        // All watches can be removed.
         for watch in world.watches.keys().copied().collect::<Vec<_>>() {
             world.watcher.unwatch(watch).unwrap();
             world.forget(watch);
@@ -457,7 +470,7 @@ fn the_bookkeeping_agrees_with_the_model_and_the_kernel() {
 }
 
 #[test]
-fn the_model_sees_ends_told_and_ends_lost() {
+fn the_model_covers_reported_and_lost_ends() {
     let add = |name| Op::Add { name, by_link: false, mask: 7 };
     let mut world = World::new();
     for op in [
@@ -465,7 +478,7 @@ fn the_model_sees_ends_told_and_ends_lost() {
         add(0),
         Op::Add { name: 0, by_link: true, mask: 1 },
         Op::Link { from: 0, to: 1 },
-        Op::Poke { name: 1 },
+        Op::Write { name: 1 },
         add(1),
         Op::Delete { name: 0 },
         Op::ReadAll,
@@ -480,6 +493,6 @@ fn the_model_sees_ends_told_and_ends_lost() {
     ] {
         world.run(op);
     }
-    assert_eq!(world.told, 4);
+    assert_eq!(world.ends, 4);
     assert!(world.watches.is_empty());
 }

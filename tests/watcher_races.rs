@@ -1,4 +1,4 @@
-//! The watcher under threads that add and remove watches while one reads: every event counted.
+//! Threads add and remove watches while one thread reads: every event is counted.
 
 mod watching;
 
@@ -14,19 +14,19 @@ use tinotify::{EventKind, WatchId, WatchMask, Watcher, Watches};
 use watching::{Place, Watchdog, asleep, drained, kernel_watches, unread_of};
 
 const THREADS: u32 = 4;
-/// A creation and a deletion each: 100,000 events for the watch that stays.
+/// The files of each thread. Their creations and deletions make 100,000 events of the stable watch.
 const FILES: u32 = 12_500;
-const NAMES: WatchMask = WatchMask::CREATE.union(WatchMask::DELETE);
+const CHANGES: WatchMask = WatchMask::CREATE.union(WatchMask::DELETE);
 
-/// What is known of the watches of the threads: written by them, read by the reader.
+/// The watches of the threads: written by them, read by the reader.
 #[derive(Default)]
 struct Ledger {
-    /// Counts up with each unwatch and each read.
+    /// Increases with each unwatch and each read.
     clock: AtomicU64,
-    /// When a watch was gone: its unwatch had returned.
-    gone: Mutex<HashMap<WatchId, u64>>,
-    /// Whose a watch is, and the first of its owner's files that it may hear of.
-    born: Mutex<HashMap<WatchId, (u32, u32)>>,
+    /// The time when `unwatch` had returned, for each removed watch.
+    removed: Mutex<HashMap<WatchId, u64>>,
+    /// The owner of each watch, and the first of the owner's files that it may report.
+    added: Mutex<HashMap<WatchId, (u32, u32)>>,
     unwatched: AtomicU32,
 }
 
@@ -37,46 +37,70 @@ impl Ledger {
 
     fn unwatch(&self, watches: &Watches, watch: WatchId) {
         watches.unwatch(watch).unwrap();
-        self.gone.lock().unwrap().insert(watch, self.now());
+        self.removed.lock().unwrap().insert(watch, self.now());
         self.unwatched.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Checks an event of a watch that is not the stable one. `called` is the time before the call that
+    /// returned it; `next` holds the next event of each watch and thread.
+    fn check(
+        &self,
+        watch: WatchId,
+        called: u64,
+        owner: u32,
+        event: (u32, EventKind),
+        next: &mut HashMap<(WatchId, u32), (u32, EventKind)>,
+    ) {
+        if let Some(removed) = self.removed.lock().unwrap().get(&watch) {
+            assert!(*removed > called, "{watch:?} was removed before the call");
+        }
+        if let Some((added_by, first)) = self.added.lock().unwrap().get(&watch) {
+            // From `first` on for files of the owner, and from any file on for those of other threads.
+            let is_owner = owner == *added_by;
+            let first = if is_owner { (*first, EventKind::Create) } else { event };
+            let next = next.entry((watch, owner)).or_insert(first);
+            assert_eq!(event, *next, "of thread {owner} for {watch:?}");
+            *next = next_event(*next);
+        }
     }
 }
 
-/// The files of one thread, with watches that come and go on their directory and on others.
-fn come_and_go(
+/// Makes the files of one thread, and adds and removes watches of two directories meanwhile.
+fn change_watches(
     me: u32,
     (stable, own): (&Path, &Path),
     watches: &Watches,
     ledger: &Ledger,
-    full: impl Fn() -> bool,
+    is_full: impl Fn() -> bool,
 ) {
     let link = own.join("link");
     std::os::unix::fs::symlink(stable, &link).unwrap();
-    let mut held: Vec<WatchId> = Vec::new();
+    let mut own_watches: Vec<WatchId> = Vec::new();
     for file in 0..FILES {
-        // Never so much unread that the queue could overflow. Asking costs as much as is unread.
-        while file % 8 == 0 && full() {
+        // Keeps the queue from overflowing. Not at each file, since the cost of a call grows with the queue.
+        while file % 8 == 0 && is_full() {
             thread::sleep(Duration::from_micros(200));
         }
         let name = format!("{me}-{file}");
         match file % 8 {
             0 | 3 => {
                 let path = if file % 8 == 0 { stable } else { &link };
-                let mut born = ledger.born.lock().unwrap();
-                let watch = watches.watch(path, NAMES).unwrap();
-                born.insert(watch, (me, file));
-                held.push(watch);
+                let mut added = ledger.added.lock().unwrap();
+                let watch = watches.watch(path, CHANGES).unwrap();
+                added.insert(watch, (me, file));
+                own_watches.push(watch);
             }
-            1 => held.push(watches.watch(own, NAMES).unwrap()),
+            1 => own_watches.push(watches.watch(own, CHANGES).unwrap()),
             2 => {
                 fs::write(own.join(&name), "").unwrap();
                 fs::remove_file(own.join(&name)).unwrap();
             }
-            5 => watches.set_mask(held[0], NAMES | WatchMask::ATTRIB).unwrap(),
-            6 => ledger.unwatch(watches, held.swap_remove((file / 8) as usize % held.len())),
+            5 => watches.set_mask(own_watches[0], CHANGES | WatchMask::ATTRIB).unwrap(),
+            6 => ledger
+                .unwatch(watches, own_watches.swap_remove((file / 8) as usize % own_watches.len())),
             7 => {
-                while held.len() > 1 {
-                    ledger.unwatch(watches, held.remove(0));
+                while own_watches.len() > 1 {
+                    ledger.unwatch(watches, own_watches.remove(0));
                 }
             }
             _ => {}
@@ -84,13 +108,13 @@ fn come_and_go(
         fs::write(stable.join(&name), "").unwrap();
         fs::remove_file(stable.join(&name)).unwrap();
     }
-    for watch in held {
+    for watch in own_watches {
         ledger.unwatch(watches, watch);
     }
 }
 
-/// What a thread does after that.
-fn after((file, kind): (u32, EventKind)) -> (u32, EventKind) {
+/// Returns the event that a thread causes next.
+fn next_event((file, kind): (u32, EventKind)) -> (u32, EventKind) {
     match kind {
         EventKind::Create => (file, EventKind::Delete),
         _ => (file + 1, EventKind::Create),
@@ -98,36 +122,36 @@ fn after((file, kind): (u32, EventKind)) -> (u32, EventKind) {
 }
 
 #[test]
-fn a_stable_watch_gets_each_of_100_000_events_while_others_come_and_go() {
+fn a_stable_watch_gets_each_of_100_000_events_while_others_change() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let stable_dir = place.dir("stable");
     let mut watcher = Watcher::new().unwrap();
-    let stable = watcher.watch(&stable_dir, NAMES).unwrap();
+    let stable = watcher.watch(&stable_dir, CHANGES).unwrap();
     let ledger = Arc::new(Ledger::default());
-    // A descriptor of the same instance, to ask how much is unread.
+    // A descriptor of the same instance, which reports the unread bytes.
     let queue = Arc::new(rustix::io::dup(watcher.inotify_fd()).unwrap());
     let writers: Vec<_> = (0..THREADS)
         .map(|me| {
             let (watches, ledger, queue) = (watcher.watches(), ledger.clone(), queue.clone());
             let (stable_dir, own) = (stable_dir.clone(), place.dir(me.to_string()));
             thread::spawn(move || {
-                // 32 bytes an event, so some 2,000 of the 16,384 that the kernel keeps.
-                let full = || unread_of(&*queue) > 64 * 1024;
-                come_and_go(me, (&stable_dir, &own), &watches, &ledger, full);
+                // About 2,000 events of 32 bytes. The kernel keeps 16,384 events.
+                let is_full = || unread_of(&*queue) > 64 * 1024;
+                change_watches(me, (&stable_dir, &own), &watches, &ledger, is_full);
             })
         })
         .collect();
 
-    // What the stable watch should hear next of each thread.
+    // The event that the stable watch must report next, for each thread.
     let mut expected = vec![(0_u32, EventKind::Create); THREADS as usize];
     let mut others = HashMap::new();
     let (mut of_stable, mut of_others) = (0_u32, 0_u32);
     while of_stable < 2 * THREADS * FILES {
-        let asked = ledger.now();
+        let called = ledger.now();
         let event = watcher.recv().unwrap();
         assert!(!event.is_overflow());
-        assert!(!event.is_ignored(), "of one's own removals nobody hears");
+        assert!(!event.is_ignored(), "the end of a removed watch is not reported");
         let watch = event.watch().unwrap();
         let name = event.name().unwrap().to_str().unwrap();
         let (owner, file) = name.split_once('-').unwrap();
@@ -135,23 +159,12 @@ fn a_stable_watch_gets_each_of_100_000_events_while_others_come_and_go() {
         if watch == stable {
             let next = &mut expected[owner as usize];
             assert_eq!((file, event.kind()), *next, "of thread {owner}");
-            *next = after(*next);
+            *next = next_event(*next);
             of_stable += 1;
             continue;
         }
         of_others += 1;
-        if let Some(gone) = ledger.gone.lock().unwrap().get(&watch) {
-            assert!(*gone > asked, "{watch:?} was gone when the event was asked for");
-        }
-        if let Some((born_of, first)) = ledger.born.lock().unwrap().get(&watch) {
-            // From its first file on if it is its own thread's, and none left out of anybody's.
-            let next = others.entry((watch, owner)).or_insert(match owner == *born_of {
-                true => (*first, EventKind::Create),
-                false => (file, event.kind()),
-            });
-            assert_eq!((file, event.kind()), *next, "of thread {owner} for {watch:?}");
-            *next = after(*next);
-        }
+        ledger.check(watch, called, owner, (file, event.kind()), &mut others);
     }
     for writer in writers {
         writer.join().unwrap();
@@ -162,16 +175,16 @@ fn a_stable_watch_gets_each_of_100_000_events_while_others_come_and_go() {
     assert!(drained(&mut watcher).is_empty());
     assert_eq!(watcher.watches().list().len(), 1);
     assert_eq!(kernel_watches(&watcher).len(), 1);
-    eprintln!("{of_stable} events of the stable watch, {of_others} of those that came and went");
+    eprintln!("{of_stable} events of the stable watch, {of_others} of others");
 }
 
 #[test]
-fn removing_and_adding_never_waits_for_the_reader() {
+fn adding_and_removing_never_waits_for_the_reader() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let watcher = Watcher::new().unwrap();
-    let (watches, stopper) = (watcher.watches(), watcher.stop_handle());
-    // The reader sleeps, or reads what is nobody's; here all calls go through in the meantime.
+    let (watches, stop) = (watcher.watches(), watcher.stop_handle());
+    // The reader sleeps or reads events of removed watches, while all calls here return.
     let reader = asleep(watcher, |watcher| {
         let mut seen = 0;
         while watcher.recv().is_ok() {
@@ -180,8 +193,8 @@ fn removing_and_adding_never_waits_for_the_reader() {
         seen
     });
     for i in 0..2000 {
-        let watch = watches.watch(place.path(), NAMES).unwrap();
-        let again = watches.watch(place.path(), NAMES).unwrap();
+        let watch = watches.watch(place.path(), CHANGES).unwrap();
+        let again = watches.watch(place.path(), CHANGES).unwrap();
         watches.set_mask(watch, WatchMask::CREATE).unwrap();
         watches.set_path(again, "/").unwrap();
         assert_eq!(watches.list().len(), 2);
@@ -193,16 +206,16 @@ fn removing_and_adding_never_waits_for_the_reader() {
             watches.unwatch(watch).unwrap();
         }
     }
-    stopper.stop();
+    stop.stop();
     let (seen, watcher) = reader.join().unwrap();
     assert_eq!(seen, 0);
     assert!(kernel_watches(&watcher).is_empty());
 }
 
-/// Files that are deleted and watches that are removed at the same time, by different threads: each
-/// watch ends once, either by `unwatch` or by being told.
+/// One thread deletes files and another removes their watches at the same time. Each watch ends either by
+/// `unwatch` or with a reported end.
 #[test]
-fn each_watch_ends_once_though_its_file_is_deleted_at_the_same_time() {
+fn each_watch_ends_once_if_its_file_is_deleted_at_the_same_time() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
@@ -221,17 +234,17 @@ fn each_watch_ends_once_though_its_file_is_deleted_at_the_same_time() {
         for _ in 0..turn % 16 {
             thread::yield_now();
         }
-        // Read what is there, then remove.
+        // Reads the queued events, then removes the watch.
         let before = drained(&mut watcher);
-        let told = before.iter().filter(|event| event.is_ignored()).count();
+        let ends = before.iter().filter(|event| event.is_ignored()).count();
         match watcher.unwatch(watch) {
             Ok(()) => {
                 by_unwatch += 1;
-                assert_eq!(told, 0);
+                assert_eq!(ends, 0);
             }
             Err(_) => {
                 by_end += 1;
-                assert_eq!(told, 1);
+                assert_eq!(ends, 1);
             }
         }
         assert!(drained(&mut watcher).is_empty());

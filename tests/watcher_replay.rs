@@ -1,4 +1,4 @@
-//! Handlers of events can be tested without a kernel: events come from memory, made by hand or recorded.
+//! Event handlers can be tested without a kernel, with events that were built or recorded.
 
 mod watching;
 
@@ -13,13 +13,14 @@ use tinotify::{
 use watching::{Place, drained, overflow};
 
 const STOPPED: WatchError = WatchError::Stopped(StopReason::Requested);
-const SECOND: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Returns a `CREATE` event of a name in `/srv`.
 fn created(name: &str) -> WatchEventBuf {
     WatchEventBuf::builder(EventMask::CREATE).directory("/srv").name(name).build()
 }
 
-/// Reads until the source is stopped: paths, and errors by their numbers.
+/// Reads until the source is stopped. Returns the paths of events, and the numbers of errors.
 fn handle(source: &mut impl EventSource) -> Vec<Result<PathBuf, Option<Errno>>> {
     let mut handled = Vec::new();
     loop {
@@ -45,14 +46,14 @@ fn one_handler_reads_a_watcher_and_a_replay() {
         .into_iter()
         .collect();
     let mut expected = handle(&mut replay);
-    // The end of the watch.
+    // The path of the event that ends the watch.
     expected.push(Ok(dir.clone()));
     assert_eq!(handle(&mut watcher), expected);
     assert!(replay.is_empty());
 }
 
 #[test]
-fn a_pause_is_seen_by_calls_with_a_limit_alone() {
+fn only_calls_with_a_timeout_see_a_pause() {
     let steps = || {
         let mut replay = Replay::new();
         replay.event(created("a")).pause().pause().event(created("b")).pause();
@@ -66,7 +67,7 @@ fn a_pause_is_seen_by_calls_with_a_limit_alone() {
     type Call = fn(&mut Replay) -> Result<Option<PathBuf>, WatchError>;
     let calls: [Call; 2] = [
         |replay| Ok(replay.try_recv()?.map(|event| event.path())),
-        |replay| Ok(replay.recv_timeout(SECOND)?.map(|event| event.path())),
+        |replay| Ok(replay.recv_timeout(TIMEOUT)?.map(|event| event.path())),
     ];
     for call in calls {
         let mut replay = steps();
@@ -105,7 +106,7 @@ fn a_replay_is_a_stream_like_an_asynchronous_watcher() {
     assert_eq!(all, [Ok(created("a")), Ok(created("b"))]);
 }
 
-/// Records events with the encoder.
+/// Encodes events as records of the kernel.
 fn record(events: &[WatchEventBuf]) -> Vec<u8> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; MAX_RECORD_SIZE]);
     for event in events {
@@ -116,7 +117,7 @@ fn record(events: &[WatchEventBuf]) -> Vec<u8> {
 }
 
 #[test]
-fn what_was_recorded_is_replayed_as_it_was() {
+fn recorded_events_are_replayed_unchanged() {
     let place = Place::new();
     let dir = place.dir("dir");
     let mut watcher = Watcher::new().unwrap();
@@ -145,7 +146,7 @@ fn what_was_recorded_is_replayed_as_it_was() {
 }
 
 #[test]
-fn events_of_descriptors_without_a_path_are_skipped() {
+fn events_of_watch_descriptors_without_a_path_are_skipped() {
     let event = |wd| WatchEventBuf::builder(EventMask::MODIFY).wd(Wd::from_raw(wd)).build();
     let bytes = record(&[event(1), event(2), event(1)]);
     let directory = |wd: Wd| (wd == Wd::from_raw(2)).then(|| "/two".into());
@@ -154,14 +155,14 @@ fn events_of_descriptors_without_a_path_are_skipped() {
 }
 
 #[test]
-fn a_record_that_is_cut_short_is_an_error() {
+fn a_truncated_record_is_an_error() {
     let bytes = record(&[created("a"), created("b")]);
     let error = Replay::from_records(&bytes[..40], |_| None).unwrap_err();
     assert_eq!((error.offset(), error.kind()), (32, DecodeErrorKind::HeaderCut { have: 8 }));
 }
 
 quickcheck! {
-    fn any_bytes_give_a_replay_or_an_error(bytes: Vec<u8>) -> bool {
+    fn any_bytes_make_a_replay_or_an_error(bytes: Vec<u8>) -> bool {
         match Replay::from_records(&bytes, |_| Some("/srv".into())) {
             Ok(mut replay) => handle(&mut replay).len() <= bytes.len() / 16,
             Err(error) => error.offset() <= bytes.len(),

@@ -1,4 +1,4 @@
-//! Several threads can read one watcher: each event goes to one of them, and none is lost.
+//! Several threads can read one watcher. Each event is returned to exactly one of them.
 
 mod watching;
 
@@ -12,8 +12,9 @@ use tinotify::{SharedWatcher, StopReason, WatchError, WatchMask, WatchOptions, W
 use watching::{Place, Watchdog};
 
 const STOPPED: WatchError = WatchError::Stopped(StopReason::Requested);
-const FAR: Duration = Duration::from_secs(600);
+const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Returns a shared watcher of a directory.
 fn shared(place: &Place) -> SharedWatcher {
     let watcher = Watcher::new().unwrap();
     watcher.watch(place.path(), WatchMask::CREATE).unwrap();
@@ -35,10 +36,10 @@ fn each_event_goes_to_one_thread() {
                 scope.spawn(move || {
                     let mut names = Vec::new();
                     loop {
-                        // Every way of waiting, and threads that do not wait.
+                        // Every call that waits, and one that does not.
                         let event = match (thread + names.len()) % 4 {
                             0 => watcher.recv().map(Some),
-                            1 => watcher.recv_timeout(FAR),
+                            1 => watcher.recv_timeout(LONG_TIMEOUT),
                             2 => watcher.recv_deadline(Instant::now() + Duration::from_micros(50)),
                             _ => watcher.try_recv(),
                         };
@@ -69,7 +70,7 @@ fn each_event_goes_to_one_thread() {
 }
 
 #[test]
-fn a_limit_is_kept_while_another_thread_waits() {
+fn timeouts_are_kept_while_another_thread_waits() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let watcher = shared(&place);
@@ -85,7 +86,7 @@ fn a_limit_is_kept_while_another_thread_waits() {
 }
 
 #[test]
-fn a_stop_ends_every_wait() {
+fn a_stop_ends_the_waits_of_all_threads() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let watcher = shared(&place);
@@ -101,12 +102,12 @@ fn a_stop_ends_every_wait() {
 }
 
 #[test]
-fn a_filter_that_panics_leaves_the_watcher_to_the_other_threads() {
+fn other_threads_can_read_after_a_filter_panicked() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let watcher = SharedWatcher::from(Watcher::new().unwrap());
     let filter = |event: &tinotify::Event<'_>| {
-        assert_ne!(event.name(), Some(&b"bad"[..]), "as the test asks");
+        assert_ne!(event.name(), Some(&b"bad"[..]), "the test needs a panic");
         true
     };
     let options = WatchOptions::new().filter(filter);
@@ -119,7 +120,7 @@ fn a_filter_that_panics_leaves_the_watcher_to_the_other_threads() {
 }
 
 #[test]
-fn the_watcher_comes_back_from_its_last_handle_with_what_is_buffered() {
+fn the_last_handle_returns_the_watcher_with_its_buffered_events() {
     let place = Place::new();
     let watcher = shared(&place);
     place.file("a");
@@ -133,8 +134,8 @@ fn the_watcher_comes_back_from_its_last_handle_with_what_is_buffered() {
 }
 
 #[test]
-fn a_handle_may_be_kept_beside_what_events_change() {
-    // A program with both in one struct, and a method that needs all of it.
+fn one_struct_can_own_a_handle_and_the_state_that_events_change() {
+    // The method `handle` borrows the whole struct while the watcher is read.
     struct Program {
         watcher: Arc<SharedWatcher>,
         handled: usize,
@@ -144,7 +145,7 @@ fn a_handle_may_be_kept_beside_what_events_change() {
             self.handled += 1;
         }
 
-        fn turn(&mut self) {
+        fn handle_all(&mut self) {
             while let Ok(Some(_)) = self.watcher.try_recv() {
                 self.handle();
             }
@@ -154,6 +155,6 @@ fn a_handle_may_be_kept_beside_what_events_change() {
     let mut program = Program { watcher: Arc::new(shared(&place)), handled: 0 };
     place.file("a");
     place.file("b");
-    program.turn();
+    program.handle_all();
     assert_eq!(program.handled, 2);
 }
