@@ -1,28 +1,28 @@
-//! What draining a full queue costs: 15,000 events of the kernel, as a multiple of the bare `read(2)`
-//! loop with the same buffer.
+//! The cost of draining a full queue of 15,000 kernel events, as a multiple of a bare `read(2)` loop with the
+//! same buffer.
 //!
-//! All rivals read the same inotify instance, that of a `Watcher`, in turn: before each of them the
-//! queue is filled anew, untimed, by reads of two files in the watched directory. They alternate, so
-//! no two neighbours in the queue are alike, and none is merged. `Watcher` gives events by `try_next`,
-//! each with its path (`path_into`), which no other composes.
+//! All rivals read the same inotify instance, that of a `Watcher`, in turn. Before each of them the queue is
+//! filled again, outside the measured time, by reads of two files in the watched directory. The two files
+//! alternate, so that no neighbours in the queue are identical and none merge. `Watcher` returns events with
+//! `try_recv` and composes the path of each (`path_into`). No other rival composes paths.
 //!
 //! ```text
 //! cargo bench --bench drain
 //! ```
 //!
-//! `Watcher` has no buffer below 4,112 bytes; 128 of these events fit there as in 4,096, so that each
-//! read(2) gives the same. nix gives no instance but its own, which has a directory for itself, and a
-//! buffer of its own, of 4 KiB: it is the same in both rows.
+//! The smallest buffer of a `Watcher` is 4,112 bytes. It holds 128 of these events, as 4,096 bytes do, so that
+//! each read(2) returns the same. nix cannot use an existing instance without `unsafe`: it has its own
+//! instance with its own directory. It also has its own buffer of 4 KiB, in both rows.
 //!
-//! notify reads in a thread of its own while the queue fills, and sends events through a channel. So it
-//! stands apart: the processor's time of the whole process for changes that it watches, until all
-//! events came out of the channel, less that for the same changes where nobody reads the queue.
+//! notify reads in its own thread while the queue fills, and sends events through a channel. So it is measured
+//! separately: the processor time of the whole process for changes that notify watches, until all events came
+//! out of the channel, minus the time for the same changes without a reader of the queue.
 //!
-//! # Instructions, for a second opinion without noise
+//! # Instructions, as a second measure without noise
 //!
-//! `count RIVAL BUFFER DRAINS` drains the queue in one rival's way without a clock, with a buffer of
-//! `4096` or `65536` bytes. Valgrind counts the instructions outside of the kernel; what 2 drains take
-//! more than 1, less the same for `read(2)`, divided by 15,000, is the instructions per event:
+//! `count RIVAL BUFFER DRAINS` drains the queue with one rival and without a clock. The buffer has `4096` or
+//! `65536` bytes. Valgrind counts the instructions outside the kernel. Subtract those of 1 drain from those of
+//! 2 drains, subtract the same difference for `read(2)`, and divide by 15,000 for the instructions per event:
 //!
 //! ```text
 //! cargo bench --bench drain --no-run      # prints the path of the program
@@ -51,9 +51,9 @@ use tinotify::{EventRing, FillError, WatchMask, Watcher};
 
 mod support;
 
-/// Below the queue's usual limit of 16,384.
+/// Below the default limit of the queue, 16,384.
 const EVENTS: usize = 15_000;
-/// A header, and a name of up to 15 bytes.
+/// The size of a record: a header and a name of up to 15 bytes.
 const RECORD: usize = 32;
 const SMALL: usize = 4 * 1024;
 const LARGE: usize = 64 * 1024;
@@ -84,7 +84,7 @@ const RIVALS: [(Rival, &str); 7] = [
     (Nix, "nix"),
 ];
 
-/// A directory with two files, which are changed in turn.
+/// A directory with two files that are read or written in turn.
 struct Dir {
     dir: TempDir,
     files: [File; 2],
@@ -122,7 +122,7 @@ impl Dir {
     }
 }
 
-/// One inotify instance, in each rival's hands, and what fills its queue.
+/// The rivals, which share one inotify instance, and the directories whose events fill the queues.
 struct Bench {
     fd: OwnedFd,
     watcher: Watcher,
@@ -130,28 +130,28 @@ struct Bench {
     inotify_rs: inotify::Inotify,
     dir: Dir,
     nix: nix::sys::inotify::Inotify,
-    dir_of_nix: Dir,
-    /// The size of the buffer.
-    room: usize,
+    nix_dir: Dir,
+    /// In bytes.
+    buffer_size: usize,
     buffer: Vec<u8>,
-    /// Where the buffer's first whole page begins.
+    /// The offset of the first page boundary in the buffer.
     aligned: usize,
     small_ring: Box<EventRing<{ SMALL / 16 }>>,
     large_ring: Box<EventRing<{ LARGE / 16 }>>,
 }
 
 impl Bench {
-    fn new(room: usize) -> Self {
-        let [dir, dir_of_nix] = [Dir::new(), Dir::new()];
+    fn new(buffer_size: usize) -> Self {
+        let [dir, nix_dir] = [Dir::new(), Dir::new()];
 
-        let watcher = Watcher::builder().buffer_size(room).build().unwrap();
+        let watcher = Watcher::builder().buffer_size(buffer_size).build().unwrap();
         watcher.watch(dir.path(), WatchMask::ACCESS).unwrap();
         let fd = watcher.inotify_fd().try_clone_to_owned().unwrap();
 
-        // nix takes no descriptor without `unsafe`.
+        // nix cannot use an existing descriptor without `unsafe`.
         let flags = InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC;
         let nix = nix::sys::inotify::Inotify::init(flags).unwrap();
-        nix.add_watch(dir_of_nix.path(), AddWatchFlags::IN_ACCESS).unwrap();
+        nix.add_watch(nix_dir.path(), AddWatchFlags::IN_ACCESS).unwrap();
 
         let buffer = vec![0; LARGE + PAGE];
         Self {
@@ -161,8 +161,8 @@ impl Bench {
             fd,
             dir,
             nix,
-            dir_of_nix,
-            room,
+            nix_dir,
+            buffer_size,
             aligned: buffer.as_ptr().align_offset(PAGE),
             buffer,
             small_ring: Box::new(EventRing::new()),
@@ -170,33 +170,33 @@ impl Bench {
         }
     }
 
-    /// Brings all events into the rival's queue.
+    /// Fills the rival's queue with all events.
     fn fill(&mut self, rival: Rival) {
-        // rustix leaves it empty.
+        // The rival rustix leaves it empty.
         self.buffer.resize(LARGE + PAGE, 0);
         let (dir, fd) = match rival {
-            Nix => (&self.dir_of_nix, self.nix.as_fd()),
+            Nix => (&self.nix_dir, self.nix.as_fd()),
             _ => (&self.dir, self.fd.as_fd()),
         };
         dir.read_in_turn();
         check_queue(fd);
     }
 
-    /// Empties the queue, and gives the number of events that came.
+    /// Drains the queue and returns the number of events.
     fn drain(&mut self, rival: Rival) -> usize {
-        let room = self.room;
-        let buffer = &mut self.buffer[self.aligned..][..room];
+        let buffer_size = self.buffer_size;
+        let buffer = &mut self.buffer[self.aligned..][..buffer_size];
         match rival {
             Read => read(&self.fd, buffer) / RECORD,
             Tinotify => tinotify(&self.tinotify, buffer),
-            Ring if room == SMALL => ring(&self.tinotify, &mut self.small_ring),
+            Ring if buffer_size == SMALL => ring(&self.tinotify, &mut self.small_ring),
             Ring => ring(&self.tinotify, &mut self.large_ring),
             Rival::Watcher => watcher(&mut self.watcher),
             Rustix => {
-                // It wants memory that need not be initialised, which a vector lends behind its end.
+                // It takes uninitialised memory, such as the spare capacity of a vector.
                 self.buffer.clear();
-                let room = &mut self.buffer.spare_capacity_mut()[self.aligned..][..room];
-                rustix(Reader::new(&self.fd, room))
+                let spare = &mut self.buffer.spare_capacity_mut()[self.aligned..][..buffer_size];
+                rustix(Reader::new(&self.fd, spare))
             }
             InotifyRs => inotify_rs(&mut self.inotify_rs, buffer),
             Nix => nix(&self.nix),
@@ -205,24 +205,24 @@ impl Bench {
 
     fn sample(&mut self, rival: Rival) -> Duration {
         self.fill(rival);
-        let start = cpu_time();
+        let start = thread_time();
         let seen = self.drain(rival);
-        let time = cpu_time() - start;
+        let time = thread_time() - start;
         assert_eq!(seen, EVENTS);
         time
     }
 }
 
-/// Sees that all events are queued.
+/// Asserts that all events are queued.
 fn check_queue(fd: impl AsFd) {
     let queued = rustix::io::ioctl_fionread(fd).unwrap();
     let expected = (EVENTS * RECORD) as u64;
     assert_eq!(queued, expected, "is fs.inotify.max_queued_events below {EVENTS}?");
 }
 
-/// The processor's time of this thread, in the kernel too: a drain takes so long that the clock on
-/// the wall would count much of what others do. None of the rivals ever sleeps.
-fn cpu_time() -> Duration {
+/// Returns the processor time of this thread, including its time in the kernel. A drain takes long, so wall
+/// time would include much time of other processes. None of the rivals sleeps.
+fn thread_time() -> Duration {
     rustix::time::clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
@@ -340,69 +340,69 @@ fn nix(inotify: &nix::sys::inotify::Inotify) -> usize {
     }
 }
 
-/// notify, and the same changes without it.
-struct Apart {
+/// notify, and an instance whose queue nobody reads during the same changes.
+struct NotifyBench {
     dir: Dir,
     events: Receiver<notify::Result<notify::Event>>,
     _notify: RecommendedWatcher,
-    silent_dir: Dir,
-    silent: tinotify::Inotify,
+    unread_dir: Dir,
+    unread: tinotify::Inotify,
     buffer: Vec<u8>,
 }
 
-impl Apart {
+impl NotifyBench {
     fn new() -> Self {
-        let [dir, silent_dir] = [Dir::new(), Dir::new()];
+        let [dir, unread_dir] = [Dir::new(), Dir::new()];
         let (sender, events) = mpsc::channel();
         let mut notify = notify::recommended_watcher(sender).unwrap();
         notify::Watcher::watch(&mut notify, dir.path(), RecursiveMode::NonRecursive).unwrap();
 
-        let silent = tinotify::Inotify::init(tinotify::InitFlags::NONBLOCK).unwrap();
-        let path = CString::new(silent_dir.path().as_os_str().as_bytes()).unwrap();
-        silent.add_watch(&path, WatchMask::MODIFY).unwrap();
-        Self { dir, events, _notify: notify, silent_dir, silent, buffer: vec![0; LARGE] }
+        let unread = tinotify::Inotify::init(tinotify::InitFlags::NONBLOCK).unwrap();
+        let path = CString::new(unread_dir.path().as_os_str().as_bytes()).unwrap();
+        unread.add_watch(&path, WatchMask::MODIFY).unwrap();
+        Self { dir, events, _notify: notify, unread_dir, unread, buffer: vec![0; LARGE] }
     }
 
-    /// The changes, and nobody who reads of them.
-    fn sample_silent(&mut self) -> Duration {
-        let start = cpu_time_of_all();
-        self.silent_dir.write_in_turn();
-        let time = cpu_time_of_all() - start;
-        check_queue(&self.silent);
-        assert_eq!(tinotify(&self.silent, &mut self.buffer), EVENTS);
+    /// Measures the changes without a reader.
+    fn sample_unread(&mut self) -> Duration {
+        let start = process_time();
+        self.unread_dir.write_in_turn();
+        let time = process_time() - start;
+        check_queue(&self.unread);
+        assert_eq!(tinotify(&self.unread, &mut self.buffer), EVENTS);
         time
     }
 
-    /// The changes, and all of them out of the channel.
+    /// Measures the changes with notify, until all events came out of the channel.
     fn sample_notify(&mut self) -> Duration {
-        let start = cpu_time_of_all();
+        let start = process_time();
         self.dir.write_in_turn();
         for _ in 0..EVENTS {
             let event = self.events.recv().unwrap().unwrap();
             assert!(event.kind.is_modify(), "{event:?}");
             consume(event.kind, 0, 0, Some(event.paths[0].as_os_str().as_bytes()));
         }
-        cpu_time_of_all() - start
+        process_time() - start
     }
 }
 
-/// The processor's time of all threads of this process.
-fn cpu_time_of_all() -> Duration {
+/// Returns the processor time of all threads of this process.
+fn process_time() -> Duration {
     rustix::time::clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
 }
 
 fn main() {
-    if let [_, word, rival, room, drains] = &std::env::args().collect::<Vec<_>>()[..] {
+    if let [_, word, rival, buffer_size, drains] = &std::env::args().collect::<Vec<_>>()[..] {
         if word == "count" {
-            return count(rival, room.parse().unwrap(), drains.parse().unwrap());
+            return count(rival, buffer_size.parse().unwrap(), drains.parse().unwrap());
         }
     }
 
     let mode = Mode::of_this_call();
     let rounds = mode.rounds(ROUNDS);
     println!(
-        "Nanoseconds per event of a drained queue of {EVENTS}, and as a multiple of the bare read(2) \
-         loop.\nMedians of {rounds} rounds, rivals alternating; nix has its own buffer of 4 KiB.\n"
+        "Nanoseconds per event of a drained queue of {EVENTS} events, and as a multiple of a bare read(2) \
+         loop.\nMedians of {rounds} rounds, rivals alternating. nix has its own buffer of 4 KiB.\n"
     );
     print!("{:>8}", "buffer");
     for (_, title) in RIVALS {
@@ -410,7 +410,7 @@ fn main() {
     }
     println!();
 
-    let mut benches = ROWS.map(|(_, room)| Bench::new(room));
+    let mut benches = ROWS.map(|(_, buffer_size)| Bench::new(buffer_size));
     let times = alternate(ROWS.len(), RIVALS.len(), rounds, |row, rival| {
         benches[row].sample(RIVALS[rival].0)
     });
@@ -419,7 +419,7 @@ fn main() {
         let all: Vec<usize> = (0..rounds).collect();
         print!("{label:>8}");
         for (index, (rival, title)) in RIVALS.into_iter().enumerate() {
-            // Of each round by itself, for the kernel's own pace changes over minutes.
+            // The ratio within each round, since the speed of the kernel changes over minutes.
             let ratio = |rounds: &[usize]| {
                 let ratios = rounds.iter().map(|&round| times[index][round] / times[0][round]);
                 median(&ratios.collect::<Vec<_>>())
@@ -443,38 +443,42 @@ fn main() {
         }
         println!();
     }
-    notify_apart(&mut benches[0], rounds);
+    measure_notify(&mut benches[0], rounds);
     verdicts.print(&mode);
 }
 
-/// Beside the bare read loop with the small buffer.
-fn notify_apart(bench: &mut Bench, rounds: usize) {
-    let mut apart = Apart::new();
+/// Measures notify, as a multiple of the bare read loop with the small buffer.
+fn measure_notify(bench: &mut Bench, rounds: usize) {
+    let mut notify_bench = NotifyBench::new();
     let times = alternate(1, 3, rounds, |_, what| match what {
         0 => bench.sample(Read),
-        1 => apart.sample_silent(),
-        _ => apart.sample_notify(),
+        1 => notify_bench.sample_unread(),
+        _ => notify_bench.sample_notify(),
     });
-    let [read, silent, notify] = &times[0][..] else { unreachable!() };
-    let cost = |round: usize| notify[round] - silent[round];
+    let [read, unread, notify] = &times[0][..] else { unreachable!() };
+    let cost = |round: usize| notify[round] - unread[round];
     let ratio = |rounds: &[usize]| {
         median(&rounds.iter().map(|&round| cost(round) / read[round]).collect::<Vec<_>>())
     };
     let all: Vec<usize> = (0..rounds).collect();
     let costs: Vec<f64> = all.iter().map(|&round| cost(round)).collect();
     println!(
-        "\nnotify, all threads, above the same changes with nobody reading (in its way, see the source): \
-         {:.2} {:.3} ±{:.3}",
+        "\nnotify, all threads, minus the same changes without a reader (measured separately, see the \
+         source): {:.2} {:.3} ±{:.3}",
         median(&costs) / EVENTS as f64,
         ratio(&all),
         uncertainty(rounds, ratio),
     );
 }
 
-fn count(rival: &str, room: usize, drains: usize) {
-    assert!(room == SMALL || room == LARGE, "the buffer has {SMALL} or {LARGE} bytes");
+/// Drains the queue a number of times with one rival, for a program that counts instructions.
+fn count(rival: &str, buffer_size: usize, drains: usize) {
+    assert!(
+        buffer_size == SMALL || buffer_size == LARGE,
+        "invalid buffer size {buffer_size}: expected {SMALL} or {LARGE} bytes"
+    );
     let (rival, _) = *RIVALS.iter().find(|(_, title)| *title == rival).expect("a rival's name");
-    let mut bench = Bench::new(room);
+    let mut bench = Bench::new(buffer_size);
     let mut seen = 0;
     for _ in 0..drains {
         bench.fill(rival);

@@ -1,17 +1,17 @@
-//! How long it takes from a write in another process to the event in hand.
+//! The time from a write in another process until a rival has returned the event.
 //!
-//! A child process is told through a pipe which file to write to. It waits until this process sleeps,
-//! takes the time, writes, and sends the time back; this process takes the time when the event has
-//! come. Each rival has an inotify instance and a directory of its own, so that no other wakes with
-//! it. Where there are two processors, each process keeps to one: a wake-up within one processor and
-//! one across are two different things.
+//! This process sends the number of a file to a child process through a pipe. The child waits until this
+//! process sleeps, reads the clock, writes to the file, and sends the time back. This process reads the clock
+//! when it has the event. Each rival has its own inotify instance and directory, so that no other rival wakes
+//! up with it. With two processors, each process is pinned to one of them, since a wake-up on the same
+//! processor and one on another processor take different times.
 //!
 //! ```text
 //! cargo bench --bench wake --features tokio
 //! ```
 //!
-//! Without the feature, the two rivals in tokio are left out. They share a runtime of one thread, and
-//! are measured against each other; the blocking ones against ppoll(2) and read(2).
+//! Without the feature, the two rivals in tokio are skipped. They share a runtime of one thread and are
+//! compared with each other. The blocking rivals are compared with ppoll(2) and read(2).
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -35,7 +35,7 @@ use tinotify::{WatchMask, Watcher};
 mod support;
 
 const ROUNDS: usize = 10_000;
-/// What the child gives this process to fall asleep, after it looks asleep.
+/// The child waits this time after the state of this process is asleep, until it really is.
 const SETTLE: Duration = Duration::from_micros(30);
 const BUFFER: usize = 4112;
 const FILE: &str = "file.txt";
@@ -51,7 +51,7 @@ enum Rival {
     TokioWatcher,
 }
 
-/// A rival, its title, the one it is compared with, and at most what multiple of it is wanted.
+/// A rival, its title, the index of the rival it is compared with, and the highest ratio that passes.
 type Entry = (Rival, &'static str, usize, Option<f64>);
 
 const RIVALS: &[Entry] = &[
@@ -64,10 +64,10 @@ const RIVALS: &[Entry] = &[
     (Rival::TokioWatcher, "TokioWatcher::recv", 3, Some(1.1)),
 ];
 
-/// The other process.
+/// The child process that writes.
 struct Writer {
     child: std::process::Child,
-    /// Closed to end it.
+    /// Closed to end the process.
     orders: Option<ChildStdin>,
     times: ChildStdout,
 }
@@ -85,12 +85,12 @@ impl Writer {
         Self { child, orders, times }
     }
 
-    /// Has it write to the file of that rival, soon.
+    /// Orders a write to the file of a rival.
     fn order(&mut self, rival: usize) {
         self.orders.as_mut().unwrap().write_all(&[rival as u8]).unwrap();
     }
 
-    /// When it did.
+    /// Returns the time of the write.
     fn time(&mut self) -> Duration {
         let mut nanoseconds = [0; 8];
         self.times.read_exact(&mut nanoseconds).unwrap();
@@ -105,9 +105,9 @@ impl Drop for Writer {
     }
 }
 
-/// What the other process does.
+/// Runs the child process.
 fn write(paths: &[String]) {
-    keep_to_processor(|processors| processors.last());
+    pin_to_processor(|processors| processors.last());
     let open = |path: &String| File::options().write(true).open(path).unwrap();
     let files: Vec<File> = paths.iter().map(open).collect();
     let parent = rustix::process::getppid().unwrap().as_raw_nonzero();
@@ -115,7 +115,7 @@ fn write(paths: &[String]) {
     let (mut orders, mut times) = (std::io::stdin().lock(), std::io::stdout().lock());
     let mut order = [0];
     while orders.read_exact(&mut order).is_ok() {
-        while !sleeps(&parent) {
+        while !is_asleep(&parent) {
             thread::yield_now();
         }
         thread::sleep(SETTLE);
@@ -126,21 +126,21 @@ fn write(paths: &[String]) {
     }
 }
 
-/// Whether the process of that `/proc/PID/stat` (proc_pid_stat(5)) waits for something.
-fn sleeps(stat: &File) -> bool {
+/// Returns `true` if the process of a `/proc/PID/stat` file (proc_pid_stat(5)) sleeps.
+fn is_asleep(stat: &File) -> bool {
     let mut text = [0; 512];
     let len = stat.read_at(&mut text, 0).unwrap();
     let name_ends = text[..len].iter().rposition(|&byte| byte == b')').unwrap();
     text[name_ends + 2] == b'S'
 }
 
-/// The clock is the same in all processes.
+/// Reads a clock that all processes share.
 fn now() -> Duration {
     rustix::time::clock_gettime(ClockId::Monotonic).try_into().unwrap()
 }
 
-/// Keeps this thread to one of the processors that it may use.
-fn keep_to_processor(choose: impl Fn(&mut dyn DoubleEndedIterator<Item = usize>) -> Option<usize>) {
+/// Pins this thread to one of the processors that it may use.
+fn pin_to_processor(choose: impl Fn(&mut dyn DoubleEndedIterator<Item = usize>) -> Option<usize>) {
     let allowed = rustix::thread::sched_getaffinity(None).unwrap();
     let mut processors = (0..CpuSet::MAX_CPU).filter(|&processor| allowed.is_set(processor));
     let mut chosen = CpuSet::new();
@@ -170,9 +170,9 @@ impl Bench {
                 dir
             })
             .collect();
-        // Before this process keeps to a processor, which the child would inherit.
+        // Before this process is pinned, since the child would inherit its processor.
         let writer = Writer::start(&dirs);
-        keep_to_processor(|processors| processors.next());
+        pin_to_processor(|processors| processors.next());
 
         let flags = CreateFlags::NONBLOCK | CreateFlags::CLOEXEC;
         let ppoll = rustix::fs::inotify::init(flags).unwrap();
@@ -246,19 +246,19 @@ mod in_tokio {
     use super::{BUFFER, consume};
 
     pub struct Rivals {
-        // Dropped before the runtime that they are registered in.
+        // The fields that are registered in the runtime are dropped before it.
         inotify_rs: EventStream<Vec<u8>>,
         watcher: TokioWatcher,
         runtime: Runtime,
     }
 
     impl Rivals {
-        pub fn new(dir_of_inotify_rs: &Path, dir_of_watcher: &Path) -> Self {
+        pub fn new(inotify_rs_dir: &Path, watcher_dir: &Path) -> Self {
             let runtime = Builder::new_current_thread().enable_io().build().unwrap();
             let entered = runtime.enter();
-            let inotify_rs = super::inotify_rs(dir_of_inotify_rs);
+            let inotify_rs = super::inotify_rs(inotify_rs_dir);
             let inotify_rs = inotify_rs.into_event_stream(vec![0; BUFFER]).unwrap();
-            let watcher = TokioWatcher::tokio(super::watcher(dir_of_watcher)).unwrap();
+            let watcher = TokioWatcher::tokio(super::watcher(watcher_dir)).unwrap();
             drop(entered);
             Self { inotify_rs, watcher, runtime }
         }
@@ -298,8 +298,8 @@ fn main() {
     let mode = Mode::of_this_call();
     let rounds = mode.rounds(ROUNDS);
     println!(
-        "Microseconds from a write in another process to the event in hand, over {rounds} rounds, \
-         rivals alternating;\nand the median as a multiple of another's.\n"
+        "Microseconds from a write in another process until the event is returned, over {rounds} rounds, \
+         rivals alternating,\nand the median as a multiple of that of another rival.\n"
     );
     let mut bench = Bench::new();
     let times = alternate(1, RIVALS.len(), rounds, |_, rival| bench.sample(rival)).remove(0);
@@ -309,7 +309,7 @@ fn main() {
     let all: Vec<usize> = (0..rounds).collect();
     println!("{:>21} {:>9} {:>9} {:>14}", "", "median", "p99", "ratio");
     for (index, &(_, title, base, limit)) in RIVALS.iter().enumerate() {
-        // A wake-up is disturbed by itself, not with its neighbours: so no ratios by round.
+        // Noise affects single wake-ups, not whole rounds, so ratios within a round would not remove it.
         let ratio = |rounds: &[usize]| {
             let of = |rival: usize| {
                 median(&rounds.iter().map(|&round| times[rival][round]).collect::<Vec<_>>())
@@ -325,7 +325,7 @@ fn main() {
         }
     }
     if cfg!(not(feature = "tokio")) {
-        eprintln!("\nSKIPPED: the rivals in tokio, for the feature `tokio` is off");
+        eprintln!("\nSKIPPED: the rivals in tokio: the feature `tokio` is off");
     }
     verdicts.print(&mode);
 }

@@ -1,4 +1,4 @@
-//! The spool of `examples/spool.rs` hands over each finished file exactly once, and no half-written one.
+//! The spool of `examples/spool.rs` hands over each finished file exactly once, and no unfinished file.
 
 #[path = "../examples/spool.rs"]
 mod spool;

@@ -188,12 +188,12 @@ fn a_value_dropped_by_a_failed_watch_may_use_the_watcher() {
     let mut values = Values::default();
     let mut value = |case| values.add(case, &watcher, &place);
 
-    let none = place.at("none");
-    watcher.watch_with(&none, CREATE, options_with(value("no such file"))).unwrap_err();
+    let missing = place.at("missing");
+    watcher.watch_with(&missing, CREATE, options_with(value("no such file"))).unwrap_err();
     watcher.watch_with(&dir, CREATE, WatchOptions::new().alias("taken")).unwrap();
     let options = options_with(value("alias taken")).alias("taken");
     watcher.watch_with(&dir, CREATE, options).unwrap_err();
-    watcher.watch_tree(&none, CREATE, tree_options_with(value("no such tree"))).unwrap_err();
+    watcher.watch_tree(&missing, CREATE, tree_options_with(value("no such tree"))).unwrap_err();
     values.assert_each_dropped_once();
 }
 

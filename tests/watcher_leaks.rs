@@ -16,14 +16,14 @@ fn count(of: &str) -> usize {
 /// Makes and drops watchers in many ways, including errors.
 fn use_watchers(place: &Place) {
     let file = place.file("file");
-    let none = place.at("none");
+    let missing = place.at("missing");
     let mask = WatchMask::ALL_EVENTS;
 
     // Watchers that fail to start.
-    assert!(Watcher::builder().path(place.path()).path(&none).build().is_err());
+    assert!(Watcher::builder().path(place.path()).path(&missing).build().is_err());
     let kept_open = Watcher::builder().close_on_drop(false);
-    assert!(kept_open.path(place.path()).path(&none).build().is_err());
-    assert!(wait_for(&none, mask, None).is_err());
+    assert!(kept_open.path(place.path()).path(&missing).build().is_err());
+    assert!(wait_for(&missing, mask, None).is_err());
     // Waits that are one call.
     assert!(wait_for(place.path(), mask, Some(Duration::ZERO)).unwrap().is_none());
     let waiter = std::thread::spawn({
@@ -42,8 +42,8 @@ fn use_watchers(place: &Place) {
     let options = || WatchOptions::new().alias("it").filter(|_| true);
     let watch = watcher.watch_with(&file, mask, options()).unwrap();
     assert!(watcher.watch_with(&file, mask, options()).is_err());
-    assert!(watcher.watch(&none, mask).is_err());
-    let name = watcher.watch_name(none.join("deeper"), mask).unwrap();
+    assert!(watcher.watch(&missing, mask).is_err());
+    let name = watcher.watch_name(missing.join("deeper"), mask).unwrap();
     watcher.watch(place.path(), mask | WatchMask::ONESHOT).unwrap();
     fs::write(&file, "text").unwrap();
     let kept = watcher.recv().unwrap().to_buf();
