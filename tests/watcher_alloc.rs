@@ -1,4 +1,4 @@
-//! In steady state an event costs no allocation. The allocator counts them.
+//! In steady state an event costs no allocation. The global allocator of this test counts allocations.
 
 mod watching;
 
@@ -12,7 +12,7 @@ use tinotify::{WatchMask, WatchOptions, Watcher};
 use watching::{Place, touch};
 
 thread_local! {
-    /// The allocations of this thread. It needs no allocation and no destructor itself.
+    /// The number of allocations of this thread. The variable itself needs no allocation or destructor.
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -110,8 +110,8 @@ impl Scene {
         }
     }
 
-    /// 1,200 for the files, 300 for the directories, and 400 more of files for the hundred directories
-    /// with a second watch.
+    /// 1,200 of files, 300 of directories, and 400 of files once more for the second watch of 100
+    /// directories.
     const EVENTS: u64 = 1200 + 300 + 400;
 }
 

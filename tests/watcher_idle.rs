@@ -20,7 +20,7 @@ fn main() {
     if let Some(dir) = env::var_os(CHILD) {
         return wait_in(Path::new(&dir));
     }
-    // The arguments of a test harness that other programs use.
+    // Supports `--list` and name filters as the test harness does, since other programs use them.
     let args: Vec<String> = env::args().skip(1).collect();
     if args.iter().any(|arg| arg == "--list") {
         println!("{NAME}: test");

@@ -24,7 +24,7 @@ fn use_watchers(place: &Place) {
     let kept_open = Watcher::builder().close_on_drop(false);
     assert!(kept_open.path(place.path()).path(&missing).build().is_err());
     assert!(wait_for(&missing, mask, None).is_err());
-    // Waits that are one call.
+    // `wait_for`, without and with an event.
     assert!(wait_for(place.path(), mask, Some(Duration::ZERO)).unwrap().is_none());
     let waiter = std::thread::spawn({
         let path = place.path().to_owned();

@@ -266,11 +266,11 @@ impl World {
             Op::ReadOne => self.read(true),
             Op::ReadAll => self.read(false),
             Op::Overflow => self.overflowed |= overflow(&self.place.at("noise")),
-            of_files => self.change_files(of_files),
+            op => self.change_files(op),
         }
     }
 
-    /// Runs an operation of files, if it is possible.
+    /// Runs an operation on files. Does nothing if it is not possible.
     fn change_files(&mut self, op: Op) {
         match op {
             Op::Create { name } if self.names[name].is_none() => {

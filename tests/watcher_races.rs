@@ -77,7 +77,7 @@ fn change_watches(
     std::os::unix::fs::symlink(stable, &link).unwrap();
     let mut own_watches: Vec<WatchId> = Vec::new();
     for file in 0..FILES {
-        // Keeps the queue from overflowing. Not at each file, since the cost of a call grows with the queue.
+        // Prevents an overflow. Only at each eighth file, since the cost of `is_full` grows with the queue.
         while file % 8 == 0 && is_full() {
             thread::sleep(Duration::from_micros(200));
         }
