@@ -8,9 +8,7 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use tinotify::{
-    EventKind, EventMask, NameChange, WatchError, WatchEventBuf, WatchMask, WatchOptions, Watcher,
-};
+use tinotify::{EventKind, EventMask, NameChange, WatchEventBuf, WatchMask, WatchOptions, Watcher};
 use watching::{Place, drained, kinds, names, touch};
 
 const CREATE: WatchMask = WatchMask::CREATE;
@@ -248,7 +246,7 @@ fn a_glob_filters_by_name() {
 #[test]
 fn an_invalid_glob_is_an_error_that_contains_the_glob() {
     let error = WatchOptions::new().glob("a[").unwrap_err();
-    assert!(matches!(&error, WatchError::Glob(_)));
+    assert!(matches!(&error, tinotify::WatchError::Glob(_)));
     assert!(error.to_string().contains("a["), "{error}");
 }
 
