@@ -1,5 +1,5 @@
-//! Records that are read while a tree is being set up are kept for it, up to a limit. Past the limit the tree
-//! resynchronises, and misses nothing.
+//! Records that are read during the set-up of a tree are kept for it, up to a limit. Past the limit the tree
+//! resynchronises and misses nothing.
 
 mod watching;
 
@@ -11,43 +11,43 @@ use std::thread;
 use tinotify::{TreeChange, TreeOptions, WatchEventBuf, WatchId, WatchMask, Watcher};
 use watching::{Place, Watchdog, drained, touch};
 
-/// The memory for kept records, in bytes, and what one takes beside its name.
+/// The memory for kept records, and the memory of one record without its name, in bytes.
 const LIMIT: usize = 16 * 1024 * 1024;
 const RECORD: usize = 48;
 
-/// Options whose exclude condition waits for an answer, and the channels of questions and answers.
-fn gated() -> (TreeOptions, Receiver<PathBuf>, SyncSender<()>) {
-    let (ask, asked) = mpsc::sync_channel(100);
+/// Returns an exclude condition that sends each path it is called with, then waits for a message.
+fn blocking_condition() -> (TreeOptions, Receiver<PathBuf>, SyncSender<()>) {
+    let (call, called) = mpsc::sync_channel(100);
     let (answer, answers) = mpsc::sync_channel::<()>(100);
     let answers = Mutex::new(answers);
     let options = TreeOptions::new().track_files(true).exclude(move |path| {
-        ask.send(path.to_owned()).unwrap();
-        // Once nobody answers, nothing waits.
+        call.send(path.to_owned()).unwrap();
+        // Returns an error at once after the sender was dropped.
         let _ = answers.lock().unwrap().recv();
         false
     });
-    (options, asked, answer)
+    (options, called, answer)
 }
 
-/// The events of a tree while it is set up and `count` records of two files with long names are kept. A file is
-/// created before these, and one after them.
+/// Keeps `count` records of two files with long names during the set-up of a tree, and returns the events of
+/// the tree. One file is created before these records and one after them.
 fn events_with(count: usize, place: &Place) -> (Vec<WatchEventBuf>, WatchId) {
     let names = ["a", "b"].map(|name| name.repeat(239));
     let [a, b] = names.each_ref().map(|name| place.file(name));
     place.dir("directory");
     let mut watcher = Watcher::new().unwrap();
-    let (options, asked, answer) = gated();
+    let (options, called, answer) = blocking_condition();
     let (watches, root) = (watcher.watches(), place.path().to_owned());
     let mask = WatchMask::CREATE | WatchMask::DELETE | WatchMask::ATTRIB;
     let setting_up = thread::spawn(move || watches.watch_tree(&root, mask, options).unwrap());
-    assert_eq!(asked.recv().unwrap(), Path::new("directory"));
+    assert_eq!(called.recv().unwrap(), Path::new("directory"));
 
     place.file("early");
-    for touched in 0..count {
-        // Never the same twice, or they would merge.
-        touch(if touched % 2 == 0 { &a } else { &b });
-        // Read before the queue of the kernel is full.
-        if touched % 4000 == 0 {
+    for change in 0..count {
+        // Two files in turn, since identical events would merge.
+        touch(if change % 2 == 0 { &a } else { &b });
+        // Reads before the queue of the kernel is full.
+        if change % 4000 == 0 {
             assert!(drained(&mut watcher).is_empty());
         }
     }
@@ -58,6 +58,7 @@ fn events_with(count: usize, place: &Place) -> (Vec<WatchEventBuf>, WatchId) {
     (drained(&mut watcher), tree)
 }
 
+/// Returns the relative paths of created files.
 fn created(events: &[WatchEventBuf], place: &Place) -> Vec<PathBuf> {
     let created = events.iter().filter(|event| event.mask().contains(tinotify::EventMask::CREATE));
     created.map(|event| event.path().strip_prefix(place.path()).unwrap().to_owned()).collect()

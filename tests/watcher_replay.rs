@@ -78,7 +78,7 @@ fn only_calls_with_a_timeout_see_a_pause() {
 }
 
 #[test]
-fn an_error_is_returned_once_and_reading_goes_on() {
+fn an_error_is_returned_once_and_reading_continues() {
     let failed = WatchError::Inotify(Error::Poll(Errno::EINVAL));
     let mut replay = Replay::new();
     replay.error(failed).event(created("a"));
