@@ -17,8 +17,20 @@ pub(super) enum Notice {
     Tree(WatchId, TreeEvent),
     /// The last event of a tree whose root is gone. The watch ends when it is delivered.
     TreeEnd(WatchId),
+    /// Events were lost in memory: too many were kept for a tree.
+    Overflow,
     /// The last event of a watch that has ended.
     Ended(Arc<Subscription>),
+}
+
+impl Notice {
+    /// Returns the watch that must still be active, if there is one.
+    pub const fn watch(&self) -> Option<WatchId> {
+        match self {
+            Self::Name(id, _) | Self::Tree(id, _) | Self::TreeEnd(id) => Some(*id),
+            Self::Overflow | Self::Ended(_) => None,
+        }
+    }
 }
 
 /// What waits to be delivered.

@@ -310,7 +310,7 @@ impl Reader {
                 self.check_stop(search.deadline)?;
             }
             if self.has_work {
-                if self.work() {
+                if self.work()? {
                     return Ok(Found::Event);
                 }
                 self.check_stop(search.deadline)?;
@@ -337,7 +337,7 @@ impl Reader {
 
     /// Takes the next event out of the outbox; if there is none, works on a busy tree. Returns `true` if an
     /// event is lent.
-    fn work(&mut self) -> bool {
+    fn work(&mut self) -> Result<bool, WatchError> {
         let taken = self.shared.change(|state, inotify| state.take_notice(inotify));
         let Some((notice, stopped)) = taken else {
             match self.busy.pop() {
@@ -347,17 +347,20 @@ impl Reader {
                 }
                 None => self.has_work = false,
             }
-            return false;
+            return Ok(false);
         };
+        if notice.is_overflow() && self.settings.stop_on_overflow {
+            return Err(WatchError::Stopped(StopReason::Overflow));
+        }
         if let (Some(driver), Some(id)) = (stopped, notice.watch()) {
             self.shared.stop_tree(id, driver);
         }
         if !notice.is_accepted() {
-            return false;
+            return Ok(false);
         }
         self.notice = Some(notice);
         self.lent = Lent::Notice;
-        true
+        Ok(true)
     }
 
     /// Walks the names that may have changed. Returns `true` if the outbox may hold something.

@@ -145,7 +145,13 @@ impl Shared {
 
     /// Has a tree take a record, now or when it comes home.
     pub fn feed_tree(&self, id: WatchId, event: Event<'_>, position: u64) -> Worked {
-        let take = |state: &mut State, _: &_| state.trees_mut().take_or_keep(id, event, position);
+        let take = |state: &mut State, _: &_| {
+            let (taken, is_lost) = state.trees_mut().take_or_keep(id, event, position);
+            if is_lost {
+                state.push_overflow();
+            }
+            taken
+        };
         match self.change(take) {
             Some(taken) => self.work(id, taken, |driver, inotify, host| {
                 driver.feed(inotify, host, event, position);

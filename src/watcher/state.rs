@@ -472,25 +472,25 @@ impl State {
         inotify: &Inotify,
     ) -> Option<(WatchEventBuf, Option<Box<TreeDriver>>)> {
         loop {
-            let mut stopped = None;
-            let event = match self.outbox.pop()? {
-                Notice::Ended(subscription) => WatchEventBuf::last(&subscription),
-                Notice::Name(id, change) => {
-                    let Ok(subscription) = self.registry.get(id) else { continue };
-                    WatchEventBuf::of_name(subscription, change)
+            let notice = self.outbox.pop()?;
+            let subscription = notice.watch().map(|id| self.registry.get(id));
+            let (event, ended) = match (notice, subscription) {
+                (Notice::Overflow, _) => (WatchEventBuf::overflow(EventMask::Q_OVERFLOW), None),
+                (Notice::Ended(last), _) => (WatchEventBuf::last(&last), None),
+                (Notice::Name(_, change), Some(Ok(of))) => {
+                    (WatchEventBuf::of_name(of, change), None)
                 }
-                Notice::Tree(id, event) => {
-                    let Ok(subscription) = self.registry.get(id) else { continue };
-                    WatchEventBuf::of_tree(subscription, event)
-                }
-                Notice::TreeEnd(id) => {
-                    let Ok(subscription) = self.registry.get(id) else { continue };
-                    let event = WatchEventBuf::last(subscription);
-                    stopped = self.remove(inotify, id).ok().flatten();
-                    event
-                }
+                (Notice::Tree(_, event), Some(Ok(of))) => (WatchEventBuf::of_tree(of, event), None),
+                (Notice::TreeEnd(id), Some(Ok(of))) => (WatchEventBuf::last(of), Some(id)),
+                _ => continue,
             };
+            let stopped = ended.and_then(|id| self.remove(inotify, id).ok().flatten());
             return Some((event, stopped));
         }
+    }
+
+    /// Reports that records were lost in memory.
+    pub fn push_overflow(&mut self) {
+        self.outbox.push(Notice::Overflow);
     }
 }

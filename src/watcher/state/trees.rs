@@ -124,19 +124,19 @@ impl Trees {
         self.slot(id)?.take()
     }
 
-    /// Takes a tree to feed it a record, or keeps the record until it comes home.
+    /// Takes a tree to feed it a record, or keeps the record until it comes home. Also returns `true` if kept
+    /// records were lost, once for each loss.
     pub fn take_or_keep(
         &mut self,
         id: WatchId,
         event: Event<'_>,
         position: u64,
-    ) -> Option<TakenTree> {
-        let slot = self.slot(id)?;
-        let taken = slot.take();
-        if taken.is_none() {
-            slot.keep(event, position);
+    ) -> (Option<TakenTree>, bool) {
+        let Some(slot) = self.slot(id) else { return (None, false) };
+        match slot.take() {
+            Some(taken) => (Some(taken), false),
+            None => (None, slot.keep(event, position)),
         }
-        taken
     }
 
     /// Asks for a change of a tree, which [`take`](Self::take) hands over.
@@ -256,18 +256,21 @@ impl Slot {
         })
     }
 
-    /// Keeps a record. When too many wait, they become one overflow.
-    fn keep(&mut self, event: Event<'_>, position: u64) {
+    /// Keeps a record. When too many wait, they become one overflow. Returns `true` then, once.
+    fn keep(&mut self, event: Event<'_>, position: u64) -> bool {
         if position < self.since || self.is_ended {
-            return;
+            return false;
         }
+        let was_full = self.kept_size > MOST_KEPT;
         let size = KEPT_SIZE.saturating_add(event.name_and_nul().len());
         self.kept_size = self.kept_size.saturating_add(size);
-        if self.kept_size > MOST_KEPT {
+        let is_full = self.kept_size > MOST_KEPT;
+        if is_full {
             self.kept.clear();
             self.kept.push(KeptRecord::overflow(position));
         } else {
             self.kept.push(KeptRecord::new(event, position));
         }
+        is_full && !was_full
     }
 }
