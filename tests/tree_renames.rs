@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::fs::{Mode, OFlags, openat, renameat};
+use tinotify::TreeOptions;
 use trees::disk::{exchange, inodes, open_dir, sorted, watched_inodes, write};
-use trees::{Note, Random, Scene};
+use trees::{NAMES, Note, Random, Scene};
 use watching::Watchdog;
 
 #[test]
@@ -81,6 +82,40 @@ fn a_file_moved_out_is_told_without_a_further_event() {
     assert!(tree.told().is_empty());
     fs::rename(tree.outside("file"), tree.at("back")).unwrap();
     assert_eq!(tree.told(), ["moved in back"]);
+}
+
+#[test]
+fn a_file_moved_out_is_reported_before_its_directory_leaves() {
+    type Leave = fn(&Scene);
+    let ways: [(&str, Leave, &str); 3] = [
+        ("removed", |tree| fs::remove_dir(tree.at("sub")).unwrap(), "delete sub/"),
+        (
+            "moved out",
+            |tree| fs::rename(tree.at("sub"), tree.outside("sub")).unwrap(),
+            "moved out sub/",
+        ),
+        (
+            "replaced",
+            |tree| {
+                fs::create_dir(tree.outside("other")).unwrap();
+                fs::rename(tree.outside("other"), tree.at("sub")).unwrap();
+            },
+            "moved in sub/",
+        ),
+    ];
+    for (way, leave, last) in ways {
+        for track_files in [false, true] {
+            let options = TreeOptions::new().track_files(track_files);
+            let mut tree = Scene::with(NAMES, options, |root| {
+                fs::create_dir(root.join("sub")).unwrap();
+                write(root.join("sub/file"));
+            });
+            fs::rename(tree.at("sub/file"), tree.outside("file")).unwrap();
+            leave(&tree);
+            let reported = tree.told();
+            assert_eq!(reported, ["moved out sub/file", last], "{way}, {track_files}");
+        }
+    }
 }
 
 #[test]

@@ -132,6 +132,7 @@ impl<D> Tree<D> {
 
     /// Reports that a directory is gone, with all beneath it, and forgets it.
     pub(super) fn gone(&mut self, node: NodeRef, kind: TreeKind, mask: EventMask, cookie: u32) {
+        self.report_departures(node);
         let path = self.path(node, &[]);
         self.reports.tell(kind, mask, cookie, path);
         if mask.contains(EventMask::MOVED_FROM) {
@@ -145,6 +146,7 @@ impl<D> Tree<D> {
         if top == ROOT || !self.nodes.exists(top) {
             return;
         }
+        self.report_departures(top);
         let mut ended = self.remove_beneath(top);
         self.forget(top, &mut ended);
         self.conclude_all(ended);
@@ -152,6 +154,7 @@ impl<D> Tree<D> {
 
     /// Forgets what is in a directory, and all beneath.
     pub(super) fn clear(&mut self, top: NodeRef) {
+        self.report_departures(top);
         let ended = self.remove_beneath(top);
         self.conclude_all(ended);
         while let Some(ended) = self.renames.take_touching(top) {
@@ -160,6 +163,18 @@ impl<D> Tree<D> {
         // Last, since what is left of a rename may be a check here.
         self.files.forget(top);
         self.agenda.forget(top);
+    }
+
+    /// Reports what left a directory, or one beneath it, by a rename whose other half has not come. Its old path
+    /// holds only until that directory is removed or renamed. A watched directory that was renamed is not
+    /// reported here: its own event follows.
+    pub(super) fn report_departures(&mut self, top: NodeRef) {
+        while let Some(ended) = self.renames.take_one(|pending| {
+            let waits = pending.node.is_some_and(|node| self.links.tells(&self.nodes, node));
+            !waits && self.nodes.is_within(pending.from.0, top)
+        }) {
+            self.abandon(ended);
+        }
     }
 
     fn remove_beneath(&mut self, top: NodeRef) -> Vec<Ended> {

@@ -127,13 +127,9 @@ impl<D> Tree<D> {
         {
             return self.renamed_impossibly(node, &pending, to, victim);
         }
-        // What left it before has left it by its old path.
-        while let Some(ended) = self.renames.take_one(|pending| {
-            let waits = pending.node.is_some_and(|node| self.links.tells(&self.nodes, node));
-            let of = |top| self.nodes.is_within(pending.from.0, top);
-            !waits && (of(node) || victim.is_some_and(of))
-        }) {
-            self.abandon(ended);
+        self.report_departures(node);
+        if let Some(victim) = victim {
+            self.report_departures(victim);
         }
         if !self.nodes.exists(node) {
             // It was reached through a link, with which it has gone.

@@ -226,6 +226,7 @@ impl Mirror {
             if known != Some(is_dir) && matters && !lenient {
                 return Err("gone, but never told to be there".into());
             }
+            self.was_empty(event, path, lenient)?;
             self.remove(path);
         } else if told(EventMask::UNMOUNT) {
             self.empty(path);
@@ -234,6 +235,26 @@ impl Mirror {
             self.touched.insert(path);
         }
         Ok(())
+    }
+
+    /// A directory that the kernel reports as removed was empty: what was in it at the last rest has been reported
+    /// as gone. What came since may have been found ahead of the events, in a later directory of that name.
+    fn was_empty(&self, event: &TreeEvent, path: Path, lenient: bool) -> Result<(), String> {
+        let is_rmdir = event.kind == TreeKind::Reported
+            && event.mask.contains(EventMask::DELETE | EventMask::ISDIR);
+        let is_kept = |entry: &&Known| {
+            entry.path != path
+                && entry.path.is_in(path)
+                && entry.id.is_some()
+                && entry.renames == 0
+                && (entry.is_dir || self.knows_files && !self.is_vague(false))
+        };
+        match self.entries.iter().find(is_kept) {
+            Some(kept) if is_rmdir && !lenient => {
+                Err(format!("removed, and this was not reported as gone before: {}", kept.path))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn rename(&mut self, world: &World, from: Path, to: Path, is_dir: bool) -> Result<(), String> {
