@@ -106,7 +106,7 @@ impl Driver {
     pub fn next(&mut self, world: &mut World, index: usize) -> Option<TreeEvent> {
         let plain = self.plain[index].take();
         self.with(world, index, |tree, world| {
-            let was_looking = tree.is_looking();
+            let was_scanning = tree.is_scanning();
             let event = tree.next(world);
             // A caller asks first, to do that work in a thread of its own. The overflow announces it.
             let overflow = event.as_ref().is_some_and(|event| event.kind == TreeKind::Overflow);
@@ -114,7 +114,7 @@ impl Driver {
                 assert!(event.path == *path, "the caller would have told {path:?} of {event}");
             }
             assert!(
-                was_looking || overflow || !tree.is_looking(),
+                was_scanning || overflow || !tree.is_scanning(),
                 "a look at the whole tree came unannounced"
             );
             event
@@ -191,7 +191,7 @@ impl Driver {
         for index in 0..self.trees.len() {
             let at = world.consumed;
             more |= self.with(world, index, |tree, world| {
-                let (rests, calls) = (tree.rests(), world.calls);
+                let (rests, calls) = (tree.is_at_rest(), world.calls);
                 let more = tree.idle(world, at);
                 assert!(!rests || !more && calls == world.calls, "at rest, there was more to do");
                 more
@@ -233,7 +233,7 @@ impl Driver {
 
     /// Whether a tree keeps nothing but its nodes.
     pub fn rests(&self, index: usize) -> bool {
-        self.trees[index].rests()
+        self.trees[index].is_at_rest()
     }
 }
 

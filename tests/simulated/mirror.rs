@@ -247,6 +247,7 @@ impl Mirror {
                 && entry.path.is_in(path)
                 && entry.id.is_some()
                 && entry.renames == 0
+                && !self.is_excused(entry.path)
                 && (entry.is_dir || self.knows_files && !self.is_vague(false))
         };
         match self.entries.iter().find(is_kept) {

@@ -1,4 +1,4 @@
-//! The agenda alone.
+//! Tests of the agenda alone.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ fn seen(seen: Seen) -> Check {
     Check { seen: Some(seen), ..Check::default() }
 }
 
-/// The kinds of what is due, in order, as letters.
+/// The kinds of the tasks that are due, in order, as letters.
 fn due(agenda: &mut Agenda, at: u64) -> Vec<u8> {
     core::iter::from_fn(|| agenda.next(at))
         .map(|task| match task {
@@ -60,12 +60,12 @@ fn what_is_fresh_is_due_where_the_queue_ends_and_what_waits_only_when_it_is_empt
 #[test]
 fn a_name_has_one_check_that_owes_what_either_owed() {
     let mut agenda = Agenda::default();
-    agenda.check(ROOT, b"a", Check { deep: true, tries: 3, ..Check::owing() }, When::End);
-    let told_file = Check { told_file: true, ..seen(Seen::Nothing) };
-    agenda.check(ROOT, b"a", told_file, When::End);
+    agenda.check(ROOT, b"a", Check { deep: true, tries: 3, ..Check::unreported_file() }, When::End);
+    let reported_file = Check { reported_file: true, ..seen(Seen::Nothing) };
+    agenda.check(ROOT, b"a", reported_file, When::End);
     assert!(agenda.has_deep());
     let check = agenda.take(ROOT, b"a").unwrap();
-    assert!(check.owes_file && check.told_file && check.deep && !check.unreached);
+    assert!(check.unreported_file && check.reported_file && check.deep && !check.unreached);
     assert_eq!(check.tries, 3);
     assert_eq!(check.seen, None, "no directory, which says nothing of files");
     assert!(agenda.is_empty() && !agenda.has_deep());
@@ -104,7 +104,7 @@ fn an_event_ends_what_a_look_has_shown_but_a_file_that_leaves_says_nothing_of_a_
 fn a_parked_check_is_due_when_its_directory_has_been_listed() {
     let mut agenda = Agenda::default();
     agenda.check(ROOT, b"a", Check::default(), When::End);
-    agenda.park(ROOT, b"a", Check::owing());
+    agenda.park(ROOT, b"a", Check::unreported_file());
     assert!(agenda.has_parked(ROOT) && agenda.is_empty() && agenda.has_checks());
     assert!(!agenda.is_scheduled(ROOT, b"a"));
     agenda.unpark(ROOT);

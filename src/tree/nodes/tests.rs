@@ -1,4 +1,4 @@
-//! The arena against a plain map.
+//! Compares the arena with a plain map.
 
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
@@ -7,7 +7,7 @@ use alloc::{format, vec};
 
 use super::*;
 
-/// On both sides of what fits in a node.
+/// On both sides of the longest name that fits in a node.
 const LENGTHS: [usize; 9] = [1, 2, 13, 14, 15, 16, 17, 254, 255];
 
 fn path(nodes: &Nodes, id: NodeRef) -> Vec<u8> {
