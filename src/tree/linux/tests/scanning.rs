@@ -1,9 +1,9 @@
-//! What a look at a directory says of it and of its entries.
+//! The status and listing of directories and their entries.
 
 use super::*;
 
 #[test]
-fn a_directory_of_any_size_is_listed_whole() {
+fn a_directory_of_any_size_is_listed_completely() {
     let dir = scratch();
     let mut want = BTreeMap::new();
     for number in 0..1500 {
@@ -17,7 +17,7 @@ fn a_directory_of_any_size_is_listed_whole() {
         }
         want.insert(name.into_bytes(), number % 3 == 0);
     }
-    with(Way::Proc, &instance(), dir.path(), |linux| {
+    with(Method::Proc, &instance(), dir.path(), |linux| {
         let mut top = linux.open(b"").unwrap();
         // Each time from the start.
         for _ in 0..2 {
@@ -27,10 +27,10 @@ fn a_directory_of_any_size_is_listed_whole() {
 }
 
 #[test]
-fn status_is_that_of_the_entry() {
+fn a_status_describes_the_entry_and_not_its_target() {
     let dir = tree();
     let root = dir.path().join("root");
-    with(Way::Proc, &instance(), &root, |linux| {
+    with(Method::Proc, &instance(), &root, |linux| {
         let a = linux.open(b"a").unwrap();
         for name in ["b", "file", "link"] {
             let want = fs::symlink_metadata(root.join("a").join(name)).unwrap();
@@ -57,7 +57,7 @@ fn a_leaf_has_no_directories_in_it() {
         fs::create_dir_all(dir.path().join("inner/leaf")).unwrap();
         fs::write(dir.path().join("inner/leaf/file"), "").unwrap();
         fs::hard_link(dir.path().join("inner/leaf/file"), dir.path().join("file")).unwrap();
-        with(Way::Proc, &instance(), dir.path(), |linux| {
+        with(Method::Proc, &instance(), dir.path(), |linux| {
             let mut leaf = |path: &[u8], name: &[u8]| {
                 let dir = linux.open(path).unwrap();
                 let stat = linux.stat_child(&dir, name).unwrap();
@@ -76,14 +76,14 @@ fn a_leaf_has_no_directories_in_it() {
             fs::remove_dir(dir.path().join("inner/leaf/more")).unwrap();
         });
     }
-    // Only where neither place is of a file system that is known to count.
+    // Only if neither place is on a file system that counts subdirectories.
     if leaves == 0 {
         skipped("leaves", "no file system here counts subdirectories");
     }
 }
 
 #[test]
-fn link_counts_of_unknown_file_systems_are_not_believed() {
+fn link_counts_of_unknown_file_systems_are_ignored() {
     // procfs gives some directories two links.
     let two = |path: &Path| fs::metadata(path).is_ok_and(|status| status.nlink() == 2);
     let found = fs::read_dir("/proc/sys").unwrap().filter_map(Result::ok);
@@ -95,7 +95,7 @@ fn link_counts_of_unknown_file_systems_are_not_believed() {
         return skipped("link counts of procfs", "no directory with two links");
     };
     assert!(two(&path), "{}", path.display());
-    with(Way::Proc, &instance(), &path, |linux| {
+    with(Method::Proc, &instance(), &path, |linux| {
         let top = linux.open(b"").unwrap();
         let stat = linux.stat(&top).unwrap();
         assert!(stat.is_dir && !stat.is_leaf);
@@ -103,12 +103,12 @@ fn link_counts_of_unknown_file_systems_are_not_believed() {
 }
 
 #[test]
-fn looking_makes_no_events_but_listing_does() {
+fn a_listing_causes_events_and_a_stat_does_not() {
     let dir = tree();
     let root = dir.path().join("root");
-    for way in WAYS {
+    for method in METHODS {
         let inotify = instance();
-        with(way, &inotify, &root, |linux| {
+        with(method, &inotify, &root, |linux| {
             let top = linux.open(b"").unwrap();
             linux.watch(&top, WatchMask::ALL_EVENTS).unwrap();
             let wd = linux.watch_child(&top, b"a", WatchMask::ALL_EVENTS).unwrap();
@@ -118,7 +118,7 @@ fn looking_makes_no_events_but_listing_does() {
             linux.stat_child(&top, b"a").unwrap();
             linux.barrier(&mut a).unwrap();
             drop(linux.open(b"a/b").unwrap());
-            assert!(is_silent(&inotify), "{way:?}");
+            assert!(is_silent(&inotify), "{method:?}");
             listed(linux, &mut a);
             let own = drain(&inotify).into_iter().filter(|event| event.wd == wd);
             let own: Vec<_> = own.filter(|event| event.name.is_none()).collect();
@@ -132,7 +132,7 @@ fn looking_makes_no_events_but_listing_does() {
 }
 
 #[test]
-fn what_may_not_be_read_is_an_error_and_no_more() {
+fn a_directory_without_permission_is_an_error_and_nothing_else() {
     let dir = tree();
     let root = dir.path().join("root");
     let mode = |path: &str, mode| {
@@ -146,40 +146,40 @@ fn what_may_not_be_read_is_an_error_and_no_more() {
     }
     mode("a/b", 0o311);
     fs::create_dir(root.join("seen")).ok();
-    for way in WAYS {
+    for method in METHODS {
         as_plain_user(|| {
-            with(way, &instance(), &root, |linux| {
+            with(method, &instance(), &root, |linux| {
                 let a = linux.open(b"a").unwrap();
-                // To be searched, not read: what is inside may be watched.
+                // It may be searched but not read: its entries can be watched.
                 let mut b = linux.open_child(&a, b"b").unwrap();
                 let errno = Errno::EACCES;
-                assert_eq!(linux.watch_child(&a, b"b", MASK), Err(errno), "{way:?}");
+                assert_eq!(linux.watch_child(&a, b"b", MASK), Err(errno), "{method:?}");
                 assert_eq!(linux.watch(&b, MASK), Err(errno));
                 assert_eq!(linux.list(&mut b, &mut |_, _| panic!()), Err(errno));
-                assert!(linux.watch_child(&b, b"c", MASK).is_ok(), "{way:?}");
+                assert!(linux.watch_child(&b, b"c", MASK).is_ok(), "{method:?}");
                 assert!(linux.stat(&b).unwrap().is_dir);
                 linux.barrier(&mut b).unwrap();
             });
         });
     }
     mode("a/b", 0o444);
-    for way in WAYS {
+    for method in METHODS {
         as_plain_user(|| {
-            with(way, &instance(), &root, |linux| {
+            with(method, &instance(), &root, |linux| {
                 let a = linux.open(b"a").unwrap();
-                // To be read, not searched.
+                // It may be read but not searched.
                 let mut b = linux.open_child(&a, b"b").unwrap();
                 let wd = linux.watch_child(&a, b"b", MASK).unwrap();
                 let errno = Errno::EACCES;
-                if way == Way::Proc {
+                if method == Method::Proc {
                     assert_eq!(linux.watch(&b, MASK), Ok(wd));
                     assert_eq!(listed(linux, &mut b), [(b"c".to_vec(), true)].into());
                 } else {
-                    // Only /proc leads to it once more.
-                    assert_eq!(linux.watch(&b, MASK), Err(errno), "{way:?}");
+                    // Only /proc leads to it.
+                    assert_eq!(linux.watch(&b, MASK), Err(errno), "{method:?}");
                     assert_eq!(linux.list(&mut b, &mut |_, _| panic!()), Err(errno));
                 }
-                assert_eq!(linux.watch_child(&b, b"c", MASK), Err(errno), "{way:?}");
+                assert_eq!(linux.watch_child(&b, b"c", MASK), Err(errno), "{method:?}");
                 assert_eq!(linux.open_child(&b, b"c").err(), Some(errno));
                 assert_eq!(linux.stat_child(&b, b"c"), Err(errno));
             });

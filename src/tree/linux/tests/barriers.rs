@@ -1,18 +1,18 @@
-//! Both halves of a rename are there once a directory is settled.
+//! Behind a barrier, both halves of a rename are queued.
 
 use super::*;
 
-/// How often a half was read without its other half, how often the queue was still empty then, and how
-/// often the other half was not there after settling.
+/// How often a half was read without its other half, how often the queue was empty then, and how often the
+/// other half was missing behind the barrier.
 #[derive(Debug, Default)]
 struct Alone {
     seen: u64,
-    unsettled: u64,
-    settled: u64,
+    before_barrier: u64,
+    behind_barrier: u64,
 }
 
-/// Reads at least that many bytes, or what one read gives, and keeps the halves that are alone. False
-/// where events were lost.
+/// Reads at least `least` bytes, or once, and keeps the halves without their other half. Returns `false` if
+/// events were lost.
 fn take(
     inotify: &Inotify,
     buffer: &mut [u8],
@@ -38,9 +38,9 @@ fn take(
     }
 }
 
-/// Renames files to and fro between directories, in several threads, and looks whether the other half
-/// of each rename is in the queue once the directory is settled.
-fn storm(place: &Path, time: Duration, settle: impl Fn(&mut Linux<'_>, &mut Dir)) -> Alone {
+/// Renames files to and fro between directories, in several threads, and counts the renames whose other half
+/// is not queued behind a barrier.
+fn storm(place: &Path, time: Duration, barrier: impl Fn(&mut Linux<'_>, &mut Dir)) -> Alone {
     const DIRS: usize = 4;
     const THREADS: usize = 2;
     let inotify = instance();
@@ -48,7 +48,7 @@ fn storm(place: &Path, time: Duration, settle: impl Fn(&mut Linux<'_>, &mut Dir)
     let mut state = State::default();
     let mut linux = Linux::new(&inotify, &mut root, &host, &mut state);
     let mut dirs = BTreeMap::new();
-    // These are told in between, so that there is more time between the halves.
+    // The kernel queues events for these in between, so that more time passes between the halves.
     let others: Vec<_> = (0..16).map(|_| instance()).collect();
     for number in 0..DIRS {
         let name = number.to_string();
@@ -77,26 +77,26 @@ fn storm(place: &Path, time: Duration, settle: impl Fn(&mut Linux<'_>, &mut Dir)
             });
         }
         let begin = Instant::now();
-        // Halves whose other half has not come, and where they are.
+        // The halves without their other half, and their watches.
         let mut pending = BTreeMap::new();
         let mut buffer = vec![0; 1 << 16];
         while begin.elapsed() < time {
             pending.clear();
             let mut whole = take(&inotify, &mut buffer, 0, &mut pending);
-            // A read gives all there is, so the queue was empty behind this half.
+            // A read returns all queued events, so the queue was empty behind this half.
             if let Some((&cookie, wd)) = pending.iter().next_back() {
                 let dir = dirs.get_mut(wd).unwrap();
                 let was_empty = inotify.queued_bytes() == Ok(0);
-                settle(&mut linux, dir);
+                barrier(&mut linux, dir);
                 whole &= take(&inotify, &mut buffer, inotify.queued_bytes().unwrap(), &mut pending);
                 if whole {
                     alone.seen += 1;
-                    alone.unsettled += u64::from(was_empty);
-                    alone.settled += u64::from(pending.contains_key(&cookie));
+                    alone.before_barrier += u64::from(was_empty);
+                    alone.behind_barrier += u64::from(pending.contains_key(&cookie));
                 }
             }
-            // While the kernel's note of a loss is queued, it makes no other: what is queued behind it
-            // may have holes, too.
+            // While an overflow record is queued, the kernel queues no other, so events behind it may be
+            // missing too.
             while !whole {
                 let queued = inotify.queued_bytes().unwrap();
                 whole = queued == 0 || take(&inotify, &mut buffer, queued, &mut pending);
@@ -107,14 +107,14 @@ fn storm(place: &Path, time: Duration, settle: impl Fn(&mut Linux<'_>, &mut Dir)
     alone
 }
 
-/// Seconds, unless somebody wants to be surer.
+/// The time of the test. The variable sets more seconds.
 fn storm_time() -> Duration {
     let seconds = std::env::var("TINOTIFY_STORM").ok().and_then(|text| text.parse().ok());
     Duration::from_secs_f64(seconds.unwrap_or(1.0))
 }
 
 #[test]
-fn a_settled_directory_has_both_halves_of_each_rename_in_the_queue() {
+fn behind_a_barrier_both_halves_of_each_rename_are_queued() {
     for dir in places() {
         for (number, by_listing) in [false, true].into_iter().enumerate() {
             let place = dir.path().join(number.to_string());
@@ -127,7 +127,7 @@ fn a_settled_directory_has_both_halves_of_each_rename_in_the_queue() {
                 &mut std::io::stderr(),
                 format_args!("{}: by listing {by_listing}: {alone:?}\n", place.display()),
             );
-            assert_eq!(alone.settled, 0, "by listing: {by_listing}");
+            assert_eq!(alone.behind_barrier, 0, "by listing: {by_listing}");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! What is watched is what was opened, in each way.
+//! Each method watches the directory that was opened.
 
 use super::*;
 
 #[test]
-fn each_way_watches_what_was_opened() {
+fn each_method_watches_the_opened_directory() {
     let dir = tree();
     let root = dir.path().join("root");
-    for way in WAYS {
+    for method in METHODS {
         let inotify = instance();
-        let (top, a, b) = with(way, &inotify, &root, |linux| {
+        let (top, a, b) = with(method, &inotify, &root, |linux| {
             let top = linux.open(b"").unwrap();
             let a = linux.open_child(&top, b"a").unwrap();
             let wds = (
@@ -16,7 +16,7 @@ fn each_way_watches_what_was_opened() {
                 linux.watch_child(&top, b"a", MASK).unwrap(),
                 linux.watch_child(&a, b"b", MASK).unwrap(),
             );
-            // The same inode gives the same watch descriptor, however it is reached.
+            // The same inode returns the same watch descriptor, by whatever path.
             let b = linux.open(b"a/b").unwrap();
             assert_eq!(linux.watch(&b, MASK), Ok(wds.2));
             assert_eq!(linux.watch(&a, MASK), Ok(wds.1));
@@ -24,17 +24,17 @@ fn each_way_watches_what_was_opened() {
             wds
         });
         let want = [(top, ino(&root)), (a, ino(root.join("a"))), (b, ino(root.join("a/b")))];
-        assert_eq!(watches(&inotify), want.into(), "{way:?}");
+        assert_eq!(watches(&inotify), want.into(), "{method:?}");
     }
 }
 
 #[test]
-fn what_a_watch_asked_for_stays() {
+fn a_watch_keeps_the_mask_it_had() {
     let dir = tree();
-    for way in WAYS {
+    for method in METHODS {
         let inotify = instance();
         let wd = support::watch(&inotify, dir.path().join("root/a"), WatchMask::ATTRIB);
-        with(way, &inotify, &dir.path().join("root"), |linux| {
+        with(method, &inotify, &dir.path().join("root"), |linux| {
             let top = linux.open(b"").unwrap();
             assert_eq!(linux.watch_child(&top, b"a", MASK), Ok(wd));
         });
@@ -44,14 +44,14 @@ fn what_a_watch_asked_for_stays() {
 }
 
 #[test]
-fn what_is_no_directory_is_not_watched() {
+fn only_directories_are_watched() {
     let dir = tree();
-    for way in WAYS {
+    for method in METHODS {
         let inotify = instance();
-        with(way, &inotify, &dir.path().join("root"), |linux| {
+        with(method, &inotify, &dir.path().join("root"), |linux| {
             let a = linux.open(b"a").unwrap();
             for name in [&b"file"[..], b"link"] {
-                assert_eq!(linux.watch_child(&a, name, MASK), Err(Errno::ENOTDIR), "{way:?}");
+                assert_eq!(linux.watch_child(&a, name, MASK), Err(Errno::ENOTDIR), "{method:?}");
                 assert_eq!(linux.open_child(&a, name).err(), Some(Errno::ENOTDIR));
                 assert!(!linux.stat_child(&a, name).unwrap().is_dir);
             }
@@ -59,7 +59,7 @@ fn what_is_no_directory_is_not_watched() {
             assert_eq!(linux.open_child(&a, b"none").err(), Some(Errno::ENOENT));
             assert_eq!(linux.stat_child(&a, b"none"), Err(Errno::ENOENT));
         });
-        assert!(watches(&inotify).is_empty(), "{way:?}");
+        assert!(watches(&inotify).is_empty(), "{method:?}");
     }
 }
 
@@ -70,7 +70,7 @@ fn no_link_beneath_the_root_is_followed() {
     for openat2 in [true, false] {
         let mut state = State::default();
         state.resolver.has_openat2 = openat2;
-        with_state(Way::Proc, &inotify, &dir.path().join("root"), &mut state, |linux| {
+        with_state(Method::Proc, &inotify, &dir.path().join("root"), &mut state, |linux| {
             assert!(linux.open(b"a/b/c").is_ok());
             for path in [&b"a/link"[..], b"a/link/b", b"a/link/b/c"] {
                 let errno = linux.open(path).err();
@@ -84,17 +84,17 @@ fn no_link_beneath_the_root_is_followed() {
 }
 
 #[test]
-fn links_to_directories_are_followed_where_that_is_asked_for() {
-    for way in WAYS {
+fn links_to_directories_are_followed_if_the_option_is_set() {
+    for method in METHODS {
         let (dir, inotify) = (tree(), instance());
         let (root, outside) = (dir.path().join("root"), ino(dir.path().join("outside")));
         symlink("file", root.join("a/to-file")).unwrap();
         symlink("nowhere", root.join("a/dangling")).unwrap();
         symlink("loop", root.join("a/loop")).unwrap();
-        let mut state = way.state();
+        let mut state = method.state();
         state.resolver.links = Links::Follow;
         state.watching.links = Links::Follow;
-        with_state(way, &inotify, &root, &mut state, |linux| {
+        with_state(method, &inotify, &root, &mut state, |linux| {
             let mut a = linux.open(b"a").unwrap();
             let stat = linux.stat_child(&a, b"link").unwrap();
             assert_eq!((stat.is_dir, stat.is_link, stat.ino), (true, true, outside));
@@ -102,13 +102,13 @@ fn links_to_directories_are_followed_where_that_is_asked_for() {
                 let stat = linux.stat_child(&a, name.as_bytes()).unwrap();
                 let own = ino(root.join("a").join(name));
                 assert_eq!((stat.is_dir, stat.is_link, stat.ino), (false, true, own));
-                assert!(linux.watch_child(&a, name.as_bytes(), MASK).is_err(), "{way:?} {name}");
+                assert!(linux.watch_child(&a, name.as_bytes(), MASK).is_err(), "{method:?} {name}");
                 assert!(linux.open_child(&a, name.as_bytes()).is_err());
             }
             let dirs = listed(linux, &mut a).into_iter().filter(|(_, is_dir)| *is_dir);
             assert_eq!(dirs.map(|(name, _)| name).collect::<Vec<_>>(), [&b"b"[..], b"link"]);
             let wd = linux.watch_child(&a, b"link", MASK).unwrap();
-            assert_eq!(watches(&inotify)[&wd], outside, "{way:?}");
+            assert_eq!(watches(&inotify)[&wd], outside, "{method:?}");
             let opened = linux.open_child(&a, b"link").unwrap();
             assert_eq!(linux.watch(&opened, MASK), Ok(wd));
             let opened = linux.open(b"a/link").unwrap();
@@ -123,10 +123,10 @@ fn links_to_directories_are_followed_where_that_is_asked_for() {
 #[test]
 fn the_root_may_be_reached_through_links() {
     let dir = tree();
-    symlink("root", dir.path().join("way")).unwrap();
-    for way in WAYS {
+    symlink("root", dir.path().join("method")).unwrap();
+    for method in METHODS {
         let inotify = instance();
-        with(way, &inotify, &dir.path().join("way"), |linux| {
+        with(method, &inotify, &dir.path().join("method"), |linux| {
             let top = linux.open(b"").unwrap();
             linux.watch(&top, MASK).unwrap();
             linux.watch_child(&top, b"a", MASK).unwrap();
@@ -135,16 +135,16 @@ fn the_root_may_be_reached_through_links() {
         });
         let inos: BTreeSet<_> = watches(&inotify).into_values().collect();
         let want = ["root", "root/a", "root/a/b"].map(|path| ino(dir.path().join(path)));
-        assert_eq!(inos, want.into(), "{way:?}");
+        assert_eq!(inos, want.into(), "{method:?}");
     }
 }
 
 #[test]
 fn a_name_leads_to_an_entry_and_no_further() {
     let dir = tree();
-    for way in WAYS {
+    for method in METHODS {
         let inotify = instance();
-        with(way, &inotify, &dir.path().join("root"), |linux| {
+        with(method, &inotify, &dir.path().join("root"), |linux| {
             let a = linux.open(b"a").unwrap();
             for name in [&b""[..], b".", b"..", b"/", b"b/c", b"../..", b"/tmp", b"b\0", b"\0"] {
                 assert_eq!(linux.watch_child(&a, name, MASK), Err(Errno::EINVAL));
@@ -152,12 +152,12 @@ fn a_name_leads_to_an_entry_and_no_further() {
                 assert_eq!(linux.stat_child(&a, name), Err(Errno::EINVAL));
             }
         });
-        assert!(watches(&inotify).is_empty(), "{way:?}");
+        assert!(watches(&inotify).is_empty(), "{method:?}");
     }
     for openat2 in [true, false] {
         let mut state = State::default();
         state.resolver.has_openat2 = openat2;
-        with_state(Way::Proc, &instance(), &dir.path().join("root"), &mut state, |linux| {
+        with_state(Method::Proc, &instance(), &dir.path().join("root"), &mut state, |linux| {
             for path in [&b".."[..], b"../outside", b"a/../../outside", b"/tmp", b"a\0"] {
                 assert!(linux.open(path).is_err(), "{}", path.escape_ascii());
             }
@@ -167,11 +167,11 @@ fn a_name_leads_to_an_entry_and_no_further() {
 
 #[test]
 fn a_directory_is_the_same_wherever_it_is_moved() {
-    for way in WAYS {
+    for method in METHODS {
         let dir = tree();
         let root = dir.path().join("root");
         let inotify = instance();
-        with(way, &inotify, &root, |linux| {
+        with(method, &inotify, &root, |linux| {
             let mut a = linux.open(b"a").unwrap();
             fs::rename(root.join("a"), dir.path().join("away")).unwrap();
             fs::create_dir_all(root.join("a/b")).unwrap();
@@ -184,7 +184,7 @@ fn a_directory_is_the_same_wherever_it_is_moved() {
     }
 }
 
-/// Makes directories in each other, from names of that many bytes, and gives their path.
+/// Creates nested directories with names of these lengths, and returns the path.
 fn deep(root: &Path, lens: &[usize]) -> Vec<u8> {
     use rustix::fs::{Mode, OFlags, open, openat};
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -201,10 +201,10 @@ fn deep(root: &Path, lens: &[usize]) -> Vec<u8> {
 
 #[test]
 fn no_path_is_too_long() {
-    // 4,093 to 4,095 bytes, a slash just behind that, and much more.
+    // Paths of 4,093 to 4,095 bytes, one with a slash just behind that, and a much longer one.
     let mut chains: Vec<Vec<usize>> = Vec::new();
     for end in [253, 254, 255] {
-        // Fifteen of 255 and a slash each are 3,840.
+        // Fifteen names of 255 bytes with a slash each take 3,840.
         chains.push([vec![255; 15], vec![end]].concat());
     }
     chains.push([vec![255; 16], vec![1]].concat());
@@ -212,18 +212,18 @@ fn no_path_is_too_long() {
     for lens in chains {
         let dir = scratch();
         let path = deep(dir.path(), &lens);
-        for way in WAYS {
+        for method in METHODS {
             for openat2 in [true, false] {
                 let inotify = instance();
-                let mut state = way.state();
+                let mut state = method.state();
                 state.resolver.has_openat2 = openat2;
-                with_state(way, &inotify, dir.path(), &mut state, |linux| {
+                with_state(method, &inotify, dir.path(), &mut state, |linux| {
                     let last = linux.open(&path).unwrap();
                     let wd = linux.watch(&last, MASK).unwrap();
                     let above = path.len() - lens.last().unwrap() - 1;
                     let mut above = linux.open(&path[..above]).unwrap();
                     let name = path.rsplit(|&byte| byte == b'/').next().unwrap();
-                    assert_eq!(linux.watch_child(&above, name, MASK), Ok(wd), "{way:?}");
+                    assert_eq!(linux.watch_child(&above, name, MASK), Ok(wd), "{method:?}");
                     assert_eq!(listed(linux, &mut above), [(name.to_vec(), true)].into());
                     let stat = linux.stat_child(&above, name).unwrap();
                     assert_eq!(stat, linux.stat(&last).unwrap());
@@ -242,8 +242,8 @@ fn no_path_is_too_long() {
 fn a_name_too_long_is_an_error() {
     let dir = scratch();
     for len in [256, 4095, 4096, 5000, 10000] {
-        for way in WAYS {
-            with(way, &instance(), dir.path(), |linux| {
+        for method in METHODS {
+            with(method, &instance(), dir.path(), |linux| {
                 let name = vec![b'x'; len];
                 let top = linux.open(b"").unwrap();
                 let errno = Some(Errno::ENAMETOOLONG);
@@ -276,10 +276,10 @@ quickcheck::quickcheck! {
 fn names_are_bytes() {
     let names: [&[u8]; 7] =
         [b"\xFF\xFE", b"\xC3", b"new\nline", b" ", b"-rf", b"...", "é\u{202e}".as_bytes()];
-    for way in WAYS {
+    for method in METHODS {
         let dir = scratch();
         let inotify = instance();
-        with(way, &inotify, dir.path(), |linux| {
+        with(method, &inotify, dir.path(), |linux| {
             let mut top = linux.open(b"").unwrap();
             for name in names {
                 fs::create_dir(dir.path().join(OsStr::from_bytes(name))).unwrap();
@@ -294,7 +294,7 @@ fn names_are_bytes() {
 }
 
 #[test]
-fn a_watch_that_others_need_is_left() {
+fn a_watch_that_others_need_is_not_ended() {
     let dir = tree();
     let (path, inotify) = (c(dir.path().join("root")), instance());
     let (mut root, host) = (Root::new(path).unwrap(), OneTree::new(&inotify));
@@ -305,7 +305,7 @@ fn a_watch_that_others_need_is_left() {
     host.shared.lock().unwrap().insert(wds[0]);
     for wd in wds {
         linux.unwatch(wd);
-        // Once more does no harm.
+        // A second call does no harm.
         linux.unwatch(wd);
     }
     assert!(watches(&inotify).keys().eq([&wds[0]]));
@@ -313,20 +313,22 @@ fn a_watch_that_others_need_is_left() {
 
 #[test]
 fn a_relative_root_is_found_from_a_thread_of_its_own() {
-    if !in_child("tree::linux::tests::ways::a_relative_root_is_found_from_a_thread_of_its_own", &[])
-    {
+    if !in_child(
+        "tree::linux::tests::methods::a_relative_root_is_found_from_a_thread_of_its_own",
+        &[],
+    ) {
         return;
     }
     let dir = tree();
     std::env::set_current_dir(dir.path()).unwrap();
-    for way in WAYS {
+    for method in METHODS {
         let inotify = instance();
-        with(way, &inotify, Path::new("root"), |linux| {
+        with(method, &inotify, Path::new("root"), |linux| {
             for _ in 0..2 {
                 let a = linux.open(b"a").unwrap();
                 let wd = linux.watch_child(&a, b"b", MASK).unwrap();
                 let b = linux.open(b"a/b").unwrap();
-                assert_eq!(linux.watch(&b, MASK), Ok(wd), "{way:?}");
+                assert_eq!(linux.watch(&b, MASK), Ok(wd), "{method:?}");
             }
         });
         assert_eq!(std::env::current_dir().unwrap(), dir.path().canonicalize().unwrap());
@@ -334,11 +336,11 @@ fn a_relative_root_is_found_from_a_thread_of_its_own() {
 }
 
 #[test]
-fn the_kernels_list_says_which_inode_a_watch_is_of() {
+fn the_kernels_list_shows_the_inode_of_a_watch() {
     let dir = tree();
     let root = dir.path().join("root");
     let inotify = instance();
-    with(Way::Proc, &inotify, &root, |linux| {
+    with(Method::Proc, &inotify, &root, |linux| {
         assert_eq!(linux.identity(Wd::from_raw(1)), Watched::Unknown, "an empty list");
         let a = linux.open(b"a").unwrap();
         let wds = [linux.watch(&a, MASK).unwrap(), linux.watch_child(&a, b"b", MASK).unwrap()];
@@ -355,11 +357,11 @@ fn the_kernels_list_says_which_inode_a_watch_is_of() {
 
 #[test]
 fn a_long_list_of_watches_is_searched_to_its_end() {
-    // For measuring; the limit of watches is that of the user.
+    // For measurements. The user's limit of watches applies.
     let many = std::env::var("TINOTIFY_WATCHES").map_or(2000, |text| text.parse().unwrap());
     let dir = scratch();
     let inotify = instance();
-    with(Way::OwnThread, &inotify, dir.path(), |linux| {
+    with(Method::OwnThread, &inotify, dir.path(), |linux| {
         let top = linux.open(b"").unwrap();
         let wds: Vec<_> = (0..many)
             .map(|number: u32| {
