@@ -318,7 +318,7 @@ impl Agenda {
 
     /// Drops what a scan has shown at a name, since an event of the name has come. A directory that was shown
     /// stays if only a file has left: it left before.
-    pub fn disturb(&mut self, dir: NodeRef, name: &[u8], file_left: bool) {
+    pub fn invalidate(&mut self, dir: NodeRef, name: &[u8], file_left: bool) {
         if let Some(entry) = self.entry_mut(dir, name) {
             let stays = file_left && entry.check.shows_dir();
             entry.check.seen.take_if(|_| !stays);

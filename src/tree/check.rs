@@ -55,7 +55,7 @@ impl<D> Tree<D> {
         match opened.and_then(|dir| self.list(kernel, node, dir, Purpose::COMPARE)) {
             Ok(()) => self.root_moved &= node != ROOT,
             Err(errno) if failure(errno) != Failure::Moved => self.report_unlisted(node, errno),
-            Err(_) if node == ROOT => self.lose_root(),
+            Err(_) if node == ROOT => self.report_root_moved(),
             Err(_) => {
                 if let Some(parent) = self.nodes.parent(node) {
                     let name = self.name(node);
@@ -66,7 +66,7 @@ impl<D> Tree<D> {
     }
 
     /// Reports that the root's path does not lead to the root.
-    fn lose_root(&mut self) {
+    fn report_root_moved(&mut self) {
         if !self.root_moved {
             self.root_moved = true;
             self.report(TreeKind::RootMoved, EventMask::empty(), Default::default());
@@ -77,7 +77,7 @@ impl<D> Tree<D> {
     /// Finds out whether the root's path leads to the root, since the root was moved or has a new path.
     pub(super) fn find_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         match self.open(kernel, ROOT) {
-            Err(errno) if failure(errno) == Failure::Moved => self.lose_root(),
+            Err(errno) if failure(errno) == Failure::Moved => self.report_root_moved(),
             _ if self.root_moved => self.agenda.compare(ROOT, When::End),
             _ => {}
         }
@@ -94,21 +94,21 @@ impl<D> Tree<D> {
             }
             // No event will show the reason.
             check.tries = check.tries.saturating_add(1);
-            let owed = |node| self.nodes.listing(node) == Listing::Failed;
-            if check.tries > TRIES || self.nodes.ancestors(*dir).skip(1).any(owed) {
+            let is_unlisted = |node| self.nodes.listing(node) == Listing::Failed;
+            if check.tries > TRIES || self.nodes.ancestors(*dir).skip(1).any(is_unlisted) {
                 // A directory above it can't be listed either.
                 return self.park(place, check, Errno::ENOENT);
             }
             match self.open(kernel, ROOT) {
                 Err(errno) if failure(errno) == Failure::Moved => {
-                    self.lose_root();
+                    self.report_root_moved();
                     let child = self.nodes.child(*dir, name);
                     if let Some(child) = child.filter(|child| self.nodes.wd(*child).is_none()) {
                         self.report_unwatched(child, UnwatchedReason::RootMoved);
                     }
                     return;
                 }
-                _ => self.reach(*dir),
+                _ => self.check_unreached(*dir),
             }
         }
         self.check(*dir, name, check);
@@ -136,7 +136,7 @@ impl<D> Tree<D> {
         };
         let child = self.nodes.child(dir, name);
         let was_watched = child.is_some_and(|child| self.nodes.wd(child).is_some());
-        let seen = self.see(kernel, &opened, &place, check.deep, check.unreached);
+        let seen = self.examine(kernel, &opened, &place, check.deep, check.unreached);
         match seen {
             Ok(Some(seen)) => {
                 // Wait until the events of what was seen are queued.
@@ -176,7 +176,7 @@ impl<D> Tree<D> {
     }
 
     /// Examines a name. Returns `None` if there is nothing to decide.
-    fn see<K: Kernel<Dir = D>>(
+    fn examine<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         opened: &D,

@@ -141,7 +141,7 @@ impl<D> Tree<D> {
         let path = self.path(node, &[]);
         self.reports.report(kind, mask, cookie, path);
         if mask.contains(EventMask::MOVED_FROM) {
-            self.links.disturb();
+            self.links.mark_due();
         }
         self.remove(node);
     }
@@ -327,13 +327,13 @@ impl<D> Tree<D> {
     fn retry(&mut self, node: NodeRef) {
         match self.nodes.state(node) {
             State::Watched(_) if self.is_unlisted(node) => self.agenda.compare(node, When::End),
-            State::Unwatched => self.reach(node),
+            State::Unwatched => self.check_unreached(node),
             _ => {}
         }
     }
 
     /// Adds a check of a directory that was not reached, though it probably exists.
-    pub(super) fn reach(&mut self, node: NodeRef) {
+    pub(super) fn check_unreached(&mut self, node: NodeRef) {
         let Some(parent) = self.nodes.parent(node) else { return };
         let name = self.name(node);
         if !self.agenda.is_scheduled(parent, &name) {
@@ -421,7 +421,7 @@ impl<D> Tree<D> {
         }
         if let Some(parent) = self.nodes.parent(node) {
             let name = self.name(node);
-            self.agenda.disturb(parent, &name, false);
+            self.agenda.invalidate(parent, &name, false);
         }
     }
 
@@ -444,7 +444,7 @@ impl<D> Tree<D> {
 
     /// Does what a rename of a directory makes possible: retries, and changed exclusions.
     pub(super) fn after_rename(&mut self, node: NodeRef) {
-        self.links.disturb();
+        self.links.mark_due();
         if self.nodes.listing(node) == Listing::Leaf {
             // The link count may have been another directory's.
             self.agenda.compare(node, When::Idle);

@@ -115,12 +115,12 @@ impl<D> Tree<D> {
             }
             self.inbox.event = Some(event);
         } else if !event.is_named {
-            self.own(kernel, dir, event.mask);
+            self.own_event(kernel, dir, event.mask);
         } else if self.lost.is_some() {
             // Earlier events may be lost, so this one may be wrong by now.
         } else if !event.mask.intersects(NAMES) {
             self.renames.mark_alive(dir);
-            self.other(change);
+            self.other_event(change);
         } else if !self.is_half_of_swap(change) {
             match self.renames.take_ended_by(dir, event.cookie) {
                 Some(ended) => {
@@ -157,7 +157,7 @@ impl<D> Tree<D> {
                 self.renames.note(change.dir, change.name);
             }
         } else if len > 0 {
-            self.other(change);
+            self.other_event(change);
         } else if change.mask.contains(EventMask::ATTRIB) {
             self.retry_beneath(change.dir);
         }
@@ -171,7 +171,7 @@ impl<D> Tree<D> {
             && self.renames.take_swap_half(dir, name, cookie, from)
     }
 
-    /// Events were lost: what is queued is of no use, and then all is compared.
+    /// Handles an overflow: skips the queued events, after which the whole tree is compared.
     fn overflow<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         self.report(TreeKind::Overflow, EventMask::Q_OVERFLOW, Vec::new());
         while !self.renames.is_empty() {
@@ -180,7 +180,7 @@ impl<D> Tree<D> {
             }
         }
         self.agenda.clear();
-        self.files.lose();
+        self.files.close_all();
         self.ahead = None;
         self.lost = Some(kernel.end());
     }
@@ -191,7 +191,7 @@ impl<D> Tree<D> {
         let recent = self.renames.take_recent(change.dir, change.name);
         let file_left =
             !change.is_dir() && change.mask.intersects(EventMask::MOVED_FROM | EventMask::DELETE);
-        self.agenda.disturb(change.dir, change.name, file_left);
+        self.agenda.invalidate(change.dir, change.name, file_left);
         self.reported_file_left(change, file_left);
         if !change.mask.contains(EventMask::DELETE) {
             self.forget_ended(change);
@@ -364,19 +364,19 @@ impl<D> Tree<D> {
             return false;
         }
         let check = self.agenda.take(dir, name);
-        let owed = check.as_ref().is_some_and(|check| check.unreported_file);
+        let unreported = check.as_ref().is_some_and(|check| check.unreported_file);
         if check.is_some_and(|check| check.deep) {
             // An overflow has left this check, and it may be of a directory that was exchanged with the file.
             self.check(dir, name, Check { deep: true, ..Check::default() });
         }
-        if self.files.knows(dir) { self.files.remove(dir, name) } else { !owed }
+        if self.files.knows(dir) { self.files.remove(dir, name) } else { !unreported }
     }
 
     /// Applies an event of a watched directory itself. The directory's parent reports it too, except for the
     /// root.
-    fn own<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, mask: EventMask) {
+    fn own_event<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, mask: EventMask) {
         if node == ROOT {
-            return self.own_root(kernel, mask);
+            return self.own_root_event(kernel, mask);
         }
         if mask.contains(EventMask::UNMOUNT) {
             self.clear(node);
@@ -410,7 +410,7 @@ impl<D> Tree<D> {
         }
     }
 
-    fn own_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mask: EventMask) {
+    fn own_root_event<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mask: EventMask) {
         let kind = match mask {
             mask if mask.contains(EventMask::UNMOUNT) => TreeKind::RootUnmounted,
             mask if mask.contains(EventMask::IGNORED) => TreeKind::RootRemoved,
@@ -433,7 +433,7 @@ impl<D> Tree<D> {
     }
 
     /// Reports an event that changes no name.
-    fn other(&mut self, change: Change<'_>) {
+    fn other_event(&mut self, change: Change<'_>) {
         let Change { dir, name, mask, cookie } = change;
         if !change.is_dir() {
             self.files.touch(dir, name);

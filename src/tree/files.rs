@@ -82,7 +82,7 @@ impl Files {
     }
 
     /// Closes all windows, since events were lost.
-    pub fn lose(&mut self) {
+    pub fn close_all(&mut self) {
         if !self.track {
             self.of.clear();
         }

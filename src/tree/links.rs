@@ -59,12 +59,12 @@ impl Links {
 
     pub fn forget(&mut self, node: NodeRef) {
         if self.nodes.remove(&node) {
-            self.disturb();
+            self.mark_due();
         }
     }
 
     /// Notes that a directory or a link on the way to a target may be another one now.
-    pub fn disturb(&mut self) {
+    pub fn mark_due(&mut self) {
         self.is_due = !self.nodes.is_empty();
     }
 

@@ -33,11 +33,12 @@ impl<D> Tree<D> {
         let reports_moves = child.is_some_and(|child| self.links.reports_moves(&self.nodes, child));
         let is_other = link.is_some() && change.is_dir();
         // A directory that could not be listed may be another one.
-        let owed = pending.node.is_some_and(|node| self.nodes.listing(node) == Listing::Failed);
+        let is_unlisted =
+            pending.node.is_some_and(|node| self.nodes.listing(node) == Listing::Failed);
         pending.may_be_exchange = recent.is_some() && !reports_moves
             || self.in_window(dir)
             || is_other
-            || owed
+            || is_unlisted
             || is_uncertain && !change.is_dir();
         pending.replaced = recent.flatten().filter(|_| change.is_dir());
         self.renames.open(pending);

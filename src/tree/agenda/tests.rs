@@ -94,7 +94,7 @@ fn an_event_ends_what_a_look_has_shown_but_a_file_that_leaves_says_nothing_of_a_
     ] {
         let mut agenda = Agenda::default();
         agenda.check(ROOT, b"a", seen(shown), When::End);
-        agenda.disturb(ROOT, b"a", file_left);
+        agenda.invalidate(ROOT, b"a", file_left);
         let left = agenda.take(ROOT, b"a").unwrap().seen;
         assert_eq!(left, Some(shown).filter(|_| stays), "{shown:?}, a file left: {file_left}");
     }
