@@ -213,9 +213,9 @@ fn all_short_words_are_right() {
         while let Some(first) = letters.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
             words::each(first, length, &mut |word| {
                 for reader in words::readers(length) {
-                    for snapshot in [false, true] {
+                    for track_files in [false, true] {
                         ran.fetch_add(1, Ordering::Relaxed);
-                        if let Err(script) = words::run(word, reader, snapshot) {
+                        if let Err(script) = words::run(word, reader, track_files) {
                             let why = script.lines().next().unwrap_or_default();
                             wrong.entry(shrink::kind(why)).or_insert((0, script)).0 += 1;
                         }

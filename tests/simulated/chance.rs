@@ -17,7 +17,7 @@ impl World {
 
     pub fn some_name(&mut self) -> Name {
         let name = 1 + self.choices.below(u32::from(self.rules.names)) as Name;
-        if self.rules.prune && name == self.rules.names { super::names::PRUNED } else { name }
+        if self.rules.exclude && name == self.rules.names { super::names::EXCLUDED } else { name }
     }
 
     fn some_entry(&mut self) -> Option<(Ino, Name)> {
@@ -199,11 +199,11 @@ impl World {
                 let node = &self.nodes[ino];
                 Some(Op::Chmod { at, read: !node.read, search: node.search })
             }
-            29 if rules.held => {
+            29 if rules.open_dirs => {
                 let dir = self.some_dir();
                 Some(if self.nodes[dir].held { Op::Release(dir) } else { Op::Hold(dir) })
             }
-            30 if rules.held => {
+            30 if rules.open_dirs => {
                 let held = self.nodes.iter().position(|node| node.held && node.dead)?;
                 Some(Op::Release(held))
             }

@@ -61,7 +61,7 @@ pub struct Pending {
 pub enum Step {
     /// One half of the rename of the inode given last.
     Half(Ino, EventMask, u32, Name, Ino),
-    Tell(Ino, EventMask, u32, Name),
+    Queue(Ino, EventMask, u32, Name),
     /// The last reference to a directory that has no name any more is gone.
     Drop(Ino),
 }
@@ -189,9 +189,9 @@ impl World {
         }
         self.enter(dir, name, ino);
         let is_dir = if kind == Kind::Dir { EventMask::ISDIR } else { EventMask::empty() };
-        self.tell(dir, EventMask::CREATE | is_dir, 0, name);
+        self.queue_event(dir, EventMask::CREATE | is_dir, 0, name);
         if kind == Kind::File {
-            self.tell(dir, EventMask::CLOSE_WRITE, 0, name);
+            self.queue_event(dir, EventMask::CLOSE_WRITE, 0, name);
         }
         Some(())
     }
@@ -206,7 +206,7 @@ impl World {
         self.nodes[ino].links += 1;
         self.nodes[ino].was_linked = true;
         self.enter(to.0, to.1, ino);
-        self.tell(to.0, EventMask::CREATE, 0, to.1);
+        self.queue_event(to.0, EventMask::CREATE, 0, to.1);
         Some(())
     }
 
@@ -216,8 +216,8 @@ impl World {
             return None;
         }
         self.nodes[ino].version += 1;
-        self.tell(dir, EventMask::MODIFY, 0, name);
-        self.tell(dir, EventMask::CLOSE_WRITE, 0, name);
+        self.queue_event(dir, EventMask::MODIFY, 0, name);
+        self.queue_event(dir, EventMask::CLOSE_WRITE, 0, name);
         Some(())
     }
 
@@ -231,10 +231,10 @@ impl World {
         (node.read, node.search) = (read, search);
         if node.kind == Kind::Dir {
             self.moves.chmods += 1;
-            self.tell(dir, EventMask::ATTRIB | EventMask::ISDIR, 0, name);
-            self.tell(ino, EventMask::ATTRIB | EventMask::ISDIR, 0, 0);
+            self.queue_event(dir, EventMask::ATTRIB | EventMask::ISDIR, 0, name);
+            self.queue_event(ino, EventMask::ATTRIB | EventMask::ISDIR, 0, 0);
         } else {
-            self.tell(dir, EventMask::ATTRIB, 0, name);
+            self.queue_event(dir, EventMask::ATTRIB, 0, name);
         }
         Some(())
     }
@@ -245,7 +245,7 @@ impl World {
         if !self.is_dir(ino) {
             self.leave(dir, name);
             self.nodes[ino].links -= 1;
-            self.tell(dir, EventMask::DELETE, 0, name);
+            self.queue_event(dir, EventMask::DELETE, 0, name);
             return Some(());
         }
         let node = &self.nodes[ino];
@@ -255,7 +255,7 @@ impl World {
         self.leave(dir, name);
         self.die(ino, dir);
         self.step(Step::Drop(ino));
-        self.tell(dir, EventMask::DELETE | EventMask::ISDIR, 0, name);
+        self.queue_event(dir, EventMask::DELETE | EventMask::ISDIR, 0, name);
         Some(())
     }
 
@@ -325,7 +325,7 @@ impl World {
         if let Some(victim) = victim {
             if self.is_dir(victim) {
                 let mask = EventMask::ATTRIB | EventMask::ISDIR;
-                steps.push_back(Step::Tell(victim, mask, 0, 0));
+                steps.push_back(Step::Queue(victim, mask, 0, 0));
             }
         }
         if self.is_dir(ino) {

@@ -14,7 +14,7 @@ pub enum Distribution {
     /// Some of everything.
     Mixed,
     /// Three names, and changes before most calls.
-    Hot,
+    Concurrent,
     /// Mostly renames and exchanges of directories that are known.
     Renames,
     /// A short queue, long unread.
@@ -24,7 +24,7 @@ pub enum Distribution {
     /// Many changes between two reads, none during the engine's work.
     Bursts,
     /// The reader comes after every change.
-    Keen,
+    Prompt,
     /// Read and search are granted and denied.
     Permissions,
     /// Mounts come and go; renames leave whiteouts.
@@ -39,12 +39,12 @@ use Distribution as D;
 
 pub const ALL: [Distribution; 10] = [
     D::Mixed,
-    D::Hot,
+    D::Concurrent,
     D::Renames,
     D::Overflows,
     D::Failing,
     D::Bursts,
-    D::Keen,
+    D::Prompt,
     D::Permissions,
     D::Mounts,
     D::Shared,
@@ -85,27 +85,28 @@ impl Distribution {
             _ => Rules { distribution: self, ..common(choices) },
         };
         match self {
-            D::Hot => {
-                (rules.names, rules.heat, rules.most) = (3, 24 + choices.below(20), 160);
+            D::Concurrent => {
+                (rules.names, rules.changes_before_calls, rules.most) =
+                    (3, 24 + choices.below(20), 160);
                 (rules.moves, rules.exchanges) = (choices.below(6), true);
                 split(&mut rules, choices);
             }
             D::Renames => {
                 (rules.names, rules.moves) = (3 + choices.below(4) as u8, 11);
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 rules.exchanges = true;
                 split(&mut rules, choices);
             }
             D::Overflows => {
                 (rules.queue_limit, rules.burst) = (2 + choices.below(7) as usize, 24);
-                rules.heat = [0, 4, 16][choices.below(3) as usize];
+                rules.changes_before_calls = [0, 4, 16][choices.below(3) as usize];
                 rules.moves = choices.below(6);
                 split(&mut rules, choices);
             }
             D::Failing => {
                 rules.faults = 4 + choices.below(40);
-                (rules.faults_end, rules.lies) = (true, choices.chance(1, 4));
-                rules.heat = [0, 4, 16][choices.below(3) as usize];
+                (rules.faults_end, rules.false_errors) = (true, choices.chance(1, 4));
+                rules.changes_before_calls = [0, 4, 16][choices.below(3) as usize];
                 if choices.chance(1, 4) {
                     rules.watch_limit = 2 + choices.below(10);
                 }
@@ -114,15 +115,15 @@ impl Distribution {
                 (rules.burst, rules.most, rules.moves) = (40, 160, choices.below(8));
                 rules.exchanges = true;
             }
-            D::Keen => {
+            D::Prompt => {
                 (rules.burst, rules.moves, rules.exchanges) = (1, choices.below(8), true);
-                rules.held = choices.chance(1, 4);
+                rules.open_dirs = choices.chance(1, 4);
             }
             D::Links => {
-                (rules.links, rules.existing) = (true, true);
+                (rules.links, rules.report_existing) = (true, true);
                 (rules.names, rules.last_wd) = (2 + choices.below(5) as u8, i32::MAX);
                 (rules.moves, rules.exchanges) = (choices.below(6), true);
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 split(&mut rules, choices);
                 // A directory may be listed by a link before its real parent is made quiet.
                 if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
@@ -133,9 +134,9 @@ impl Distribution {
                 self.surroundings(&mut rules, choices)
             }
         }
-        if matches!(self, D::Hot | D::Failing | D::Permissions) && choices.chance(1, 2) {
+        if matches!(self, D::Concurrent | D::Failing | D::Permissions) && choices.chance(1, 2) {
             // Directories are opened again while their listings are gone through.
-            rules.open = Some(1 + choices.below(3) as usize);
+            rules.max_open = Some(1 + choices.below(3) as usize);
         }
         if rules.mask.contains(WatchMask::OPEN) {
             // Room for the events of the tree's own looks.
@@ -149,26 +150,26 @@ impl Distribution {
         match self {
             D::Permissions => {
                 rules.chmods = 2 + choices.below(5);
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 (rules.moves, rules.unreadable) = (choices.below(4), true);
                 if choices.chance(1, 3) {
                     rules.queue_limit = 2 + choices.below(14) as usize;
                 }
             }
             D::Mounts => {
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 (rules.mounts, rules.binds) = (choices.chance(1, 2), choices.chance(1, 4));
                 (rules.remounts, rules.whiteouts) = (choices.below(4), choices.below(3));
                 // What was covered at the beginning may come to light, and then was never reported.
-                rules.existing = true;
-                rules.same_fs = choices.chance(1, 4);
+                rules.report_existing = true;
+                rules.same_file_system = choices.chance(1, 4);
                 if choices.chance(1, 3) {
                     rules.queue_limit = 2 + choices.below(14) as usize;
                 }
             }
             D::Shared => {
                 (rules.second_tree, rules.users) = (choices.chance(2, 3), choices.below(4));
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 rules.moves = choices.below(6);
                 // A look at a directory that others watch can't be made without its events.
                 if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
@@ -190,8 +191,8 @@ fn common(choices: &mut Choices) -> Rules {
     if choices.chance(1, 4) {
         rules.last_wd = 24 + choices.below(20) as i32;
     }
-    rules.snapshot = choices.chance(1, 2);
-    rules.existing = rules.snapshot || !choices.chance(1, 3);
+    rules.track_files = choices.chance(1, 2);
+    rules.report_existing = rules.track_files || !choices.chance(1, 3);
     rules.choose_mask(choices);
     rules
 }

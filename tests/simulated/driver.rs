@@ -7,7 +7,7 @@ use tinotify::tree::{Kernel, Options, Tree, TreeEvent, TreeKind};
 use tinotify::{Errno, Event, EventMask, WatchMask, Wd};
 
 use super::kernel::Handle;
-use super::names::{self, PRUNED};
+use super::names::{self, EXCLUDED};
 use super::queue::Record;
 use super::rules::Rules;
 use super::world::{World, trace};
@@ -39,15 +39,15 @@ const NOT_PLAIN: EventMask = EventMask::CREATE
 /// The options that the rules ask for.
 pub fn options(rules: &Rules) -> Options {
     let mut options = Options::new(rules.mask);
-    options.max_depth = rules.depth;
-    options.same_file_system = rules.same_fs;
+    options.max_depth = rules.max_depth;
+    options.same_file_system = rules.same_file_system;
     options.follow_links = rules.links;
-    options.track_files = rules.snapshot;
-    options.report_existing = rules.existing;
-    options.max_open = rules.open.unwrap_or(options.max_open);
-    if rules.prune {
+    options.track_files = rules.track_files;
+    options.report_existing = rules.report_existing;
+    options.max_open = rules.max_open.unwrap_or(options.max_open);
+    if rules.exclude {
         options.exclude = Some(Box::new(|path: &[u8]| {
-            path.rsplit(|byte| *byte == b'/').next() == Some(names::bytes(PRUNED))
+            path.rsplit(|byte| *byte == b'/').next() == Some(names::bytes(EXCLUDED))
         }));
     }
     options
@@ -111,7 +111,7 @@ impl Driver {
             // A caller asks first, to do that work in a thread of its own. The overflow announces it.
             let overflow = event.as_ref().is_some_and(|event| event.kind == TreeKind::Overflow);
             if let (Some(event), Some(path)) = (&event, &plain) {
-                assert!(event.path == *path, "the caller would have told {path:?} of {event}");
+                assert!(event.path == *path, "the caller would have reported {path:?} for {event}");
             }
             assert!(
                 was_scanning || overflow || !tree.is_scanning(),
@@ -137,7 +137,7 @@ impl Driver {
     /// The trees have taken the end of a watch: its descriptor may be given again.
     fn forget_ended(&mut self, world: &mut World) {
         if let Some(ended) = self.ended.take() {
-            world.untold.retain(|wd| *wd != ended);
+            world.unread_ends.retain(|wd| *wd != ended);
         }
     }
 

@@ -90,7 +90,7 @@ impl World {
 
     /// Whether each directory from here up is watched, and was never renamed unseen.
     fn is_clear(&self, dir: Ino) -> bool {
-        let is_slow = self.rules.heat == 0 && self.rules.split_renames == 0;
+        let is_slow = self.rules.changes_before_calls == 0 && self.rules.split_renames == 0;
         let mut at = dir;
         loop {
             let node = &self.nodes[at];

@@ -31,7 +31,10 @@ impl World {
     /// What may happen before any call.
     fn meddle(&mut self) {
         self.close_dropped();
-        while self.choices.chance(if self.ops == 0 { 0 } else { self.rules.heat }, 64) {
+        while self
+            .choices
+            .chance(if self.ops == 0 { 0 } else { self.rules.changes_before_calls }, 64)
+        {
             self.change();
         }
     }
@@ -60,7 +63,7 @@ impl World {
             return Ok(());
         }
         let lies = [ESTALE(), Errno::ENOENT];
-        let errno = if self.rules.lies && self.choices.chance(1, 3) {
+        let errno = if self.rules.false_errors && self.choices.chance(1, 3) {
             self.choices.pick(&lies)
         } else {
             self.choices.pick(among)
@@ -184,8 +187,8 @@ impl Kernel for World {
             let ino = self.resolve(names)?;
             self.handle(ino)
         });
-        let told = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
-        trace!(self, "  open {:?}: {told:?}", shown(path));
+        let shown_result = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
+        trace!(self, "  open {:?}: {shown_result:?}", shown(path));
         result
     }
 
@@ -196,8 +199,8 @@ impl Kernel for World {
             let ino = self.look_up(dir.ino, name)?;
             self.handle(ino)
         });
-        let told = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
-        trace!(self, "  open child of {} {:?}: {told:?}", dir.ino, shown(name));
+        let shown_result = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
+        trace!(self, "  open child of {} {:?}: {shown_result:?}", dir.ino, shown(name));
         result
     }
 
@@ -335,9 +338,9 @@ impl World {
 
     /// The directory and its parent tell of who lists it.
     fn tell_listing(&mut self, dir: Ino, mask: EventMask) {
-        self.tell(dir, mask | EventMask::ISDIR, 0, 0);
+        self.queue_event(dir, mask | EventMask::ISDIR, 0, 0);
         if let Some((parent, name)) = self.nodes[dir].parent {
-            self.tell(parent, mask | EventMask::ISDIR, 0, name);
+            self.queue_event(parent, mask | EventMask::ISDIR, 0, name);
         }
     }
 
@@ -347,7 +350,7 @@ impl World {
         each: &mut dyn FnMut(&[u8], bool),
     ) -> Result<(), Errno> {
         self.lock(dir.ino);
-        let in_pieces = self.rules.heat > 0 && self.choices.chance(1, 4);
+        let in_pieces = self.rules.changes_before_calls > 0 && self.choices.chance(1, 4);
         // What was there at the beginning: changed meanwhile, it may come or not.
         let entries = self.nodes[dir.ino].entries.clone();
         for (name, ino) in entries {

@@ -92,23 +92,23 @@ impl LinkMirror {
         }
     }
 
-    pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
+    pub fn observe(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
         let wrong = |why: &str| Err(format!("{event}: {why}"));
         let (path, is_dir) = (&event.path, event.mask.contains(EventMask::ISDIR));
         let matters = !self.tolerant && (is_dir || self.knows_files);
         let known = self.entries.get(path).copied();
-        let told = |bits| event.mask.intersects(bits);
+        let has = |bits| event.mask.intersects(bits);
         match &event.kind {
             TreeKind::Overflow => {
                 self.tolerant = true;
-                if !world.rules.snapshot {
+                if !world.rules.track_files {
                     self.knows_files = false;
                     self.entries.retain(|_, is_dir| *is_dir);
                 }
             }
             TreeKind::Renamed { from } => {
                 if matters && self.entries.get(from) != Some(&is_dir) {
-                    return wrong("renamed, but never told to be there");
+                    return wrong("renamed, but never reported to be there");
                 }
                 let moved = self.take(from);
                 self.take(path);
@@ -123,15 +123,15 @@ impl LinkMirror {
                 self.put(with, other);
             }
             TreeKind::Reported | TreeKind::Discovered
-                if told(EventMask::CREATE | EventMask::MOVED_TO) =>
+                if has(EventMask::CREATE | EventMask::MOVED_TO) =>
             {
                 if self.entries.get(&parent(path)) != Some(&true) && !self.tolerant {
-                    return wrong("its parent was not told before");
+                    return wrong("its parent was not reported before");
                 }
                 // A link that was a file may be found to lead to a directory.
-                let may = told(EventMask::MOVED_TO) || is_dir && known == Some(false);
+                let may = has(EventMask::MOVED_TO) || is_dir && known == Some(false);
                 if matters && known.is_some() && !may {
-                    return wrong("told again");
+                    return wrong("reported again");
                 }
                 self.take(path);
                 if is_dir || self.knows_files {
@@ -139,10 +139,10 @@ impl LinkMirror {
                 }
             }
             TreeKind::Reported | TreeKind::Discovered
-                if told(EventMask::DELETE | EventMask::MOVED_FROM) =>
+                if has(EventMask::DELETE | EventMask::MOVED_FROM) =>
             {
                 if matters && known != Some(is_dir) {
-                    return wrong("gone, but never told to be there");
+                    return wrong("gone, but never reported to be there");
                 }
                 self.take(path);
             }
@@ -151,7 +151,12 @@ impl LinkMirror {
         Ok(())
     }
 
-    pub fn quiet(&mut self, world: &World, driver: &Driver, index: usize) -> Result<(), String> {
+    pub fn compare_at_rest(
+        &mut self,
+        world: &World,
+        driver: &Driver,
+        index: usize,
+    ) -> Result<(), String> {
         let known: BTreeMap<Path, i32> = driver.directories(index).into_iter().collect();
         let mut truth = BTreeMap::from([(Path::new(), true)]);
         let mut times: BTreeMap<Ino, u32> = BTreeMap::new();
@@ -195,11 +200,11 @@ impl LinkMirror {
         for (path, is_dir) in truth.iter().filter(|entry| *entry.1 || self.knows_files) {
             if self.entries.get(path) != Some(is_dir) {
                 let shown = path.escape_ascii();
-                return Err(format!("there, but not told so: {shown}, a directory: {is_dir}"));
+                return Err(format!("there, but not reported so: {shown}, a directory: {is_dir}"));
             }
         }
         if let Some(path) = self.entries.keys().find(|path| !truth.contains_key(*path)) {
-            return Err(format!("told, but not there: {}", path.escape_ascii()));
+            return Err(format!("reported, but not there: {}", path.escape_ascii()));
         }
         (self.entries, self.tolerant, self.knows_files) = (truth, false, true);
         Ok(())

@@ -6,7 +6,7 @@ use tinotify::EventMask;
 use tinotify::tree::{TreeEvent, TreeKind};
 
 use super::inode::Ino;
-use super::names::{PRUNED, Path};
+use super::names::{EXCLUDED, Path};
 use super::rules::Rules;
 use super::truth::Entry;
 use super::world::World;
@@ -61,7 +61,7 @@ pub struct Mirror {
     pub found: u64,
     pub renamed: u64,
     /// Since the last rest, something came out of a directory of which nothing is known.
-    pub muddled: bool,
+    pub unclear: bool,
 }
 
 impl Mirror {
@@ -71,7 +71,7 @@ impl Mirror {
             excused: Vec::new(),
             tolerant: false,
             knows_files: true,
-            learning: !rules.existing,
+            learning: !rules.report_existing,
             touched: HashSet::new(),
             versions: Vec::new(),
             rules,
@@ -82,7 +82,7 @@ impl Mirror {
             guesses: 0,
             found: 0,
             renamed: 0,
-            muddled: false,
+            unclear: false,
         }
     }
 
@@ -117,7 +117,7 @@ impl Mirror {
     }
 
     /// Whether a file may be there, or not be there, without an event.
-    fn is_vague(&self, is_dir: bool) -> bool {
+    fn may_be_silent(&self, is_dir: bool) -> bool {
         !is_dir && self.rules.whiteouts > 0
     }
 
@@ -127,22 +127,22 @@ impl Mirror {
     }
 
     /// Takes what was reported.
-    pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
+    pub fn observe(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
         let parse = |bytes: &[u8]| {
             Path::parse(bytes).ok_or_else(|| format!("no path of this world: {event}"))
         };
         let path = parse(&event.path)?;
         let is_dir = event.mask.contains(EventMask::ISDIR);
         match &event.kind {
-            TreeKind::Overflow => return self.hear_overflow(world),
+            TreeKind::Overflow => return self.observe_overflow(world),
             TreeKind::Resynced => {
                 self.resyncs += 1;
                 let fits = self.resyncs <= self.overflows;
                 return fits.then_some(()).ok_or("resynced, but nothing was lost".into());
             }
-            TreeKind::Unwatched(barred) => {
-                let why = format!("{barred:?}");
-                self.may_be_unwatched(&why)?;
+            TreeKind::Unwatched(reason) => {
+                let why = format!("{reason:?}");
+                self.may_be_reason(&why)?;
                 self.empty(path);
                 self.excused.retain(|excused| !excused.0.is_in(path));
                 self.excused.push((path, Excuse::Reported(why)));
@@ -178,14 +178,14 @@ impl Mirror {
             }
             _ => return Ok(()),
         }
-        self.hear_entry(world, event, path, is_dir)
+        self.observe_entry(world, event, path, is_dir)
     }
 
     /// Where the queue lost nothing since the last one, none may be reported.
-    fn hear_overflow(&mut self, world: &World) -> Result<(), String> {
+    fn observe_overflow(&mut self, world: &World) -> Result<(), String> {
         self.overflows += 1;
         self.tolerant = true;
-        if !self.rules.snapshot {
+        if !self.rules.track_files {
             self.knows_files = false;
             self.entries.retain(|entry| entry.is_dir);
         }
@@ -193,45 +193,46 @@ impl Mirror {
         fits.then_some(()).ok_or("an overflow is reported, but the queue lost nothing".into())
     }
 
-    fn hear_entry(
+    fn observe_entry(
         &mut self,
         world: &World,
         event: &TreeEvent,
         path: Path,
         is_dir: bool,
     ) -> Result<(), String> {
-        let told = |bits| event.mask.intersects(bits);
+        let has = |bits| event.mask.intersects(bits);
         let lenient = self.is_lenient(world, path);
-        if told(EventMask::CREATE | EventMask::MOVED_TO) {
+        if has(EventMask::CREATE | EventMask::MOVED_TO) {
             self.touched.insert(path);
             let parent = self.get(path.parent());
             if parent != Some(true) && !lenient {
-                return Err("its parent was not told before".into());
+                return Err("its parent was not reported before".into());
             }
             let known = self.get(path);
             // Who keeps no file names may find a directory in the place of a file.
-            let found = event.kind == TreeKind::Discovered && is_dir && !self.rules.snapshot;
-            let replaces = told(EventMask::MOVED_TO) && (known == Some(false) || is_dir)
+            let found = event.kind == TreeKind::Discovered && is_dir && !self.rules.track_files;
+            let replaces = has(EventMask::MOVED_TO) && (known == Some(false) || is_dir)
                 || found && known == Some(false);
-            if known.is_some() && !replaces && !lenient && !self.is_vague(known == Some(true)) {
-                return Err("told again".into());
+            if known.is_some() && !replaces && !lenient && !self.may_be_silent(known == Some(true))
+            {
+                return Err("reported again".into());
             }
             self.remove(path);
             if is_dir || self.knows_files {
                 self.add(path, is_dir);
             }
-        } else if told(EventMask::DELETE | EventMask::MOVED_FROM) {
+        } else if has(EventMask::DELETE | EventMask::MOVED_FROM) {
             let known = self.get(path);
-            let matters = (is_dir || self.knows_files) && !self.is_vague(is_dir);
+            let matters = (is_dir || self.knows_files) && !self.may_be_silent(is_dir);
             if known != Some(is_dir) && matters && !lenient {
-                return Err("gone, but never told to be there".into());
+                return Err("gone, but never reported to be there".into());
             }
             self.was_empty(event, path, lenient)?;
             self.remove(path);
-        } else if told(EventMask::UNMOUNT) {
+        } else if has(EventMask::UNMOUNT) {
             self.empty(path);
             self.excused.retain(|(excused, _)| *excused == path || !excused.is_in(path));
-        } else if told(EventMask::MODIFY) {
+        } else if has(EventMask::MODIFY) {
             self.touched.insert(path);
         }
         Ok(())
@@ -248,7 +249,7 @@ impl Mirror {
                 && entry.id.is_some()
                 && entry.renames == 0
                 && !self.is_excused(entry.path)
-                && (entry.is_dir || self.knows_files && !self.is_vague(false))
+                && (entry.is_dir || self.knows_files && !self.may_be_silent(false))
         };
         match self.entries.iter().find(is_kept) {
             Some(kept) if is_rmdir && !lenient => {
@@ -266,13 +267,14 @@ impl Mirror {
             self.rename_unknown(from, to, is_dir);
             return Ok(());
         }
-        let strict =
-            !self.is_lenient(world, from) && (is_dir || self.knows_files) && !self.is_vague(is_dir);
+        let strict = !self.is_lenient(world, from)
+            && (is_dir || self.knows_files)
+            && !self.may_be_silent(is_dir);
         if strict && self.get(from) != Some(is_dir) {
-            return Err("renamed, but never told to be there".into());
+            return Err("renamed, but never reported to be there".into());
         }
         if strict && self.get(to.parent()) != Some(true) {
-            return Err("renamed to where no directory was told".into());
+            return Err("renamed to where no directory was reported".into());
         }
         self.remove(to);
         for entry in &mut self.entries {
@@ -297,13 +299,13 @@ impl Mirror {
             // It may come out of what is covered.
             self.excused.push((to, Excuse::Moved));
         }
-        self.leave_barred(to, is_dir);
+        self.remove_excluded(to, is_dir);
         Ok(())
     }
 
     /// Something comes out of a directory of which nothing is known, or goes into one.
     fn rename_unknown(&mut self, from: Path, to: Path, is_dir: bool) {
-        self.muddled = true;
+        self.unclear = true;
         let beneath = self.excused.iter().filter(|(path, excuse)| {
             path.is_in(from) && (*path != from || matches!(excuse, Excuse::Reported(_)))
         });
@@ -320,11 +322,11 @@ impl Mirror {
     }
 
     /// Of what is not watched at the new place, nothing is known any more.
-    fn leave_barred(&mut self, to: Path, is_dir: bool) {
-        if is_dir && self.is_barred(to) {
+    fn remove_excluded(&mut self, to: Path, is_dir: bool) {
+        if is_dir && self.is_excluded(to) {
             self.empty(to);
         }
-        if let Some(depth) = self.rules.depth {
+        if let Some(depth) = self.rules.max_depth {
             self.entries.retain(|entry| entry.path.depth() <= depth + 1);
         }
     }
@@ -337,7 +339,7 @@ impl Mirror {
         if !self.tolerant && !self.learning {
             for path in [one, other] {
                 if self.get(path).is_none() && !self.is_excused(path) {
-                    return Err(format!("exchanged, but never told to be there: {path}"));
+                    return Err(format!("exchanged, but never reported to be there: {path}"));
                 }
             }
         }
@@ -362,17 +364,17 @@ impl Mirror {
         for path in [one, other] {
             self.touched.insert(path);
             let is_dir = self.get(path) == Some(true);
-            self.leave_barred(path, is_dir);
+            self.remove_excluded(path, is_dir);
         }
         Ok(())
     }
 
-    fn is_barred(&self, path: Path) -> bool {
-        self.rules.prune && path.name() == PRUNED
-            || self.rules.depth.is_some_and(|depth| path.depth() > depth)
+    fn is_excluded(&self, path: Path) -> bool {
+        self.rules.exclude && path.name() == EXCLUDED
+            || self.rules.max_depth.is_some_and(|depth| path.depth() > depth)
     }
 
-    fn may_be_unwatched(&self, why: &str) -> Result<(), String> {
+    fn may_be_reason(&self, why: &str) -> Result<(), String> {
         let rules = &self.rules;
         let may = if why.contains("WatchedElsewhere") {
             rules.binds || rules.remounts > 0
@@ -381,7 +383,7 @@ impl Mirror {
         } else if why.contains("EACCES") {
             rules.unreadable || rules.faults > 0
         } else if ["ENOENT", "116", "ESTALE", "RootMoved"].iter().any(|errno| why.contains(errno)) {
-            rules.lies
+            rules.false_errors
         } else {
             rules.faults > 0
                 && ["EMFILE", "ENFILE", "ENOMEM"].iter().any(|errno| why.contains(errno))
@@ -391,17 +393,18 @@ impl Mirror {
 
     /// No path is told that never was, unless a check of it is open. Only where something was found by
     /// looking, or was watched while a rename was on its way, may a path be made of parts of which each was.
-    fn existed(&mut self, world: &World, path: Path, told: bool) -> Result<(), String> {
+    fn existed(&mut self, world: &World, path: Path, reported: bool) -> Result<(), String> {
         // What is covered goes on reporting by its old path; and what others watched may have
         // reported before it came into the tree.
         let rules = &self.rules;
         let is_shared = rules.second_tree || rules.users > 0;
         let is_seen = rules.remounts == 0 && !is_shared;
-        let still = self.rules.split_renames == 0 && self.rules.heat == 0 && is_seen;
+        let still =
+            self.rules.split_renames == 0 && self.rules.changes_before_calls == 0 && is_seen;
         if self.excused.iter().any(|(excused, _)| path.is_in(*excused)) {
             return Ok(());
         }
-        let strict = told && still && !self.tolerant && !self.learning;
+        let strict = reported && still && !self.tolerant && !self.learning;
         let existed = if strict {
             world.ever_was(self.root, path)
         } else {
@@ -430,23 +433,23 @@ impl Mirror {
             }
         }
         self.tolerant = false;
-        let vague = |entry: &Entry| entry.silent || self.is_excused(entry.path);
+        let may_be_silent = |entry: &Entry| entry.silent || self.is_excused(entry.path);
         for entry in truth {
-            if vague(entry) || !(entry.is_dir || self.knows_files) {
+            if may_be_silent(entry) || !(entry.is_dir || self.knows_files) {
                 continue;
             }
             if self.get(entry.path) != Some(entry.is_dir) {
-                return Err(format!("never told: {} (inode {})", entry.path, entry.ino));
+                return Err(format!("never reported: {} (inode {})", entry.path, entry.ino));
             }
         }
         let silent: Vec<Path> = truth.iter().filter(|e| e.silent).map(|e| e.path).collect();
         for Known { path, is_dir, .. } in &self.entries {
-            let is_vague = silent.iter().any(|silent| path.is_in(*silent));
-            if is_vague || self.is_excused(*path) || !(*is_dir || self.knows_files) {
+            let may_be_silent = silent.iter().any(|silent| path.is_in(*silent));
+            if may_be_silent || self.is_excused(*path) || !(*is_dir || self.knows_files) {
                 continue;
             }
             if !truth.iter().any(|entry| (entry.path, entry.is_dir) == (*path, *is_dir)) {
-                return Err(format!("told, but it is not there: {path}"));
+                return Err(format!("reported, but it is not there: {path}"));
             }
         }
         self.compare_content(world, truth)
@@ -455,7 +458,7 @@ impl Mirror {
     /// In a snapshot, each change of a file is told, or that it may have changed.
     fn compare_content(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
         use tinotify::WatchMask as W;
-        if !self.rules.snapshot || !self.rules.mask.contains(W::MODIFY) {
+        if !self.rules.track_files || !self.rules.mask.contains(W::MODIFY) {
             return Ok(());
         }
         for (path, ino, version) in &self.versions {
@@ -468,7 +471,7 @@ impl Mirror {
                 && !self.touched.contains(path)
                 && !self.is_excused(*path)
             {
-                return Err(format!("changed, and not told: {path}"));
+                return Err(format!("changed, and not reported: {path}"));
             }
         }
         self.touched.clear();
@@ -481,7 +484,7 @@ impl Mirror {
     }
 
     /// Whether a directory may be unwatched.
-    pub fn may_be_blind(&self, path: Path) -> bool {
+    pub fn may_be_unwatched(&self, path: Path) -> bool {
         self.excused.iter().any(|(excused, _)| path.is_in(*excused))
     }
 }

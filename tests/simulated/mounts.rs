@@ -76,7 +76,7 @@ impl World {
     /// file system that is left out, and watched only since a look led there for a moment.
     fn is_unheard(&self, root: Ino) -> bool {
         let dev = self.nodes[self.root].dev;
-        self.nodes[root].wd == 0 || self.rules.same_fs && self.nodes[root].dev != dev
+        self.nodes[root].wd == 0 || self.rules.same_file_system && self.nodes[root].dev != dev
     }
 
     pub fn unmount(&mut self, root: Ino) -> Option<()> {
@@ -112,7 +112,7 @@ impl World {
                 self.nodes[ino].links = 0;
                 self.nodes[ino].dead = is_dir;
                 if self.nodes[ino].wd != 0 {
-                    self.tell(ino, EventMask::UNMOUNT | EventMask::ISDIR, 0, 0);
+                    self.queue_event(ino, EventMask::UNMOUNT | EventMask::ISDIR, 0, 0);
                     self.end_watch(ino);
                 }
             }

@@ -20,7 +20,7 @@ const NAMES: [&CStr; 16] = [
     c"in",
     c"m",
     c"n",
-    c"pruned",
+    c"excluded",
     c"out",
     c"root",
     c"elsewhere",
@@ -31,7 +31,7 @@ pub const COMMON: Name = 8;
 pub const INTO: Name = 9;
 pub const MOUNT: Name = 10;
 pub const SECOND_MOUNT: Name = 11;
-pub const PRUNED: Name = 12;
+pub const EXCLUDED: Name = 12;
 pub const OUT: Name = 13;
 pub const ROOT: Name = 14;
 pub const ELSEWHERE: Name = 15;

@@ -30,7 +30,7 @@ pub struct Oracle {
     pub mirror: Mirror,
     links: LinkMirror,
     /// The root is not where its path leads, or was not at some time: nothing new can be found.
-    pub blind: bool,
+    pub root_was_away: bool,
     /// The most entries that there were.
     entries: u64,
     /// What was known at the last rest, and how much had gone wrong by then.
@@ -38,7 +38,7 @@ pub struct Oracle {
     overflows: u64,
     faults: u64,
     /// Whether it has waited so long that all that was scarce must have been tried again.
-    pub patient: bool,
+    pub has_retried: bool,
 }
 
 /// A check that `TINOTIFY_WITHOUT` can leave out.
@@ -61,12 +61,12 @@ impl Oracle {
             root,
             mirror: Mirror::new(world.rules, root),
             links: LinkMirror::default(),
-            blind: false,
+            root_was_away: false,
             entries: 0,
             known: Vec::new(),
             overflows: 0,
             faults: 0,
-            patient: false,
+            has_retried: false,
         }
     }
 
@@ -76,40 +76,40 @@ impl Oracle {
     }
 
     /// Takes an event.
-    pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
+    pub fn observe(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
         if world.rules.links {
-            return self.links.hear(world, event);
+            return self.links.observe(world, event);
         }
         self.look_for_root(world);
-        if self.blind {
+        if self.root_was_away {
             return Ok(());
         }
-        self.mirror.tolerant |= self.is_lied_to(world);
-        self.mirror.hear(world, event).map_err(|why| format!("{event}: {why}"))
+        self.mirror.tolerant |= self.is_misled(world);
+        self.mirror.observe(world, event).map_err(|why| format!("{event}: {why}"))
     }
 
     pub fn look_for_root(&mut self, world: &World) {
-        self.blind |= world.was_away[self.index] || !world.is_in_place(self.index);
+        self.root_was_away |= world.was_away[self.index] || !world.is_in_place(self.index);
     }
 
     /// Calls that say of what is there that it is not: until an overflow makes the tree look at all of
     /// it again, it may believe them.
-    fn is_lied_to(&self, world: &World) -> bool {
-        world.rules.lies && world.failing
+    fn is_misled(&self, world: &World) -> bool {
+        world.rules.false_errors && world.failing
     }
 
     /// Everything, when nothing is left to do.
-    pub fn quiet(&mut self, world: &World, driver: &Driver) -> Result<(), String> {
+    pub fn compare_at_rest(&mut self, world: &World, driver: &Driver) -> Result<(), String> {
         if world.rules.links {
-            return self.links.quiet(world, driver, self.index);
+            return self.links.compare_at_rest(world, driver, self.index);
         }
         self.look_for_root(world);
-        if self.blind || self.is_lied_to(world) {
+        if self.root_was_away || self.is_misled(world) {
             return Ok(());
         }
         let truth = truth(world, self.root);
         self.entries = self.entries.max(truth.len() as u64);
-        self.forgive(world, &truth);
+        self.excuse(world, &truth);
         self.recovered(world, &truth)?;
         let known = self.directories(driver)?;
         let was_learning = self.mirror.learning;
@@ -134,7 +134,7 @@ impl Oracle {
         {
             require(driver.rests(self.index), || "at rest, it keeps more than its nodes".into())?;
             require(!driver.is_checking(self.index), || "at rest, a check is open".into())?;
-            require(rules.snapshot || driver.is_plain(self.index), || {
+            require(rules.track_files || driver.is_plain(self.index), || {
                 "at rest, no event can be reported as it comes".into()
             })?;
         }
@@ -158,7 +158,7 @@ impl Oracle {
     }
 
     /// Excuses what can't be known: after a loss, directories that may not be listed.
-    fn forgive(&mut self, world: &World, truth: &[Entry]) {
+    fn excuse(&mut self, world: &World, truth: &[Entry]) {
         if world.rules.remounts > 0 {
             // What is excluded now, for its file system, is no more of the tree.
             for entry in truth.iter().filter(|e| e.is_dir && !e.entered && !e.silent) {
@@ -171,7 +171,7 @@ impl Oracle {
     /// Permission is noticed at once, other things once there was time to try them again. What is there
     /// must have been reported then.
     fn recovered(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
-        let may_fail = world.rules.faults > 0 && !self.patient;
+        let may_fail = world.rules.faults > 0 && !self.has_retried;
         let mut adopted = Vec::new();
         let excused = std::mem::take(&mut self.mirror.excused);
         let outer: Vec<Path> = excused.iter().map(|(path, _)| *path).collect();
@@ -189,7 +189,9 @@ impl Oracle {
             }
             match excuse {
                 Excuse::Unlisted if !denied && !closed && !may_fail => {
-                    require(!is_there, || format!("listable, but not said to be watched: {path}"))?;
+                    require(!is_there, || {
+                        format!("listable, but not reported as watched: {path}")
+                    })?;
                 }
                 Excuse::Moved if is_there && !denied && !may_fail => adopted.push(path),
                 Excuse::Reported(ref why)
@@ -197,7 +199,7 @@ impl Oracle {
                 excuse => self.mirror.excused.push((path, excuse)),
             }
         }
-        self.mirror.muddled |= !adopted.is_empty();
+        self.mirror.unclear |= !adopted.is_empty();
         for path in &adopted {
             // What is covered now may come to light again.
             let silent = |at: Path| truth.iter().any(|entry| entry.silent && at.is_in(entry.path));
@@ -226,8 +228,8 @@ impl Oracle {
 
     /// Whether a directory may still be unwatched for the reason that was given.
     fn has_reason(&self, world: &World, entry: &Entry, why: &str) -> bool {
-        let may_fail = world.rules.faults > 0 && !self.patient;
-        if !is_checked("blind")
+        let may_fail = world.rules.faults > 0 && !self.has_retried;
+        if !is_checked("unwatched")
             || !entry.entered
             || entry.silent
             || why.contains("WatchedElsewhere")
@@ -241,26 +243,28 @@ impl Oracle {
         let is_limited = world.rules.watch_limit < u32::MAX || world.rules.last_wd < i32::MAX;
         if why.contains("EACCES") && is_limited {
             // Another reason may have come after this one.
-            return !self.patient;
+            return !self.has_retried;
         }
         if why.contains("EACCES") {
             // Of what is mounted at two places, only one reports new permissions.
             let is_heard = !world.rules.binds && world.rules.remounts == 0;
-            return may_fail || !is_heard && !self.patient || is_denied(world, self.index, entry);
+            return may_fail
+                || !is_heard && !self.has_retried
+                || is_denied(world, self.index, entry);
         }
         // Scarce things are tried again now and then, at last when it has waited.
-        !self.patient
+        !self.has_retried
     }
 
-    fn may_be_blind(&self, path: Path) -> bool {
-        self.mirror.may_be_blind(path)
+    fn may_be_unwatched(&self, path: Path) -> bool {
+        self.mirror.may_be_unwatched(path)
     }
 
     /// Each directory is known by its path, with its watch; nothing else is.
     fn known_is_true(&self, world: &World, truth: &[Entry], known: &[Dir]) -> Result<(), String> {
         let silent = |path: Path| truth.iter().any(|entry| entry.silent && path.is_in(entry.path));
         for entry in truth.iter().filter(|entry| entry.is_dir) {
-            if self.may_be_blind(entry.path) || entry.silent {
+            if self.may_be_unwatched(entry.path) || entry.silent {
                 continue;
             }
             let wd = world.nodes[entry.ino].wd;
@@ -275,7 +279,7 @@ impl Oracle {
             }
         }
         for &(path, wd) in known {
-            if self.may_be_blind(path) || silent(path) {
+            if self.may_be_unwatched(path) || silent(path) {
                 continue;
             }
             let is_there = truth.iter().any(|entry| entry.is_dir && entry.path == path);
@@ -299,8 +303,8 @@ impl Oracle {
             return Ok(());
         }
         for (ino, node) in world.nodes.iter().enumerate().filter(|(_, node)| node.wd != 0) {
-            let is_blind = |dir: &&Dir| self.may_be_blind(dir.0);
-            if known.iter().filter(is_blind).any(|known| known.1 == node.wd)
+            let is_unwatched = |dir: &&Dir| self.may_be_unwatched(dir.0);
+            if known.iter().filter(is_unwatched).any(|known| known.1 == node.wd)
                 || !node.user.is_empty()
                 || self.is_others(driver, node.wd)
             {
@@ -342,7 +346,7 @@ impl Oracle {
         for entry in truth.iter().filter(|entry| entry.entered && !entry.silent) {
             let node = &world.nodes[entry.ino];
             let (least, most) = (asked | node.user, asked | node.user);
-            if node.wd == 0 || self.may_be_blind(entry.path) {
+            if node.wd == 0 || self.may_be_unwatched(entry.path) {
                 continue;
             }
             let fits = node.mask.contains(least) && most.contains(node.mask);
@@ -374,12 +378,14 @@ impl Oracle {
     fn renames_are_one(&self, world: &World, truth: &[Entry]) -> Result<(), String> {
         let rules = &world.rules;
         // What leaves the tree within may come back into it.
-        let is_whole =
-            self.root == world.root && rules.depth.is_none() && !rules.prune && !rules.same_fs;
+        let is_whole = self.root == world.root
+            && rules.max_depth.is_none()
+            && !rules.exclude
+            && !rules.same_file_system;
         let is_calm = self.overflows == world.queue.overflows_read
             && self.faults == world.faults
             && (world.moves.chmods, world.moves.mounts, world.moves.merged) == (0, 0, 0);
-        if self.mirror.muddled
+        if self.mirror.unclear
             || !is_whole
             || !is_calm
             || rules.mounts
@@ -392,8 +398,8 @@ impl Oracle {
             let ino = entry.ino;
             let is_promised = self.known.contains(&ino)
                 && !world.moves.unclear.contains(&ino)
-                && !self.may_be_blind(entry.path)
-                && (entry.is_dir || rules.snapshot && !world.nodes[ino].was_linked)
+                && !self.may_be_unwatched(entry.path)
+                && (entry.is_dir || rules.track_files && !world.nodes[ino].was_linked)
                 && !world.nodes[ino].whiteout;
             let Some(known) = self.mirror.entries.iter().find(|k| k.path == entry.path) else {
                 continue;
@@ -420,7 +426,7 @@ impl Oracle {
             (known.id, known.renames) = (entry.map(|entry| entry.ino), 0);
         }
         // What could not be looked at then may be looked at since.
-        self.mirror.muddled = !self.mirror.excused.is_empty();
+        self.mirror.unclear = !self.mirror.excused.is_empty();
         let entries = &self.mirror.entries;
         self.known = entries.iter().filter_map(|known| known.id).collect();
         (self.overflows, self.faults) = (world.queue.overflows_read, world.faults);

@@ -124,7 +124,7 @@ struct Pair {
 fn rules(seed: u64) -> Rules {
     Rules {
         names: 5,
-        held: true,
+        open_dirs: true,
         exchanges: true,
         superuser: true,
         chmods: if is_root() { u32::from(seed.is_multiple_of(3)) * 3 } else { 0 },

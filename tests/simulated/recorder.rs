@@ -45,10 +45,10 @@ impl Recorder {
         // Coming to rest is one step, however many rounds it takes.
         let mut lines: Vec<String> = Vec::new();
         for line in self.lines {
-            if line == "quiet" && lines.last().is_some_and(|last| last == "idle") {
+            if line == "rest" && lines.last().is_some_and(|last| last == "idle") {
                 lines.pop();
             }
-            if line != "quiet" || lines.last() != Some(&line) {
+            if line != "rest" || lines.last() != Some(&line) {
                 lines.push(line);
             }
         }
@@ -111,8 +111,8 @@ impl World {
             Op::Rename { .. } => "mv",
             Op::Whiteout { .. } => "whiteout",
             Op::Exchange { .. } => "exchange",
-            Op::Hold(_) => "hold",
-            Op::Release(ino) => return format!("release {ino}"),
+            Op::Hold(_) => "open",
+            Op::Release(ino) => return format!("close {ino}"),
             Op::Unmount(_) => "umount",
             Op::Cover { with: None, .. } => "mount",
             Op::Cover { .. } => "bind",
@@ -135,35 +135,35 @@ fn options(world: &World) -> String {
     let rules = &world.rules;
     let mut options = String::from("options");
     let words = [
-        (rules.snapshot, " snapshot"),
-        (rules.mask.contains(tinotify::WatchMask::MODIFY), " modify"),
-        (rules.mask.contains(tinotify::WatchMask::DELETE_SELF), " self"),
-        (!rules.existing, " quiet_start"),
-        (rules.mask.contains(tinotify::WatchMask::OPEN), " looks"),
-        (!rules.counts_links, " uncounted"),
-        (rules.same_fs, " same_fs"),
-        (rules.prune, " prune"),
+        (rules.track_files, " track_files"),
+        (rules.mask.contains(tinotify::WatchMask::MODIFY), " modify_events"),
+        (rules.mask.contains(tinotify::WatchMask::DELETE_SELF), " self_events"),
+        (!rules.report_existing, " skip_existing"),
+        (rules.mask.contains(tinotify::WatchMask::OPEN), " open_events"),
+        (!rules.counts_links, " no_link_counts"),
+        (rules.same_file_system, " same_file_system"),
+        (rules.exclude, " exclude"),
         (rules.no_proc, " no_proc"),
         (rules.mounts || rules.binds || rules.remounts > 0, " mounts"),
         (rules.whiteouts > 0, " whiteouts"),
         (rules.faults > 0, " faults"),
-        (rules.lies, " lies"),
+        (rules.false_errors, " false_errors"),
     ];
     words.iter().filter(|word| word.0).for_each(|word| options += word.1);
-    if let Some(depth) = rules.depth {
-        options += &format!(" depth={depth}");
+    if let Some(depth) = rules.max_depth {
+        options += &format!(" max_depth={depth}");
     }
     if rules.queue_limit < 1_000 {
-        options += &format!(" limit={}", rules.queue_limit);
+        options += &format!(" queue_limit={}", rules.queue_limit);
     }
     if rules.watch_limit < 1_000 {
-        options += &format!(" watches={}", rules.watch_limit);
+        options += &format!(" watch_limit={}", rules.watch_limit);
     }
-    if let Some(open) = rules.open {
-        options += &format!(" open={open}");
+    if let Some(open) = rules.max_open {
+        options += &format!(" max_open={open}");
     }
     for (path, _) in world.roots.iter().skip(1) {
-        options += &format!(" second={}", shown(path));
+        options += &format!(" second_tree={}", shown(path));
     }
     options
 }

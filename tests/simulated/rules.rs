@@ -20,7 +20,7 @@ pub struct Rules {
     pub last_wd: i32,
     /// Descriptors may come again before it was told that their watch has ended. The kernel does so
     /// when it has handed out 2^31 others meanwhile.
-    pub reuse_untold_wds: bool,
+    pub reuse_wds_early: bool,
     pub reuse_inodes: bool,
     /// Directories count their subdirectories in their links.
     pub counts_links: bool,
@@ -29,7 +29,7 @@ pub struct Rules {
     pub unreadable: bool,
     /// Permissions mean nothing.
     pub superuser: bool,
-    pub held: bool,
+    pub open_dirs: bool,
     pub exchanges: bool,
     pub root_moves: bool,
     pub root_dies: bool,
@@ -38,13 +38,13 @@ pub struct Rules {
     /// Also between the rename and its first event.
     pub late_renames: bool,
     /// In how many of 64 calls the world changes first.
-    pub heat: u32,
+    pub changes_before_calls: u32,
     /// In how many of 256 calls the kernel fails for no reason.
     pub faults: u32,
     /// Calls fail until nothing changes any more, and then no longer.
     pub faults_end: bool,
     /// Among the faults are those that contradict what is there: `ENOENT`, `ESTALE`.
-    pub lies: bool,
+    pub false_errors: bool,
     /// Without /proc: watching an open directory needs search.
     pub no_proc: bool,
     // In how many of 16 changes it is one of these; the rest is a common one.
@@ -68,13 +68,13 @@ pub struct Rules {
     pub second_tree: bool,
 
     // The tree.
-    pub depth: Option<u32>,
-    pub prune: bool,
-    pub same_fs: bool,
-    pub snapshot: bool,
-    pub existing: bool,
+    pub max_depth: Option<u32>,
+    pub exclude: bool,
+    pub same_file_system: bool,
+    pub track_files: bool,
+    pub report_existing: bool,
     /// How many directories its listings have open, if that is not the usual number.
-    pub open: Option<usize>,
+    pub max_open: Option<usize>,
     pub mask: WatchMask,
 }
 
@@ -111,23 +111,23 @@ impl Rules {
             queue_limit: 16_384,
             watch_limit: u32::MAX,
             last_wd: i32::MAX,
-            reuse_untold_wds: false,
+            reuse_wds_early: false,
             reuse_inodes: false,
             counts_links: true,
             mounts: false,
             binds: false,
             unreadable: false,
             superuser: false,
-            held: false,
+            open_dirs: false,
             exchanges: false,
             root_moves: false,
             root_dies: false,
             split_renames: 0,
             late_renames: false,
-            heat: 0,
+            changes_before_calls: 0,
             faults: 0,
             faults_end: false,
-            lies: false,
+            false_errors: false,
             no_proc: false,
             moves: 0,
             chmods: 0,
@@ -138,12 +138,12 @@ impl Rules {
             users: 0,
             links: false,
             second_tree: false,
-            depth: None,
-            prune: false,
-            same_fs: false,
-            snapshot: false,
-            existing: true,
-            open: None,
+            max_depth: None,
+            exclude: false,
+            same_file_system: false,
+            track_files: false,
+            report_existing: true,
+            max_open: None,
             mask: NAMES,
         }
     }
@@ -152,18 +152,18 @@ impl Rules {
     pub fn mixed(choices: &mut Choices) -> Self {
         let mut rules = Self::plain();
         rules.names = 2 + choices.below(6) as u8;
-        rules.heat = [0, 4, 16, 32][choices.below(4) as usize];
+        rules.changes_before_calls = [0, 4, 16, 32][choices.below(4) as usize];
         rules.split_renames = [0, 4, 12][choices.below(3) as usize];
         rules.late_renames = choices.chance(1, 4);
         rules.counts_links = !choices.chance(1, 2);
         rules.reuse_inodes = choices.chance(1, 2);
-        rules.held = choices.chance(1, 4);
+        rules.open_dirs = choices.chance(1, 4);
         if choices.chance(1, 3) {
             rules.queue_limit = 2 + choices.below(14) as usize;
         }
         if choices.chance(1, 4) {
             rules.last_wd = 12 + choices.below(20) as i32;
-            rules.reuse_untold_wds = choices.chance(1, 2) && is_asked_for("reuse_untold_wds");
+            rules.reuse_wds_early = choices.chance(1, 2) && is_asked_for("reuse_wds_early");
         }
         rules.exchanges = choices.chance(1, 4);
         rules.mounts = choices.chance(1, 8);
@@ -179,12 +179,12 @@ impl Rules {
             rules.faults = 1 + choices.below(12);
         }
         if choices.chance(1, 8) {
-            rules.depth = Some(choices.below(4));
+            rules.max_depth = Some(choices.below(4));
         }
-        rules.prune = choices.chance(1, 8);
-        rules.same_fs = choices.chance(1, 4);
-        rules.snapshot = choices.chance(1, 3);
-        rules.existing = rules.snapshot || !choices.chance(1, 3);
+        rules.exclude = choices.chance(1, 8);
+        rules.same_file_system = choices.chance(1, 4);
+        rules.track_files = choices.chance(1, 3);
+        rules.report_existing = rules.track_files || !choices.chance(1, 3);
         rules.choose_mask(choices);
         rules
     }

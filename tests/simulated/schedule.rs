@@ -22,8 +22,8 @@ pub struct Totals {
     pub schedules: u64,
     pub calls: u64,
     pub events: u64,
-    pub told: u64,
-    pub quiets: u64,
+    pub reported: u64,
+    pub rests: u64,
     pub overflows: u64,
     /// Paths that never were, reported while they were being checked.
     pub guesses: u64,
@@ -34,8 +34,8 @@ impl Totals {
         self.schedules += other.schedules;
         self.calls += other.calls;
         self.events += other.events;
-        self.told += other.told;
-        self.quiets += other.quiets;
+        self.reported += other.reported;
+        self.rests += other.rests;
         self.overflows += other.overflows;
         self.guesses += other.guesses;
     }
@@ -99,7 +99,7 @@ impl Run {
             if let Err(errno) = self.driver.start(&mut self.world, index) {
                 trace!(self.world, "start: {errno}");
             }
-            self.hear()?;
+            self.take_reports()?;
         }
         Ok(!self.is_over())
     }
@@ -118,7 +118,7 @@ impl Run {
             if self.is_over() {
                 return self.no_watch_is_left();
             }
-            self.quiet()?;
+            self.compare_at_rest()?;
             if self.world.ops == 0 {
                 if is_last || !self.world.rules.faults_end {
                     break;
@@ -127,9 +127,9 @@ impl Run {
                 self.end_faults()?;
                 continue;
             }
-            let is_quiet = |line: &String| line == "quiet";
-            if !self.world.trace.iter().any(|trace| trace.last().is_some_and(is_quiet)) {
-                trace!(self.world, "quiet");
+            let is_rest = |line: &String| line == "rest";
+            if !self.world.trace.iter().any(|trace| trace.last().is_some_and(is_rest)) {
+                trace!(self.world, "rest");
             }
             for _ in 0..1 + self.world.choices.below(self.world.rules.burst) {
                 self.world.change();
@@ -149,7 +149,7 @@ impl Run {
     pub fn settle(&mut self) -> Result<(), String> {
         loop {
             self.step()?;
-            self.hear()?;
+            self.take_reports()?;
             if self.is_over() {
                 return Ok(());
             }
@@ -157,8 +157,8 @@ impl Run {
                 self.totals.events += 1;
                 continue;
             }
-            let heat = self.world.rules.heat;
-            if self.world.choices.chance(heat, 64) {
+            let changes_before_calls = self.world.rules.changes_before_calls;
+            if self.world.choices.chance(changes_before_calls, 64) {
                 self.world.change();
             }
             let room = |world: &mut World| 48 + u64::from(world.choices.below(400));
@@ -169,7 +169,7 @@ impl Run {
                 self.world.finish_rename();
                 continue;
             }
-            return self.hear();
+            return self.take_reports();
         }
     }
 
@@ -182,9 +182,12 @@ impl Run {
         // That step does all of it.
         let recorder = self.world.recorder.take();
         let root = self.world.root;
-        let wakes =
-            if self.world.rules.lies { 2 * self.world.rules.queue_limit.min(64) } else { 1 };
-        if self.world.rules.lies {
+        let wakes = if self.world.rules.false_errors {
+            2 * self.world.rules.queue_limit.min(64)
+        } else {
+            1
+        };
+        if self.world.rules.false_errors {
             self.world.queue.set_limit(1);
         }
         for _ in 0..wakes {
@@ -197,24 +200,24 @@ impl Run {
         self.world.recorder = recorder;
         waited?;
         for oracle in &mut self.oracles {
-            oracle.patient = true;
+            oracle.has_retried = true;
         }
         Ok(())
     }
 
     /// Takes all that the trees have to report.
-    pub fn hear(&mut self) -> Result<(), String> {
+    pub fn take_reports(&mut self) -> Result<(), String> {
         for index in 0..self.driver.len() {
             while let Some(event) = self.driver.next(&mut self.world, index) {
                 self.step()?;
-                trace!(self.world, "told: {event}");
-                self.totals.told += 1;
+                trace!(self.world, "reported: {event}");
+                self.totals.reported += 1;
                 if let Some(reports) = &mut self.reports {
                     reports.push(event.to_string());
                 }
                 self.oracles[index].note_known(self.driver.known(index));
                 self.oracles[index].mirror.is_sure = self.driver.is_sure(index);
-                self.oracles[index].hear(&self.world, &event)?;
+                self.oracles[index].observe(&self.world, &event)?;
             }
         }
         Ok(())
@@ -229,16 +232,16 @@ impl Run {
         }
     }
 
-    pub fn quiet(&mut self) -> Result<(), String> {
-        self.world.record_step(|| "quiet".into());
-        self.totals.quiets += 1;
+    pub fn compare_at_rest(&mut self) -> Result<(), String> {
+        self.world.record_step(|| "rest".into());
+        self.totals.rests += 1;
         // All ends are told by now, those that were lost by an overflow.
-        self.world.untold.clear();
+        self.world.unread_ends.clear();
         let overflows = self.world.queue.overflows_read;
         self.world.silent.retain(|(_, before)| *before == overflows);
         for index in 0..self.driver.len() {
             if !self.driver.is_over(index) {
-                self.oracles[index].quiet(&self.world, &self.driver)?;
+                self.oracles[index].compare_at_rest(&self.world, &self.driver)?;
             }
         }
         let first_new = self.world.nodes.len();
@@ -251,8 +254,8 @@ impl Run {
         let rules = &self.world.rules;
         let is_alone =
             self.driver.len() == 1 && rules.faults == 0 && rules.remounts == 0 && !rules.links;
-        if is_alone && !self.oracles[0].blind && !is_left_out("budget") {
-            self.oracles[0].budget(&self.world, self.totals.events, self.totals.quiets)?;
+        if is_alone && !self.oracles[0].root_was_away && !is_left_out("budget") {
+            self.oracles[0].budget(&self.world, self.totals.events, self.totals.rests)?;
         }
         Ok(())
     }
@@ -336,8 +339,8 @@ pub fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Whether the trace is printed as it comes: for schedules that do not end.
-pub fn is_loud() -> bool {
-    std::env::var_os("TINOTIFY_LOUD").is_some()
+pub fn prints_trace() -> bool {
+    std::env::var_os("TINOTIFY_PRINT_TRACE").is_some()
 }
 
 /// What went wrong in a mixed schedule.

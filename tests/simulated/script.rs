@@ -39,34 +39,34 @@ const USER: WatchMask = WatchMask::CREATE.union(WatchMask::MODIFY);
 
 /// The rules of a line of options.
 pub fn rules(line: &str) -> Result<Rules, String> {
-    let mut rules = Rules { exchanges: true, held: true, unreadable: true, ..Rules::plain() };
+    let mut rules = Rules { exchanges: true, open_dirs: true, unreadable: true, ..Rules::plain() };
     for word in line.split_whitespace() {
         let (word, value) = word.split_once('=').unwrap_or((word, ""));
         let value: u32 = value.parse().unwrap_or_default();
         match word {
-            "snapshot" => rules.snapshot = true,
-            "modify" => {
+            "track_files" => rules.track_files = true,
+            "modify_events" => {
                 rules.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
             }
-            "self" => rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF,
-            "looks" => {
+            "self_events" => rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF,
+            "open_events" => {
                 rules.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
             }
-            "uncounted" => rules.counts_links = false,
-            "same_fs" => rules.same_fs = true,
-            "quiet_start" => rules.existing = false,
-            "prune" => rules.prune = true,
+            "no_link_counts" => rules.counts_links = false,
+            "same_file_system" => rules.same_file_system = true,
+            "skip_existing" => rules.report_existing = false,
+            "exclude" => rules.exclude = true,
             "no_proc" => rules.no_proc = true,
             "mounts" => (rules.binds, rules.mounts, rules.remounts) = (true, true, 1),
             "whiteouts" => rules.whiteouts = 1,
             "faults" => (rules.faults, rules.faults_end) = (1, true),
-            "lies" => rules.lies = true,
+            "false_errors" => rules.false_errors = true,
             "names_only" => rules.mask = super::rules::NAMES,
-            "depth" => rules.depth = Some(value),
-            "watches" => rules.watch_limit = value,
-            "open" => rules.open = Some(value as usize),
-            "limit" => rules.queue_limit = value as usize,
-            "second" => {}
+            "max_depth" => rules.max_depth = Some(value),
+            "watch_limit" => rules.watch_limit = value,
+            "max_open" => rules.max_open = Some(value as usize),
+            "queue_limit" => rules.queue_limit = value as usize,
+            "second_tree" => {}
             _ => return Err(format!("unknown option {word:?}")),
         }
     }
@@ -112,8 +112,8 @@ impl World {
             "whiteout" => Op::Whiteout { from: place(1)?, to: place(2)? },
             "exchange" => Op::Exchange { one: place(1)?, other: place(2)? },
             "link" => Op::Link { from: place(1)?, to: place(2)? },
-            "hold" => Op::Hold(dir(1)?),
-            "release" => Op::Release(words.get(1)?.parse().ok()?),
+            "open" => Op::Hold(dir(1)?),
+            "close" => Op::Release(words.get(1)?.parse().ok()?),
             "mount" => Op::Cover { dir: covered(1)?, with: None },
             "bind" => Op::Cover { dir: covered(1)?, with: Some(dir(2)?) },
             "uncover" => Op::Uncover(dir(1)?),
@@ -199,7 +199,7 @@ pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
         }
     }
     for word in options.split_whitespace() {
-        if let Some(path) = word.strip_prefix("second=") {
+        if let Some(path) = word.strip_prefix("second_tree=") {
             let Some(root) = world.at(path) else { return (Err("no second root".into()), vec![]) };
             world.roots.push((world.names_to(root), root));
             world.was_away.push(false);
@@ -227,7 +227,7 @@ impl Run {
     /// Drives until nothing is left to do, and compares everything.
     pub fn rest(&mut self) -> Result<(), String> {
         self.settle()?;
-        self.quiet()
+        self.compare_at_rest()
     }
 
     fn step_by_line(&mut self, line: &str) -> Result<(), String> {
@@ -244,7 +244,7 @@ impl Run {
             return (!found).then_some(()).ok_or_else(|| format!("reported were {reports:#?}"));
         }
         match line {
-            "quiet" => {
+            "rest" => {
                 reports.clear();
                 self.rest()
             }
@@ -252,7 +252,7 @@ impl Run {
             "idle" => {
                 self.read_records(0)?;
                 self.driver.turn(&mut self.world, |_| 0);
-                self.hear()
+                self.take_reports()
             }
             "overflow" => {
                 self.world.queue.fill();
@@ -270,14 +270,14 @@ impl Run {
     /// Reads so many records at once and feeds them, but does nothing that waits for the end of the queue.
     fn read_records(&mut self, records: usize) -> Result<(), String> {
         self.world.queue.set_limit(self.world.rules.queue_limit);
-        self.hear()?;
+        self.take_reports()?;
         if records > 0 && !self.world.queue.is_empty() {
             self.driver.turn(&mut self.world, |world| world.queue.first(records));
-            self.hear()?;
+            self.take_reports()?;
         }
         while self.driver.feed(&mut self.world).is_some() {
             self.totals.events += 1;
-            self.hear()?;
+            self.take_reports()?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::choices::Choices;
 use super::distributions::Distribution;
-use super::schedule::{Totals, is_loud, run_in};
+use super::schedule::{Totals, prints_trace, run_in};
 
 /// The words of a failure without the names and numbers that are its own.
 pub fn kind(why: &str) -> String {
@@ -65,7 +65,7 @@ fn fails_alike(script: &str, why: &str) -> bool {
 
 /// Runs the schedule of a seed, which must be right.
 pub fn check(seed: u64, distribution: Distribution) -> Totals {
-    match run_in(Choices::seeded(seed), distribution, is_loud()).0 {
+    match run_in(Choices::seeded(seed), distribution, prints_trace()).0 {
         Ok(totals) => totals,
         Err(why) => {
             let shrunk = explain(Choices::seeded(seed), distribution);

@@ -1,7 +1,7 @@
 //! What really is in the tree, reported or not.
 
 use super::inode::Ino;
-use super::names::{DEEPEST, PRUNED, Path};
+use super::names::{DEEPEST, EXCLUDED, Path};
 use super::world::World;
 
 /// An entry of the tree as it is.
@@ -33,9 +33,9 @@ pub fn truth(world: &World, root: Ino) -> Vec<Entry> {
             let silent = dir.silent || covered || world.nodes[*ino].whiteout;
             let (path, ino) = (dir.path.join(*name), world.over(*ino));
             let entered = world.is_dir(ino)
-                && rules.depth.is_none_or(|depth| path.depth() <= depth)
-                && !(rules.prune && *name == PRUNED)
-                && !(rules.same_fs && world.nodes[ino].dev != dev);
+                && rules.max_depth.is_none_or(|depth| path.depth() <= depth)
+                && !(rules.exclude && *name == EXCLUDED)
+                && !(rules.same_file_system && world.nodes[ino].dev != dev);
             entries.push(Entry { path, is_dir: world.is_dir(ino), ino, entered, silent });
         }
     }

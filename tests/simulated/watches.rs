@@ -37,7 +37,7 @@ impl World {
         let max = self.rules.last_wd;
         (self.last_wd + 1..=max).chain(1..=self.last_wd).find(|wd| {
             !self.nodes.iter().any(|node| node.wd == *wd)
-                && (self.rules.reuse_untold_wds || !self.untold.contains(wd))
+                && (self.rules.reuse_wds_early || !self.unread_ends.contains(wd))
         })
     }
 
@@ -55,7 +55,7 @@ impl World {
     pub fn end_watch(&mut self, ino: Ino) {
         let wd = std::mem::take(&mut self.nodes[ino].wd);
         self.watched -= 1;
-        self.untold.push(wd);
+        self.unread_ends.push(wd);
         let record = Record { wd, mask: EventMask::IGNORED, cookie: 0, name: 0 };
         trace!(self, "        queued: {record:?}");
         self.queue_up(record);
@@ -66,7 +66,7 @@ impl World {
         self.moves.merged += u64::from(self.queue.push(record) && is_move);
     }
 
-    pub fn tell(&mut self, ino: Ino, mask: EventMask, cookie: u32, name: Name) {
+    pub fn queue_event(&mut self, ino: Ino, mask: EventMask, cookie: u32, name: Name) {
         let node = &self.nodes[ino];
         let wanted = node.mask.bits() | EventMask::UNMOUNT.bits();
         if node.wd == 0 || mask.bits() & wanted == 0 {
@@ -84,15 +84,15 @@ impl World {
         match step {
             Step::Half(dir, mask, cookie, name, moved) => {
                 self.half(dir, mask, moved);
-                self.tell(dir, mask, cookie, name);
+                self.queue_event(dir, mask, cookie, name);
             }
-            Step::Tell(ino, mask, cookie, name) => self.tell(ino, mask, cookie, name),
+            Step::Queue(ino, mask, cookie, name) => self.queue_event(ino, mask, cookie, name),
             Step::Drop(ino) => {
                 if !self.nodes[ino].is_gone() {
                     return;
                 }
                 if self.nodes[ino].wd != 0 {
-                    self.tell(ino, EventMask::DELETE_SELF, 0, 0);
+                    self.queue_event(ino, EventMask::DELETE_SELF, 0, 0);
                     self.end_watch(ino);
                 }
                 if let Some(parent) = self.nodes[ino].pinned.take() {

@@ -47,8 +47,8 @@ fn begin(rules: Rules) -> World {
     world
 }
 
-fn rules(snapshot: bool) -> Rules {
-    Rules { exchanges: true, snapshot, ..Rules::plain() }
+fn rules(track_files: bool) -> Rules {
+    Rules { exchanges: true, track_files, ..Rules::plain() }
 }
 
 /// Gives each possible word of this length that begins with one of the letters.
@@ -92,18 +92,18 @@ pub fn readers(length: usize) -> Vec<u32> {
 }
 
 /// Runs one word; the error is a script that shows it.
-pub fn run(word: &[String], reader: u32, snapshot: bool) -> Result<(), String> {
-    let mut run = Run::new(begin(rules(snapshot)));
+pub fn run(word: &[String], reader: u32, track_files: bool) -> Result<(), String> {
+    let mut run = Run::new(begin(rules(track_files)));
     let result = catch_unwind(AssertUnwindSafe(|| drive(&mut run, word, reader)));
     let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
     result.map_err(|why| {
-        let options = if snapshot { "options snapshot" } else { "options" };
+        let options = if track_files { "options track_files" } else { "options" };
         let mut script = format!("# {why}\n{options}\n{}\nstart\n", BEGIN.join("\n"));
         for (at, letter) in word.iter().enumerate() {
             script += letter;
-            script += if reader & 1 << at != 0 { "\nquiet\n" } else { "\n" };
+            script += if reader & 1 << at != 0 { "\nrest\n" } else { "\n" };
         }
-        script + "quiet\n"
+        script + "rest\n"
     })
 }
 

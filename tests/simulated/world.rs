@@ -46,7 +46,7 @@ pub struct World {
     pub(super) watched: u32,
     pub(super) last_wd: i32,
     /// Watches that have ended, and the engine can't know it yet.
-    pub untold: Vec<i32>,
+    pub unread_ends: Vec<i32>,
     pub(super) cookie: u32,
     pub(super) pending: Option<Pending>,
     /// Changes that somebody is in the midst of: `rm -r`.
@@ -98,7 +98,7 @@ macro_rules! trace {
     ($world:expr, $($text:tt)*) => {
         if let Some(trace) = &mut $world.trace {
             let line = format!($($text)*);
-            if $crate::simulated::schedule::is_loud() {
+            if $crate::simulated::schedule::prints_trace() {
                 eprintln!("{line}");
             }
             trace.push(line);
@@ -123,7 +123,7 @@ impl World {
             calls: 0,
             watched: 0,
             last_wd: 0,
-            untold: Vec::new(),
+            unread_ends: Vec::new(),
             cookie: 0,
             pending: None,
             plan: VecDeque::new(),
