@@ -1,4 +1,4 @@
-//! Which worlds are likely: several distributions, each with its own emphasis.
+//! Distributions of worlds, each with its own emphasis.
 
 use std::env;
 use std::sync::OnceLock;
@@ -8,30 +8,30 @@ use tinotify::WatchMask;
 use super::choices::Choices;
 use super::rules::{Rules, is_left_out};
 
-/// An emphasis, by its name.
+/// A distribution of worlds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Distribution {
     /// Some of everything.
     Mixed,
-    /// Three names, and changes before most calls.
+    /// Three names, and changes before most calls of the engine.
     Concurrent,
-    /// Mostly renames and exchanges of directories that are known.
+    /// Mostly renames and exchanges of known directories.
     Renames,
-    /// A short queue, long unread.
+    /// A short queue that is seldom read.
     Overflows,
-    /// Calls fail, and at the end no longer.
+    /// Calls fail, but no longer at the end.
     Failing,
     /// Many changes between two reads, none during the engine's work.
     Bursts,
-    /// The reader comes after every change.
+    /// The queue is read after every change.
     Prompt,
-    /// Read and search are granted and denied.
+    /// Permissions to read and search are granted and taken.
     Permissions,
-    /// Mounts come and go; renames leave whiteouts.
+    /// File systems are mounted and unmounted; renames leave whiteouts.
     Mounts,
-    /// Others watch the same inodes: a second tree, other subscribers.
+    /// Other subscribers watch the same inodes: a second tree, or single watches.
     Shared,
-    /// Links lead to directories and are followed. Takes no turn: only by its name.
+    /// Links lead to directories and are followed. Runs only if it is named.
     Links,
 }
 
@@ -55,12 +55,12 @@ impl Distribution {
         format!("{self:?}").to_lowercase()
     }
 
-    /// The one of a seed: they take turns, but `TINOTIFY_DISTRIBUTION` names one for all.
+    /// Returns the distribution of a seed: they take turns, unless `TINOTIFY_DISTRIBUTION` names one.
     pub fn of_seed(seed: u64) -> Self {
         Self::asked_for().unwrap_or(ALL[(seed % ALL.len() as u64) as usize])
     }
 
-    /// That of `TINOTIFY_DISTRIBUTION`.
+    /// Returns the distribution that `TINOTIFY_DISTRIBUTION` names.
     pub fn asked_for() -> Option<Self> {
         static ASKED: OnceLock<Option<Distribution>> = OnceLock::new();
         *ASKED.get_or_init(|| {
@@ -125,7 +125,7 @@ impl Distribution {
                 (rules.moves, rules.exchanges) = (choices.below(6), true);
                 rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 split(&mut rules, choices);
-                // A directory may be listed by a link before its real parent is made quiet.
+                // A directory may be listed by a link before the mask of its real parent is narrowed.
                 if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
                     rules.queue_limit = 4 + choices.below(14) as usize;
                 }
@@ -135,17 +135,17 @@ impl Distribution {
             }
         }
         if matches!(self, D::Concurrent | D::Failing | D::Permissions) && choices.chance(1, 2) {
-            // Directories are opened again while their listings are gone through.
+            // Directories are opened again while their listings are in progress.
             rules.max_open = Some(1 + choices.below(3) as usize);
         }
         if rules.mask.contains(WatchMask::OPEN) {
-            // Room for the events of the tree's own looks.
+            // Room for the events of the tree's own listings.
             rules.queue_limit = rules.queue_limit.max(24);
         }
         rules
     }
 
-    /// Where it is not the changes of names that are unusual.
+    /// Rare features, for distributions in which the changes of names are usual.
     fn surroundings(self, rules: &mut Rules, choices: &mut Choices) {
         match self {
             D::Permissions => {
@@ -160,7 +160,7 @@ impl Distribution {
                 rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 (rules.mounts, rules.binds) = (choices.chance(1, 2), choices.chance(1, 4));
                 (rules.remounts, rules.whiteouts) = (choices.below(4), choices.below(3));
-                // What was covered at the beginning may come to light, and then was never reported.
+                // An entry that was covered at the beginning may become visible, and was never reported then.
                 rules.report_existing = true;
                 rules.same_file_system = choices.chance(1, 4);
                 if choices.chance(1, 3) {
@@ -171,7 +171,7 @@ impl Distribution {
                 (rules.second_tree, rules.users) = (choices.chance(2, 3), choices.below(4));
                 rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 rules.moves = choices.below(6);
-                // A look at a directory that others watch can't be made without its events.
+                // A listing of a directory that others watch always queues its events.
                 if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
                     rules.queue_limit = 4 + choices.below(14) as usize;
                 }
@@ -181,7 +181,7 @@ impl Distribution {
     }
 }
 
-/// What all but [`Distribution::Mixed`] choose from.
+/// The choices that all distributions except [`Distribution::Mixed`] share.
 fn common(choices: &mut Choices) -> Rules {
     let mut rules = Rules::plain();
     rules.names = 2 + choices.below(6) as u8;

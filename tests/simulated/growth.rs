@@ -1,4 +1,4 @@
-//! How cost grows: at four times the size, no more than five times the calls.
+//! Growth of cost: at most five times the calls at four times the size.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::simulated::driver::drive;
 use crate::simulated::field::{Field, ROOT};
 use crate::simulated::rules::NAMES;
 
-/// What a task cost.
+/// The cost of a task.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub calls: u64,
     pub events: u64,
     pub reported: u64,
-    /// Processor time of this thread: only for people, and for `TINOTIFY_GROWTH_TIME`.
+    /// Processor time of this thread: only for the output, and for `TINOTIFY_GROWTH_TIME`.
     pub time: Duration,
 }
 
@@ -27,8 +27,8 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Something done to a field in two parts: what is there when the tree is set up, and what happens then,
-/// unread.
+/// A task in two parts: what exists when the tree is set up, and the changes after that, which are read at
+/// the end.
 pub struct Task {
     pub name: &'static str,
     track_files: bool,
@@ -158,7 +158,7 @@ impl Task {
         format!("{}{}", self.name, if self.track_files { " (track_files)" } else { "" })
     }
 
-    /// What it costs at a size, set-up included.
+    /// Returns the cost at a size, with the set-up.
     pub fn run(&self, n: usize) -> Cost {
         let mut field = Field::new();
         (self.begin)(&mut field, n);
@@ -178,7 +178,7 @@ impl Task {
     }
 }
 
-/// The processor time of this thread.
+/// Returns the processor time of this thread.
 fn now() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

@@ -1,7 +1,7 @@
-//! Worlds in which links are followed: what must be true whenever all is quiet.
+//! The oracle for worlds in which links are followed.
 //!
-//! A link names an inode, so what it leads to changes only when that is removed. A directory has one real
-//! path and any number of paths through links, and the tree chooses by which it is watched.
+//! A link names an inode, so its target changes only when that is removed. A directory has one real path and
+//! any number of paths through links, and the tree chooses the one by which it is watched.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::world::World;
 type Path = Vec<u8>;
 
 impl World {
-    /// What an inode stands for: a link to a directory, where links are followed, for that directory.
+    /// Resolves an inode: a link to a directory, if links are followed, to that directory.
     pub fn led(&self, ino: Ino) -> Ino {
         let target = self.nodes[ino].target.filter(|target| !self.nodes[*target].dead);
         target.filter(|_| self.rules.links).unwrap_or(ino)
@@ -26,7 +26,7 @@ impl World {
         self.is_dir(self.led(ino))
     }
 
-    /// A name of a link.
+    /// Returns a name of a link.
     pub fn some_link(&mut self) -> Option<(Ino, super::names::Name)> {
         let all = self.nodes.iter().enumerate().filter(|(_, node)| node.kind == Kind::Dir);
         let entries = all.flat_map(|(dir, node)| node.entries.iter().map(move |e| (dir, *e)));
@@ -37,7 +37,7 @@ impl World {
         self.choices.pick(&links)
     }
 
-    /// The inode at a path beneath the root, and whether a link is on the way.
+    /// Returns the inode at a path beneath the root, and whether a link is on the way.
     fn reached(&self, path: &[u8]) -> Option<(Ino, bool)> {
         let (mut at, mut by_link) = (self.root, false);
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
@@ -54,9 +54,9 @@ impl World {
     }
 }
 
-/// What somebody knows who only hears the events.
+/// The state of a program that knows only the reported events.
 pub struct LinkMirror {
-    /// Whether each path is a directory.
+    /// The known paths, and whether each is a directory.
     entries: BTreeMap<Path, bool>,
     tolerant: bool,
     knows_files: bool,
@@ -128,7 +128,7 @@ impl LinkMirror {
                 if self.entries.get(&parent(path)) != Some(&true) && !self.tolerant {
                     return wrong("its parent was not reported before");
                 }
-                // A link that was a file may be found to lead to a directory.
+                // A link that was reported as a file may later lead to a directory.
                 let may = has(EventMask::MOVED_TO) || is_dir && known == Some(false);
                 if matters && known.is_some() && !may {
                     return wrong("reported again");

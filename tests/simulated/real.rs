@@ -1,4 +1,4 @@
-//! The same changes of the simulated world and of a real directory give the same events.
+//! The same changes of the simulated world and of a real directory queue the same events.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ fn path(top: &Path, names: &[Name]) -> PathBuf {
     path
 }
 
-/// Does to the disk what was done to the world: whether it was possible.
+/// Makes a change of the world on the disk. Returns `false` if it is not possible.
 fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
     let one = &paths[0];
     match op {
@@ -33,7 +33,7 @@ fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
         Op::Create(..) => File::create_new(one).is_ok(),
         Op::Symlink(..) => symlink("/", one).is_ok(),
         Op::Link { .. } => {
-            // link(2) of a link links the link; the world links files only.
+            // link(2) of a symbolic link links the link itself; the world links files only.
             !one.is_symlink() && fs::hard_link(one, &paths[1]).is_ok()
         }
         Op::Write(..) => {
@@ -62,7 +62,7 @@ fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
 }
 
 trait Opening {
-    /// Opens what is there, but nothing through a link.
+    /// Opens an entry, but not through a symbolic link.
     fn custom_open(&mut self, path: &Path) -> std::io::Result<File>;
 }
 
@@ -75,7 +75,7 @@ impl Opening for OpenOptions {
     }
 }
 
-/// An event whose cookie is how manieth it is.
+/// An event with the index of its cookie in place of the cookie.
 type Seen = (i32, EventMask, u32, Option<Vec<u8>>);
 
 struct Cookies(Vec<u32>);
@@ -100,7 +100,8 @@ fn events(cookies: &mut Cookies, inotify: &Inotify, room: usize) -> Vec<Seen> {
     }
 }
 
-/// Whether the file system of scratch directories has them: overlayfs and old kernels don't.
+/// Returns `true` if the file system of scratch directories has whiteouts: overlayfs and old kernels have
+/// none.
 fn has_whiteouts() -> bool {
     let scratch = scratch();
     let (one, other) = (scratch.path().join("one"), scratch.path().join("other"));
@@ -108,7 +109,7 @@ fn has_whiteouts() -> bool {
     renameat_with(CWD, &one, CWD, &other, RenameFlags::WHITEOUT).is_ok()
 }
 
-/// A simulated world and a real directory to which the same is done.
+/// A simulated world and a real directory with the same changes.
 struct Pair {
     seed: u64,
     world: World,
@@ -138,7 +139,7 @@ fn rules(seed: u64) -> Rules {
 impl Pair {
     fn new(seed: u64, top: &Path) -> Self {
         let mut world = World::new(Choices::seeded(seed), rules(seed));
-        // What `new` made before anyone logged.
+        // The changes that `new` made before they were recorded.
         fs::create_dir(path(top, &world.names_to(1))).unwrap();
         fs::create_dir(path(top, &world.names_to(2))).unwrap();
         world.logging = true;
@@ -177,7 +178,7 @@ impl Pair {
     fn unwatch(&mut self) {
         let wd = 1 + self.world.choices.below(8) as i32;
         let mine = self.world.remove_watch(wd).is_ok();
-        // The crate says that no harm is done where the watch has ended.
+        // The crate promises that a call for a watch that has ended does no harm.
         let _ = self.inotify.rm_watch(tinotify::Wd::from_raw(wd));
         self.trace.push(format!("unwatch {wd}: {mine}"));
     }
@@ -203,7 +204,7 @@ impl Pair {
         for (op, paths, done) in std::mem::take(&mut self.world.log) {
             let paths: Vec<PathBuf> = paths.iter().map(|names| path(&self.top, names)).collect();
             self.trace.push(format!("{op:?} {paths:?}: {done}"));
-            // The world knows more reasons why not: it is not as deep.
+            // The world refuses more changes, since its depth is limited.
             if done {
                 let redone = redo(op, &paths, &mut self.held);
                 assert!(redone, "seed {}: {:#?}", self.seed, self.trace);
@@ -242,8 +243,8 @@ fn the_simulated_kernel_tells_what_the_real_one_tells() {
     assert!(compared > 5_000, "only {compared} events were compared");
 }
 
-/// What a plain user may do with a directory and what is in it: open it for its path, watch it, list it;
-/// look at an entry, open it, watch it.
+/// Returns what a normal user may do with a directory and its entries: open it with `O_PATH`, watch it, list
+/// it; stat an entry, open it, watch it.
 type Permitted = [bool; 6];
 
 fn permitted_really(dir: &Path) -> Permitted {

@@ -16,7 +16,7 @@ use super::rules::is_left_out;
 use super::truth::truth;
 use super::world::{Moves, World, trace};
 
-/// What happened in schedules, for those who want to know whether they are of any worth.
+/// Statistics of schedules, which show whether they are useful.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     pub schedules: u64,
@@ -25,7 +25,7 @@ pub struct Totals {
     pub reported: u64,
     pub rests: u64,
     pub overflows: u64,
-    /// Paths that never were, reported while they were being checked.
+    /// The reported paths that never existed, while a check was open.
     pub guesses: u64,
 }
 
@@ -41,10 +41,10 @@ impl Totals {
     }
 }
 
-/// More steps than any schedule needs: it goes round in circles.
+/// More steps than any schedule needs: it is in an endless loop.
 const ENOUGH: u64 = 20_000;
 
-/// So many rounds at rest are enough for all that is tried again further and further apart.
+/// The rounds at rest after which everything has been retried, in spite of growing intervals.
 const PATIENCE: u32 = 300;
 
 pub struct Run {
@@ -52,13 +52,13 @@ pub struct Run {
     pub driver: Driver,
     pub oracles: Vec<Oracle>,
     pub totals: Totals,
-    /// What was reported, where somebody asks for it.
+    /// The reports, if they are recorded.
     pub reports: Option<Vec<String>>,
     steps: u64,
 }
 
 impl Run {
-    /// A schedule whose rules, world and changes come from the choices.
+    /// Creates a schedule whose rules, world and changes come from the choices.
     fn chosen(mut choices: Choices, distribution: Distribution, tracing: bool) -> Self {
         let rules = distribution.rules(&mut choices);
         let mut world = World::populated(choices, rules);
@@ -77,7 +77,7 @@ impl Run {
         Self::new(world)
     }
 
-    /// Trees over a world as it is.
+    /// Creates trees in an existing world.
     pub fn new(world: World) -> Self {
         let driver = Driver::new(&world);
         let oracles = (0..driver.len()).map(|index| Oracle::new(&world, index)).collect();
@@ -173,13 +173,13 @@ impl Run {
         }
     }
 
-    /// Calls don't fail any more. One event that has nothing to do with it comes (after lies: an
-    /// overflow), and then the reader finds nothing for a long time.
+    /// Ends all faults. One unrelated event comes (after false errors: an overflow), and then the reader
+    /// finds nothing for a long time.
     pub fn end_faults(&mut self) -> Result<(), String> {
         trace!(self.world, "no call fails any more");
         self.world.failing = false;
         self.world.record_step(|| "faults end".into());
-        // That step does all of it.
+        // This step of a script does all of it.
         let recorder = self.world.recorder.take();
         let root = self.world.root;
         let wakes = if self.world.rules.false_errors {
@@ -205,7 +205,7 @@ impl Run {
         Ok(())
     }
 
-    /// Takes all that the trees have to report.
+    /// Takes all reports of the trees.
     pub fn take_reports(&mut self) -> Result<(), String> {
         for index in 0..self.driver.len() {
             while let Some(event) = self.driver.next(&mut self.world, index) {
@@ -235,7 +235,7 @@ impl Run {
     pub fn compare_at_rest(&mut self) -> Result<(), String> {
         self.world.record_step(|| "rest".into());
         self.totals.rests += 1;
-        // All ends are told by now, those that were lost by an overflow.
+        // The ends of all watches are read by now, or were lost in an overflow.
         self.world.unread_ends.clear();
         let overflows = self.world.queue.overflows_read;
         self.world.silent.retain(|(_, before)| *before == overflows);
@@ -249,7 +249,7 @@ impl Run {
         Ok(())
     }
 
-    /// Where faults or others interfere, more calls are right.
+    /// Checks the number of calls, unless faults or other subscribers interfere.
     fn budget(&self) -> Result<(), String> {
         let rules = &self.world.rules;
         let is_alone =
@@ -262,7 +262,7 @@ impl Run {
 }
 
 impl World {
-    /// A second tree and other subscribers, where the rules have them.
+    /// Adds a second tree and other subscribers, if the rules have them.
     fn add_others(&mut self) {
         if self.rules.second_tree {
             let root = self.root;
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    /// Another subscriber watches a directory. Returns `false` if it can't.
+    /// Adds a watch of another subscriber. Returns `false` if that fails.
     pub fn add_user(&mut self, dir: Ino, user: WatchMask) -> bool {
         let is_added = self.add_watch(dir, user | WatchMask::MASK_ADD).is_ok();
         if is_added {
@@ -301,17 +301,17 @@ impl World {
         is_added
     }
 
-    /// Whether the kernel refuses new watches now.
+    /// Returns `true` if the kernel refuses new watches now.
     pub fn is_short_of_watches(&self) -> bool {
         self.watched >= self.rules.watch_limit
             || (1..=self.rules.last_wd.min(1_000)).all(|wd| self.watch_of(wd).is_some())
     }
 }
 
-/// How a schedule ends: its totals, or what was wrong; its trace; and the choices.
+/// The result of a schedule: its totals or the error; its trace; and the choices.
 pub type Ended = (Result<Totals, String>, Vec<String>, Choices);
 
-/// Runs one schedule of the mixed distribution: what a fuzzer's bytes stand for.
+/// Runs one schedule of the mixed distribution, as for the bytes of a fuzzer.
 pub fn run(choices: Choices, tracing: bool) -> Ended {
     run_in(choices, Distribution::Mixed, tracing)
 }
@@ -338,12 +338,12 @@ pub fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {}", text.unwrap_or_default())
 }
 
-/// Whether the trace is printed as it comes: for schedules that do not end.
+/// Returns `true` if the trace is printed at once, for schedules that do not end.
 pub fn prints_trace() -> bool {
     std::env::var_os("TINOTIFY_PRINT_TRACE").is_some()
 }
 
-/// What went wrong in a mixed schedule.
+/// Explains the failure of a mixed schedule.
 pub fn explain(choices: Choices) -> String {
     super::shrink::explain(choices, Distribution::Mixed)
 }

@@ -1,26 +1,32 @@
-//! Scripted worlds: steps with names, which mean the same whatever the engine does.
+//! Scripted worlds: named steps, which mean the same whatever the engine does.
 //!
-//! One step a line; `#` begins a comment. Paths are beneath the root, `.` is the root itself; with a `/` in
-//! front they begin at the directory that holds the root, `/root/a` being `a`, and `/out` is outside.
+//! One step per line; `#` begins a comment. Paths are beneath the root, and `.` is the root itself. Paths
+//! with a leading `/` begin at the directory that holds the root: `/root/a` is `a`, and `/out` is outside.
 //!
-//! | step | what it does |
+//! | step | effect |
 //! |---|---|
-//! | `options snapshot modify self looks quiet_start uncounted same_fs prune depth=N limit=N watches=N no_proc mounts whiteouts faults lies second=PATH` | first line: the rules |
-//! | `mkdir P`, `create P`, `symlink P`, `write P`, `rm P` | a change; before `start` it is there from the beginning |
+//! | `options WORDS` | first line: the rules, see below |
+//! | `mkdir P`, `create P`, `symlink P`, `write P`, `rm P` | a change; before `start`, part of the initial world |
 //! | `mv P Q`, `exchange P Q`, `whiteout P Q`, `link P Q` | renames, and a second name |
-//! | `split N` | of the next rename, N events are queued now, and the others at `finish`, or when its directories are waited for |
+//! | `split N` | queues N events of the next rename now, and the others at `finish`, or when a barrier waits for them |
 //! | `user P` | before `start`: another subscriber watches P |
-//! | `chmod MODE P` | the owner's digit counts: 4 is read, 1 is search |
-//! | `hold P`, `release INODE` | somebody has a directory open |
-//! | `mount P`, `bind P Q`, `uncover P`, `umount P` | mounts over P, Q over P; and away again |
-//! | `start` | the tree is set up, and comes to rest |
-//! | `begin` | instead of `start`: the tree is set up as far as that goes before the first read |
-//! | `read`, `read N` | reads all, or N records at once, and feeds them |
-//! | `idle` | has the engine do what waits for an empty queue, once |
-//! | `overflow` | the queue is full until the next read |
+//! | `chmod MODE P` | only the owner's digit counts: 4 is read, 1 is search |
+//! | `open P`, `close INODE` | another process opens or closes a directory |
+//! | `mount P`, `bind P Q`, `uncover P`, `umount P` | mounts a new file system, or Q, over P; removes it again |
+//! | `start` | sets the tree up, to its first rest |
+//! | `begin` | instead of `start`: sets the tree up as far as that goes before the first read |
+//! | `read`, `read N` | reads everything, or N records at once, and feeds it |
+//! | `idle` | calls the engine once with an empty queue |
+//! | `overflow` | fills the queue until the next read |
 //! | `before call N: STEP` | a change, or `fail ERRNO`, just before the Nth next call of the engine |
-//! | `quiet` | drives until nothing is left to do, and compares everything |
-//! | `expect TEXT`, `never TEXT` | one of the events since the last `quiet` but one has this text; none has |
+//! | `faults end` | calls no longer fail |
+//! | `rest` | drives until nothing is left to do, and compares everything |
+//! | `expect TEXT`, `never TEXT` | an event since the `rest` before the last one contains this text, or none does |
+//!
+//! Words of `options`: `track_files`, `skip_existing` (no `report_existing`), `exclude` (directories named
+//! `excluded`), `max_depth=N`, `max_open=N`, `same_file_system`, `second_tree=PATH`; for the mask
+//! `modify_events`, `self_events`, `open_events`, `names_only`; for the world `queue_limit=N`,
+//! `watch_limit=N`, `no_link_counts`, `no_proc`, `mounts`, `whiteouts`, `faults`, `false_errors`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -34,10 +40,10 @@ use super::rules::Rules;
 use super::schedule::{Run, panicked};
 use super::world::{TOP, World};
 
-/// What another subscriber asks for.
+/// The mask of another subscriber.
 const USER: WatchMask = WatchMask::CREATE.union(WatchMask::MODIFY);
 
-/// The rules of a line of options.
+/// Returns the rules of a line of options.
 pub fn rules(line: &str) -> Result<Rules, String> {
     let mut rules = Rules { exchanges: true, open_dirs: true, unreadable: true, ..Rules::plain() };
     for word in line.split_whitespace() {
@@ -74,7 +80,7 @@ pub fn rules(line: &str) -> Result<Rules, String> {
 }
 
 impl World {
-    /// What a path of a script names: the directory it is in, and its name.
+    /// Resolves a path of a script to a directory and a name in it.
     fn place(&self, path: &str) -> Option<(Ino, Name)> {
         let (mut at, names) = match path.strip_prefix('/') {
             Some(rest) => (TOP, rest),
@@ -91,7 +97,7 @@ impl World {
         }
     }
 
-    /// What is at a path, mounts and all.
+    /// Returns the inode at a path, with mounts.
     pub fn at(&self, path: &str) -> Option<Ino> {
         let (dir, name) = self.place(path)?;
         self.entry(dir, name).map(|ino| self.over(ino))
@@ -126,7 +132,7 @@ impl World {
         })
     }
 
-    /// Has a change made just before a call of the engine: `N: STEP`.
+    /// Schedules a change just before a call of the engine: `N: STEP`.
     fn prepare(&mut self, rest: &str) -> Result<(), String> {
         let (call, change) = rest.split_once(':').ok_or("expected `before call N: STEP`")?;
         let call: u64 = call.trim().parse().map_err(|_| "invalid number of a call")?;
@@ -165,12 +171,12 @@ impl World {
     }
 }
 
-/// The number of a name as it is shown.
+/// Returns the number of a name in its printed form.
 fn by_text(text: &str) -> Option<Name> {
     (1..=15).find(|name| bytes(*name).escape_ascii().to_string() == text)
 }
 
-/// Runs a script. The error says which line was wrong, and how.
+/// Runs a script. The error names the line that failed and the reason.
 pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
     let mut lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let first = lines.clone().find(|line| !line.is_empty()).unwrap_or_default();
@@ -267,7 +273,7 @@ impl Run {
         }
     }
 
-    /// Reads so many records at once and feeds them, but does nothing that waits for the end of the queue.
+    /// Reads this many records at once and feeds them, without the engine's idle work.
     fn read_records(&mut self, records: usize) -> Result<(), String> {
         self.world.queue.set_limit(self.world.rules.queue_limit);
         self.take_reports()?;

@@ -1,4 +1,4 @@
-//! Watches, the events that they queue, and locks that wait for the rest of a rename.
+//! Watches, their events, and locks that wait for the rest of a rename.
 
 use tinotify::{Errno, EventMask, WatchMask};
 
@@ -9,7 +9,7 @@ use super::queue::Record;
 use super::world::{World, trace};
 
 impl World {
-    /// inotify_add_watch of an inode.
+    /// inotify_add_watch(2) of an inode.
     pub fn add_watch(&mut self, ino: Ino, mask: WatchMask) -> Result<i32, Errno> {
         let events = mask & WatchMask::ALL_EVENTS;
         let node = &mut self.nodes[ino];
@@ -32,7 +32,7 @@ impl World {
         Ok(wd)
     }
 
-    /// The next number that no watch has, cyclically.
+    /// Returns the next unused watch descriptor, cyclically.
     fn free_wd(&self) -> Option<i32> {
         let max = self.rules.last_wd;
         (self.last_wd + 1..=max).chain(1..=self.last_wd).find(|wd| {
@@ -41,7 +41,7 @@ impl World {
         })
     }
 
-    /// inotify_rm_watch.
+    /// inotify_rm_watch(2).
     pub fn remove_watch(&mut self, wd: i32) -> Result<(), Errno> {
         let ino = self.watch_of(wd).ok_or(Errno::EINVAL)?;
         self.end_watch(ino);
@@ -72,7 +72,7 @@ impl World {
         if node.wd == 0 || mask.bits() & wanted == 0 {
             return;
         }
-        // The end and the move of a directory itself don't say that it is one.
+        // `DELETE_SELF` and `MOVE_SELF` of a directory have no `ISDIR`.
         let own = EventMask::DELETE_SELF | EventMask::MOVE_SELF;
         let mask = if mask.intersects(own) { mask - EventMask::ISDIR } else { mask };
         let record = Record { wd: node.wd, mask, cookie, name };
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    /// Ends what descriptors that were closed meanwhile kept alive.
+    /// Drops the directories that only closed descriptors kept.
     pub fn close_dropped(&mut self) {
         loop {
             let Some(ino) = self.closed.borrow_mut().pop() else { return };
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Queues the rest of a rename that has begun.
+    /// Queues the rest of the rename in progress.
     pub fn finish_rename(&mut self) {
         if let Some(pending) = self.pending.take() {
             trace!(self, "    the second half of the rename is queued");
