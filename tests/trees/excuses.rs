@@ -1,4 +1,4 @@
-//! Directories of which a tree has said that it does not know what is in them.
+//! Directories whose content a tree has reported as unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use super::{Entry, How, Note};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
 use tinotify::EventMask;
 
-/// What was said of a directory.
+/// The report about a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Excuse {
     Unwatched,
@@ -27,17 +27,17 @@ fn moved(path: &Path, from: &Path, to: &Path) -> PathBuf {
 }
 
 impl Excuses {
-    /// Whether nothing need be known of what is at a path, because of a directory above it.
+    /// Returns `true` if a path need not be known, because of a directory above it.
     pub fn cover(&self, path: &Path) -> bool {
         !self.0.is_empty() && path.ancestors().skip(1).any(|above| self.0.contains_key(above))
     }
 
-    /// Whether it was said of this directory itself.
+    /// Returns `true` if this directory itself was reported.
     pub fn contains(&self, path: &Path) -> bool {
         self.0.contains_key(path)
     }
 
-    /// Whether a directory is unlisted.
+    /// Returns `true` if a directory is unlisted.
     pub fn has_unlisted(&self) -> bool {
         self.0.values().any(|excuse| *excuse == Excuse::Unlisted)
     }
@@ -46,7 +46,7 @@ impl Excuses {
         self.0.retain(|path, _| !path.starts_with(top));
     }
 
-    /// Takes in an event of which the mirror knows already.
+    /// Applies an event, after the mirror.
     pub fn apply(&mut self, note: &Note) {
         let path = &note.path;
         match &note.how {
@@ -77,8 +77,8 @@ impl Excuses {
         }
     }
 
-    /// Leaves only those that hold while no more than that is permitted (`None`: all is), and says which are
-    /// `Unwatched` though they may be watched.
+    /// Keeps only the excuses that hold while no more than `permitted` is permitted (`None`: everything).
+    /// Returns the directories that are `Unwatched` though they could be watched.
     pub fn hold(&mut self, disk: &Entry, permitted: Option<&Permitted>) -> Vec<String> {
         let mut wrong = Vec::new();
         let outer = self.clone();
@@ -102,17 +102,17 @@ const NAMED: EventMask = EventMask::CREATE
     .union(EventMask::MOVED_FROM)
     .union(EventMask::MOVED_TO);
 
-/// The inodes of directories that their owner may reach by others that may be listed and searched.
+/// The inodes of directories that their owner can reach through directories that may be listed and searched.
 #[derive(Debug, Default)]
 pub struct Permitted {
-    /// And listed.
+    /// Those that may be listed.
     pub listed: BTreeSet<u64>,
-    /// And searched as well.
+    /// Those that may also be searched.
     pub searched: BTreeSet<u64>,
 }
 
 impl Permitted {
-    /// As it is now, beneath a directory that rests.
+    /// Walks a directory at rest.
     pub fn walk(path: &Path) -> Self {
         let mut permitted = Self::default();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -1,4 +1,4 @@
-//! An event of a tree, kept and as a line of text.
+//! An owned event of a tree, also as a line of text.
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tinotify::{Errno, EventMask, TreeChange, UnwatchedReason, WatchEvent};
 
-/// What an event of a tree was, with the paths beneath the root.
+/// The kind of a tree's event, with paths beneath the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
     Reported,
@@ -22,11 +22,11 @@ pub enum How {
     RootMoved,
     RootRemoved,
     RootUnmounted,
-    /// The end of the watch.
+    /// The watch has ended.
     Ignored,
 }
 
-/// An event of a tree, to keep.
+/// An owned event of a tree.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Note {
     pub how: How,
@@ -35,7 +35,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// An event of the tree with that root, or an overflow.
+    /// Converts an event of the tree with this root, or an overflow.
     pub fn of(event: &WatchEvent<'_>, root: &Path) -> Self {
         let beneath = |path: &Path| match path.strip_prefix(root) {
             Ok(path) => path.to_owned(),
@@ -75,7 +75,7 @@ impl Note {
     }
 }
 
-/// A line such as `create a/b/` or `rename a -> b`; what the mask calls a directory ends in a slash.
+/// Writes a line such as `create a/b/` or `rename a -> b`. A path with `ISDIR` ends in a slash.
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slash = if self.is_dir() { "/" } else { "" };

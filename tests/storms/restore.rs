@@ -1,5 +1,5 @@
-//! What is undone of a storm before it rests: modes and mounts. By descriptors, since paths may be
-//! longer than the kernel takes.
+//! Undoes changes of modes and mounts before a storm rests. By descriptors, since paths may be longer than
+//! `PATH_MAX`.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -10,7 +10,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::trees::Random;
 
-/// Every permission, for the owner.
+/// All permissions for the owner.
 pub const OPEN: u32 = 0o700;
 
 const DIR: OFlags =
@@ -20,7 +20,7 @@ fn dir(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, path, DIR, Mode::empty())
 }
 
-/// The names of the directories in one.
+/// Returns the names of the subdirectories.
 fn directories(dir: &OwnedFd) -> Vec<std::ffi::CString> {
     let items = Dir::new(dir.try_clone().unwrap()).unwrap().map(Result::unwrap);
     let names = items.filter(|item| item.file_type() == FileType::Directory);
@@ -28,7 +28,7 @@ fn directories(dir: &OwnedFd) -> Vec<std::ffi::CString> {
     names.filter(|name| ![c".", c".."].contains(&name.as_c_str())).collect()
 }
 
-/// Gives directories all permissions back, in so many of a hundred cases.
+/// Restores all permissions of directories, in this many of a hundred cases.
 pub fn open(path: &Path, percent: u64, random: &mut Random) {
     let is_open = |mode: u32| mode & 0o777 == OPEN;
     let mode = rustix::fs::stat(path).unwrap().st_mode;
@@ -41,7 +41,7 @@ pub fn open(path: &Path, percent: u64, random: &mut Random) {
 
     fn open_beneath(dir: &OwnedFd, percent: u64, random: &mut Random) {
         for name in directories(dir) {
-            // It can't be reached where the one above is not open.
+            // It can't be reached if the directory above is not searchable.
             let Ok(stat) = rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
@@ -56,7 +56,7 @@ pub fn open(path: &Path, percent: u64, random: &mut Random) {
     }
 }
 
-/// Unmounts all that is mounted beneath a directory.
+/// Unmounts everything beneath a directory.
 pub fn unmount_all(path: &Path) {
     unmount_beneath(&dir(path).unwrap());
 
@@ -73,7 +73,7 @@ pub fn unmount_all(path: &Path) {
                 }
                 drop(child);
                 match unmount(&at[..], UnmountFlags::NOFOLLOW) {
-                    // Another mount may be beneath it. And the reader may be in it for a moment.
+                    // Another mount may be beneath it, and the reader may be in it for a moment.
                     Ok(()) => {}
                     Err(Errno::BUSY) => std::thread::yield_now(),
                     Err(error) => panic!("{error}: unmount {}", at.escape_ascii()),
