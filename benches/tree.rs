@@ -284,7 +284,7 @@ impl Table {
         self.rows.push([what.to_owned(), value, beside]);
     }
 
-    fn tell(self, mode: &Mode) -> ! {
+    fn finish(self, mode: &Mode) -> ! {
         println!("\n{:<48} {:>14}  beside", "", "tinotify");
         for [what, value, beside] in &self.rows {
             println!("{what:<48} {value:>14}  {beside}");
@@ -767,5 +767,5 @@ fn main() {
     // The mount would survive the exit.
     place.close().unwrap();
     println!("\nMedians of rounds in which rivals alternate.");
-    table.tell(&mode);
+    table.finish(&mode);
 }

@@ -34,22 +34,26 @@
 //!
 //! # A rename in a tree
 //!
-//! The kernel queues up to three events for the rename of a directory. The engine reports one.
+//! The kernel queues up to three events for a rename, and the engine reports one:
 //!
 //! ```text
-//! rename("root/a/x", "root/b/y")     queued                      engine
-//!                                    a: MOVED_FROM x, cookie 7   pending half: a/x, cookie 7
-//!                                    b: MOVED_TO   y, cookie 7   complete: waits for x's own event
-//!                                    x: MOVE_SELF                reports Renamed { from: a/x } b/y
+//! call                               events in the queue          engine
 //!
-//! rename("root/a/x", "/outside/x")   a: MOVED_FROM x, cookie 8   pending half
-//!                                    x: MOVE_SELF                reports MOVED_FROM a/x
+//! rename("root/a/x", "root/b/y")     a: MOVED_FROM x, cookie 7    pending half of a/x
+//!                                    b: MOVED_TO y, cookie 7      both halves; waits for x's own event
+//!                                    x: MOVE_SELF                 reports Renamed { from: a/x } b/y
 //!
-//! rename("root/a/file", "/outside")  a: MOVED_FROM file, 9       pending half; ends, and is reported, at
-//!                                                                - the next event of a name in a, or
-//!                                                                - the removal or rename of a, or
-//!                                                                - the end of the queue behind a barrier
-//!                                    (nothing)                   reports MOVED_FROM a/file
+//! rename("root/a/x", "/outside/x")   a: MOVED_FROM x, cookie 8    pending half of a/x
+//!                                    x: MOVE_SELF                 reports MOVED_FROM a/x
+//!
+//! rename("root/a/f", "root/b/f")     a: MOVED_FROM f, cookie 9    pending half of a/f, a file
+//!                                    b: MOVED_TO f, cookie 9      reports Renamed { from: a/f } b/f
+//!
+//! rename("root/a/f", "/outside/f")   a: MOVED_FROM f, cookie 10   pending half of a/f, a file
+//!                                    (no second half)             reports MOVED_FROM a/f at the first of:
+//!                                                                 - the next event of a name in a
+//!                                                                 - the removal or rename of a
+//!                                                                 - the end of the queue, behind a barrier
 //! ```
 //!
 //! The files, in the order in which they may use each other: `nodes` (known directories), `files` (known

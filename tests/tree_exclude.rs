@@ -156,17 +156,17 @@ fn exclude_gets_the_path_of_the_directory() {
 
 #[test]
 fn directories_excluded_by_the_option_stay_excluded() {
-    let options = TreeOptions::new().exclude(|path| path.ends_with("pruned"));
+    let options = TreeOptions::new().exclude(|path| path.ends_with("excluded"));
     let mut tree = Scene::with(NAMES, options, |root| {
-        fs::create_dir_all(root.join("a/pruned/x")).unwrap();
+        fs::create_dir_all(root.join("a/excluded/x")).unwrap();
     });
     let watches = tree.watcher.watches();
-    watches.include(tree.watch, tree.at("a/pruned")).unwrap();
+    watches.include(tree.watch, tree.at("a/excluded")).unwrap();
     watches.exclude(tree.watch, tree.at("a")).unwrap();
     assert!(tree.lines().is_empty());
     assert_watched(&tree, 1);
     watches.include(tree.watch, tree.at("a")).unwrap();
-    assert_eq!(tree.lines(), ["found a/pruned/"]);
+    assert_eq!(tree.lines(), ["found a/excluded/"]);
     assert_watched(&tree, 2);
 }
 

@@ -411,10 +411,10 @@ fn after_plain_renames_no_modification_is_discovered() {
 
 #[test]
 fn a_tree_lists_its_directories_with_their_current_paths() {
-    let options = TreeOptions::new().exclude(|path| path.ends_with("pruned"));
+    let options = TreeOptions::new().exclude(|path| path.ends_with("excluded"));
     let mut tree = Scene::with(NAMES, options, |root| {
         fs::create_dir_all(root.join("a/b")).unwrap();
-        fs::create_dir_all(root.join("pruned/x")).unwrap();
+        fs::create_dir_all(root.join("excluded/x")).unwrap();
     });
     fs::rename(tree.at("a"), tree.at("c")).unwrap();
     tree.lines();
@@ -422,7 +422,7 @@ fn a_tree_lists_its_directories_with_their_current_paths() {
     let mut paths: Vec<_> = list.iter().map(|dir| (&*dir.path, dir.wd.is_some())).collect();
     assert_eq!(paths[0], (&*tree.root, true));
     paths.sort_unstable();
-    let beneath = ["c", "c/b", "pruned"].map(|path| tree.at(path));
+    let beneath = ["c", "c/b", "excluded"].map(|path| tree.at(path));
     let expected: Vec<_> = [(&tree.root, true)]
         .into_iter()
         .chain(beneath.iter().zip([true, true, false]))

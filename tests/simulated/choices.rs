@@ -88,10 +88,10 @@ pub fn shrink(mut list: Vec<u32>, mut fails: impl FnMut(&[u32]) -> bool) -> Vec<
                     if fails(&shorter) {
                         list = shorter;
                     } else if list[at..end].iter().any(|choice| *choice != 0) {
-                        let mut duller = list.clone();
-                        duller[at..end].fill(0);
-                        if fails(&duller) {
-                            list = duller;
+                        let mut simpler = list.clone();
+                        simpler[at..end].fill(0);
+                        if fails(&simpler) {
+                            list = simpler;
                         }
                     }
                 }
@@ -104,12 +104,12 @@ pub fn shrink(mut list: Vec<u32>, mut fails: impl FnMut(&[u32]) -> bool) -> Vec<
         }
         for at in 0..list.len() {
             while list[at] > 0 {
-                let mut duller = list.clone();
-                duller[at] -= 1;
-                if !fails(&duller) {
+                let mut simpler = list.clone();
+                simpler[at] -= 1;
+                if !fails(&simpler) {
                     break;
                 }
-                list = duller;
+                list = simpler;
             }
         }
         if list == before {

@@ -301,7 +301,7 @@ impl Kernel for World {
             Err(_) => self.may_open_list(dir),
             searchable => searchable,
         });
-        trace!(self, "  settle {}: {fails:?}", dir.ino);
+        trace!(self, "  barrier {}: {fails:?}", dir.ino);
         fails?;
         self.lock(dir.ino);
         if self.nodes[dir.ino].dead { Err(Errno::ENOENT) } else { Ok(()) }

@@ -395,7 +395,7 @@ impl Mirror {
             rules.faults > 0
                 && ["EMFILE", "ENFILE", "ENOMEM"].iter().any(|errno| why.contains(errno))
         };
-        if may { Ok(()) } else { Err(format!("nothing here gives {why}")) }
+        if may { Ok(()) } else { Err(format!("nothing in this world causes {why}")) }
     }
 
     /// Checks that a reported path has existed, unless a check is open. Only a path that a scan found, or

@@ -45,7 +45,7 @@ impl Totals {
 const ENOUGH: u64 = 20_000;
 
 /// The rounds at rest after which everything has been retried, in spite of growing intervals.
-const PATIENCE: u32 = 300;
+const IDLE_ROUNDS: u32 = 300;
 
 pub struct Run {
     pub world: World,
@@ -114,7 +114,7 @@ impl Run {
         }
         let mut is_last = false;
         loop {
-            self.settle()?;
+            self.drive_to_rest()?;
             if self.is_over() {
                 return self.no_watch_is_left();
             }
@@ -146,7 +146,7 @@ impl Run {
     }
 
     /// Reads and feeds until nothing is left to do.
-    pub fn settle(&mut self) -> Result<(), String> {
+    pub fn drive_to_rest(&mut self) -> Result<(), String> {
         loop {
             self.step()?;
             self.take_reports()?;
@@ -196,7 +196,7 @@ impl Run {
             }
         }
         self.world.queue.set_limit(self.world.rules.queue_limit);
-        let waited = (0..PATIENCE).try_for_each(|_| self.settle());
+        let waited = (0..IDLE_ROUNDS).try_for_each(|_| self.drive_to_rest());
         self.world.recorder = recorder;
         waited?;
         for oracle in &mut self.oracles {

@@ -232,7 +232,7 @@ pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
 impl Run {
     /// Drives until nothing is left to do, and compares everything.
     pub fn rest(&mut self) -> Result<(), String> {
-        self.settle()?;
+        self.drive_to_rest()?;
         self.compare_at_rest()
     }
 

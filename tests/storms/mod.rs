@@ -110,7 +110,7 @@ fn the_storm_process() {
             .flat_map(|changer| changer.covered.drain(..))
             .map(|ino| ino.to_string())
             .collect();
-        println!("quiet {}", covered.join(" "));
+        println!("at rest {}", covered.join(" "));
         std::io::stdout().flush().unwrap();
     }
 }
@@ -120,7 +120,7 @@ struct Storm {
     child: Child,
     /// Closed to end the process.
     orders: Option<ChildStdin>,
-    quiet: Receiver<Vec<u64>>,
+    rests: Receiver<Vec<u64>>,
     /// The inodes that were beneath mounts since this was last cleared.
     covered: BTreeSet<u64>,
 }
@@ -143,17 +143,17 @@ impl Storm {
             .unwrap();
         let orders = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (send, quiet) = mpsc::channel();
+        let (send, rests) = mpsc::channel();
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 // The test harness writes before and behind it, on the same line too.
-                if let Some((_, covered)) = line.split_once("quiet ") {
+                if let Some((_, covered)) = line.split_once("at rest ") {
                     let inodes = covered.split_whitespace().map(|ino| ino.parse().unwrap());
                     let _ = send.send(inodes.collect());
                 }
             }
         });
-        Self { child, orders, quiet, covered: BTreeSet::new() }
+        Self { child, orders, rests, covered: BTreeSet::new() }
     }
 
     fn order(&mut self, ops: u64, percent: u64) {
@@ -161,11 +161,11 @@ impl Storm {
     }
 
     fn wait(&mut self) {
-        self.covered.extend(self.quiet.recv().expect("the storm ended by itself"));
+        self.covered.extend(self.rests.recv().expect("the storm ended by itself"));
     }
 
     fn rests(&mut self) -> bool {
-        match self.quiet.try_recv() {
+        match self.rests.try_recv() {
             Ok(covered) => {
                 self.covered.extend(covered);
                 true

@@ -174,11 +174,11 @@ pub fn asleep<T: Send + 'static>(
     mut watcher: Watcher,
     wait: impl FnOnce(&mut Watcher) -> T + Send + 'static,
 ) -> thread::JoinHandle<(T, Watcher)> {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let reader = thread::spawn(move || {
-        tell.send(rustix::thread::gettid()).unwrap();
+        sender.send(rustix::thread::gettid()).unwrap();
         (wait(&mut watcher), watcher)
     });
-    until_asleep(told.recv().unwrap());
+    until_asleep(receiver.recv().unwrap());
     reader
 }

@@ -171,7 +171,7 @@ fn tree() -> TempDir {
 fn listed(linux: &mut Linux<'_>, dir: &mut Dir) -> BTreeMap<Vec<u8>, bool> {
     let mut all = BTreeMap::new();
     let each = &mut |name: &[u8], is_dir| {
-        assert_eq!(all.insert(name.to_vec(), is_dir), None, "given once");
+        assert_eq!(all.insert(name.to_vec(), is_dir), None, "listed once");
     };
     linux.list(dir, each).unwrap();
     all

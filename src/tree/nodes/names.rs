@@ -54,7 +54,7 @@ impl Names {
         Self { slots: Pieces::new(), vacant: NONE }
     }
 
-    /// Adds a name, which has to be given back with [`remove`](Self::remove).
+    /// Adds a name, which has to be removed with [`remove`](Self::remove).
     pub fn add(&mut self, name: &[u8]) -> Name {
         let mut bytes = [0; SHORT];
         if let Some(place) = bytes.get_mut(..name.len()) {

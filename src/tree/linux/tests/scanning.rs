@@ -84,7 +84,7 @@ fn a_leaf_has_no_directories_in_it() {
 
 #[test]
 fn link_counts_of_unknown_file_systems_are_ignored() {
-    // procfs gives some directories two links.
+    // Some directories of procfs have two links.
     let two = |path: &Path| fs::metadata(path).is_ok_and(|status| status.nlink() == 2);
     let found = fs::read_dir("/proc/sys").unwrap().filter_map(Result::ok);
     let mut found = found.map(|entry| entry.path()).chain(["/proc/sys/fs/inotify".into()]);
