@@ -258,7 +258,7 @@ fn has_inotifywait() -> bool {
     found
 }
 
-/// The values and their median, with the interval that holds half of them.
+/// Returns the median of the values, and half of the width of the interval that contains it.
 fn estimate(values: &[f64]) -> (f64, f64) {
     let of = |rounds: &[usize]| median(&rounds.iter().map(|&i| values[i]).collect::<Vec<_>>());
     (median(values), uncertainty(values.len(), of))
@@ -468,7 +468,7 @@ fn time_rename(renaming: &mut Renaming, watcher: &mut Watcher) -> [f64; 2] {
     times.map(|time| time.as_nanos() as f64)
 }
 
-/// The same, without a wall time if the event does not come.
+/// Measures the same with notify, without a wall time if the event does not come.
 fn time_rename_in_notify(renaming: &mut Renaming, events: &NotifyEvents) -> [Option<f64>; 2] {
     let (start, start_cpu) = (Instant::now(), cpu_time());
     let file = renaming.rename();
@@ -626,7 +626,7 @@ fn events(place: &Path, mode: &Mode, table: &mut Table) {
 /// The argument with which this program runs itself in a mount namespace.
 const ELSEWHERE: [&str; 2] = ["overlayfs", "btrfs"];
 
-/// File systems whose link counts do not count subdirectories. Printed, not checked.
+/// Measures on file systems whose link counts do not count subdirectories. Printed, not checked.
 fn elsewhere(forest: &Forest, mode: &Mode, table: &mut Table) {
     for name in ELSEWHERE {
         let unshare = if rustix::process::geteuid().is_root() { "-m" } else { "-Urm" };
@@ -664,7 +664,7 @@ fn skip(why: impl std::fmt::Display) -> ! {
     std::process::exit(1);
 }
 
-/// In a mount namespace: the set-up beside the naive loop on another file system.
+/// Measures the set-up beside the naive loop on another file system, in a mount namespace.
 fn set_up_elsewhere(name: &str, root: &Path, rounds: usize) {
     let place = tempfile::tempdir().unwrap();
     let at = place.path().join("mounted");

@@ -275,7 +275,7 @@ impl<D> Tree<D> {
         true
     }
 
-    /// The queue ends at `end` now, and all scans so far are older.
+    /// Sets the position of fresh tasks and of an unfinished window to `end`, where the queue ends now.
     fn seal(&mut self, end: u64, idle: bool) {
         self.agenda.seal(end, idle);
         if self.ahead == Some(UNKNOWN) {
@@ -373,7 +373,7 @@ impl<D> Tree<D> {
             && !self.links.is_due()
     }
 
-    /// The stream before `at` was fed.
+    /// Moves the position to `at`.
     fn advance_to(&mut self, at: u64) {
         self.position = at;
         self.ahead.take_if(|end| *end <= at);
@@ -405,8 +405,8 @@ impl<D> Tree<D> {
         self.stage = Stage::Over;
     }
 
-    /// The root's path leads to the root again, or was replaced by one that does. Changes that were missed
-    /// meanwhile are discovered.
+    /// Compares the tree, since the root's path leads to the root again, or was replaced by one that does.
+    /// Changes that were missed meanwhile are discovered.
     pub fn root_found(&mut self) {
         if self.root_moved {
             self.agenda.compare(ROOT, When::End);
@@ -427,7 +427,7 @@ impl<D> Tree<D> {
             || self.is_resync_due()
     }
 
-    /// Events were lost, and all events that were queued by then were fed.
+    /// Returns `true` if events were lost, and all events that were queued by then were fed.
     fn is_resync_due(&self) -> bool {
         self.lost.is_some_and(|end| end <= self.position)
     }
@@ -481,8 +481,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Returns `true` while a check is open, after which a known name may turn out to be another. Until then,
-    /// changes beneath it are reported with the path that was known before.
+    /// Returns `true` while a check is open. It may show that a known directory has another path. Until then,
+    /// changes beneath that directory are reported with the path that was known before.
     #[must_use]
     pub fn is_checking(&self) -> bool {
         self.lost.is_some() || self.stage == Stage::Resync || self.agenda.has_checks()

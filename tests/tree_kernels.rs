@@ -100,7 +100,7 @@ fn exercise(track_files: bool, last: impl FnOnce()) {
     tree.check();
 }
 
-/// The same with followed links.
+/// Does the same with followed links.
 fn exercise_links() {
     let options = TreeOptions::new().follow_links(true);
     let mut tree = Scene::with(trees::NAMES, options, |root| {

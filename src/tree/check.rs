@@ -290,7 +290,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory was found at a name, and is known at another one: it was moved, or it is there twice.
+    /// Handles a directory that was found at a name and is known at another one: it was moved, or it is there
+    /// twice.
     fn found<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,

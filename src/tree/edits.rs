@@ -316,7 +316,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory that can't be examined is gone, since its watch has ended. The event of that was lost.
+    /// Reports a directory as gone that can't be examined: its watch has ended, and the event of that was
+    /// lost.
     fn lost_watch(&mut self, node: NodeRef) {
         let Some(parent) = self.nodes.parent(node) else { return };
         let name = self.name(node);
@@ -414,7 +415,7 @@ impl<D> Tree<D> {
         self.after_move(other);
     }
 
-    /// If a comparison of the directory is pending, it stays pending wherever the directory goes.
+    /// Keeps a pending comparison of the directory, wherever the directory goes.
     fn before_move(&mut self, node: NodeRef) {
         if self.is_uncompared(node) {
             self.agenda.compare(node, When::End);

@@ -214,8 +214,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A reported file may have left by an event that was merged with an older one. Then the next event of
-    /// the name shows that it has left.
+    /// Reports a file as gone that has left by an event which the kernel merged with an older one. The next
+    /// event of the name shows that.
     fn reported_file_left(&mut self, change: Change<'_>, file_left: bool) {
         let is_ahead = self.in_window(change.dir);
         if is_ahead && change.is_dir() {
@@ -228,8 +228,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// The name of a directory whose watch has ended has changed. It was removed, so it was empty: the
-    /// directories that are known in it left without an event.
+    /// Reports a directory as gone whose watch has ended, at the next event of its name, if directories are
+    /// still known in it. It was removed, so it was empty: they left without an event.
     fn forget_ended(&mut self, change: Change<'_>) {
         let child = self.nodes.child(change.dir, change.name);
         let ended = |node: &NodeRef| {
@@ -245,7 +245,7 @@ impl<D> Tree<D> {
         self.in_window(dir) || self.agenda.is_uncertain(dir, name)
     }
 
-    /// An entry came, by an event without another half.
+    /// Applies an event without another half, by which an entry came.
     pub(super) fn came<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
         if change.is_dir() {
             self.dir_came(kernel, change);
@@ -301,7 +301,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A file came, renamed `from` another path of the tree or new.
+    /// Adds and reports a file that came: renamed `from` another path of the tree, or new.
     pub(super) fn file_came(&mut self, change: Change<'_>, from: Option<Vec<u8>>) {
         let Change { dir, name, mask, cookie } = change;
         let ahead = self.in_window(dir) || self.agenda.is_uncertain(dir, name);

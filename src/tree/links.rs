@@ -234,8 +234,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// An entry that is no directory came to a name, renamed `from` another path of the tree or new. It may
-    /// be a link to a directory.
+    /// Adds and reports an entry that came and is no directory: renamed `from` another path of the tree, or
+    /// new. It may be a link to a directory.
     pub(super) fn entry_came<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -297,7 +297,7 @@ impl<D> Tree<D> {
         stat.is_dir.then_some(stat.is_link)
     }
 
-    /// A directory was found at a name, and also under the path by which it is watched.
+    /// Adds a further name of a directory that was also found under the path by which it is watched.
     pub(super) fn found_twice<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -330,8 +330,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory was found at a name, and no longer at the name where it is known. Returns the check if
-    /// neither is a link: then it was renamed.
+    /// Finds out whether a directory was renamed that was found at a name, and no longer at the name where it
+    /// is known. Returns the check if it was; not if one of the names is a link.
     pub(super) fn found_by_link<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,

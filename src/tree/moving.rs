@@ -172,8 +172,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory was renamed into itself, or onto one that it is in, as far as is known. That is
-    /// impossible, so what is known is wrong.
+    /// Handles a rename of a directory into itself, or onto one that it is in. That is impossible, so what is
+    /// known is wrong.
     fn renamed_impossibly(
         &mut self,
         node: NodeRef,
@@ -213,7 +213,8 @@ impl<D> Tree<D> {
         reports_moves(victim) && !self.links.has(node) && !self.is_excluded(*dir, name)
     }
 
-    /// A directory was renamed onto the victim, which was replaced or exchanged.
+    /// Exchanges the directory with the victim that it was renamed onto, until it is known whether it
+    /// replaced that.
     fn swap(
         &mut self,
         node: NodeRef,
@@ -252,8 +253,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory that seemed to be replaced was renamed instead. The one that is known at its old name
-    /// stays.
+    /// Ends the rename of a directory that seemed to be replaced, but was renamed. The one that is known at
+    /// its old name stays.
     pub(super) fn replaced_moved<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, pending: Pending) {
         let (dir, name) = &pending.from;
         if let Some(node) = pending.node.filter(|node| self.nodes.exists(*node)) {
@@ -269,7 +270,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// An unknown directory was renamed to this place.
+    /// Adds an unknown directory that was renamed to this place.
     pub(super) fn came_to<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -318,7 +319,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A new entry is at a name, so the file that left the name did so before.
+    /// Ends the rename of a file from this name: a new entry is there, so the file left before.
     pub(super) fn file_has_left(&mut self, dir: NodeRef, name: &[u8]) {
         while let Some(ended) = self.renames.take_one(|pending| {
             pending.node.is_none() && pending.from.0 == dir && *pending.from.1 == *name

@@ -408,7 +408,7 @@ impl Nodes {
         self.first_child(at).or_else(|| self.past(top, at))
     }
 
-    /// The same, but skips the nodes beneath `at`.
+    /// Returns the node after `at` and everything beneath it, on the same walk.
     pub fn past(&self, top: NodeRef, at: NodeRef) -> Option<NodeRef> {
         let mut at = at.id;
         while at != top.id {
@@ -482,7 +482,7 @@ impl Nodes {
     }
 }
 
-/// Both halves of a product, combined.
+/// Combines both halves of the product.
 fn mix(a: u64, b: u64) -> u64 {
     let product =
         u128::from(a ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(u128::from(b ^ 0xC2B2_AE3D_27D4_EB4F));

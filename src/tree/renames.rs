@@ -111,10 +111,10 @@ pub(super) enum Ended {
 }
 
 /// The most pending renames. Beyond this number the oldest ends.
-const MANY: usize = 64;
+const MAX_PENDING: usize = 64;
 
 /// The most recent names that are remembered.
-const RECENT: usize = 64;
+const MAX_RECENT: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Renames {
@@ -229,7 +229,8 @@ impl Renames {
 
     /// Takes the oldest rename, if too many are pending.
     pub fn take_excess(&mut self) -> Option<Ended> {
-        let (cookie, _) = self.pending.first_key_value().filter(|_| self.pending.len() > MANY)?;
+        let (cookie, _) =
+            self.pending.first_key_value().filter(|_| self.pending.len() > MAX_PENDING)?;
         self.end(*cookie)
     }
 
@@ -272,8 +273,8 @@ impl Renames {
         self.end(late)
     }
 
-    /// If an entry was just renamed to this name, and no name in the directory has changed since, returns the
-    /// watch of the directory that was replaced there, if any. Call it with each event of a name.
+    /// Returns `Some` if an entry was just renamed to this name, and no name in the directory has changed
+    /// since: the watch of the directory that was replaced there, if any. Call it with each event of a name.
     pub fn take_recent(&mut self, dir: NodeRef, name: &[u8]) -> Option<Option<i32>> {
         let recent =
             self.recent.iter().find(|recent| recent.place.0 == dir && *recent.place.1 == *name);
@@ -284,7 +285,7 @@ impl Renames {
 
     /// Remembers that an entry was renamed to this name.
     pub fn note(&mut self, dir: NodeRef, name: &[u8]) {
-        if self.recent.len() >= RECENT {
+        if self.recent.len() >= MAX_RECENT {
             self.recent.pop_front();
         }
         self.recent.push_back(Recent { place: (dir, name.into()), replaced: None });
@@ -302,7 +303,7 @@ impl Renames {
         self.by_replaced.contains_key(&wd)
     }
 
-    /// Takes the rename of a directory that seemed to be replaced, and reports that it was moved.
+    /// Takes the rename of a directory that seemed to be replaced, but has reported its own move.
     pub fn take_replaced(&mut self, wd: i32) -> Option<Pending> {
         let cookie = self.by_replaced.get(&wd).copied()?;
         self.take(cookie)

@@ -88,7 +88,7 @@ impl Reports {
     }
 }
 
-/// The events that may have caused a discovery.
+/// Returns the events that may have caused a discovery.
 const fn causes(found: EventMask) -> EventMask {
     if found.contains(EventMask::DELETE) {
         EventMask::DELETE.union(EventMask::MOVED_FROM)

@@ -24,8 +24,8 @@ impl Stale {
         self.begins.get(&wd.as_raw()).copied()
     }
 
-    /// The stream has reached `at`. Forgets all entries at once: a search for the outdated ones takes time
-    /// for each.
+    /// Forgets all entries at once when the stream has passed the last one: a search for the outdated ones
+    /// would take time for each.
     pub fn advance_to(&mut self, at: u64) {
         if self.last <= at {
             self.begins = BTreeMap::new();

@@ -145,7 +145,7 @@ impl Distribution {
         rules
     }
 
-    /// Rare features, for distributions in which the changes of names are usual.
+    /// Sets the features that have nothing to do with names.
     fn surroundings(self, rules: &mut Rules, choices: &mut Choices) {
         match self {
             D::Permissions => {
@@ -181,7 +181,7 @@ impl Distribution {
     }
 }
 
-/// The choices that all distributions except [`Distribution::Mixed`] share.
+/// Makes the choices that all distributions except [`Distribution::Mixed`] share.
 fn common(choices: &mut Choices) -> Rules {
     let mut rules = Rules::plain();
     rules.names = 2 + choices.below(6) as u8;

@@ -138,7 +138,8 @@ impl World {
         }
     }
 
-    /// The limit of watches does not apply to an inode that is watched already.
+    /// Fails at random. `ENOSPC` only for an inode that is not watched: the limit does not apply to the
+    /// others.
     fn watching_fault(&mut self, ino: Option<Ino>) -> Result<(), Errno> {
         let is_watched = ino.is_some_and(|ino| self.nodes[ino].wd != 0);
         match self.fault(&WATCHING) {
@@ -147,7 +148,7 @@ impl World {
         }
     }
 
-    /// inotify_add_watch(2), with its checks.
+    /// Watches an inode as inotify_add_watch(2) does, with its checks.
     fn watch_inode(&mut self, ino: Ino, mask: WatchMask) -> Result<Wd, Errno> {
         let node = &self.nodes[ino];
         if mask.contains(WatchMask::ONLYDIR) && node.kind != Kind::Dir {
@@ -320,7 +321,8 @@ impl Kernel for World {
 }
 
 impl World {
-    /// Without /proc, a directory is named as `.` in itself, which needs permission to search.
+    /// Checks the permission to search, which a call without /proc needs: it names a directory as `.` in
+    /// itself.
     fn may_enter(&self, dir: Ino) -> Result<(), Errno> {
         if self.rules.no_proc { self.may_search(dir) } else { Ok(()) }
     }
@@ -376,7 +378,7 @@ impl World {
 
 /// The calls of the reader.
 impl World {
-    /// read(2) into a buffer of this size.
+    /// Reads records as read(2) does, into a buffer of this size.
     pub fn read(&mut self, mut room: u64) -> Vec<Record> {
         self.change_before_call();
         let mut records = Vec::new();

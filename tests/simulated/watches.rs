@@ -9,7 +9,7 @@ use super::queue::Record;
 use super::world::{World, trace};
 
 impl World {
-    /// inotify_add_watch(2) of an inode.
+    /// Adds a watch (inotify_add_watch(2)).
     pub fn add_watch(&mut self, ino: Ino, mask: WatchMask) -> Result<i32, Errno> {
         let events = mask & WatchMask::ALL_EVENTS;
         let node = &mut self.nodes[ino];
@@ -41,7 +41,7 @@ impl World {
         })
     }
 
-    /// inotify_rm_watch(2).
+    /// Removes a watch (inotify_rm_watch(2)).
     pub fn remove_watch(&mut self, wd: i32) -> Result<(), Errno> {
         let ino = self.watch_of(wd).ok_or(Errno::EINVAL)?;
         self.end_watch(ino);

@@ -80,8 +80,8 @@ fn extend(
     }
 }
 
-/// The places of the reads: bit N is the place behind letter N. All subsets for words of up to three letters,
-/// else none, all, and each single place.
+/// Returns the places of the reads: bit N is the place behind letter N. All subsets for words of up to three
+/// letters, else none, all, and each single place.
 pub fn readers(length: usize) -> Vec<u32> {
     let places = length as u32 - 1;
     if length <= 3 {

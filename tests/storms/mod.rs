@@ -67,7 +67,7 @@ impl Changes {
     }
 }
 
-/// The process that changes the tree. As a test of its own, it does nothing. Each input line contains a
+/// Runs the process that changes the tree. As a test of its own, it does nothing. Each input line contains a
 /// number of operations, and in how many of a hundred cases a directory gets its permissions back afterwards.
 /// When everything is done, it answers with a line: the inodes that were beneath mounts meanwhile.
 #[test]

@@ -78,7 +78,8 @@ impl Entry {
         Self { entries: Some(entries), ino, content: None }
     }
 
-    /// The same, but follows links to directories for which `inside` returns `true`, given the path to them.
+    /// Walks a directory as [`walk`](Self::walk) does, and follows links to directories for which `inside`
+    /// returns `true` for their path.
     pub fn walk_links(path: &Path, inside: &dyn Fn(&Path) -> bool) -> Self {
         let mut entries = BTreeMap::new();
         let listed = if inside(path) { std::fs::read_dir(path).ok() } else { None };

@@ -12,7 +12,7 @@ fn seen(seen: Seen) -> Check {
     Check { seen: Some(seen), ..Check::default() }
 }
 
-/// The kinds of the tasks that are due, in order, as letters.
+/// Returns the kinds of the tasks that are due, in order, as letters.
 fn due(agenda: &mut Agenda, at: u64) -> Vec<u8> {
     core::iter::from_fn(|| agenda.next(at))
         .map(|task| match task {

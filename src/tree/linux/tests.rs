@@ -158,7 +158,7 @@ fn ino(path: impl AsRef<Path>) -> u64 {
     fs::symlink_metadata(path).unwrap().ino()
 }
 
-/// A tree with a link, and a directory outside that the link leads to.
+/// Creates a tree with a link, and a directory outside that the link leads to.
 fn tree() -> TempDir {
     let dir = scratch();
     fs::create_dir_all(dir.path().join("root/a/b/c")).unwrap();
@@ -177,7 +177,7 @@ fn listed(linux: &mut Linux<'_>, dir: &mut Dir) -> BTreeMap<Vec<u8>, bool> {
     all
 }
 
-/// Directories for tests, on different file systems.
+/// Returns directories for tests, on different file systems.
 fn places() -> Vec<TempDir> {
     let shm = tempfile::tempdir_in("/dev/shm");
     if let Err(error) = &shm {

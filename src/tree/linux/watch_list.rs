@@ -119,7 +119,7 @@ fn watch(line: &[u8]) -> Option<(Wd, u64)> {
     Some((Wd::from_raw(i32::try_from(wd).ok()?), ino))
 }
 
-/// Both numbers are hexadecimal since Linux 3.17.
+/// Parses a number, which is hexadecimal since Linux 3.17.
 fn hex(digits: &[u8]) -> Option<u64> {
     u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
 }

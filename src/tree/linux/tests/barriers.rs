@@ -107,7 +107,7 @@ fn storm(place: &Path, time: Duration, barrier: impl Fn(&mut Linux<'_>, &mut Dir
     alone
 }
 
-/// The time of the test. The variable sets more seconds.
+/// Returns the time of the test. The variable sets the seconds.
 fn storm_time() -> Duration {
     let seconds = std::env::var("TINOTIFY_STORM").ok().and_then(|text| text.parse().ok());
     Duration::from_secs_f64(seconds.unwrap_or(1.0))

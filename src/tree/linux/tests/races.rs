@@ -18,7 +18,7 @@ fn swapping<T>(one: &Path, other: &Path, work: impl FnOnce(&AtomicU64) -> T) -> 
     })
 }
 
-/// The least number of attempts. The variable sets another number.
+/// Returns the least number of attempts. The variable sets another number.
 fn races() -> u64 {
     std::env::var("TINOTIFY_RACES").map_or(1000, |text| text.parse().unwrap())
 }
