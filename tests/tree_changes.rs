@@ -13,7 +13,7 @@ use std::thread;
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use tinotify::{Errno, EventMask, TreeOptions, Watcher};
 use trees::disk::{open_dir, sorted, write};
-use trees::{Entry, How, Mirror, NAMES, Note, Random, Scene};
+use trees::{Entry, Mirror, NAMES, Note, NoteKind, Random, Scene};
 use watching::{Place, Watchdog, kernel_watches};
 
 #[test]
@@ -34,8 +34,8 @@ fn mkdir_p_unread_is_reported_once_per_entry_parents_first() {
     expected.reverse();
     let paths: Vec<_> = created.iter().map(|note| note.path.clone()).collect();
     assert_eq!(paths, expected, "{notes:?}");
-    assert_eq!(created[0].how, How::Reported);
-    assert!(created[1..].iter().all(|note| note.how == How::Discovered), "{notes:?}");
+    assert_eq!(created[0].kind, NoteKind::Reported);
+    assert!(created[1..].iter().all(|note| note.kind == NoteKind::Discovered), "{notes:?}");
     notes.iter().for_each(|note| tree.mirror.apply(note));
     tree.check();
 
@@ -160,12 +160,12 @@ fn rm_rf_of_the_root_during_its_creation_ends_the_tree() {
                 Ok(_) => {
                     let mut mirror = Mirror::empty(false);
                     let mut last = Vec::new();
-                    while last.last() != Some(&How::Ignored) {
+                    while last.last() != Some(&NoteKind::Ignored) {
                         let note = Note::of(&watcher.recv().unwrap(), &root);
                         mirror.apply(&note);
-                        last.push(note.how);
+                        last.push(note.kind);
                     }
-                    assert_eq!(last[last.len() - 2], How::RootRemoved);
+                    assert_eq!(last[last.len() - 2], NoteKind::RootRemoved);
                     assert!(watcher.try_recv().unwrap().is_none());
                 }
                 Err(error) => assert_eq!(error.errno(), Some(Errno::ENOENT), "{error}"),

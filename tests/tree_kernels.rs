@@ -22,7 +22,7 @@ use seccompiler::{
 use support::{in_child, in_namespace};
 use syscalls::{Errno, Sysno};
 use tinotify::{TreeOptions, WatchError, WatchMask, Watcher};
-use trees::{How, Mirror, Scene};
+use trees::{Mirror, NoteKind, Scene};
 use watching::{kernel_watches, overflow};
 
 /// Makes a system call fail from now on, in new threads and processes too. Of inotify_add_watch(2), only
@@ -94,7 +94,7 @@ fn exercise(track_files: bool, last: impl FnOnce()) {
         fs::create_dir_all(tree.at("x/y")).unwrap();
         fs::write(tree.at("x/y/file"), "text").unwrap();
         let notes = step(&mut tree);
-        assert!(notes.iter().any(|note| note.how == How::Overflow), "{notes:?}");
+        assert!(notes.iter().any(|note| note.kind == NoteKind::Overflow), "{notes:?}");
     }
     last();
     tree.check();

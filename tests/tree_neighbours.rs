@@ -246,7 +246,7 @@ mod in_async {
 
     use tinotify::stream::{AsyncWatcher, Runtime};
 
-    use super::trees::{Entry, How, Mirror};
+    use super::trees::{Entry, Mirror, NoteKind};
     use super::*;
 
     /// Reads all kinds of a tree's reports in a task.
@@ -269,19 +269,19 @@ mod in_async {
         });
         let mut mirror = Mirror::empty(false);
         mirror.apply(&Note {
-            how: How::Discovered,
+            kind: NoteKind::Discovered,
             mask: EventMask::CREATE | EventMask::ISDIR,
             path: "old".into(),
         });
         mirror.apply(&Note {
-            how: How::Discovered,
+            kind: NoteKind::Discovered,
             mask: EventMask::CREATE | EventMask::ISDIR,
             path: "old/inner".into(),
         });
         loop {
             let note = Note::of(&watcher.recv().await.unwrap(), &root);
             mirror.apply(&note);
-            if note.how == How::Ignored {
+            if note.kind == NoteKind::Ignored {
                 break;
             }
         }

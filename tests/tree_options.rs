@@ -13,7 +13,7 @@ use tinotify::{
     Errno, OnWatchLimit, TreeOptions, UnwatchedReason, WatchMask, WatchOptions, Watcher,
 };
 use trees::disk::{inodes, watched_inodes, write};
-use trees::{How, NAMES, Note, Scene, watch_tree};
+use trees::{NAMES, Note, NoteKind, Scene, watch_tree};
 use watching::{Place, kernel_watches, say};
 
 #[test]
@@ -162,7 +162,11 @@ fn at_the_limit_of_watches_a_partial_tree_reports_what_is_unwatched() {
     assert_eq!(kernel_watches(&tree.watcher).len(), 6);
     assert!(!notes.is_empty());
     for note in &notes {
-        assert_eq!(note.how, How::Unwatched(UnwatchedReason::Failed(Errno::ENOSPC)), "{notes:?}");
+        assert_eq!(
+            note.kind,
+            NoteKind::Unwatched(UnwatchedReason::Failed(Errno::ENOSPC)),
+            "{notes:?}"
+        );
     }
     // No other directory is unwatched, except beneath a reported one.
     let watched = watched_inodes(&tree.watcher);

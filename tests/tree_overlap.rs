@@ -253,7 +253,7 @@ fn two_watchers_come_to_rest_after_an_overflow_of_one() {
     watching::until(|| (0..100).all(|_| rest()));
     stoppers.iter().for_each(StopHandle::stop);
     let seen = readers.map(|(reader, _)| reader.join().unwrap());
-    say(format_args!("{NAME}: overflows and looks: {seen:?}"));
+    say(format_args!("{NAME}: overflows and scans: {seen:?}"));
     assert!(seen[0].0 >= 1);
     assert!(
         seen.iter().all(|(overflows, looks)| looks <= overflows && *looks >= 1.min(*overflows))

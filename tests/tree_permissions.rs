@@ -11,7 +11,7 @@ use std::path::Path;
 
 use support::{as_plain_user, skipped};
 use tinotify::{Errno, TreeOptions, UnwatchedReason, WatchMask};
-use trees::{How, Mirror, NAMES, Note, Scene};
+use trees::{Mirror, NAMES, Note, NoteKind, Scene};
 use watching::{kernel_watches, overflow};
 
 fn permit(path: impl AsRef<Path>, mode: u32) {
@@ -51,7 +51,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 fn says_overflow(notes: &[Note]) -> bool {
-    notes.iter().any(|note| matches!(note.how, How::Overflow | How::Resynced))
+    notes.iter().any(|note| matches!(note.kind, NoteKind::Overflow | NoteKind::Resynced))
 }
 
 #[test]
@@ -59,8 +59,8 @@ fn after_an_overflow_the_entries_of_a_replaced_unreadable_directory_are_gone() {
     as_plain_user(|| {
         // Only the kernel's list of watches shows that the old directory is gone.
         if fs::read_dir("/proc/self/fdinfo").is_err_and(|error| error.kind() == PermissionDenied) {
-            let why = "before Linux 5.14 a thread that gives up root alone can't read its watches";
-            skipped("a directory made anew and unreadable", why);
+            let why = "before Linux 5.14 a thread that dropped root alone can't read its watches";
+            skipped("a directory replaced by an unreadable one", why);
             return;
         }
         for track_files in [false, true] {
@@ -99,7 +99,7 @@ fn an_unreadable_directory_renamed_unread_stays_watched() {
         fs::rename(tree.at("p"), tree.at("q")).unwrap();
         let notes = tree.notes();
         notes.iter().for_each(|note| tree.mirror.apply(note));
-        assert!(!notes.iter().any(|note| matches!(note.how, How::Unwatched(_))), "{notes:?}");
+        assert!(!notes.iter().any(|note| matches!(note.kind, NoteKind::Unwatched(_))), "{notes:?}");
         assert!(notes.iter().any(|note| note.to_string() == "rename p/ -> q/"), "{notes:?}");
         permit(tree.at("q"), 0o755);
         reported(&mut tree);
@@ -282,7 +282,7 @@ fn each_unwatched_directory_is_reported_once_with_its_reason() {
         let why = UnwatchedReason::Failed(Errno::EACCES);
         let notes = tree.notes();
         assert_eq!(notes.len(), 2, "{notes:?}");
-        assert!(notes.iter().all(|note| note.how == How::Unwatched(why)), "{notes:?}");
+        assert!(notes.iter().all(|note| note.kind == NoteKind::Unwatched(why)), "{notes:?}");
         // Retries report nothing while nothing changes.
         for round in 0..100 {
             write(tree.at(format!("file-{round}")));

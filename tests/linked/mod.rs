@@ -95,11 +95,11 @@ pub fn watches_amiss(tree: &Scene) -> Vec<String> {
     let watched: Vec<u64> = kernel_watches(&tree.watcher).values().map(|watch| watch.ino).collect();
     let distinct: BTreeSet<u64> = watched.iter().copied().collect();
     if watched.len() != distinct.len() || distinct != reachable {
-        wrong.push(format!("{distinct:?} are watched, and {reachable:?} are there"));
+        wrong.push(format!("{distinct:?} are watched, but {reachable:?} are reachable"));
     }
     for (path, watched) in directories(tree) {
         if !path.is_dir() {
-            wrong.push(format!("{path:?} is no directory"));
+            wrong.push(format!("{path:?} is not a directory"));
         } else if watched.is_some_and(|watched| watched != ino(&path)) {
             wrong.push(format!("{path:?} leads elsewhere"));
         }

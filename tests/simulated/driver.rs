@@ -115,7 +115,7 @@ impl Driver {
             }
             assert!(
                 was_scanning || overflow || !tree.is_scanning(),
-                "a look at the whole tree came unannounced"
+                "a scan of the whole tree was not announced"
             );
             event
         })

@@ -47,7 +47,7 @@ impl World {
             let (_, line) = self.ambush.remove(at);
             self.change_by_line(&line);
         }
-        assert!(self.calls < ENOUGH, "it never comes to rest");
+        assert!(self.calls < ENOUGH, "the engine never comes to rest");
     }
 
     /// Fails at random with one of these errors, or with a false error if the rules allow that.

@@ -108,7 +108,7 @@ impl LinkMirror {
             }
             TreeKind::Renamed { from } => {
                 if matters && self.entries.get(from) != Some(&is_dir) {
-                    return wrong("renamed, but never reported to be there");
+                    return wrong("renamed, but never reported before");
                 }
                 let moved = self.take(from);
                 self.take(path);
@@ -142,7 +142,7 @@ impl LinkMirror {
                 if has(EventMask::DELETE | EventMask::MOVED_FROM) =>
             {
                 if matters && known != Some(is_dir) {
-                    return wrong("gone, but never reported to be there");
+                    return wrong("gone, but never reported before");
                 }
                 self.take(path);
             }
@@ -164,7 +164,7 @@ impl LinkMirror {
             let shown = path.escape_ascii();
             let Some((ino, by_link)) = world.reached(path).filter(|(ino, _)| world.is_dir(*ino))
             else {
-                return Err(format!("known, but it is not there: {shown} with wd {wd}"));
+                return Err(format!("known, but it does not exist: {shown} with wd {wd}"));
             };
             let is = world.nodes[ino].wd;
             if is == 0 || wd != 0 && wd != is {
@@ -200,11 +200,13 @@ impl LinkMirror {
         for (path, is_dir) in truth.iter().filter(|entry| *entry.1 || self.knows_files) {
             if self.entries.get(path) != Some(is_dir) {
                 let shown = path.escape_ascii();
-                return Err(format!("there, but not reported so: {shown}, a directory: {is_dir}"));
+                return Err(format!(
+                    "exists, but was not reported: {shown}, a directory: {is_dir}"
+                ));
             }
         }
         if let Some(path) = self.entries.keys().find(|path| !truth.contains_key(*path)) {
-            return Err(format!("reported, but not there: {}", path.escape_ascii()));
+            return Err(format!("reported, but it does not exist: {}", path.escape_ascii()));
         }
         (self.entries, self.tolerant, self.knows_files) = (truth, false, true);
         Ok(())

@@ -129,9 +129,8 @@ impl Mirror {
 
     /// Applies a reported event.
     pub fn observe(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
-        let parse = |bytes: &[u8]| {
-            Path::parse(bytes).ok_or_else(|| format!("no path of this world: {event}"))
-        };
+        let parse =
+            |bytes: &[u8]| Path::parse(bytes).ok_or_else(|| format!("unknown path: {event}"));
         let path = parse(&event.path)?;
         let is_dir = event.mask.contains(EventMask::ISDIR);
         match &event.kind {
@@ -226,7 +225,7 @@ impl Mirror {
             let known = self.get(path);
             let matters = (is_dir || self.knows_files) && !self.may_be_silent(is_dir);
             if known != Some(is_dir) && matters && !lenient {
-                return Err("gone, but never reported to be there".into());
+                return Err("gone, but never reported before".into());
             }
             self.was_empty(event, path, lenient)?;
             self.remove(path);
@@ -278,7 +277,7 @@ impl Mirror {
             && (is_dir || self.knows_files)
             && !self.may_be_silent(is_dir);
         if strict && self.get(from) != Some(is_dir) {
-            return Err("renamed, but never reported to be there".into());
+            return Err("renamed, but never reported before".into());
         }
         if strict && self.get(to.parent()) != Some(true) {
             return Err("renamed to where no directory was reported".into());
@@ -341,12 +340,12 @@ impl Mirror {
     /// Applies an exchange of two entries, each with everything beneath it.
     fn exchange(&mut self, one: Path, other: Path) -> Result<(), String> {
         if one.is_in(other) || other.is_in(one) {
-            return Err("exchanged with what is in it".into());
+            return Err("exchanged with an entry beneath it".into());
         }
         if !self.tolerant && !self.learning {
             for path in [one, other] {
                 if self.get(path).is_none() && !self.is_excused(path) {
-                    return Err(format!("exchanged, but never reported to be there: {path}"));
+                    return Err(format!("exchanged, but never reported before: {path}"));
                 }
             }
         }
@@ -456,7 +455,7 @@ impl Mirror {
                 continue;
             }
             if !truth.iter().any(|entry| (entry.path, entry.is_dir) == (*path, *is_dir)) {
-                return Err(format!("reported, but it is not there: {path}"));
+                return Err(format!("reported, but it does not exist: {path}"));
             }
         }
         self.compare_content(world, truth)

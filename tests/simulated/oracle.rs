@@ -146,7 +146,7 @@ impl Oracle {
     fn directories(&self, driver: &Driver) -> Result<Vec<Dir>, String> {
         let mut known = Vec::new();
         for (path, wd) in driver.directories(self.index) {
-            let parsed = Path::parse(&path).ok_or("a directory with a path of no world")?;
+            let parsed = Path::parse(&path).ok_or("a directory with an unknown path")?;
             require(!known.iter().any(|known: &Dir| known.0 == parsed), || {
                 format!("known twice: {parsed}")
             })?;
@@ -283,7 +283,7 @@ impl Oracle {
                 continue;
             }
             let is_there = truth.iter().any(|entry| entry.is_dir && entry.path == path);
-            require(is_there, || format!("known, but it is not there: {path} with wd {wd}"))?;
+            require(is_there, || format!("known, but it does not exist: {path} with wd {wd}"))?;
             let has_ended = wd != 0 && world.watch_of(wd).is_none();
             require(!has_ended, || format!("the watch of {path}, wd {wd}, has ended"))?;
         }
@@ -409,7 +409,7 @@ impl Oracle {
             }
             let (path, done) = (entry.path, world.moves.done.get(&ino).copied().unwrap_or(0));
             require(known.id == Some(ino), || {
-                format!("discovered anew, but it only was renamed: {path} (inode {ino})")
+                format!("discovered again, but it was only renamed: {path} (inode {ino})")
             })?;
             require(known.renames <= done, || {
                 let reported = known.renames;
@@ -448,7 +448,7 @@ impl Oracle {
         require(world.calls <= most, || {
             let (calls, found) = (world.calls, self.mirror.found);
             format!(
-                "{calls} calls for {events} events and {found} entries found; {most} are enough"
+                "{calls} calls for {events} events and {found} entries found; at most {most} are allowed"
             )
         })
     }

@@ -57,7 +57,9 @@ fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
             Err(_) => false,
         },
         Op::Release(dir) => held.remove(&dir).is_some(),
-        Op::Unmount(_) | Op::Cover { .. } | Op::Uncover(_) => unreachable!("no mounts here"),
+        Op::Unmount(_) | Op::Cover { .. } | Op::Uncover(_) => {
+            unreachable!("mounts are not made on the disk")
+        }
     }
 }
 
@@ -116,8 +118,8 @@ struct Pair {
     top: PathBuf,
     inotify: Inotify,
     held: HashMap<usize, File>,
-    here: Cookies,
-    there: Cookies,
+    simulated_cookies: Cookies,
+    real_cookies: Cookies,
     trace: Vec<String>,
     compared: usize,
 }
@@ -150,16 +152,16 @@ impl Pair {
             top: top.into(),
             inotify: instance(),
             held: HashMap::new(),
-            here: Cookies(vec![0]),
-            there: Cookies(vec![0]),
+            simulated_cookies: Cookies(vec![0]),
+            real_cookies: Cookies(vec![0]),
             trace: Vec::new(),
             compared: 0,
         }
     }
 
-    fn same<T: PartialEq + std::fmt::Debug>(&self, mine: T, its: T) {
+    fn assert_same<T: PartialEq + std::fmt::Debug>(&self, simulated: T, real_result: T) {
         let Self { seed, trace, .. } = self;
-        assert_eq!(mine, its, "seed {seed}: mine left, its right: {trace:#?}");
+        assert_eq!(simulated, real_result, "seed {seed}: simulated left, real right: {trace:#?}");
     }
 
     fn watch(&mut self) {
@@ -169,33 +171,33 @@ impl Pair {
         let mask = self.world.choices.pick(&masks).unwrap();
         let mask = mask | self.world.choices.pick(&options).unwrap();
         let real = path(&self.top, &self.world.names_to(dir));
-        let mine = self.world.add_watch(dir, mask).ok();
-        let its = self.inotify.add_watch(&c(&real), mask).ok().map(|wd| wd.as_raw());
-        self.trace.push(format!("watch {real:?} {mask}: {mine:?}"));
-        self.same(mine, its);
+        let simulated = self.world.add_watch(dir, mask).ok();
+        let real_result = self.inotify.add_watch(&c(&real), mask).ok().map(|wd| wd.as_raw());
+        self.trace.push(format!("watch {real:?} {mask}: {simulated:?}"));
+        self.assert_same(simulated, real_result);
     }
 
     fn unwatch(&mut self) {
         let wd = 1 + self.world.choices.below(8) as i32;
-        let mine = self.world.remove_watch(wd).is_ok();
+        let simulated = self.world.remove_watch(wd).is_ok();
         // The crate promises that a call for a watch that has ended does no harm.
         let _ = self.inotify.rm_watch(tinotify::Wd::from_raw(wd));
-        self.trace.push(format!("unwatch {wd}: {mine}"));
+        self.trace.push(format!("unwatch {wd}: {simulated}"));
     }
 
     fn read(&mut self, room: usize) -> usize {
-        self.same(self.world.queue.bytes(), self.inotify.queued_bytes().unwrap() as u64);
+        self.assert_same(self.world.queue.bytes(), self.inotify.queued_bytes().unwrap() as u64);
         let mut left = room as u64;
-        let mut mine = Vec::new();
+        let mut simulated = Vec::new();
         while let Some(record) = self.world.queue.pop(left) {
             left -= record.size();
-            mine.push(self.here.seen(record.event()));
+            simulated.push(self.simulated_cookies.seen(record.event()));
         }
-        let its = events(&mut self.there, &self.inotify, room.max(32));
-        self.trace.push(format!("read {room}: {mine:?}"));
-        self.compared += mine.len();
-        let read = mine.len();
-        self.same(mine, its);
+        let real_result = events(&mut self.real_cookies, &self.inotify, room.max(32));
+        self.trace.push(format!("read {room}: {simulated:?}"));
+        self.compared += simulated.len();
+        let read = simulated.len();
+        self.assert_same(simulated, real_result);
         read
     }
 
@@ -232,22 +234,22 @@ fn run_script(seed: u64) -> usize {
 }
 
 #[test]
-fn the_simulated_kernel_tells_what_the_real_one_tells() {
+fn the_simulated_kernel_queues_the_events_of_the_real_one() {
     if !is_root() {
-        skipped("changes of permissions", "a plain user is stopped by them");
+        skipped("changes of permissions", "they need root");
     }
     if !has_whiteouts() {
-        skipped("whiteouts", "this file system has none");
+        skipped("whiteouts", "not supported by this file system");
     }
     let compared: usize = (0..300).map(run_script).sum();
     assert!(compared > 5_000, "only {compared} events were compared");
 }
 
-/// Returns what a normal user may do with a directory and its entries: open it with `O_PATH`, watch it, list
+/// What a normal user may do with a directory and its entries: open it with `O_PATH`, watch it, list
 /// it; stat an entry, open it, watch it.
 type Permitted = [bool; 6];
 
-fn permitted_really(dir: &Path) -> Permitted {
+fn permitted_on_the_disk(dir: &Path) -> Permitted {
     use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
     let open = |at, path: &Path, flags| openat(at, path, flags | OFlags::CLOEXEC, Mode::empty());
     let inotify = instance();
@@ -267,7 +269,7 @@ fn permitted_really(dir: &Path) -> Permitted {
     ]
 }
 
-fn permitted_here(read: bool, search: bool) -> Permitted {
+fn permitted_in_the_simulation(read: bool, search: bool) -> Permitted {
     let rules = Rules { unreadable: true, ..Rules::plain() };
     let mut world = World::new(Choices::list(Vec::new()), rules);
     let at = (world.root, 1);
@@ -287,15 +289,19 @@ fn permitted_here(read: bool, search: bool) -> Permitted {
 }
 
 #[test]
-fn the_simulated_kernel_permits_what_the_real_one_permits() {
+fn the_simulated_kernel_permits_the_calls_of_the_real_one() {
     let scratch = scratch();
     let dir = scratch.path().join("a");
     fs::create_dir_all(dir.join("b")).unwrap();
     for (read, search) in [(false, false), (false, true), (true, false), (true, true)] {
         let digit = u32::from(read) * 4 + u32::from(search);
         fs::set_permissions(&dir, PermissionsExt::from_mode(digit * 0o111)).unwrap();
-        let really = as_plain_user(|| permitted_really(&dir));
+        let real = as_plain_user(|| permitted_on_the_disk(&dir));
         fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
-        assert_eq!(permitted_here(read, search), really, "mine left: read {read}, search {search}");
+        assert_eq!(
+            permitted_in_the_simulation(read, search),
+            real,
+            "simulated left: read {read}, search {search}"
+        );
     }
 }

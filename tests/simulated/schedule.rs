@@ -90,7 +90,7 @@ impl Run {
         for oracle in &mut self.oracles {
             oracle.look_for_root(&self.world);
         }
-        if self.steps > ENOUGH { Err("it never comes to rest".into()) } else { Ok(()) }
+        if self.steps > ENOUGH { Err("the engine never comes to rest".into()) } else { Ok(()) }
     }
 
     /// Starts all trees. Returns `false` if none is left.
@@ -227,7 +227,7 @@ impl Run {
         self.world.close_dropped();
         let left = |node: &super::inode::Inode| node.wd != 0 && node.user.is_empty();
         match self.world.nodes.iter().position(left) {
-            Some(ino) => Err(format!("it is over, and inode {ino} is still watched")),
+            Some(ino) => Err(format!("the tree is over, but inode {ino} is still watched")),
             None => Ok(()),
         }
     }

@@ -243,11 +243,11 @@ impl Run {
         }
         if let Some(text) = line.strip_prefix("expect ") {
             let found = reports.iter().any(|report| report.contains(text));
-            return found.then_some(()).ok_or_else(|| format!("reported were {reports:#?}"));
+            return found.then_some(()).ok_or_else(|| format!("the reports were {reports:#?}"));
         }
         if let Some(text) = line.strip_prefix("never ") {
             let found = reports.iter().any(|report| report.contains(text));
-            return (!found).then_some(()).ok_or_else(|| format!("reported were {reports:#?}"));
+            return (!found).then_some(()).ok_or_else(|| format!("the reports were {reports:#?}"));
         }
         match line {
             "rest" => {

@@ -296,7 +296,7 @@ impl StormPlan {
         let overflows = watch.reader.mirror.overflows;
         if may_overflow {
             let wanted = (total / 50_000).max(1);
-            assert!(overflows >= wanted, "{overflows} overflows, {wanted} are wanted");
+            assert!(overflows >= wanted, "{overflows} overflows, expected at least {wanted}");
         }
     }
 }
@@ -306,7 +306,7 @@ impl Watch<'_> {
         loop {
             self.reader.read_along(&mut self.storm, self.reading);
             if self.percent < 100 {
-                self.check_with_some_closed();
+                self.check_with_some_unreadable();
             }
             if !self.storm.covered.is_empty() && may_overflow {
                 self.check_before_the_next_scan();
@@ -349,18 +349,18 @@ impl Watch<'_> {
 
     /// Checks that the mirror equals the disk, except for the content of directories that were rightly
     /// reported as unknown. That shows once it is permitted.
-    fn check_with_some_closed(&mut self) {
+    fn check_with_some_unreadable(&mut self) {
         let permitted = Permitted::walk(&self.root);
         let watched = watched(&self.reader.watcher);
         self.storm.order(0, 100);
         self.storm.wait();
         let disk = Entry::walk(&self.root);
         let (mut wrong, is_unknown) = self.reader.mirror.differences_where(&disk, &permitted);
-        wrong.extend(lacking("it may be watched", &permitted.listed, &watched));
+        wrong.extend(lacking("it can be watched", &permitted.listed, &watched));
         if !is_unknown {
             wrong.extend(lacking("it is watched", &watched, &disk.inodes().into_iter().collect()));
         }
-        self.expect_none("while some are closed", &wrong);
+        self.expect_none("while some are unreadable", &wrong);
         self.counts.partial += u64::from(permitted.listed.len() < disk.inodes().len());
         self.reader.read_all();
     }
@@ -373,9 +373,9 @@ impl Watch<'_> {
         let watched = watched(&self.reader.watcher);
         let mut wrong = self.reader.mirror.differences_beside(&disk, &covered);
         let beside = disk.inodes_beside(&covered);
-        wrong.extend(lacking("it was never covered", &beside, &watched));
+        wrong.extend(lacking("it was never beneath a mount", &beside, &watched));
         wrong.extend(lacking("it is watched", &watched, &disk.inodes().into_iter().collect()));
-        self.expect_none("when all is unmounted", &wrong);
+        self.expect_none("after all unmounts", &wrong);
         self.counts.covered += covered.len();
         self.counts.not_found +=
             self.reader.mirror.differences_beside(&disk, &BTreeSet::new()).len();
@@ -403,7 +403,7 @@ impl Watch<'_> {
         let some = match self.plan.changes {
             Changes::Names => String::new(),
             Changes::Modes => format!(
-                ", {partial} of them with some closed at first, {unwatched} times unwatched or unlisted"
+                ", {partial} of them with some unreadable at first, {unwatched} times unwatched or unlisted"
             ),
             Changes::Mounts => format!(
                 ", {covered} mounts, {unmounted} directories unmounted, {not_found} differences before a scan \
@@ -425,5 +425,6 @@ impl Watch<'_> {
 /// Returns which of these inodes are not among those.
 fn lacking(what: &str, these: &BTreeSet<u64>, those: &BTreeSet<u64>) -> Option<String> {
     let lacking: Vec<&u64> = these.difference(those).collect();
-    (!lacking.is_empty()).then(|| format!("{what}, but not among the others: inodes {lacking:?}"))
+    (!lacking.is_empty())
+        .then(|| format!("{what}, but missing on the other side: inodes {lacking:?}"))
 }

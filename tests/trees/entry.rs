@@ -176,7 +176,8 @@ impl Entry {
             (Some(mine), Some(theirs)) => {
                 for (name, entry) in mine {
                     if !theirs.contains_key(name) && (with_files || entry.is_dir()) {
-                        differences.push(format!("reported, but not there: {:?}", at.join(name)));
+                        differences
+                            .push(format!("reported, but does not exist: {:?}", at.join(name)));
                     }
                 }
                 for (name, entry) in theirs {
@@ -187,7 +188,7 @@ impl Entry {
                         }
                         None if with_files || entry.is_dir() => {
                             differences
-                                .push(format!("there, but not reported: {:?}", at.join(name)));
+                                .push(format!("exists, but was not reported: {:?}", at.join(name)));
                         }
                         None => {}
                     }
@@ -196,7 +197,7 @@ impl Entry {
             (None, None) => {
                 if let (true, Some(before), Some(now)) = (with_files, self.content, disk.content) {
                     if before != now {
-                        differences.push(format!("changed, but not reported: {at:?}"));
+                        differences.push(format!("changed, but was not reported: {at:?}"));
                     }
                 }
             }

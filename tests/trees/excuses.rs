@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::{Entry, How, Note};
+use super::{Entry, Note, NoteKind};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
 use tinotify::EventMask;
 
@@ -49,19 +49,19 @@ impl Excuses {
     /// Applies an event, after the mirror.
     pub fn apply(&mut self, note: &Note) {
         let path = &note.path;
-        match &note.how {
-            How::Unwatched(_) => {
+        match &note.kind {
+            NoteKind::Unwatched(_) => {
                 self.remove(path);
                 self.0.insert(path.clone(), Excuse::Unwatched);
             }
-            How::Unlisted(_) => drop(self.0.entry(path.clone()).or_insert(Excuse::Unlisted)),
-            How::Watched => drop(self.0.remove(path)),
-            How::Renamed(from) => {
+            NoteKind::Unlisted(_) => drop(self.0.entry(path.clone()).or_insert(Excuse::Unlisted)),
+            NoteKind::Watched => drop(self.0.remove(path)),
+            NoteKind::Renamed(from) => {
                 self.remove(path);
                 let places = std::mem::take(&mut self.0).into_iter();
                 self.0 = places.map(|(at, excuse)| (moved(&at, from, path), excuse)).collect();
             }
-            How::Exchanged(with) => {
+            NoteKind::Exchanged(with) => {
                 let swapped = |at: PathBuf| match at.starts_with(with) {
                     true => moved(&at, with, path),
                     false => moved(&at, path, with),
@@ -69,8 +69,8 @@ impl Excuses {
                 let places = std::mem::take(&mut self.0).into_iter();
                 self.0 = places.map(|(at, excuse)| (swapped(at), excuse)).collect();
             }
-            How::Reported | How::Discovered if note.has(NAMED) => self.remove(path),
-            How::Reported | How::Discovered if note.has(EventMask::UNMOUNT) => {
+            NoteKind::Reported | NoteKind::Discovered if note.has(NAMED) => self.remove(path),
+            NoteKind::Reported | NoteKind::Discovered if note.has(EventMask::UNMOUNT) => {
                 self.0.retain(|at, _| at == path || !at.starts_with(path));
             }
             _ => {}
@@ -89,7 +89,9 @@ impl Excuses {
                 Excuse::Unlisted => !permitted.searched.contains(&entry.ino),
             });
             if !may_be && *excuse == Excuse::Unwatched && !outer.cover(path) {
-                wrong.push(format!("it may be watched now, but was last said not to be: {path:?}"));
+                wrong.push(format!(
+                    "it can be watched, but was last reported as unwatched: {path:?}"
+                ));
             }
             may_be
         });

@@ -7,7 +7,7 @@ use std::path::Path;
 use tinotify::EventMask;
 
 use super::excuses::{Excuses, Permitted};
-use super::{Entry, How, Note};
+use super::{Entry, Note, NoteKind};
 
 /// The number of events that are shown with a difference.
 const HISTORY: usize = 1000;
@@ -84,14 +84,14 @@ impl Mirror {
             let related = |path: &Path| path.starts_with(&note.path) || note.path.starts_with(path);
             let (first, mut lines) = (self.events - self.history.len() as u64 + 1, Vec::new());
             for (event, other) in (first..).zip(&self.history) {
-                let from = matches!(&other.how,
-                    How::Renamed(from) | How::Exchanged(from) if related(from));
+                let from = matches!(&other.kind,
+                    NoteKind::Renamed(from) | NoteKind::Exchanged(from) if related(from));
                 if !other.path.as_os_str().is_empty() && (from || related(&other.path)) {
                     lines.push(format!("\n        {event} {other}"));
                 }
             }
             said.extend(lines.drain(lines.len().saturating_sub(CONTEXT)..));
-            said.push_str("\n      and last of all");
+            said.push_str("\n      and the last events");
             for other in self.history.iter().rev().take(CONTEXT).rev() {
                 let _ = write!(said, "\n        {other}");
             }
@@ -112,11 +112,14 @@ impl Mirror {
     /// Applies one event.
     pub fn apply(&mut self, note: &Note) {
         self.take_in(note);
-        self.unwatched += u64::from(matches!(note.how, How::Unwatched(_) | How::Unlisted(_)));
+        self.unwatched +=
+            u64::from(matches!(note.kind, NoteKind::Unwatched(_) | NoteKind::Unlisted(_)));
         self.unmounted += u64::from(note.has(EventMask::UNMOUNT));
         if let Some(excuses) = &mut self.excuses {
             excuses.apply(note);
-            if let (How::Unwatched(_), Some(entry)) = (&note.how, self.root.get_mut(&note.path)) {
+            if let (NoteKind::Unwatched(_), Some(entry)) =
+                (&note.kind, self.root.get_mut(&note.path))
+            {
                 // Its content is not known until it is found again.
                 *entry = Entry::new(true);
             }
@@ -125,28 +128,28 @@ impl Mirror {
 
     fn take_in(&mut self, note: &Note) {
         self.events += 1;
-        if self.over && note.how != How::Ignored {
+        if self.over && note.kind != NoteKind::Ignored {
             self.wrong("after the end of the tree", note);
         }
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
         self.history.push_back(note.clone());
-        match &note.how {
-            How::Renamed(from) => self.rename(from, note),
-            How::Exchanged(with) => self.exchange(with, note),
-            How::Reported | How::Discovered if note.has(EventMask::CREATE) => {
+        match &note.kind {
+            NoteKind::Renamed(from) => self.rename(from, note),
+            NoteKind::Exchanged(with) => self.exchange(with, note),
+            NoteKind::Reported | NoteKind::Discovered if note.has(EventMask::CREATE) => {
                 self.create(note, false)
             }
-            How::Reported | How::Discovered if note.has(EventMask::MOVED_TO) => {
+            NoteKind::Reported | NoteKind::Discovered if note.has(EventMask::MOVED_TO) => {
                 self.create(note, true)
             }
-            How::Reported | How::Discovered
+            NoteKind::Reported | NoteKind::Discovered
                 if note.has(EventMask::DELETE | EventMask::MOVED_FROM) =>
             {
                 self.remove(note);
             }
-            How::Reported | How::Discovered => {
+            NoteKind::Reported | NoteKind::Discovered => {
                 if let Some(entry) = self.root.get_mut(&note.path) {
                     entry.content = None;
                     if note.has(EventMask::UNMOUNT) {
@@ -155,12 +158,12 @@ impl Mirror {
                     }
                 }
             }
-            How::Overflow => {
+            NoteKind::Overflow => {
                 self.overflows += 1;
                 self.may_repeat = true;
                 self.resyncing = true;
             }
-            How::Resynced => {
+            NoteKind::Resynced => {
                 if !self.resyncing {
                     self.wrong("nothing was lost", note);
                 }
@@ -170,11 +173,11 @@ impl Mirror {
                     self.knows_files = false;
                 }
             }
-            How::RootRemoved | How::RootUnmounted => self.over = true,
-            How::Established if self.established => self.wrong("it was set up before", note),
-            How::Established => self.established = true,
-            How::Unwatched(_) | How::Unlisted(_) | How::Watched => {}
-            How::RootMoved | How::Ignored => {}
+            NoteKind::RootRemoved | NoteKind::RootUnmounted => self.over = true,
+            NoteKind::Established if self.established => self.wrong("it was set up already", note),
+            NoteKind::Established => self.established = true,
+            NoteKind::Unwatched(_) | NoteKind::Unlisted(_) | NoteKind::Watched => {}
+            NoteKind::RootMoved | NoteKind::Ignored => {}
         }
     }
 
@@ -183,7 +186,7 @@ impl Mirror {
         let may_repeat = self.may_be_known(&note.path);
         let Some(parent) = self.root.parent_mut(&note.path) else {
             if !self.is_excused(&note.path) {
-                self.wrong("its parent was never announced", note);
+                self.wrong("its parent was never reported", note);
             }
             return;
         };
@@ -196,12 +199,12 @@ impl Mirror {
             known => {
                 // A discovered directory may have replaced a file whose events come later.
                 let leads = (self.links || self.excuses.is_some() && !self.track_files)
-                    && (&note.how, note.is_dir()) == (&How::Discovered, true)
+                    && (&note.kind, note.is_dir()) == (&NoteKind::Discovered, true)
                     && known.is_some_and(|known| !known.is_dir());
                 let again = known.is_some() && !may_replace && !may_repeat && !leads;
                 parent.insert(name.to_owned(), entry);
                 if again {
-                    self.wrong("it was there already", note);
+                    self.wrong("it existed already", note);
                 }
             }
         }
@@ -210,10 +213,12 @@ impl Mirror {
     fn remove(&mut self, note: &Note) {
         let may_repeat = self.may_be_known(&note.path);
         match self.root.take(&note.path) {
-            None if !may_repeat => self.wrong("it was not there", note),
+            None if !may_repeat => self.wrong("it did not exist", note),
             None => {}
             Some(entry) if may_repeat => drop(entry),
-            Some(entry) if entry.is_dir() != note.is_dir() => self.wrong("it was no such", note),
+            Some(entry) if entry.is_dir() != note.is_dir() => {
+                self.wrong("it was of another kind", note)
+            }
             // With everything beneath it: entries that were discovered there may not be reported as gone.
             Some(_) => {}
         }
@@ -225,7 +230,8 @@ impl Mirror {
             Some(entry) if entry.is_dir() == note.is_dir() => entry,
             other => {
                 if !self.may_repeat && !excused {
-                    let what = if other.is_some() { "it was no such" } else { "it was not there" };
+                    let what =
+                        if other.is_some() { "it was of another kind" } else { "it did not exist" };
                     self.wrong(what, note);
                 }
                 Entry::new(note.is_dir())
@@ -233,7 +239,7 @@ impl Mirror {
         };
         let Some(parent) = self.root.parent_mut(&note.path) else {
             if !excused {
-                self.wrong("its new parent was never announced", note);
+                self.wrong("its new parent was never reported", note);
             }
             return;
         };
@@ -242,10 +248,10 @@ impl Mirror {
 
     fn exchange(&mut self, with: &Path, note: &Note) {
         let (Some(one), Some(other)) = (self.root.take(with), self.root.take(&note.path)) else {
-            return self.wrong("one of both was not there", note);
+            return self.wrong("one of the two did not exist", note);
         };
         if !one.is_dir() || !other.is_dir() {
-            self.wrong("one of both was no directory", note);
+            self.wrong("one of the two was not a directory", note);
         }
         for (path, entry) in [(with, other), (note.path.as_path(), one)] {
             match (self.root.parent_mut(path), path.file_name()) {

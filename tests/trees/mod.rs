@@ -17,7 +17,7 @@ use tinotify::WatchMask;
 pub use self::{
     entry::{Content, Entry},
     mirror::Mirror,
-    note::{How, Note},
+    note::{Note, NoteKind},
     random::Random,
     scene::{Scene, established, watch_tree, watched, watches_amiss},
 };

@@ -155,7 +155,7 @@ impl Watchdog {
 pub fn until(mut what: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
     while !what() {
-        assert!(Instant::now() < deadline, "it never came true");
+        assert!(Instant::now() < deadline, "the condition never held");
         thread::yield_now();
     }
 }
