@@ -12,7 +12,7 @@ use trees::{NAMES, Note, Scene, watch_tree};
 use watching::{Place, Watchdog, asleep, kernel_watches, touch};
 
 #[test]
-fn overlapping_trees_and_a_watch_inside_each_have_their_own() {
+fn overlapping_trees_and_a_watch_inside_each_report_their_events() {
     let place = Place::new();
     let (outer, inner) = (place.dir("outer"), place.at("outer/inner"));
     let deep = inner.join("deep");

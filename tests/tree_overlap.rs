@@ -352,7 +352,7 @@ fn a_big_directory_that_leaves_a_tree_loses_no_event_of_anything_else() {
 // ---- Other promises.
 
 #[test]
-fn the_end_of_the_set_up_comes_after_what_exists_and_before_what_is_new() {
+fn established_comes_after_existing_and_before_new_entries() {
     for existing in [false, true] {
         let place = Place::new();
         fs::create_dir_all(place.at("a/b")).unwrap();

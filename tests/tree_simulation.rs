@@ -245,7 +245,7 @@ fn all_short_words_are_right() {
 }
 
 #[test]
-fn cost_grows_no_faster_than_what_happens() {
+fn cost_grows_linearly_with_the_changes() {
     const N: usize = 500;
     let times = number("TINOTIFY_GROWTH_TIME").is_some();
     let mut wrong = Vec::new();

@@ -112,11 +112,11 @@ mod tests {
             seen == want
         }
 
-        fn any_bytes_give_names_and_then_at_most_one_error(bytes: Vec<u8>) -> bool {
+        fn any_bytes_decode_to_names_and_at_most_one_error(bytes: Vec<u8>) -> bool {
             ends_well(&bytes)
         }
 
-        fn damaged_records_give_names_and_then_at_most_one_error(
+        fn damaged_records_decode_to_names_and_at_most_one_error(
             made: Vec<Record>, damage: Vec<(usize, u8)>, cut: usize
         ) -> bool {
             let mut bytes: Vec<u8> = named(made).iter().flat_map(record).collect();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_longer_or_shorter_than_itself_is_refused() {
+    fn a_record_with_a_wrong_length_is_refused() {
         // The NUL of this name is the last of 24 bytes.
         let whole = record(&(b"name".to_vec(), 4, 1));
         assert_eq!(Entries::new(&whole).filter(Result::is_ok).count(), 1);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_directory_has_are_refused() {
+    fn invalid_names_are_refused() {
         for name in [&b""[..], b"/", b"../outside", b"a/b"] {
             let bytes = record(&(name.to_vec(), 8, 1));
             assert_eq!(Entries::new(&bytes).next(), Some(Err(Malformed)), "{name:?}");

@@ -155,7 +155,7 @@ mod tests {
     }
 
     quickcheck::quickcheck! {
-        fn however_the_list_is_cut_all_watches_are_in_it(
+        fn all_watches_are_read_from_a_list_in_any_pieces(
             watches: Vec<(u32, u64, u8)>, sizes: Vec<u8>
         ) -> bool {
             let want: Vec<_> = watches.iter().map(|&(wd, ino, _)| {
@@ -164,7 +164,7 @@ mod tests {
             read(text(&watches).as_bytes(), &sizes) == want
         }
 
-        fn any_bytes_are_read_the_same_however_they_are_cut(
+        fn any_bytes_are_read_the_same_in_any_pieces(
             bytes: Vec<u8>, damage: Vec<(usize, u8)>, sizes: Vec<u8>
         ) -> bool {
             let mut damaged = text(&[(2, 3, 4), (u32::MAX, u64::MAX, 128)]).into_bytes();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_cut_or_says_something_else_is_no_watch() {
+    fn a_cut_or_unrelated_line_is_not_a_watch() {
         for line in [
             "inotify wd:1 ino:2\n",
             "inotify wd:1 ino:2 sdev:3",

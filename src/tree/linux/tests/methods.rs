@@ -257,7 +257,7 @@ fn a_name_too_long_is_an_error() {
 }
 
 quickcheck::quickcheck! {
-    fn pieces_of_a_path_make_the_path(lens: Vec<u16>) -> bool {
+    fn the_pieces_of_a_path_join_to_the_path(lens: Vec<u16>) -> bool {
         let names: Vec<_> = lens.iter().map(|len| vec![b'x'; usize::from(*len % 4096)]).collect();
         let path = names.join(&b'/');
         let mut pieces = Vec::new();
