@@ -1,19 +1,18 @@
-//! What decoding costs: nanoseconds per event above the bare `read(2)`.
+//! Measures the cost of decoding: nanoseconds per event, without the cost of read(2).
 //!
-//! All rivals read the same bytes, records that this crate's encoder made, from one memfd and
-//! (but for the ring, which has its own memory) into the same buffer; each pass begins with an
-//! lseek(2) to the start and takes one read. The bare read loop runs in turn with them, and its time
-//! is subtracted.
+//! All rivals read the same bytes from one memfd. This crate's encoder has written them. All use the same
+//! buffer, except the ring, which has its own memory. Each pass makes one lseek(2) to the start and one read.
+//! A loop that only reads takes turns with them, and its time is subtracted.
 //!
 //! ```text
 //! cargo bench --bench decode
 //! ```
 //!
-//! # Instructions, for a second opinion without noise
+//! # Counting instructions
 //!
-//! `count RIVAL NAME_LENGTH PASSES` runs one rival without a clock, and tells how many events that
-//! were. Valgrind counts the instructions outside of the kernel; what 2,000 passes take more than
-//! 1,000, divided by the events of 1,000, is the instructions per event:
+//! Instruction counts have no noise. `count RIVAL NAME_LENGTH PASSES` runs one rival without a clock, and
+//! prints the number of events. Valgrind counts the instructions outside the kernel. The difference between
+//! 2,000 and 1,000 passes, divided by the events of 1,000 passes, is the number of instructions per event:
 //!
 //! ```text
 //! cargo bench --bench decode --no-run     # prints the path of the program
@@ -37,7 +36,8 @@ mod support;
 const ROOM: usize = 64 * 1024;
 const PAGE: usize = 4096;
 const ROUNDS: usize = 1000;
-/// The time that one sample is made to take, about: many events, but seldom interrupted.
+/// The approximate time of one sample: long enough for many events, and short enough to be interrupted
+/// rarely.
 const SAMPLE: Duration = Duration::from_micros(100);
 
 #[derive(Clone, Copy, PartialEq)]
@@ -61,12 +61,12 @@ const RIVALS: [(Rival, &str); 6] = [
     (Ring, "ring"),
 ];
 
-/// One file of events, and all that is needed to read it in each rival's way.
+/// One file of events, and everything that each rival needs to read it.
 struct Bench {
     file: OwnedFd,
     events: usize,
     buffer: Vec<u8>,
-    /// Where the buffer's first whole page begins: copying to one is what all get.
+    /// The offset of the first whole page in the buffer, so that all rivals read to aligned memory.
     aligned: usize,
     inotify_rs: inotify::Inotify,
     tinotify: tinotify::Inotify,
@@ -74,7 +74,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// As many events as fit the buffer, with names of the lengths that `name_len` gives.
+    /// Writes as many events as fit the buffer. `name_len` returns the lengths of their names.
     fn new(name_len: impl Fn(usize) -> usize) -> Self {
         let mut records = vec![0; ROOM];
         let (mut filled, mut events) = (0, 0);
@@ -107,7 +107,7 @@ impl Bench {
         }
     }
 
-    /// Reads and decodes the whole file, `passes` times. Gives the number of events that came.
+    /// Reads and decodes the whole file, `passes` times. Returns the number of events.
     fn run(&mut self, rival: Rival, passes: usize) -> usize {
         let buffer = &mut self.buffer[self.aligned..][..ROOM];
         match rival {
@@ -116,7 +116,7 @@ impl Bench {
                 passes * self.events
             }
             Rustix => {
-                // It wants memory that need not be initialised, which a vector lends behind its end.
+                // rustix takes uninitialised memory, which a vector lends after its end.
                 self.buffer.clear();
                 let room = &mut self.buffer.spare_capacity_mut()[self.aligned..][..ROOM];
                 let seen = rustix(&self.file, Reader::new(&self.file, room), passes);
@@ -131,7 +131,7 @@ impl Bench {
     }
 
     fn sample(&mut self, rival: Rival, passes: usize) -> Duration {
-        // Untimed, so that what another rival left in the caches doesn't count.
+        // Not timed: loads this rival into the caches.
         self.run(rival, 1);
         let start = Instant::now();
         let seen = self.run(rival, passes);
@@ -141,7 +141,7 @@ impl Bench {
     }
 }
 
-/// A name of that length, unlike its neighbours.
+/// Returns a name of this length that differs from the names of its neighbours.
 fn name(event: usize, len: usize) -> Option<CString> {
     let bytes: Vec<u8> = (0..len).map(|at| b'a' + ((event * 7 + at) % 26) as u8).collect();
     (len > 0).then(|| CString::new(bytes).unwrap())
@@ -260,7 +260,7 @@ const ROWS: [Row; 7] = [
     ("30", |_| 30, Some(0.95), Some(2.4)),
     ("100", |_| 100, Some(0.80), None),
     ("250", |_| 250, Some(0.60), None),
-    // No target: shows what a branch predictor makes of lengths that it can't foresee.
+    // No target: shows the cost of lengths that a branch predictor can't predict.
     (
         "0 to 30",
         |event| event.wrapping_mul(event + 7).wrapping_mul(2_654_435_761) >> 8 & 31,
@@ -279,8 +279,8 @@ fn main() {
     let mode = Mode::of_this_call();
     let rounds = mode.rounds(ROUNDS);
     println!(
-        "Nanoseconds per event above read(2) (whose own are in its column), and as a multiple of \
-         rustix.\nBuffer of 64 KiB; medians of {rounds} rounds, rivals alternating.\n"
+        "Nanoseconds per event without read(2), whose cost is in its own column, and the ratio to \
+         rustix.\nBuffer of 64 KiB; medians of {rounds} rounds, in which the rivals alternate.\n"
     );
     print!("{:>8}", "name");
     for (_, title) in RIVALS {
@@ -288,7 +288,7 @@ fn main() {
     }
     println!();
 
-    // Each with the number of passes that make a sample.
+    // Each bench with its number of passes per sample.
     let mut benches = ROWS.map(|(_, name_len, ..)| {
         let mut bench = Bench::new(name_len);
         let pass = (0..5).map(|_| bench.sample(Read, 1)).min().unwrap();
@@ -333,7 +333,7 @@ fn main() {
         }
         println!();
     }
-    verdicts.tell(&mode);
+    verdicts.print(&mode);
 }
 
 fn count(rival: &str, name_len: usize, passes: usize) {

@@ -444,7 +444,7 @@ fn main() {
         println!();
     }
     notify_apart(&mut benches[0], rounds);
-    verdicts.tell(&mode);
+    verdicts.print(&mode);
 }
 
 /// Beside the bare read loop with the small buffer.

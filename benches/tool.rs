@@ -1,18 +1,19 @@
-//! What the tool costs, beside inotifywait: both run in turns, medians.
+//! Measures the tool and inotifywait. Both run in turns; prints medians.
 //!
-//! - The size of the program, and its resident memory on one directory.
-//! - From its start to "Watches established" on one directory.
-//! - The same, and the memory then, for `-r` on 50,000 directories, ten in each, with three files each.
-//! - `-m -o FILE`: 100,000 events, 10,000 at a time, each time queued while the program is stopped and
-//!   timed from when it goes on until all are in the file; and its CPU time.
+//! - The size of the program, and its resident memory with one directory.
+//! - The time from its start to "Watches established" with one directory.
+//! - The same time, and the memory then, for `-r` with 50,000 directories, ten in each, with three files
+//!   each.
+//! - `-m -o FILE`: 100,000 events in rounds of 10,000. Each round is queued while the program is stopped,
+//!   and timed from its continuation until all events are in the file. Also its CPU time.
 //!
 //! ```text
 //! cargo bench --bench tool --features cli
 //! TOOL=target/x86_64-unknown-linux-musl/small/tinotify cargo bench --bench tool --features cli
 //! ```
 //!
-//! `TOOL` is the program to measure, such as the small static one. `BENCH_QUICK=1` takes a small tree
-//! and few turns. The directories are made in that for temporary files, or in that of `TMPDIR`.
+//! `TOOL` is the program to measure, such as the small static one. `BENCH_QUICK=1` uses a small tree and
+//! few turns. The directories are created in `TMPDIR`, or in the default directory for temporary files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Events that are queued at once: below the queue's usual limit of 16,384.
+/// The number of events queued at once. Less than the queue's default limit of 16,384.
 const BURST: usize = 10_000;
 
 fn main() {
@@ -47,7 +48,7 @@ fn main() {
 
     let (directories, turns) = if quick { (2_000, 3) } else { (50_000, 11) };
     let tree = dir.path().join("tree");
-    plant(&tree, directories);
+    create_tree(&tree, directories);
     let title = format!("-r on {directories} directories");
     measure(&title, &programs, turns, &["-r", "-e", "create,delete,modify,move"], &tree);
     measure(&format!("{title}, all events"), &programs, turns, &["-r"], &tree);
@@ -55,8 +56,8 @@ fn main() {
     throughput(&programs, if quick { 3 } else { 11 }, dir.path());
 }
 
-/// Directories level by level, ten in each, with three files in each.
-fn plant(root: &Path, directories: usize) {
+/// Creates directories level by level, ten in each, with three files in each.
+fn create_tree(root: &Path, directories: usize) {
     let mut all = vec![root.to_owned()];
     for at in 0..directories {
         let path = all[at].clone();
@@ -67,7 +68,7 @@ fn plant(root: &Path, directories: usize) {
     }
 }
 
-/// Starts a monitor, and gives how long it took until its watches were there.
+/// Starts a program with `-m`. Returns the time until its watches are set up.
 fn start(program: &OsStr, args: &[&str], path: &Path) -> (Child, Duration) {
     let mut command = Command::new(program);
     command.arg("-m").args(args).arg(path).stdin(Stdio::null()).stdout(Stdio::null());
@@ -77,7 +78,7 @@ fn start(program: &OsStr, args: &[&str], path: &Path) -> (Child, Duration) {
     let mut line = String::new();
     while !line.contains("Watches established") {
         line.clear();
-        assert_ne!(messages.read_line(&mut line).unwrap(), 0, "it ended");
+        assert_ne!(messages.read_line(&mut line).unwrap(), 0, "the program ended too early");
     }
     (child, begin.elapsed())
 }
@@ -87,7 +88,7 @@ fn end(mut child: Child) {
     child.wait().unwrap();
 }
 
-/// In KiB.
+/// Returns the resident memory in KiB.
 fn resident(child: &Child) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
@@ -146,7 +147,7 @@ fn throughput(programs: &[(&str, OsString)], turns: usize, dir: &Path) {
     }
 }
 
-/// Seconds that 100,000 events take, and seconds of CPU.
+/// Returns the time for 100,000 events, and the CPU time, both in seconds.
 fn one_throughput(program: &OsStr, dir: &Path) -> (f64, f64) {
     let (watched, log) = (dir.join("watched"), dir.join("log"));
     fs::create_dir(&watched).unwrap();
@@ -180,6 +181,7 @@ fn one_throughput(program: &OsStr, dir: &Path) -> (f64, f64) {
     (time.as_secs_f64(), cpu)
 }
 
+/// Returns the CPU time in seconds.
 fn cpu(child: &Child) -> f64 {
     let text = fs::read_to_string(format!("/proc/{}/schedstat", child.id())).unwrap();
     text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9

@@ -289,7 +289,7 @@ impl Table {
         for [what, value, beside] in &self.rows {
             println!("{what:<48} {value:>14}  {beside}");
         }
-        self.verdicts.tell(mode)
+        self.verdicts.print(mode)
     }
 }
 

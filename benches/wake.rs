@@ -327,5 +327,5 @@ fn main() {
     if cfg!(not(feature = "tokio")) {
         eprintln!("\nSKIPPED: the rivals in tokio, for the feature `tokio` is off");
     }
-    verdicts.tell(&mode);
+    verdicts.print(&mode);
 }

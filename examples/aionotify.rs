@@ -1,4 +1,4 @@
-//! A watch with an alias, which its events carry, as with Python's aionotify.
+//! A watch with an alias, which its events carry, as in Python's aionotify.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use tinotify::{TokioWatcher, WatchMask, WatchOptions, Watcher};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
 
-    // Up to here no runtime is needed: watches may be given before the reading starts.
+    // No runtime is needed yet: watches can be added before reading begins.
     let watcher = Watcher::builder().stop_without_watches(true).build()?;
     watcher.watch_with(dir.path(), WatchMask::MODIFY, WatchOptions::new().alias("logs"))?;
 
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             event.name().unwrap_or_default(),
             event.alias().unwrap_or_default(),
         );
-        // One is enough. Nothing is watched any more, which ends the loop.
+        // One event is enough. The loop ends when no watch is left.
         watcher.get_ref().unwatch_alias("logs")?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Everything that happens in a directory, with full paths, as with Python's asyncinotify.
+//! Everything that happens in a directory, with full paths, as in Python's asyncinotify.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -26,10 +26,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         | WatchMask::ONLYDIR;
     watcher.get_ref().watch(&dir, mask)?;
 
-    // On a thread of its own, while this task waits.
+    // In another thread, while this task waits.
     let changes = tokio::task::spawn_blocking(move || make_changes(&dir));
 
-    // Ends when the directory is gone, for there is nothing left to watch.
+    // Ends when the directory is removed, because no watch is left.
     while let Some(event) = watcher.try_next().await? {
         println!("{} {:?}", event.mask(), event.path());
     }

@@ -1,4 +1,4 @@
-//! A task that waits once, and one that goes on, as with Python's asyncwatch.
+//! A task that waits for one batch, and a task that continues, as in Python's asyncwatch.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,7 +10,7 @@ fn watch(path: &Path, mask: WatchMask) -> Result<TokioWatcher, WatchError> {
     TokioWatcher::tokio(Watcher::builder().path(path).mask(mask).build()?)
 }
 
-/// Waits for the first events. The watcher goes out of scope with them, and takes its watch along.
+/// Waits for the first events. Dropping the watcher ends its watch.
 async fn watch_once(mut watcher: TokioWatcher) -> Result<(), WatchError> {
     for event in watcher.recv_batch().await? {
         println!("Received event of type {} for filename {}", event.mask(), name(&event));
@@ -42,7 +42,7 @@ fn name(event: &WatchEventBuf) -> String {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
 
-    // The watches are there before the tasks run, so nothing that happens from now on is missed.
+    // Watch before the tasks run, so that they miss no event.
     let once = watch(dir.path(), WatchMask::CREATE)?;
     let continuous = watch(dir.path(), WatchMask::CLOSE | WatchMask::MODIFY)?;
     let once = tokio::spawn(watch_once(once));

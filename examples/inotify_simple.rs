@@ -1,4 +1,4 @@
-//! Raw watch descriptors and one read, as with Python's inotify_simple.
+//! Raw watch descriptors and one read, as in Python's inotify_simple.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -16,11 +16,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     fs::create_dir("inotify_test/foo")?;
     fs::write("inotify_test/test.txt", "hello\n")?;
-    // The kernel merges this with the write before it, for nobody has read that one yet.
+    // The kernel merges this event with the previous one, which has not been read yet.
     OpenOptions::new().append(true).open("inotify_test/test.txt")?.write_all(b"world\n")?;
     fs::remove_file("inotify_test/test.txt")?;
     fs::remove_dir("inotify_test/foo")?;
-    // Ends the watch too: the last event says so.
+    // Ends the watch too, as the last event reports.
     fs::remove_dir("inotify_test")?;
 
     let mut buffer = [0; 16 * RECORD_SIZE];

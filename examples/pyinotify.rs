@@ -1,5 +1,5 @@
-//! Events and idle times from one loop, and all that the kernel says about each event, as with
-//! Python's inotify (PyInotify).
+//! Events and idle times from one loop, with all fields of each event, as in Python's inotify
+//! (PyInotify).
 
 use std::fs::{self, File, FileTimes};
 use std::io;
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for event in watcher.iter_timeout(Duration::from_millis(10)) {
         match event? {
             Some(event) => log(event.event()),
-            // Nothing has come for a while: time for other work.
+            // No event for a while: do other work.
             None => match work.next() {
                 Some(work) => work(dir.path())?,
                 None => break,
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    // Not needed here, for watches end with their watcher.
+    // Not needed here: watches end with their watcher.
     let watches = watcher.watches();
     for watch in watches.with_path(dir.path()) {
         watches.unwatch(watch)?;
@@ -40,7 +40,7 @@ fn log(event: Event<'_>) {
         event.wd(),
         mask.bits(),
         event.cookie(),
-        // All but the header.
+        // Without the header.
         event.encoded_len() - 16,
         Escaped(event.name().unwrap_or_default()),
     );
@@ -48,7 +48,7 @@ fn log(event: Event<'_>) {
 
 fn touch(dir: &Path) -> io::Result<()> {
     let now = SystemTime::now();
-    // Both times: a new time of modification alone counts as `MODIFY`.
+    // Set both times: a new modification time alone is reported as `MODIFY`.
     File::create(dir.join("aa"))?.set_times(FileTimes::new().set_accessed(now).set_modified(now))
 }
 

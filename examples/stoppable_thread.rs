@@ -1,5 +1,5 @@
-//! A thread that watches until it is told to stop, as in the manual of Python's inotify_simple,
-//! without a pipe of one's own.
+//! A thread that watches until it is stopped, as in the manual of Python's inotify_simple, but without
+//! a pipe.
 
 use std::fs;
 use std::path::Path;
@@ -14,24 +14,24 @@ struct WatchThread {
 }
 
 impl WatchThread {
-    /// What happens in `path` once this has returned goes to `each`.
+    /// Calls `handle` for every event in `path` that happens after this call has returned.
     fn start(
         path: &Path,
-        mut each: impl FnMut(WatchEventBuf) + Send + 'static,
+        mut handle: impl FnMut(WatchEventBuf) + Send + 'static,
     ) -> Result<Self, WatchError> {
         let mut watcher = Watcher::new()?;
         watcher.watch(path, WatchMask::ALL_EVENTS)?;
         let stop = watcher.stop_handle();
         let thread = thread::spawn(move || {
             for event in &mut watcher {
-                each(event?);
+                handle(event?);
             }
             Ok(())
         });
         Ok(Self { stop, thread })
     }
 
-    /// Wakes the thread, however long it would have waited, and sees it off.
+    /// Wakes the thread, and waits until it has ended.
     fn stop(self) -> Result<(), WatchError> {
         self.stop.stop();
         self.thread.join().expect("the thread does not panic")
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let (sender, events) = mpsc::channel();
     let thread = WatchThread::start(dir.path(), move |event| {
-        // Fails when nobody listens any more, which is no reason to end.
+        // Fails if the receiver was dropped. The thread continues.
         let _ = sender.send(event);
     })?;
 

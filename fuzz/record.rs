@@ -1,9 +1,9 @@
-//! Records the seeds of the fuzz targets from this machine's kernel, into fuzz/corpus:
+//! Records events of this machine's kernel as seeds of the fuzz targets, in fuzz/corpus:
 //!
 //!     cargo run --manifest-path fuzz/Cargo.toml --example record
 //!
-//! Each stream is what some changes in a temporary directory gave. Watch descriptors and cookies are
-//! as they came, so no two recordings are quite the same.
+//! Each stream has the events of some changes in a temporary directory. Watch descriptors and cookies are
+//! those of the kernel, so each recording is different.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -31,7 +31,7 @@ fn main() -> Done {
         for target in ["decode", "decode_vs_oracle", "rename"] {
             save(&corpus, target, name, stream)?;
         }
-        // A script in front: fed in small pieces and taken at once; or filled, then emptied.
+        // Each seed starts with a script: small chunks and early pops, or a full ring that is then emptied.
         let trickle = [36_u8, 40, 44, 48, 4, 3, 61, 10].repeat(4);
         let flood = [186_u8, 252, 14, 4, 5, 4, 187, 3].repeat(4);
         save(&corpus, "ring", &format!("{name}-in-pieces"), &[&trickle[..], stream].concat())?;
@@ -55,7 +55,7 @@ fn save(corpus: &Path, target: &str, name: &str, bytes: &[u8]) -> Done {
     Ok(())
 }
 
-/// What changes in a new directory give, while it and what `watched` names in it are watched.
+/// Records the events of changes in a new directory, in which `watched` and `watched/sub` are watched.
 fn record(changes: fn(&Path) -> Done) -> Result<Vec<u8>, Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("tinotify-record-{}", std::process::id()));
     for sub in ["watched", "watched/sub", "elsewhere"] {
@@ -70,7 +70,7 @@ fn record(changes: fn(&Path) -> Done) -> Result<Vec<u8>, Box<dyn Error>> {
     fs::remove_dir_all(&dir)?;
     changed?;
 
-    // All that happened is queued by now: what is read is the whole of it.
+    // All events are queued by now, so one read returns all of them.
     let mut buffer = vec![0; inotify.queued_bytes()?];
     let len = inotify.read(&mut buffer)?.remainder().len();
     buffer.truncate(len);
@@ -110,7 +110,7 @@ fn renames(dir: &Path) -> Done {
     Ok(())
 }
 
-/// Old names without new ones, and the other way round, more than a small window keeps.
+/// MOVED_FROM events without MOVED_TO, and then the reverse, more than a small window keeps.
 fn rename_halves_apart(dir: &Path) -> Done {
     for at in 0..6 {
         fs::create_dir(dir.join(format!("watched/{at}")))?;

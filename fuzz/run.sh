@@ -1,7 +1,6 @@
 #!/bin/sh
-# Runs the fuzz targets, all or those that are named, for so many seconds each, and says how many
-# inputs each has tried. Ends with an error where one of them found something: the input is in
-# fuzz/artifacts then.
+# Runs all fuzz targets, or the named ones, for SECONDS each, and prints the number of inputs of each. Ends
+# with an error if a target fails. The failing input is then in fuzz/artifacts.
 #
 #     fuzz/run.sh SECONDS [TARGET...]
 #
@@ -18,7 +17,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
 for target; do
-    # No record is longer than 4,112 bytes: room for one, and for what comes before it.
+    # A record has at most 4,112 bytes: room for one, and for some records before it.
     if cargo +nightly fuzz run "$target" -- \
         -max_total_time="$seconds" -max_len=4400 -timeout=10 -print_final_stats=1 >"$log" 2>&1
     then result=clean

@@ -1,7 +1,7 @@
-//! Debouncing: many events in, one change out, once a path has been quiet.
+//! Merges many events into one change, and emits it when the path has been quiet.
 //!
-//! An editor that saves a file makes ten events. A program that reloads the file wants one, after the
-//! last of them:
+//! An editor that saves a file causes about ten events. A program that reloads the file needs one, after
+//! the last of them:
 //!
 //! ```
 //! # #[cfg(not(miri))] {
@@ -41,15 +41,15 @@
 //!
 //! # When to use it
 //!
-//! | you want | use |
+//! | to get | use |
 //! |---|---|
-//! | one change per file, some time after the last event of that file | [`Debouncer`] |
-//! | to do one thing (build, sync) after anything changed, once all is quiet | [`Debouncer::per_watch`] |
+//! | one change per file, after a quiet time of that file | [`Debouncer`] |
+//! | one build or sync after any change, after a quiet time of all files | [`Debouncer::per_watch`] |
 //! | each event, at once | [`Watcher`](crate::Watcher) alone |
-//! | identical events merged, at the price of a delay | [`read_delay`](crate::WatcherBuilder::read_delay) |
+//! | identical events merged, with a delay | [`read_delay`](crate::WatcherBuilder::read_delay) |
 //! | the state of one file, such as a config file | [`watch_name`](crate::Watches::watch_name); with a debouncer if it is saved often |
 //!
-//! # Which call waits how
+//! # Which method to call
 //!
 //! | in | call |
 //! |---|---|
@@ -58,23 +58,32 @@
 //! | async-io, smol | `Debouncer::recv_from_async_io` |
 //! | an event loop, a test | [`Debouncer::push`], [`Debouncer::next_deadline`], [`Debouncer::pop`] |
 //!
-//! The debouncer has no thread, no clock and no I/O. The calls of the last line take the time as an
-//! argument. The others push what a watcher reports at [`Instant::now`].
+//! The debouncer has no thread, no clock and no I/O. The methods of the last line take the time as an
+//! argument. The others push the events of a watcher with the time [`Instant::now`].
 //!
 //! # When a group is emitted
 //!
-//! - Its *quiet time* is over: since its last event, at least the time given to [`Debouncer::new`] has
-//!   passed. Events of other paths do not matter.
-//! - Or [`max_delay`](Debouncer::max_delay) has passed since its first event. What happens to the path
-//!   afterwards begins a new group.
-//! - A group that makes no sense before another one waits for it: a new file waits for its new
-//!   directory. At the end of its `max_delay`, the other one is emitted early, and first.
-//! - Groups that are due at the same time are emitted in the order of their first events, as far as
-//!   the rule before allows that.
-//! - An event that is not about one path is emitted at once, and before it everything pending of its watch,
-//!   quiet or not. These are the end of a watch (`IGNORED`, `UNMOUNT`), a `MOVE_SELF` of the watched
-//!   path, and the reports of a tree other than `Reported`, `Discovered`, `Renamed` and `Exchanged`. An
-//!   overflow has everything pending of all watches before it.
+//! ```text
+//!  event   event event                     event          (one path)
+//!    │       │     │                         │
+//!  ──┴───────┴─────┴───────────────▶ emit    └─ the next group
+//!    │             ├── quiet time ──┤
+//!    ├──────────────── max_delay, at most ─────────┤
+//! ```
+//!
+//! - After its *quiet time*: the time given to [`Debouncer::new`] has passed since its last event. Events
+//!   of other paths do not count.
+//! - Or after [`max_delay`](Debouncer::max_delay), counted from its first event. Later events of the path
+//!   start a new group.
+//! - Some groups must come before others: a new directory before a new file in it. The later group waits
+//!   for the earlier one. When the `max_delay` of the later group ends, the earlier one is emitted early,
+//!   before it.
+//! - Groups that are due at the same time are emitted in the order of their first events, if the rule
+//!   above allows it.
+//! - An event that does not concern one path is emitted at once, after everything pending of its watch.
+//!   These are the end of a watch (`IGNORED`, `UNMOUNT`), a `MOVE_SELF` of the watched path, and the
+//!   changes of a tree other than `Reported`, `Discovered`, `Renamed` and `Exchanged`. An overflow is
+//!   emitted after everything pending of all watches.
 //!
 //! # What is merged
 //!
@@ -96,19 +105,19 @@
 //! | create d/x, rename of the directory d → e | `Renamed` d → e, `Created` e/x |
 //! | changes in d, delete d | `Removed` d |
 //!
-//! The groups, applied in the order in which they are emitted, lead to what the events led to. Where
-//! merging would break that, groups stay apart: an exchange of two files by way of a third name gives three
-//! renames.
+//! Applied in the order in which they are emitted, the groups lead to the same names and contents as the
+//! events. Groups that can't be merged without breaking this stay separate: an exchange of two files by
+//! means of a third name is three renames.
 //!
 //! # Limits
 //!
-//! - inotify does not say whether a rename replaced a file. Hence [`Change::Absent`], and `Created` for
-//!   what may be a replacement.
-//! - Nothing marks a `RENAME_EXCHANGE` of plain watches and of files. It looks like a → b and b → a: `Absent` b and
-//!   nothing of a. Trees report exchanges of directories.
-//! - Two watches that report the same path have a group each.
-//! - An event costs O(log n + depth of its path) for n pending paths; a rename or removal of a directory
-//!   also costs the groups beneath it. Memory grows with the pending paths, not with the events.
+//! - inotify does not report whether a rename replaced a file. Therefore [`Change::Absent`] exists, and
+//!   `Created` may be a replacement.
+//! - The kernel reports a `RENAME_EXCHANGE` as two renames, a → b and b → a. With a plain watch, or for
+//!   files, the groups are `Absent` b and nothing for a. Trees report exchanges of directories.
+//! - If two watches report the same path, each has its own group.
+//! - An event takes O(log n + depth of its path) for n pending paths. A rename or removal of a directory
+//!   also takes time for each group beneath it. Memory grows with the pending paths, not with the events.
 
 #![forbid(unsafe_code)]
 
@@ -128,7 +137,7 @@ pub use group::{Change, Group};
 
 use crate::watcher::{WatchEventBuf, WatchId};
 use pending::{Pending, Timing};
-use step::{Level, Seen, Step};
+use step::{Batch, Level, Step};
 
 /// Merges events into groups, and emits each group when its path has been quiet.
 ///
@@ -158,21 +167,22 @@ use step::{Level, Seen, Step};
 pub struct Debouncer {
     pending: Pending,
     /// Old names that wait for their new ones.
-    halves: Vec<Half>,
-    /// Groups that are over.
+    renames: Vec<PendingRename>,
+    /// Groups to be emitted, in order.
     ready: VecDeque<Group>,
     ready_since: Option<Instant>,
 }
 
-/// So many old names wait for their new ones at once. The kernel queues both next to each other.
-const MAX_HALVES: usize = 8;
+/// The maximum number of pending renames. Few are enough, because the kernel queues both events of a
+/// rename next to each other.
+const MAX_PENDING_RENAMES: usize = 8;
 
-/// The first half of a rename.
+/// A `MOVED_FROM` that waits for its `MOVED_TO`.
 #[derive(Debug)]
-struct Half {
-    seen: Seen,
+struct PendingRename {
+    batch: Batch,
     cookie: u32,
-    /// The group at the old path, if it has content that has not been reported yet.
+    /// The group at the old path, if its content has not been emitted yet.
     content: Option<entry::Id>,
 }
 
@@ -183,41 +193,43 @@ impl Debouncer {
         let timing = Timing { quiet, max_delay: None, per_watch: false };
         Self {
             pending: Pending::new(timing),
-            halves: Vec::new(),
+            renames: Vec::new(),
             ready: VecDeque::new(),
             ready_since: None,
         }
     }
 
     /// Emits a group at the latest this long after its first event, even if its path is never quiet.
-    /// Set it before the first event. Default: no limit, so that a file that is always written is never
-    /// reported.
+    /// Default: no limit, so a file that is written without a pause is never reported.
+    ///
+    /// Set it before the first event.
     #[must_use]
     pub const fn max_delay(mut self, max_delay: Duration) -> Self {
         self.pending.timing.max_delay = Some(max_delay);
         self
     }
 
-    /// Measures the quiet time and the maximal delay for each watch, not for each path: all groups of a
-    /// watch are emitted together, when nothing has happened to any path of the watch. Set it before the
-    /// first event. Default: for each path.
+    /// Measures the quiet time and the maximum delay per watch. All groups of a watch are emitted together,
+    /// after a quiet time without an event of the watch. Default: per path.
+    ///
+    /// Set it before the first event.
     #[must_use]
     pub const fn per_watch(mut self) -> Self {
         self.pending.timing.per_watch = true;
         self
     }
 
-    /// Measures the quiet time and the maximal delay for each path. This is the default.
+    /// Measures the quiet time and the maximum delay per path. This is the default.
     #[must_use]
     pub const fn per_path(mut self) -> Self {
         self.pending.timing.per_watch = false;
         self
     }
 
-    /// Returns how many paths are pending. Some of them may come to nothing.
+    /// Returns the number of pending paths. Some of them may have no net effect, and then no group.
     #[must_use]
     pub fn len(&self) -> usize {
-        let waiting = self.pending.len().saturating_add(self.halves.len());
+        let waiting = self.pending.len().saturating_add(self.renames.len());
         waiting.saturating_add(self.ready.len())
     }
 
@@ -227,62 +239,65 @@ impl Debouncer {
         self.len() == 0
     }
 
-    /// Takes in an event, which was read at `now`. Times should not go back.
+    /// Adds an event, which was read at `now`. `now` should never decrease from one call to the next.
     ///
-    /// Afterwards the [`next_deadline`](Self::next_deadline) may be another one.
+    /// May change the [`next_deadline`](Self::next_deadline).
     pub fn push(&mut self, event: WatchEventBuf, now: Instant) {
         let step = Step::of(&event);
         let cookie = event.cookie();
         if step == Step::Barrier {
-            return self.pass(event, now);
+            return self.pass_through(event, now);
         }
-        let mut seen = Seen::new(event, now);
-        let half = if step == Step::MovedTo { self.take_half(seen.watch, cookie) } else { None };
-        self.end_halves_at(seen.watch, &seen.path);
+        let mut batch = Batch::new(event, now);
+        let rename =
+            if step == Step::MovedTo { self.take_rename(batch.watch, cookie) } else { None };
+        self.expire_renames_at(batch.watch, &batch.path);
         match step {
             Step::Barrier => {}
-            Step::MovedFrom => self.hold(seen, cookie),
-            Step::MovedTo => match half {
-                Some(half) => {
-                    seen.add(half.seen.events, half.seen.mask, half.seen.first);
-                    let is_known = half.content.is_none_or(|id| self.pending.get(id).is_some());
+            Step::MovedFrom => self.add_rename(batch, cookie),
+            Step::MovedTo => match rename {
+                Some(rename) => {
+                    batch.add(rename.batch.events, rename.batch.mask, rename.batch.first);
+                    let is_known = rename.content.is_none_or(|id| self.pending.get(id).is_some());
                     let level = if is_known { Level::Nothing } else { Level::Modified };
-                    let from = (half.seen.watch, half.seen.path);
-                    rules::rename(&mut self.pending, seen, from, level);
+                    let from = (rename.batch.watch, rename.batch.path);
+                    rules::rename(&mut self.pending, batch, from, level);
                 }
-                None => rules::local(&mut self.pending, seen, &Step::Arrive),
+                None => rules::local(&mut self.pending, batch, &Step::Arrive),
             },
             Step::Rename { from } => {
-                let from = (seen.watch, from);
-                self.end_halves_at(from.0, &from.1);
-                rules::rename(&mut self.pending, seen, from, Level::Nothing);
+                let from = (batch.watch, from);
+                self.expire_renames_at(from.0, &from.1);
+                rules::rename(&mut self.pending, batch, from, Level::Nothing);
             }
             Step::Exchange { with } => {
-                self.end_halves_at(seen.watch, &with);
-                rules::exchange(&mut self.pending, seen, with);
+                self.expire_renames_at(batch.watch, &with);
+                rules::exchange(&mut self.pending, batch, with);
             }
-            step => rules::local(&mut self.pending, seen, &step),
+            step => rules::local(&mut self.pending, batch, &step),
         }
     }
 
-    /// Returns when [`pop`](Self::pop) has to be called next; `None` if nothing is pending. It may be in
-    /// the past, and `pop` may return nothing then: events can come to nothing.
+    /// Returns when to call [`pop`](Self::pop) next, or `None` if nothing is pending. The time may be in
+    /// the past. `pop` may still return `None` then, because events can have no net effect.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         if !self.ready.is_empty() {
             return self.ready_since;
         }
-        let halves = self.halves.iter().filter_map(|half| self.end_of(half));
-        halves.chain(self.pending.next_deadline()).min()
+        let renames = self.renames.iter().filter_map(|rename| self.deadline_of(rename));
+        renames.chain(self.pending.next_deadline()).min()
     }
 
     /// Returns the next group that is due at `now`. Call it until it returns `None`.
     pub fn pop(&mut self, now: Instant) -> Option<Group> {
         if self.ready.is_empty() {
-            while let Some(at) =
-                self.halves.iter().position(|half| self.end_of(half).is_some_and(|end| end <= now))
+            while let Some(at) = self
+                .renames
+                .iter()
+                .position(|rename| self.deadline_of(rename).is_some_and(|end| end <= now))
             {
-                self.end_half(at);
+                self.expire_rename(at);
             }
             loop {
                 let due = self.pending.due(now);
@@ -296,32 +311,32 @@ impl Debouncer {
         self.ready.pop_front()
     }
 
-    /// Returns the next group, due or not: for the end, when no more events will come. Call it until it
-    /// returns `None`.
+    /// Returns the next group, even if it is not due. Use it at the end, when there are no more events.
+    /// Call it until it returns `None`.
     pub fn flush(&mut self) -> Option<Group> {
         self.finish_all();
         self.ready.pop_front()
     }
 
     fn finish_all(&mut self) {
-        while !self.halves.is_empty() {
-            self.end_half(0);
+        while !self.renames.is_empty() {
+            self.expire_rename(0);
         }
         let all = self.pending.all().collect();
         self.pending.take(all, &mut self.ready);
     }
 
-    /// Emits everything that comes before an event, and the event.
-    fn pass(&mut self, event: WatchEventBuf, now: Instant) {
+    /// Emits everything pending that comes before an event, then the event.
+    fn pass_through(&mut self, event: WatchEventBuf, now: Instant) {
         if self.ready.is_empty() {
             self.ready_since = Some(now);
         }
         match event.watch() {
             None => self.finish_all(),
             watch => {
-                let is_of = |half: &Half| half.seen.watch == watch;
-                while let Some(at) = self.halves.iter().position(is_of) {
-                    self.end_half(at);
+                let is_of = |rename: &PendingRename| rename.batch.watch == watch;
+                while let Some(at) = self.renames.iter().position(is_of) {
+                    self.expire_rename(at);
                 }
                 let pending = self.pending.of(watch).collect();
                 self.pending.take(pending, &mut self.ready);
@@ -330,52 +345,52 @@ impl Debouncer {
         self.ready.push_back(Group::of_event(event, now));
     }
 
-    fn end_of(&self, half: &Half) -> Option<Instant> {
-        self.pending.timing.end(half.seen.first, half.seen.last)
+    fn deadline_of(&self, rename: &PendingRename) -> Option<Instant> {
+        self.pending.timing.end(rename.batch.first, rename.batch.last)
     }
 
-    /// Keeps the first half of a rename until the second comes, or anything else of its path.
-    fn hold(&mut self, seen: Seen, cookie: u32) {
-        if self.halves.len() >= MAX_HALVES {
-            self.end_half(0);
+    /// Keeps a `MOVED_FROM` until its `MOVED_TO`, or another event of its path.
+    fn add_rename(&mut self, batch: Batch, cookie: u32) {
+        if self.renames.len() >= MAX_PENDING_RENAMES {
+            self.expire_rename(0);
         }
-        let at = self.pending.at(seen.watch, &seen.path);
+        let at = self.pending.at(batch.watch, &batch.path);
         let entry = at.and_then(|id| Some((id, self.pending.get(id)?)));
-        let entry = entry.filter(|(_, entry)| entry.path == seen.path);
+        let entry = entry.filter(|(_, entry)| entry.path == batch.path);
         let content = entry.filter(|(_, entry)| entry.has_content()).map(|(id, _)| id);
         if let Some((id, _)) = entry {
-            // Its path was not quiet.
-            self.pending.change(id, |entry| entry.last = entry.last.max(seen.last));
+            // This event extends the quiet time of the path.
+            self.pending.change(id, |entry| entry.last = entry.last.max(batch.last));
         }
-        self.pending.extend(seen.watch, seen.first, seen.last);
-        self.halves.push(Half { seen, cookie, content });
+        self.pending.extend(batch.watch, batch.first, batch.last);
+        self.renames.push(PendingRename { batch, cookie, content });
     }
 
-    /// Returns the first half of a rename, by preference of the same watch.
-    fn take_half(&mut self, watch: Option<WatchId>, cookie: u32) -> Option<Half> {
-        let of = |half: &Half| half.cookie == cookie;
-        let here = self.halves.iter().position(|half| of(half) && half.seen.watch == watch);
-        let at = here.or_else(|| self.halves.iter().position(of))?;
-        Some(self.halves.remove(at))
+    /// Removes and returns the pending rename with this cookie, preferably one of the same watch.
+    fn take_rename(&mut self, watch: Option<WatchId>, cookie: u32) -> Option<PendingRename> {
+        let of = |rename: &PendingRename| rename.cookie == cookie;
+        let here = self.renames.iter().position(|rename| of(rename) && rename.batch.watch == watch);
+        let at = here.or_else(|| self.renames.iter().position(of))?;
+        Some(self.renames.remove(at))
     }
 
-    /// Ends the halves that an event of this path concerns: they stay alone.
-    fn end_halves_at(&mut self, watch: Option<WatchId>, path: &Path) {
-        let concerns = |half: &Half| {
-            half.seen.watch == watch
-                && (half.seen.path.starts_with(path) || path.starts_with(&half.seen.path))
+    /// Expires the pending renames that an event of this path concerns.
+    fn expire_renames_at(&mut self, watch: Option<WatchId>, path: &Path) {
+        let concerns = |rename: &PendingRename| {
+            rename.batch.watch == watch
+                && (rename.batch.path.starts_with(path) || path.starts_with(&rename.batch.path))
         };
-        while let Some(at) = self.halves.iter().position(concerns) {
-            self.end_half(at);
+        while let Some(at) = self.renames.iter().position(concerns) {
+            self.expire_rename(at);
         }
     }
 
-    /// Handles an old name whose new one is not watched.
-    fn end_half(&mut self, at: usize) {
-        let seen = self.halves.remove(at).seen;
-        rules::local(&mut self.pending, seen, &Step::Remove);
+    /// Handles a `MOVED_FROM` whose new name is not watched, as a removal.
+    fn expire_rename(&mut self, at: usize) {
+        let batch = self.renames.remove(at).batch;
+        rules::local(&mut self.pending, batch, &Step::Remove);
     }
 }
 
 /// A path, and the watch that reports it.
-type Place = (Option<WatchId>, PathBuf);
+type WatchedPath = (Option<WatchId>, PathBuf);

@@ -1,7 +1,8 @@
-//! The decoder: bytes in, events out, for any bytes at all.
+//! Decodes bytes that were read from an inotify descriptor, a file or a socket into events.
 //!
-//! It needs no kernel: recorded streams, a socket's bytes and a fuzzer's are as good, on any system.
-//! Nothing is copied and nothing allocated; each record costs the same, however long its name.
+//! [`Events`] accepts any bytes: valid records become events, and invalid ones an error with their
+//! offset. It needs no kernel and works on any system. It copies nothing and allocates nothing. The
+//! cost of a record does not depend on the length of its name.
 //!
 //! ```
 //! use tinotify::{DecodeErrorKind, Events};
@@ -16,7 +17,7 @@
 //! assert_eq!(events.next().unwrap()?.name(), Some(&b"new"[..]));
 //! assert!(events.next().is_none());
 //!
-//! // A record that was cut is an error that says where, and the end.
+//! // An incomplete record is an error, and ends the iteration.
 //! let mut events = Events::new(&bytes[..20]);
 //! let error = events.next().unwrap().unwrap_err();
 //! assert_eq!(error.kind(), DecodeErrorKind::NameCut { len: 16, have: 4 });
@@ -24,24 +25,23 @@
 //! # Ok::<(), tinotify::DecodeError>(())
 //! ```
 //!
-//! # What is accepted
+//! # Accepted records
 //!
 //! A record is a header of 16 bytes in native byte order (`wd: i32`, `mask`, `cookie`, `len`: `u32`)
-//! and `len` bytes that hold the name and NULs behind it (inotify(7)).
+//! and a name field of `len` bytes: the name, then NULs (inotify(7)).
 //!
 //! | the bytes | [`Events`] | [`StrictEvents`] |
 //! |---|---|---|
 //! | mask with unknown bits, any `wd`, any cookie | an event that keeps them | the same |
 //! | fewer than 16 bytes left | [`HeaderCut`](DecodeErrorKind::HeaderCut) | the same |
 //! | `len` not a multiple of 16, or above 4,096 | [`BadLen`](DecodeErrorKind::BadLen) | the same |
-//! | fewer than `len` bytes behind the header | [`NameCut`](DecodeErrorKind::NameCut) | the same |
-//! | the last byte of the name's field is not NUL | [`MissingNul`](DecodeErrorKind::MissingNul) | the same |
-//! | a NUL further in (before the NULs at the end of the last 16 bytes) | part of the name | [`BadName`](DecodeErrorKind::BadName) |
+//! | fewer than `len` bytes after the header | [`NameCut`](DecodeErrorKind::NameCut) | the same |
+//! | the last byte of the name field is not NUL | [`MissingNul`](DecodeErrorKind::MissingNul) | the same |
+//! | a NUL before those that end the last 16 bytes | part of the name | [`BadName`](DecodeErrorKind::BadName) |
 //! | an empty name in a field of 16 NULs | `Some` of an empty name | `BadName` |
 //! | a name with `/`, or the name `.` or `..` | part of the name | `BadName` |
 //!
-//! An accepted record loses nothing: encoded again, the event gives the same bytes
-//! ([`Event::encode`]).
+//! Decoding loses nothing: [`Event::encode`] writes the same bytes again.
 
 #![forbid(unsafe_code)]
 
@@ -54,48 +54,49 @@ use crate::flags::EventMask;
 /// The size of a header, and the unit of `len`, in bytes.
 pub(crate) const HEADER: usize = 16;
 
-/// The events in a buffer, in order, and an error where the bytes are none.
+/// An iterator over the events in a buffer, in order. An invalid record is an error.
 ///
-/// The iterator ends after an error; what it did not get through is [`remainder`](Self::remainder).
+/// The iterator ends after an error; [`remainder`](Self::remainder) then starts with the invalid
+/// record.
 #[derive(Clone, Debug)]
 pub struct Events<'a> {
-    /// What is still to be decoded: nothing after an error.
+    /// The bytes still to be decoded. Empty after an error.
     bytes: &'a [u8],
-    /// What an error left.
-    faulty: &'a [u8],
+    /// After an error: the bytes from the invalid record on.
+    invalid: &'a [u8],
     total: usize,
 }
 
 impl<'a> Events<'a> {
-    /// The events in these bytes.
+    /// Iterates over the events in these bytes.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, faulty: &[], total: bytes.len() }
+        Self { bytes, invalid: &[], total: bytes.len() }
     }
 
-    /// The same events, with an error for each name that no kernel gives.
+    /// Also reports an error for a name that is not a file name: see [`StrictEvents`].
     #[must_use]
     pub const fn strict(self) -> StrictEvents<'a> {
         StrictEvents { events: self }
     }
 
-    /// The bytes that no event has been made of: those behind the last event, and after an error
-    /// those from the faulty record on.
+    /// Returns the bytes that are not decoded yet. After an error these are the bytes from the invalid
+    /// record on.
     #[must_use]
     pub const fn remainder(&self) -> &'a [u8] {
-        if self.bytes.is_empty() { self.faulty } else { self.bytes }
+        if self.bytes.is_empty() { self.invalid } else { self.bytes }
     }
 
-    /// Where the [`remainder`](Self::remainder) begins, in bytes from the start.
+    /// Returns the offset of the [`remainder`](Self::remainder), in bytes from the start.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.total.saturating_sub(self.remainder().len())
     }
 
-    /// Ends the iteration before the record that `bytes` begin with.
+    /// Ends the iteration before the record at the start of `bytes`.
     #[cold]
     fn fail(&mut self, bytes: &'a [u8], kind: DecodeErrorKind) -> DecodeError {
-        self.faulty = bytes;
+        self.invalid = bytes;
         self.bytes = &[];
         DecodeError { offset: self.offset(), kind }
     }
@@ -119,29 +120,30 @@ impl<'a> Iterator for Events<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        // Not empty: at least an event or an error. No event is shorter than a header.
+        // Any bytes yield at least one event or error. No record is shorter than a header.
         (usize::from(!self.bytes.is_empty()), Some(self.bytes.len().div_ceil(HEADER)))
     }
 }
 
 impl FusedIterator for Events<'_> {}
 
-/// As [`Events`], but refuses names that no kernel gives: see the [module](self) for the list.
+/// An iterator like [`Events`] that also refuses names that no kernel reports, such as `..` and names
+/// with a slash. The [module](self) lists them.
 ///
-/// For streams from elsewhere, before their names are used on a file system.
+/// Use it for bytes from a file or a socket before their names reach a file system.
 #[derive(Clone, Debug)]
 pub struct StrictEvents<'a> {
     events: Events<'a>,
 }
 
 impl<'a> StrictEvents<'a> {
-    /// As [`Events::remainder`].
+    /// Returns the bytes that are not decoded yet: see [`Events::remainder`].
     #[must_use]
     pub const fn remainder(&self) -> &'a [u8] {
         self.events.remainder()
     }
 
-    /// As [`Events::offset`].
+    /// Returns the offset of the [`remainder`](Self::remainder), in bytes from the start.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.events.offset()
@@ -177,8 +179,8 @@ fn has_nul_or_slash(bytes: &[u8]) -> bool {
     const LOW: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
     const SLASHES: u64 = u64::from_ne_bytes([b'/'; 8]);
-    // Not 0 just where one of the 8 bytes is 0: a clear high bit comes out set only where the
-    // subtraction borrows from it, for which its byte, or one below, must be 0.
+    // Not 0 exactly if one of the 8 bytes is 0. The subtraction sets a clear high bit only if it
+    // borrows from it, and then this byte or a lower one is 0.
     let zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
     let found = |bytes: &[u8; 8]| {
         let word = u64::from_ne_bytes(*bytes);
@@ -187,12 +189,12 @@ fn has_nul_or_slash(bytes: &[u8]) -> bool {
     let Some(last) = bytes.last_chunk() else {
         return bytes.iter().any(|byte| matches!(byte, 0 | b'/'));
     };
-    // All bytes, also behind a bad one, for there hardly ever is one. The last 8 may overlap others.
+    // Checks all bytes, even after a bad one, because bad ones are rare. The last 8 may overlap others.
     let chunks = bytes.chunks_exact(8).filter_map(<[u8]>::first_chunk);
     chunks.fold(found(last), |all, chunk| all | found(chunk)) != 0
 }
 
-/// Where and why bytes are no event.
+/// An invalid record: its offset, and what is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DecodeError {
     pub(crate) offset: usize,
@@ -200,14 +202,14 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// Where the faulty record begins, in bytes from the start of the bytes. All before it was
-    /// delivered.
+    /// Returns the offset of the invalid record, in bytes from the start. All events before it were
+    /// returned.
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.offset
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with the record.
     #[must_use]
     pub const fn kind(&self) -> DecodeErrorKind {
         self.kind
@@ -218,29 +220,30 @@ impl DecodeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// The bytes end within the header, after `have` of 16.
+    /// The bytes end inside the header, after `have` of 16 bytes.
     HeaderCut {
-        /// The bytes of the header that are there.
+        /// The number of header bytes present.
         have: usize,
     },
-    /// The bytes end within the name's field, after `have` of `len`.
+    /// The bytes end inside the name field, after `have` of `len` bytes.
     NameCut {
         /// The length of the field.
         len: usize,
-        /// The bytes of the field that are there.
+        /// The number of field bytes present.
         have: usize,
     },
-    /// A length of the name's field that no kernel gives: not a multiple of 16, or above 4,096.
+    /// The length of the name field is not a multiple of 16, or is above 4,096. No kernel writes such
+    /// a length.
     BadLen {
         /// The length in the header.
         len: u32,
     },
-    /// The name's field does not end with a NUL.
+    /// The name field does not end with a NUL.
     MissingNul,
-    /// A name that no kernel gives; only [`StrictEvents`] minds.
+    /// The name is not a file name: it is empty, `.`, `..`, or has a NUL or a slash. Only
+    /// [`StrictEvents`] reports this.
     BadName,
-    /// A good record of `size` bytes, too large for the ring that it came to
-    /// ([`EventRing`](crate::EventRing)).
+    /// The record is valid, but larger than the whole [`EventRing`](crate::EventRing).
     OverCapacity {
         /// The size of the record with its header.
         size: usize,
@@ -249,23 +252,26 @@ pub enum DecodeErrorKind {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no inotify event at byte {}: ", self.offset)?;
+        write!(f, "invalid inotify record at byte {}: ", self.offset)?;
         match self.kind {
             DecodeErrorKind::HeaderCut { have } => {
-                write!(f, "the bytes end after {have} of the header's {HEADER}")
+                write!(f, "the header ends after {have} of {HEADER} bytes")
             }
             DecodeErrorKind::NameCut { len, have } => {
-                write!(f, "the bytes end after {have} of the name's {len}")
+                write!(f, "the name field ends after {have} of {len} bytes")
             }
             DecodeErrorKind::BadLen { len } => {
-                write!(f, "no kernel gives a name the length {len}")
+                write!(
+                    f,
+                    "the name field has length {len}; expected a multiple of 16, at most 4096"
+                )
             }
             DecodeErrorKind::MissingNul => f.write_str("the name does not end with a NUL"),
-            DecodeErrorKind::BadName => f.write_str(
-                "the name is empty, `.`, `..`, or holds a NUL or a slash, which no kernel gives",
-            ),
+            DecodeErrorKind::BadName => {
+                f.write_str("the name is empty, `.`, `..`, or has a NUL or a slash")
+            }
             DecodeErrorKind::OverCapacity { size } => {
-                write!(f, "a record of {size} bytes is larger than the whole ring")
+                write!(f, "it has {size} bytes, more than the whole ring; use a larger ring")
             }
         }
     }
@@ -273,12 +279,12 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// The length of the name's field that a header tells.
+/// Reads the length of the name field from a header.
 #[inline]
 pub(crate) fn name_field_len(header: &[u8; HEADER]) -> Result<usize, DecodeErrorKind> {
-    // A header has these bytes. In one piece they are one load; one by one, they were three.
+    // `last_chunk` compiles to one load; indexing each byte compiled to three.
     let len = header.last_chunk().map_or(0, |len| u32::from_ne_bytes(*len));
-    // Turned so that the bits below 16 are the highest ones: one comparison for both rules.
+    // The rotation makes the low four bits the highest, so one comparison checks both rules.
     if len.rotate_right(4) <= const { (MAX_RECORD_SIZE - HEADER) as u32 / 16 } {
         Ok(len as usize)
     } else {
@@ -286,7 +292,7 @@ pub(crate) fn name_field_len(header: &[u8; HEADER]) -> Result<usize, DecodeError
     }
 }
 
-/// The first event, and the bytes behind it.
+/// Decodes the first event, and returns it with the bytes after it.
 #[inline]
 pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErrorKind> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
@@ -301,8 +307,8 @@ pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErro
     let Some((field, rest)) = rest.split_at_checked(len) else {
         return Err(DecodeErrorKind::NameCut { len, have: rest.len() });
     };
-    // The kernel pads a name with 1 to 16 NULs, so its end lies in the last 16 bytes, and one load
-    // finds it however long the name.
+    // The kernel pads a name with 1 to 16 NULs. So its end is in the last 16 bytes, and one load finds
+    // it, whatever the length of the name.
     let name_and_nul = match field.last_chunk::<16>() {
         None => field,
         Some(last) => {
@@ -322,7 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nul_or_a_slash_is_found_wherever_it_is_and_nothing_else() {
+    fn a_nul_or_a_slash_is_found_at_any_offset_and_no_other_byte_is() {
         for len in 0..40 {
             for fill in 0..=255 {
                 let mut bytes = [fill; 40];

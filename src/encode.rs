@@ -1,4 +1,8 @@
-//! The encoder: the decoder's mirror, for tests, fuzzing, simulated kernels, and record and replay.
+//! Encodes events into the bytes that the kernel would write.
+//!
+//! Use it to record and replay events, and in tests, fuzzers and simulated kernels. The
+//! [decoder](crate::decode) reads the bytes back. The only functions here are [`Event::encode`] and
+//! [`Event::encoded_len`]. Neither allocates.
 //!
 //! ```
 //! use tinotify::{Event, EventMask, Events, Wd};
@@ -19,19 +23,22 @@ use crate::decode::HEADER;
 use crate::event::{Event, MAX_RECORD_SIZE};
 
 impl Event<'_> {
-    /// The size of this event's record, in bytes: a multiple of 16.
+    /// Returns the size of this event's record, in bytes: a multiple of 16.
     #[must_use]
     pub const fn encoded_len(&self) -> usize {
-        // Slices are never so long that this overflows by a header and a name's padding.
+        // A slice has at most isize::MAX bytes, so this never saturates.
         HEADER.saturating_add(self.name_and_nul().len().div_ceil(16).saturating_mul(16))
     }
 
-    /// Writes this event's record to the start of `buffer`, as the kernel would, and gives its size.
+    /// Writes this event's record to the start of `buffer`, as the kernel would. Returns the size of
+    /// the record, in bytes.
     ///
     /// # Errors
     ///
-    /// Nothing is written where the buffer is shorter than [`encoded_len`](Self::encoded_len), or
-    /// the name longer than 4,095 bytes.
+    /// On an error the buffer is unchanged.
+    ///
+    /// - [`EncodeError::NoRoom`]: the buffer is shorter than [`encoded_len`](Self::encoded_len).
+    /// - [`EncodeError::NameTooLong`]: the name has more than 4,095 bytes.
     pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
         let size = self.encoded_len();
         let name_and_nul = self.name_and_nul();
@@ -61,7 +68,7 @@ impl Event<'_> {
     }
 }
 
-/// Why an event could not be encoded. Nothing was written.
+/// Why an event could not be encoded. The buffer is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -72,7 +79,7 @@ pub enum EncodeError {
         /// The size of the buffer, in bytes.
         have: usize,
     },
-    /// The name is longer than any path, which the decoder would refuse.
+    /// The name has more than 4,095 bytes. The decoder would refuse such a record.
     NameTooLong {
         /// The length of the name, in bytes.
         len: usize,
@@ -83,10 +90,10 @@ impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoom { size, have } => {
-                write!(f, "the record needs {size} bytes, the buffer has {have}")
+                write!(f, "cannot encode the event: it needs {size} bytes, the buffer has {have}")
             }
             Self::NameTooLong { len } => {
-                write!(f, "a name of {len} bytes: no record holds more than 4095")
+                write!(f, "cannot encode the event: its name has {len} bytes, at most 4095 fit")
             }
         }
     }

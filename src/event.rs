@@ -1,4 +1,7 @@
-//! One inotify event, as plain data borrowed from the bytes that it was read from.
+//! One inotify event: which watch reported it, what happened, and the name of the entry.
+//!
+//! An [`Event`] borrows the buffer that it was read into. Keep it longer as an [`EventBuf`], which
+//! needs no heap. To print a name on a terminal, wrap it in [`Escaped`].
 //!
 //! ```
 //! use tinotify::{Event, EventKind, EventMask, Wd};
@@ -19,37 +22,41 @@ use heapless::Vec;
 
 use crate::flags::EventMask;
 
-/// The largest record of a file system that keeps to names of 255 bytes (`NAME_MAX`), in bytes: a
-/// header of 16 and 256 for the name.
+/// The size in bytes of the largest record with a name of at most 255 bytes (`NAME_MAX`): a header of
+/// 16 bytes and 256 bytes for the name.
 ///
-/// This is what ext4, xfs, btrfs and tmpfs need, and the least that a buffer should have. Names may
-/// be longer elsewhere (FUSE: 1,024 bytes on Linux 6.18, where a read into 272 bytes fails with
-/// `EINVAL` until the buffer grows); [`MAX_RECORD_SIZE`] is enough for all.
+/// A read buffer should have at least this size. It is enough for ext4, xfs, btrfs and tmpfs. Other
+/// file systems may have longer names (FUSE: 1,024 bytes on Linux 6.18): a read into 272 bytes then
+/// fails with `EINVAL`, and needs a larger buffer. [`MAX_RECORD_SIZE`] is enough for every file
+/// system.
+#[doc(alias = "NAME_MAX")]
 pub const RECORD_SIZE: usize = 272;
 
-/// The largest record that any file system can give, in bytes: a header of 16 and 4,096 for a name,
-/// for no path is longer (`PATH_MAX`).
+/// The size in bytes of the largest record of any file system: a header of 16 bytes and 4,096 bytes
+/// for the name, because no path is longer (`PATH_MAX`).
+#[doc(alias = "PATH_MAX")]
 pub const MAX_RECORD_SIZE: usize = 4112;
 
-/// A watch descriptor: the number that `inotify_add_watch` gives, and that events carry.
+/// A watch descriptor: the number that inotify_add_watch(2) returns and that each event of the watch
+/// has.
 ///
-/// It means something only together with the instance that gave it.
+/// It is valid only for the inotify instance that returned it.
 #[doc(alias = "WatchDescriptor")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Wd(i32);
 
 impl Wd {
-    /// The descriptor in events that belong to no watch: those of a queue overflow.
+    /// The descriptor of an overflow event, which belongs to no watch: -1.
     pub const NONE: Self = Self(-1);
 
-    /// The descriptor of that number.
+    /// Returns the descriptor with this number.
     #[must_use]
     pub const fn from_raw(raw: i32) -> Self {
         Self(raw)
     }
 
-    /// The number. The kernel hands out positive ones.
+    /// Returns the number, as the kernel uses it. The kernel assigns positive numbers.
     #[must_use]
     pub const fn as_raw(self) -> i32 {
         self.0
@@ -62,7 +69,8 @@ impl fmt::Display for Wd {
     }
 }
 
-/// What happened, as one word. The subject is the watched file, or an entry of the watched directory.
+/// What happened, as one value to `match` on. The subject is the watched file or directory, or an
+/// entry of the watched directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
@@ -72,21 +80,23 @@ pub enum EventKind {
     Modify,
     /// Its metadata changed.
     Attrib,
-    /// It was closed, and had been open for writing.
+    /// It was closed after being open for writing.
     CloseWrite,
-    /// It was closed, and had not been open for writing.
+    /// It was closed after being open, but not for writing.
     CloseNoWrite,
     /// It was opened.
     Open,
-    /// The old name of a rename. The new one has the same cookie, or is not watched.
+    /// An entry was renamed: this is its old name. The event of the new name has the same cookie, or
+    /// is missing if the new directory is not watched.
     MovedFrom,
-    /// The new name of a rename. The old one has the same cookie, or was not watched.
+    /// An entry was renamed: this is its new name. The event of the old name has the same cookie, or
+    /// is missing if the old directory was not watched.
     MovedTo,
-    /// A name was made in the watched directory.
+    /// An entry was created in the watched directory.
     Create,
-    /// A name was removed from the watched directory.
+    /// An entry was removed from the watched directory.
     Delete,
-    /// The watched inode is gone.
+    /// The watched inode was deleted.
     DeleteSelf,
     /// The watched file or directory was moved.
     MoveSelf,
@@ -94,22 +104,22 @@ pub enum EventKind {
     Unmount,
     /// Events were lost.
     Overflow,
-    /// The watch is gone; no more events of its descriptor.
+    /// The watch was removed; its descriptor has no more events.
     Ignored,
-    /// Nothing that this version knows: look at the mask.
+    /// No kind that this version knows. [`Event::mask`] has the bits.
     Other,
 }
 
 impl EventKind {
-    /// The kind of an event with that mask: see [`Event::kind`].
+    /// Returns the kind of an event with this mask: see [`Event::kind`].
     #[must_use]
     pub const fn of(mask: EventMask) -> Self {
         const LIFE: EventMask =
             EventMask::Q_OVERFLOW.union(EventMask::UNMOUNT).union(EventMask::IGNORED);
-        let told = if mask.intersects(LIFE) { LIFE } else { EventMask::ALL_EVENTS };
-        let told = told.intersection(mask).bits();
-        // The lowest bit alone.
-        match EventMask::from_bits_retain(told & told.wrapping_neg()) {
+        let kinds = if mask.intersects(LIFE) { LIFE } else { EventMask::ALL_EVENTS };
+        let kinds = kinds.intersection(mask).bits();
+        // Only the lowest bit.
+        match EventMask::from_bits_retain(kinds & kinds.wrapping_neg()) {
             EventMask::ACCESS => Self::Access,
             EventMask::MODIFY => Self::Modify,
             EventMask::ATTRIB => Self::Attrib,
@@ -130,20 +140,21 @@ impl EventKind {
     }
 }
 
-/// One event. Copying it copies the header and a reference to the name, never the name.
+/// One event, borrowed from the buffer that it was read into. Copying it does not copy the name.
 ///
-/// An event that came from the decoder borrows the buffer; keep it beyond that as an [`EventBuf`].
+/// To keep an event longer than the buffer, copy it into an [`EventBuf`].
+#[doc(alias = "inotify_event")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Event<'a> {
     wd: Wd,
     mask: EventMask,
     cookie: u32,
-    /// The name and one NUL behind it; nothing where the record has no name.
+    /// The name and one NUL. Empty if the record has no name.
     name_and_nul: &'a [u8],
 }
 
 impl<'a> Event<'a> {
-    /// An event of these parts, for tests, simulations and recordings.
+    /// Makes an event of these parts, for tests, simulations and recordings.
     #[must_use]
     pub const fn new(wd: Wd, mask: EventMask, cookie: u32, name: Option<&'a CStr>) -> Self {
         let name_and_nul = match name {
@@ -153,7 +164,7 @@ impl<'a> Event<'a> {
         Self { wd, mask, cookie, name_and_nul }
     }
 
-    /// `name_and_nul` is empty or ends with a NUL.
+    /// Makes an event. `name_and_nul` must be empty or end with a NUL.
     #[inline]
     pub(crate) const fn from_parts(
         wd: Wd,
@@ -164,29 +175,29 @@ impl<'a> Event<'a> {
         Self { wd, mask, cookie, name_and_nul }
     }
 
-    /// The watch that this is an event of; [`Wd::NONE`] for an overflow.
+    /// Returns the watch that reported this event, or [`Wd::NONE`] for an overflow.
     #[must_use]
     pub const fn wd(&self) -> Wd {
         self.wd
     }
 
-    /// What happened, all bits as they came, those that this version doesn't know too.
+    /// Returns all bits of the event, including those that this version does not know.
     #[must_use]
     pub const fn mask(&self) -> EventMask {
         self.mask
     }
 
-    /// The number that joins the two halves of a rename, else 0.
+    /// Returns the number that both events of a rename share, and 0 for other events.
     #[must_use]
     pub const fn cookie(&self) -> u32 {
         self.cookie
     }
 
-    /// The name of the directory entry, without padding; `None` where the event is about the watched
-    /// file or directory itself.
+    /// Returns the name of the directory entry, without padding. Returns `None` if the event is about
+    /// the watched file or directory itself.
     ///
-    /// Names are bytes: any but NUL and `/`, in no promised encoding. Bytes that did not come from
-    /// the kernel may hold anything.
+    /// Names are bytes in any encoding. A name from the kernel has no NUL and no `/`; a name from
+    /// elsewhere may have both (see [`Events::strict`](crate::Events::strict)).
     #[must_use]
     #[inline]
     pub const fn name(&self) -> Option<&'a [u8]> {
@@ -196,15 +207,16 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The name as a C string, ready for a system call: no copy is made.
+    /// Returns the name as a C string for a system call, without a copy.
     ///
-    /// `None` where there is no name, or where it holds a NUL, as no kernel's name does.
+    /// Returns `None` if the event has no name, or if the name has a NUL, which a name from the kernel
+    /// never has.
     #[must_use]
     pub fn name_cstr(&self) -> Option<&'a CStr> {
         CStr::from_bytes_with_nul(self.name_and_nul).ok()
     }
 
-    /// The name as an `OsStr`.
+    /// Returns the name as an `OsStr`, or `None` if the event has no name.
     #[cfg(all(feature = "std", unix))]
     #[must_use]
     pub fn name_os(&self) -> Option<&'a std::ffi::OsStr> {
@@ -215,11 +227,11 @@ impl<'a> Event<'a> {
         self.name_and_nul
     }
 
-    /// What happened, as one word.
+    /// Returns what happened as one value, to `match` on.
     ///
-    /// Where a record tells several things at once (`MODIFY,ATTRIB` after truncating a set-user-ID
-    /// file), this is the one that comes first in [`EventKind`], but an overflow, an unmount and the
-    /// end of the watch come before all. The [`mask`](Self::mask) has them all.
+    /// A record can have several event bits (`MODIFY,ATTRIB` after truncating a set-user-ID file). This
+    /// returns the one that is first in [`EventKind`], but `Unmount`, `Overflow` and `Ignored` go
+    /// before all others. [`mask`](Self::mask) returns all bits.
     ///
     /// ```
     /// use tinotify::{Event, EventKind, EventMask, Wd};
@@ -234,36 +246,39 @@ impl<'a> Event<'a> {
         EventKind::of(self.mask)
     }
 
-    /// Whether the event says that its subject is a directory.
+    /// Returns `true` if the event has the `ISDIR` bit: its subject is a directory.
     ///
-    /// The end of a watched directory (`DELETE_SELF`, `IGNORED`) does not say so (Linux 6.18).
+    /// The kernel does not set the bit when a watched directory is deleted (`DELETE_SELF`, `IGNORED`;
+    /// Linux 6.18).
     #[must_use]
     pub const fn is_dir(&self) -> bool {
         self.mask.contains(EventMask::ISDIR)
     }
 
-    /// Whether events were lost: what is known of each watched thing may be out of date.
+    /// Returns `true` if events were lost. What the program knows of the watched files may then be out
+    /// of date: rescan them.
     #[must_use]
     pub const fn is_overflow(&self) -> bool {
         self.mask.contains(EventMask::Q_OVERFLOW)
     }
 
-    /// Whether this is the last event of its watch descriptor: forget the watch now, not before.
+    /// Returns `true` if this is the last event of its watch descriptor. Forget the watch after this event,
+    /// not earlier.
     #[must_use]
     pub const fn is_ignored(&self) -> bool {
         self.mask.contains(EventMask::IGNORED)
     }
 }
 
-/// As [`Display`](fmt::Display), in braces: safe to print on a terminal.
+/// Prints as [`Display`](fmt::Display) does, in braces. Safe for a terminal.
 impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Event {{ {self} }}")
     }
 }
 
-/// One line such as `wd 1 MOVED_TO cookie 7 "name"`, with the name [`Escaped`]: safe to print on a
-/// terminal.
+/// Prints one line, such as `wd 1 MOVED_TO cookie 7 "name"`. The name is [`Escaped`], so the line is
+/// safe for a terminal.
 impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { wd, mask, cookie, .. } = self;
@@ -278,11 +293,11 @@ impl fmt::Display for Event<'_> {
     }
 }
 
-/// Bytes of a file name, shown so that no terminal takes them for a command.
+/// Prints the bytes of a file name so that they are safe for a terminal.
 ///
-/// Printable characters stand as they are; control characters, those that turn the direction of text,
-/// most invisible ones, quotes, backslashes and bytes that are not UTF-8 are escaped as in a Rust
-/// string.
+/// Printable characters are unchanged. These are escaped as in a Rust string: control characters,
+/// characters that change the direction of text, most invisible characters, quotes, backslashes, and
+/// bytes that are not UTF-8.
 ///
 /// ```
 /// use tinotify::Escaped;
@@ -303,7 +318,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// An event that owns its name, in a fixed 256 bytes: to keep one without a heap.
+/// An event that owns its name, in a fixed buffer of 256 bytes. Keeps an event without a heap.
 ///
 /// ```
 /// use tinotify::{Event, EventBuf, EventMask, Wd};
@@ -322,7 +337,7 @@ pub struct EventBuf {
 }
 
 impl EventBuf {
-    /// The event, borrowed from here.
+    /// Returns the event, borrowed from this buffer.
     #[must_use]
     pub fn as_event(&self) -> Event<'_> {
         Event::from_parts(self.wd, self.mask, self.cookie, &self.name_and_nul)
@@ -332,7 +347,7 @@ impl EventBuf {
 impl TryFrom<Event<'_>> for EventBuf {
     type Error = NameTooLong;
 
-    /// Fails on a name of more than 255 bytes.
+    /// Copies the event. Fails with [`NameTooLong`] if its name has more than 255 bytes.
     fn try_from(event: Event<'_>) -> Result<Self, NameTooLong> {
         let name_and_nul = Vec::from_slice(event.name_and_nul)
             .map_err(|_| NameTooLong { len: event.name_and_nul.len().saturating_sub(1) })?;
@@ -353,7 +368,7 @@ impl fmt::Display for EventBuf {
     }
 }
 
-/// A name that is too long for where it should go.
+/// A name is too long for an [`EventBuf`], which holds 255 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NameTooLong {
     /// The length of the name, in bytes.
@@ -362,7 +377,7 @@ pub struct NameTooLong {
 
 impl fmt::Display for NameTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a name of {} bytes is too long to be kept here", self.len)
+        write!(f, "cannot keep the event: its name has {} bytes, and at most 255 fit", self.len)
     }
 }
 

@@ -1,8 +1,12 @@
-//! The bits of inotify(7): what to ask for, and what came.
+//! The flags of inotify(7): choose which events to watch for, and test which events were read.
 //!
-//! Three types keep apart what the kernel keeps apart: [`InitFlags`] for `inotify_init1`,
-//! [`WatchMask`] for `inotify_add_watch`, [`EventMask`] for the events that are read. All of them
-//! keep bits they don't know, print as `CREATE,ISDIR`, and parse from the same text:
+//! | type | used for |
+//! |---|---|
+//! | [`InitFlags`] | inotify_init1(2): creating an instance |
+//! | [`WatchMask`] | inotify_add_watch(2): the events and options of a watch |
+//! | [`EventMask`] | read(2): what an event reports |
+//!
+//! Each type keeps unknown bits, prints as `CREATE,ISDIR`, and parses the text that it prints:
 //!
 //! ```
 //! use tinotify::{EventMask, WatchMask};
@@ -11,14 +15,14 @@
 //! assert_eq!(mask, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::ONLYDIR);
 //! assert_eq!(mask.to_string(), "CLOSE_WRITE,MOVED_TO,ONLYDIR");
 //!
-//! // Each single flag of a mask, unknown bits last.
-//! let came = EventMask::from_bits_retain(0x4000_0100);
-//! assert!(came.iter().eq([EventMask::CREATE, EventMask::ISDIR]));
+//! // `iter` returns each single flag, then any unknown bits.
+//! let read = EventMask::from_bits_retain(0x4000_0100);
+//! assert!(read.iter().eq([EventMask::CREATE, EventMask::ISDIR]));
 //! # Ok::<(), tinotify::ParseFlagsError>(())
 //! ```
 //!
-//! A group such as [`EventMask::CLOSE`] is several bits, and an event carries one of them: ask with
-//! `mask.intersects(EventMask::CLOSE)`, for `contains` wants all.
+//! A group such as [`EventMask::CLOSE`] has several bits, and an event usually has one of them. Test it
+//! with `mask.intersects(EventMask::CLOSE)`: `contains` requires all bits of the group.
 
 #![forbid(unsafe_code)]
 
@@ -28,8 +32,8 @@ use core::str::FromStr;
 
 use bitflags::{Flags, bitflags};
 
-// `IN_NONBLOCK` and `IN_CLOEXEC` are the `O_` flags of open(2), which some architectures number in
-// their own way (include/linux/inotify.h; arch/*/include/uapi/asm/fcntl.h).
+// `IN_NONBLOCK` and `IN_CLOEXEC` are the `O_` flags of open(2). Their values differ on some
+// architectures (include/linux/inotify.h; arch/*/include/uapi/asm/fcntl.h).
 const NONBLOCK: u32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
     0x80
 } else if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
@@ -41,25 +45,26 @@ const CLOEXEC: u32 =
     if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x40_0000 } else { 0x8_0000 };
 
 bitflags! {
-    /// How an inotify instance is made: the flags of inotify_init1(2).
+    /// Flags for creating an inotify instance: inotify_init1(2).
     #[doc(alias = "inotify_init1")]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct InitFlags: u32 {
         /// Reading an empty queue fails with `EAGAIN` instead of waiting (`IN_NONBLOCK`).
         const NONBLOCK = NONBLOCK;
-        /// The descriptor is closed at execve(2) (`IN_CLOEXEC`).
+        /// execve(2) closes the descriptor (`IN_CLOEXEC`).
         const CLOEXEC = CLOEXEC;
     }
 }
 
 bitflags! {
-    /// What a watch asks for: the mask of inotify_add_watch(2), events and options together.
+    /// The events and options of a watch: the mask of inotify_add_watch(2).
     ///
-    /// Not each combination means something: `add_watch` runs [`check`](Self::check) first, so that
-    /// neither [`all()`](Self::all) nor a bit which the kernel would silently drop gets there.
+    /// Some combinations are invalid. `add_watch` calls [`check`](Self::check) first, so neither
+    /// [`all()`](Self::all) nor a bit that the kernel would silently drop reaches the kernel.
     ///
-    /// There is no need to ask for [`EventMask::UNMOUNT`], [`EventMask::IGNORED`] and
-    /// [`EventMask::Q_OVERFLOW`]: they always come.
+    /// The kernel always reports [`EventMask::UNMOUNT`], [`EventMask::IGNORED`] and
+    /// [`EventMask::Q_OVERFLOW`]. A mask need not, and can not, request them.
+    #[doc(alias = "inotify_add_watch")]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct WatchMask: u32 {
         /// A file was read (`IN_ACCESS`).
@@ -74,50 +79,54 @@ bitflags! {
         const CLOSE_NOWRITE = 0x10;
         /// A file or directory was opened (`IN_OPEN`).
         const OPEN = 0x20;
-        /// A name was moved out of the watched directory, or within it (`IN_MOVED_FROM`).
+        /// An entry was moved out of the watched directory, or within it (`IN_MOVED_FROM`).
         const MOVED_FROM = 0x40;
-        /// A name was moved into the watched directory, or within it (`IN_MOVED_TO`).
+        /// An entry was moved into the watched directory, or within it (`IN_MOVED_TO`).
         const MOVED_TO = 0x80;
-        /// A name was made in the watched directory, by a link too (`IN_CREATE`).
+        /// An entry was created in the watched directory, also by link(2) (`IN_CREATE`).
         const CREATE = 0x100;
-        /// A name was removed from the watched directory (`IN_DELETE`).
+        /// An entry was removed from the watched directory (`IN_DELETE`).
         const DELETE = 0x200;
-        /// The watched inode is gone: no link and no descriptor is left (`IN_DELETE_SELF`).
+        /// The watched inode was deleted: no link and no open descriptor is left
+        /// (`IN_DELETE_SELF`).
         ///
-        /// While a process holds the file open this waits; [`ATTRIB`](Self::ATTRIB) comes at once,
-        /// for the link count changed.
+        /// While a process holds the file open, this event is delayed. [`ATTRIB`](Self::ATTRIB) is
+        /// reported at once, because the link count changed.
         const DELETE_SELF = 0x400;
         /// The watched file or directory itself was moved (`IN_MOVE_SELF`).
         const MOVE_SELF = 0x800;
 
-        /// Watch only if the path is a directory, else `ENOTDIR` (`IN_ONLYDIR`).
+        /// Fail with `ENOTDIR` unless the path leads to a directory (`IN_ONLYDIR`).
         const ONLYDIR = 0x0100_0000;
-        /// Watch a symbolic link itself where the last component is one (`IN_DONT_FOLLOW`).
+        /// If the last component is a symbolic link, watch the link itself (`IN_DONT_FOLLOW`).
         const DONT_FOLLOW = 0x0200_0000;
-        /// No more events of children that were unlinked from the directory (`IN_EXCL_UNLINK`).
+        /// Report no events of files that were unlinked from the watched directory
+        /// (`IN_EXCL_UNLINK`).
         const EXCL_UNLINK = 0x0400_0000;
-        /// Refuse an inode that is watched already, with `EEXIST` (`IN_MASK_CREATE`, Linux 4.18).
+        /// Fail with `EEXIST` if the inode is already watched (`IN_MASK_CREATE`, Linux 4.18).
         const MASK_CREATE = 0x1000_0000;
-        /// Add to the mask of an inode that is watched already, don't replace it (`IN_MASK_ADD`).
+        /// If the inode is already watched, add to its mask instead of replacing it
+        /// (`IN_MASK_ADD`).
         const MASK_ADD = 0x2000_0000;
         /// Remove the watch after its first event (`IN_ONESHOT`).
         const ONESHOT = 0x8000_0000;
 
-        /// Either way of closing (`IN_CLOSE`).
+        /// `CLOSE_WRITE` and `CLOSE_NOWRITE` (`IN_CLOSE`).
         const CLOSE = Self::CLOSE_WRITE.bits() | Self::CLOSE_NOWRITE.bits();
-        /// Either half of a rename (`IN_MOVE`).
+        /// Both events of a rename: `MOVED_FROM` and `MOVED_TO` (`IN_MOVE`).
         const MOVE = Self::MOVED_FROM.bits() | Self::MOVED_TO.bits();
-        /// Each of the twelve events, and no option (`IN_ALL_EVENTS`).
+        /// All twelve events, without options (`IN_ALL_EVENTS`).
         const ALL_EVENTS = 0xFFF;
     }
 }
 
 bitflags! {
-    /// What an event says happened: the mask of a `struct inotify_event`.
+    /// What an event reports: the mask of a `struct inotify_event`.
     ///
-    /// Mostly one event bit, with or without [`ISDIR`](Self::ISDIR); but one change can be two
-    /// things at once (truncating a set-user-ID file gives `MODIFY,ATTRIB` in one record; checked on
-    /// Linux 6.18), so test bits, don't compare.
+    /// Usually one event bit, with or without [`ISDIR`](Self::ISDIR). One record can have two event
+    /// bits: truncating a set-user-ID file is reported as `MODIFY,ATTRIB` (checked on Linux 6.18). So
+    /// test single bits instead of comparing the whole mask.
+    #[doc(alias = "inotify_event")]
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct EventMask: u32 {
         /// A file was read (`IN_ACCESS`).
@@ -132,48 +141,48 @@ bitflags! {
         const CLOSE_NOWRITE = WatchMask::CLOSE_NOWRITE.bits();
         /// A file or directory was opened (`IN_OPEN`).
         const OPEN = WatchMask::OPEN.bits();
-        /// The old name of a rename; its cookie joins it to `MOVED_TO` (`IN_MOVED_FROM`).
+        /// The old name of a rename; `MOVED_TO` has the same cookie (`IN_MOVED_FROM`).
         const MOVED_FROM = WatchMask::MOVED_FROM.bits();
-        /// The new name of a rename; its cookie joins it to `MOVED_FROM` (`IN_MOVED_TO`).
+        /// The new name of a rename; `MOVED_FROM` has the same cookie (`IN_MOVED_TO`).
         const MOVED_TO = WatchMask::MOVED_TO.bits();
-        /// A name was made in the watched directory (`IN_CREATE`).
+        /// An entry was created in the watched directory (`IN_CREATE`).
         const CREATE = WatchMask::CREATE.bits();
-        /// A name was removed from the watched directory (`IN_DELETE`).
+        /// An entry was removed from the watched directory (`IN_DELETE`).
         const DELETE = WatchMask::DELETE.bits();
-        /// The watched inode is gone (`IN_DELETE_SELF`).
+        /// The watched inode was deleted (`IN_DELETE_SELF`).
         const DELETE_SELF = WatchMask::DELETE_SELF.bits();
         /// The watched file or directory itself was moved (`IN_MOVE_SELF`).
         const MOVE_SELF = WatchMask::MOVE_SELF.bits();
 
         /// The file system of the watched inode was unmounted; `IGNORED` follows (`IN_UNMOUNT`).
         const UNMOUNT = 0x2000;
-        /// Events were lost: the queue held `fs.inotify.max_queued_events` of them
+        /// Events were lost: the queue reached its limit, `fs.inotify.max_queued_events`
         /// (`IN_Q_OVERFLOW`).
         const Q_OVERFLOW = 0x4000;
-        /// The watch is gone, and this is the last event of its descriptor (`IN_IGNORED`).
+        /// The watch was removed; this is the last event of its descriptor (`IN_IGNORED`).
         const IGNORED = 0x8000;
         /// The subject of the event is a directory (`IN_ISDIR`).
         const ISDIR = 0x4000_0000;
 
-        /// Either way of closing (`IN_CLOSE`).
+        /// `CLOSE_WRITE` and `CLOSE_NOWRITE` (`IN_CLOSE`).
         const CLOSE = WatchMask::CLOSE.bits();
-        /// Either half of a rename (`IN_MOVE`).
+        /// Both events of a rename: `MOVED_FROM` and `MOVED_TO` (`IN_MOVE`).
         const MOVE = WatchMask::MOVE.bits();
-        /// Each of the twelve events that a watch can ask for (`IN_ALL_EVENTS`).
+        /// All twelve events that a watch can request (`IN_ALL_EVENTS`).
         const ALL_EVENTS = WatchMask::ALL_EVENTS.bits();
     }
 }
 
 impl WatchMask {
-    /// This mask, if the kernel would take it as it is meant.
+    /// Returns this mask if a watch can use it, and an error otherwise. Makes no system call.
     ///
     /// # Errors
     ///
-    /// - [`MaskError::Unknown`]: bits that a watch can't ask for. The kernel drops them silently, and
-    ///   who sets them expects something that never comes.
-    /// - [`MaskError::AddAndCreate`]: `MASK_ADD` and `MASK_CREATE` exclude each other (the kernel
-    ///   says `EINVAL`). [`all()`](Self::all) is such a mask.
-    /// - [`MaskError::NoEvents`]: options alone, which would watch for nothing.
+    /// - [`MaskError::Unknown`]: the mask has bits that a watch can't request. The kernel would drop
+    ///   them silently, and the program would wait for events that are never reported.
+    /// - [`MaskError::AddAndCreate`]: the mask has both `MASK_ADD` and `MASK_CREATE`, which the kernel
+    ///   refuses with `EINVAL`. [`all()`](Self::all) is such a mask.
+    /// - [`MaskError::NoEvents`]: the mask has no event bit.
     ///
     /// ```
     /// use tinotify::{MaskError, WatchMask};
@@ -196,7 +205,7 @@ impl WatchMask {
         }
     }
 
-    /// The events that this mask asks for, without its options, to compare with what came.
+    /// Returns the events that this mask requests, without its options, as an [`EventMask`].
     ///
     /// ```
     /// use tinotify::{EventMask, WatchMask};
@@ -214,11 +223,11 @@ impl WatchMask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MaskError {
-    /// Bits that inotify_add_watch(2) does not know; the kernel would drop them silently.
+    /// The mask has these bits, which inotify_add_watch(2) does not know and would drop silently.
     Unknown(u32),
-    /// Both `MASK_ADD` and `MASK_CREATE`.
+    /// The mask has both `MASK_ADD` and `MASK_CREATE`.
     AddAndCreate,
-    /// No event bit at all.
+    /// The mask has no event bit.
     NoEvents,
 }
 
@@ -227,15 +236,14 @@ impl fmt::Display for MaskError {
         match *self {
             Self::Unknown(bits) => {
                 let bits = EventMask::from_bits_retain(bits);
-                write!(f, "a watch can't ask for {bits}; leave these bits out")
+                write!(f, "invalid mask: a watch can't request {bits}; remove these bits")
             }
             Self::AddAndCreate => f.write_str(
-                "MASK_ADD and MASK_CREATE exclude each other; choose one (all() holds both: \
-                 for every event use ALL_EVENTS)",
+                "invalid mask: it has both MASK_ADD and MASK_CREATE; remove one of them (all() has \
+                 both; ALL_EVENTS is every event)",
             ),
             Self::NoEvents => f.write_str(
-                "the mask holds no event to watch for; add at least one (for every event use \
-                 ALL_EVENTS)",
+                "invalid mask: it has no event; add at least one (ALL_EVENTS is every event)",
             ),
         }
     }
@@ -243,7 +251,7 @@ impl fmt::Display for MaskError {
 
 impl core::error::Error for MaskError {}
 
-/// A word in a list of flags that is no flag's name; the text before it was fine.
+/// An error in a list of flags: an unknown word, or a missing one. The text before it is valid.
 ///
 /// ```
 /// use tinotify::WatchMask;
@@ -259,7 +267,7 @@ pub struct ParseFlagsError {
 }
 
 impl ParseFlagsError {
-    /// Where the word stands in the text, in bytes. An empty range is a word that is missing.
+    /// Returns the byte range of the word in the text. The range is empty if a word is missing.
     #[must_use]
     pub const fn range(&self) -> Range<usize> {
         self.start..self.end
@@ -270,12 +278,12 @@ impl fmt::Display for ParseFlagsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { start, end } = *self;
         if start == end {
-            write!(f, "a flag's name is missing at byte {start}")
+            write!(f, "invalid flags: byte {start}: the name of a flag is missing")
         } else {
             write!(
                 f,
-                "no flag has the name at bytes {start}..{end} (names are those of inotify(7), as \
-                 CLOSE_WRITE; other bits as 0x10)"
+                "invalid flags: bytes {start}..{end}: unknown name; use the names of inotify(7), \
+                 such as CLOSE_WRITE, or a number, such as 0x10"
             )
         }
     }
@@ -297,7 +305,7 @@ fn print<F: Flags<Bits = u32>>(flags: &F, f: &mut fmt::Formatter<'_>) -> fmt::Re
     }
 }
 
-/// Reads what [`print`] writes, and what people write: any case, `IN_` in front or not, separated by
+/// Parses what [`print`] writes, and what people write: any case, with or without `IN_`, separated by
 /// commas, bars or white space.
 fn parse<F: Flags<Bits = u32>>(text: &str) -> Result<F, ParseFlagsError> {
     let at = |part: &str| {
@@ -318,14 +326,14 @@ fn parse<F: Flags<Bits = u32>>(text: &str) -> Result<F, ParseFlagsError> {
     Ok(flags)
 }
 
-/// The flag or group of that name, or the bits of a hexadecimal number.
+/// Returns the flag or group with this name, or the bits of a hexadecimal number.
 fn flag_named<F: Flags<Bits = u32>>(word: &str) -> Option<F> {
     let strip = |prefix: &str| {
         let (head, tail) = word.split_at_checked(prefix.len())?;
         head.eq_ignore_ascii_case(prefix).then_some(tail)
     };
     if let Some(digits) = strip("0x") {
-        // `from_str_radix` would take a sign.
+        // `from_str_radix` accepts a sign.
         let unsigned = digits.bytes().all(|b| b.is_ascii_hexdigit());
         let bits = u32::from_str_radix(digits, 16).ok().filter(|_| unsigned)?;
         return Some(F::from_bits_retain(bits));
@@ -339,16 +347,16 @@ fn flag_named<F: Flags<Bits = u32>>(word: &str) -> Option<F> {
 
 macro_rules! text {
     ($($flags:ty),*) => {$(
-        /// The names of the single flags, separated by commas; unknown bits, and no bits, as a
-        /// hexadecimal number.
+        /// Prints the names of the single flags, separated by commas. Unknown bits are printed as a
+        /// hexadecimal number, and an empty mask as `0x0`.
         impl fmt::Display for $flags {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 print(self, f)
             }
         }
 
-        /// Names in any case, with or without `IN_`, groups too, and numbers such as `0x100`;
-        /// separated by commas, bars or white space.
+        /// Parses names of flags and groups, in any case, with or without `IN_`, and numbers such as
+        /// `0x100`, separated by commas, bars or white space.
         impl FromStr for $flags {
             type Err = ParseFlagsError;
 

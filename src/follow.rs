@@ -1,43 +1,57 @@
-//! Names that are followed, whatever file they lead to: a state machine without I/O of its own.
+//! Follows a name, whatever file it leads to. A state machine without I/O.
 //!
-//! The kernel watches inodes, and a program that reads a configuration file cares about a *name*:
-//! the file behind it is replaced by each atomic save, links on the way are turned, directories are
-//! removed and made again. So a [`Follower`] watches each directory on the way for the one entry that
-//! matters in it, follows symbolic links step by step, and watches the file at the end itself.
+//! Most programs want `Watches::watch_name`, which runs this engine. Use it directly with an event loop
+//! or a kernel of your own.
 //!
-//! It asks a [`Kernel`] to watch and to look, and is fed the events that inotify gives. The caller
-//! repeats these steps:
+//! The kernel watches inodes, but a program that reads a configuration file needs a *name*. An atomic
+//! save replaces the file. Links on the path are retargeted. Directories are removed and created again.
+//! So a [`Follower`] watches
+//!
+//! - each directory on the path, for its one entry that is on the path,
+//! - the targets of symbolic links, step by step, and
+//! - the file itself.
+//!
+//! ```text
+//!  name /etc/app.conf, where /etc/app.conf is a link to app/v2.conf
+//!
+//!    /  ──"etc"──▶  /etc  ──"app.conf", a link──▶  /etc  ──"app"──▶  /etc/app  ──"v2.conf"──▶  file
+//!  watch           watch                          (the same)         watch                    watch
+//! ```
+//!
+//! The follower calls a [`Kernel`] to add watches and to read entries, and the caller feeds it the
+//! events. The caller repeats these steps:
 //!
 //! 1. while [`is_pending`](Follower::is_pending): [`walk`](Follower::walk);
 //! 2. read events and [`feed`](Follower::feed) each of them.
 //!
-//! # How it keeps track
+//! # Guarantees
 //!
-//! 1. **Watch first, look second.** What changes after a look comes as an event, and leads to another
-//!    walk. So when the queue is empty and no walk is pending, what was announced last is what is there.
-//! 2. **A walk is all or nothing.** New watches are added before old ones are ended, so a watch that
-//!    both ways need never ends. A walk that fails ends what it has added and stays pending.
-//! 3. **Identity is the descriptor.** A descriptor stands for one inode as long as it is held. Inode
-//!    numbers, which are used again, are compared only where a file can't be watched.
-//! 4. **An ended watch is forgotten.** After `IGNORED` a descriptor equals nothing and is not ended again.
+//! 1. **Watch first, stat second.** A change after the stat causes an event, and the event another walk.
+//!    So when the queue is empty and no walk is pending, the last reported change is current.
+//! 2. **A walk is all or nothing.** It adds new watches before it removes old ones, so a watch that both
+//!    walks need never ends. A walk that fails removes the watches that it has added, and stays pending.
+//! 3. **The watch descriptor is the identity.** A descriptor means one inode until its watch ends. Inode
+//!    numbers are reused, so they are compared only for files that can't be watched.
+//! 4. **An ended watch is forgotten.** After `IGNORED`, a descriptor equals no other and is not removed.
 //!
-//! Invariant: the watches of the way, and no others, are held; a walk is pending unless the last one
-//! succeeded and no event has touched the way since.
+//! Invariant: the follower has the watches of the path, and no others. A walk is pending unless the last
+//! one succeeded and no event has concerned the path since.
 //!
 //! # Limits
 //!
-//! - A directory that may not be read can't be watched. The way passes it, and what changes in it is
-//!   noticed only if a watched file or directory in it says so itself.
-//! - A mount over a directory on the way makes no event; an unmount does.
-//! - A file that may be read again (or no longer) is watched again (or no longer) once its directory
-//!   reports that. It does not where the permissions were changed by another name of the file, or at the
-//!   root of a mount; where it is watched for [`ATTRIB`](WatchMask::ATTRIB) it reports that itself.
-//! - A file that leaves its name and is back before the next walk is the same file: nothing is reported.
-//! - A path that is longer than 4,095 bytes once its links are resolved counts as not there.
+//! - A directory without read permission can't be watched. The walk goes through it. A change in it is
+//!   detected only if a watched file or directory in it reports it.
+//! - A mount over a directory on the path causes no event. An unmount does.
+//! - When the read permission of the file changes, its watch is added or removed as soon as its directory
+//!   reports the change. The directory does not report it if the permission was changed by another name
+//!   of the file, or at the root of a mount. A file that is watched for [`ATTRIB`](WatchMask::ATTRIB)
+//!   reports it itself.
+//! - A file that leaves its name and returns before the next walk is the same file: nothing is reported.
+//! - A path of more than 4,095 bytes after its links are resolved counts as missing.
 //!
 //! # Example
 //!
-//! A kernel with one file, which is always there:
+//! A kernel with one file, which always exists:
 //!
 //! ```
 //! use tinotify::follow::{Entry, Follower, Kernel, NameChange};
@@ -56,7 +70,7 @@
 //!
 //!     fn unwatch(&mut self, _: Wd) {}
 //!
-//!     fn look(&mut self, path: &[u8]) -> Result<Entry, Errno> {
+//!     fn stat(&mut self, path: &[u8]) -> Result<Entry, Errno> {
 //!         if path == b"/file" { Ok(Entry::File { dev: 1, ino: 7 }) } else { Err(Errno::ENOENT) }
 //!     }
 //! }
@@ -71,13 +85,13 @@
 //! let replaced = Event::new(Wd::from_raw(1), EventMask::MOVED_TO, 0, Some(c"file"));
 //! assert_eq!(follower.feed(&replaced), None);
 //! assert!(follower.is_pending());
-//! // The same file again.
+//! // The walk finds the same file.
 //! assert_eq!(follower.walk(&mut OneFile), Ok(None));
 //! ```
 
 #![forbid(unsafe_code)]
 
-mod way;
+mod resolved;
 
 use alloc::vec::Vec;
 use core::mem;
@@ -86,117 +100,120 @@ use crate::event::{Event, Wd};
 use crate::flags::WatchMask;
 use crate::sys::Errno;
 
-use way::{End, Way};
+use resolved::{ResolvedPath, Target};
 
-/// The calls that a [`Follower`] is built on: the real kernel's, or those of a simulated one.
+/// The system calls that a [`Follower`] needs, of the real kernel or of a simulated one.
 ///
-/// Paths are absolute and hold no symbolic links, except for those that were put there a moment ago.
-/// A path may end with `/` or `/.`: then only a directory is meant, as for each system call.
+/// Paths are absolute. They have no symbolic links, except for links that were created since the walk
+/// checked that part of the path. A path may end with `/` or `/.`, and then means a directory, as in each
+/// system call.
 pub trait Kernel {
-    /// Watches what is at a path. The events that it is watched for already stay, as with
-    /// [`MASK_ADD`](WatchMask::MASK_ADD), which the mask does not hold. A link at the end of the path is
-    /// not followed: the mask always holds [`DONT_FOLLOW`](WatchMask::DONT_FOLLOW).
+    /// Watches the file or directory at a path. If it is already watched, the mask is added to that
+    /// watch, as with [`MASK_ADD`](WatchMask::MASK_ADD), which `mask` does not have. A link at the end of
+    /// the path is not followed: `mask` always has [`DONT_FOLLOW`](WatchMask::DONT_FOLLOW).
     ///
-    /// The same inode gives the same descriptor for as long as it is watched.
+    /// While an inode is watched, each call for it returns the same descriptor.
     ///
     /// # Errors
     ///
-    /// As of inotify_add_watch(2).
+    /// Those of inotify_add_watch(2).
     fn watch(&mut self, path: &[u8], mask: WatchMask) -> Result<Wd, Errno>;
 
-    /// Takes back a watch that the follower no longer needs. It is called once for a descriptor,
-    /// however often that was given, and not after the follower was fed its `IGNORED`. A watch that
-    /// others need has to stay.
+    /// Releases a watch that the follower no longer needs. Remove it unless other code needs it. The
+    /// follower calls this once per descriptor, even if `watch` returned it several times, and never
+    /// after it was fed the `IGNORED` of the descriptor.
     fn unwatch(&mut self, wd: Wd);
 
-    /// Returns what is at a path. A link at its end is not followed.
+    /// Returns the entry at a path. A link at the end of the path is not followed.
     ///
     /// # Errors
     ///
-    /// As of lstat(2) and readlink(2).
-    fn look(&mut self, path: &[u8]) -> Result<Entry, Errno>;
+    /// Those of lstat(2) and readlink(2).
+    fn stat(&mut self, path: &[u8]) -> Result<Entry, Errno>;
 }
 
-/// What is at a path.
+/// A directory entry, as [`Kernel::stat`] returns it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Entry {
-    /// A symbolic link, with its text.
+    /// A symbolic link, with the path that it contains.
     Link(Vec<u8>),
-    /// Anything else, directories too.
+    /// Any other entry, including a directory.
     File {
-        /// The device that it is on.
+        /// The number of its device.
         dev: u64,
         /// The inode number.
         ino: u64,
     },
 }
 
-/// What happened to a name that is followed.
+/// What happened to a followed name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NameChange {
     /// The name leads to a file now, and did not before.
     Appeared,
-    /// The file that the name leads to was changed in place. After lost events: may have been.
+    /// The file that the name leads to was changed in place. After lost events, it may have been.
     Changed,
-    /// The name leads to another file now. Also where the file may be read, and so be watched, only now
-    /// or no longer.
+    /// The name leads to another file now. Also reported when the file becomes readable or unreadable,
+    /// because it can be watched only while it is readable.
     Replaced,
-    /// The name leads nowhere any more.
+    /// The name does not lead to a file any more.
     Vanished,
 }
 
-/// One name that is followed, and the way to it.
+/// The engine that follows one name.
 #[derive(Debug)]
 pub struct Follower {
     path: Vec<u8>,
-    /// What the file at the end is watched for.
+    /// The mask of the file that the name leads to.
     mask: WatchMask,
-    way: Way,
+    resolved: ResolvedPath,
     is_pending: bool,
-    /// Events were lost since the last walk.
+    /// `true` if events were lost since the last walk.
     is_lost: bool,
 }
 
 impl Follower {
-    /// Follows an absolute path, from the first [`walk`](Self::walk) on. Events of `mask` in the file
-    /// are [`NameChange::Changed`].
+    /// Returns a follower of an absolute path. It adds no watch before the first [`walk`](Self::walk).
+    /// An event of `mask` in the file is reported as [`NameChange::Changed`].
     ///
-    /// Of the options of `mask`, `ONLYDIR` and `EXCL_UNLINK` count; the others mean nothing here. Links
-    /// are always followed. A path without `/` in front begins at the root, too.
+    /// The options `ONLYDIR` and `EXCL_UNLINK` of `mask` are used, and others are ignored. Links are
+    /// always followed. A path without a leading `/` starts at the root too.
     #[must_use]
     pub fn new(path: &[u8], mask: WatchMask) -> Self {
-        let mask = way::mask_of_target(mask);
-        Self { path: path.to_vec(), mask, way: Way::default(), is_pending: true, is_lost: false }
+        let mask = resolved::mask_of_target(mask);
+        let resolved = ResolvedPath::default();
+        Self { path: path.to_vec(), mask, resolved, is_pending: true, is_lost: false }
     }
 
-    /// Walks the path: watches each directory on the way, and the file at its end. Returns what became
-    /// of the name since the last walk; the first one returns [`NameChange::Appeared`] or `None`.
+    /// Walks the path: watches each directory on it, and the file that it leads to. Returns what happened
+    /// to the name since the last walk. The first walk returns [`NameChange::Appeared`] or `None`.
     ///
-    /// Makes two calls for each component of the path and of the links on it, at most two for the file,
-    /// and ends the watches that are no longer needed. May also be called while nothing is pending, where something
-    /// may have changed that makes no event.
+    /// Makes two calls for each component of the path and of the links on it, and at most two for the
+    /// file, then releases the watches that are no longer needed. Call it also while no walk is pending,
+    /// if something may have changed that causes no event, such as a mount.
     ///
-    /// A directory that may not be read is passed. A name that can't be looked up (`ENOENT`, `ENOTDIR`,
-    /// `EACCES`, `ELOOP`, also for more than 40 links, `ENAMETOOLONG`) is not there.
+    /// The walk goes through directories without read permission. A name counts as missing if the kernel
+    /// returns `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP` or `ENAMETOOLONG` for it, or if it leads through
+    /// more than 40 links.
     ///
     /// # Errors
     ///
-    /// Any other error of the kernel, such as `ENOSPC`, `ENOMEM`, `EMFILE`. The follower is as it was
-    /// before, with the same watches, and the walk stays [pending](Self::is_pending).
+    /// Any other error of the kernel, such as `ENOSPC`, `ENOMEM` or `EMFILE`. The follower then keeps its
+    /// state and its watches, and the walk stays [pending](Self::is_pending).
     pub fn walk<K: Kernel>(&mut self, kernel: &mut K) -> Result<Option<NameChange>, Errno> {
         self.is_pending = true;
-        let mut way = Way::default();
-        if let Err(errno) = way.walk(kernel, &self.path, self.mask) {
-            // Half a way leads nowhere, and the old one may report the next change.
-            way.release(kernel, &self.way);
+        let mut resolved = ResolvedPath::default();
+        if let Err(errno) = resolved.walk(kernel, &self.path, self.mask) {
+            // The walk is incomplete, and the old watches may report the next change.
+            resolved.release(kernel, &self.resolved);
             return Err(errno);
         }
-        let before = mem::replace(&mut self.way, way);
-        before.release(kernel, &self.way);
+        let before = mem::replace(&mut self.resolved, resolved);
+        before.release(kernel, &self.resolved);
         self.is_pending = false;
         let was_lost = mem::take(&mut self.is_lost);
-        Ok(match (before.end, self.way.end) {
+        Ok(match (before.target, self.resolved.target) {
             (None, Some(_)) => Some(NameChange::Appeared),
             (Some(_), None) => Some(NameChange::Vanished),
             (Some(before), Some(now)) if !before.is_same(now) => Some(NameChange::Replaced),
@@ -205,39 +222,40 @@ impl Follower {
         })
     }
 
-    /// Stops following: ends all watches that are held.
+    /// Stops following: releases all watches.
     pub fn end<K: Kernel>(self, kernel: &mut K) {
-        self.way.release(kernel, &Way::default());
+        self.resolved.release(kernel, &ResolvedPath::default());
     }
 
-    /// Takes an event. Returns [`NameChange::Changed`] if it says that the file was changed in place.
-    /// If it may change where the name leads to, a walk is [pending](Self::is_pending) afterwards.
+    /// Takes an event. Returns [`NameChange::Changed`] if the event reports that the file was changed in
+    /// place. If the name may lead to another file after the event, a walk is
+    /// [pending](Self::is_pending).
     ///
-    /// Any event of the inotify instance may be fed; those of other watches change nothing. An
-    /// overflow is the same as [`lost`](Self::lost).
+    /// Feed any event of the inotify instance; events of other watches have no effect. An overflow has
+    /// the effect of [`lost`](Self::lost).
     pub fn feed(&mut self, event: &Event<'_>) -> Option<NameChange> {
         if event.is_overflow() {
             self.lost();
             return None;
         }
-        let asked = self.way.mask_of(event.wd()).intersection(self.mask);
-        let is_changed = event.mask().intersects(asked.events());
-        self.is_pending |= self.way.is_touched(event);
+        let requested = self.resolved.mask_of(event.wd()).intersection(self.mask);
+        let is_changed = event.mask().intersects(requested.events());
+        self.is_pending |= self.resolved.needs_walk_after(event);
         if event.is_ignored() {
-            self.way.forget(event.wd());
+            self.resolved.forget(event.wd());
         }
         is_changed.then_some(NameChange::Changed)
     }
 
-    /// Notes that events were lost: a walk is pending, and returns [`NameChange::Changed`] if the name
-    /// leads to the same file as before.
+    /// Notes that events were lost, which makes a walk pending. That walk returns
+    /// [`NameChange::Changed`] if the name leads to the same file as before.
     pub fn lost(&mut self) {
         self.is_lost = true;
         self.is_pending = true;
     }
 
-    /// Returns `true` if a [`walk`](Self::walk) is needed: before the first one, after an event of the
-    /// way, after lost events, after a new mask and after a walk that failed.
+    /// Returns `true` if a [`walk`](Self::walk) is needed: before the first one, after an event that
+    /// concerns the path, after lost events, after a new mask, and after a walk that failed.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
         self.is_pending
@@ -246,28 +264,29 @@ impl Follower {
     /// Returns `true` if the name led to a file at the last walk.
     #[must_use]
     pub const fn is_found(&self) -> bool {
-        self.way.end.is_some()
+        self.resolved.target.is_some()
     }
 
-    /// Reports other events of the file from the next walk on, which is pending now.
+    /// Changes the events of the file that are reported, from the next walk on. Makes a walk pending.
     ///
-    /// Events of the old mask that are queued are no longer reported.
+    /// Queued events of the old mask only are no longer reported.
     pub fn set_mask(&mut self, mask: WatchMask) {
-        self.mask = way::mask_of_target(mask);
+        self.mask = resolved::mask_of_target(mask);
         self.is_pending = true;
     }
 
-    /// Returns the watches that are held: the descriptor, the events of interest, and the name of the
-    /// entry that matters in a directory on the way; `None` for the file at the end. Where the path has
-    /// a dot or a slash at its end, that is the entry, and only the directory itself matters.
+    /// Returns each watch: its descriptor, the events that the follower needs, and an entry. For a
+    /// directory on the path, that is the name of its entry that is next on the path. For the file that
+    /// the path leads to, it is `None`. If the path has a dot, or a slash at its end, that is the entry,
+    /// and only events of the directory itself are needed.
     ///
-    /// A descriptor may come more than once: where a way leads through one directory twice, or ends
-    /// at a directory that it came through. The events without a name, `IGNORED` and `UNMOUNT` are
-    /// always of interest.
+    /// A descriptor is returned more than once if the path goes through its directory twice, or ends at a
+    /// directory that it went through. The follower also needs `IGNORED` and `UNMOUNT` of each watch. An
+    /// event without a name is needed for any entry.
     pub fn watches(&self) -> impl Iterator<Item = (Wd, WatchMask, Option<&[u8]>)> {
-        let steps = self.way.steps().map(|(wd, entry)| (wd, way::STEP, Some(entry)));
-        let target = match self.way.end {
-            Some(End::Watched { wd, mask }) => Some((wd, mask, None)),
+        let steps = self.resolved.steps().map(|(wd, entry)| (wd, resolved::STEP, Some(entry)));
+        let target = match self.resolved.target {
+            Some(Target::Watched { wd, mask }) => Some((wd, mask, None)),
             _ => None,
         };
         steps.chain(target)

@@ -1,4 +1,7 @@
-//! An inotify instance: make one, add and remove watches, wait, read.
+//! An inotify instance: create it, add and remove watches, wait for events, and read them.
+//!
+//! [`Inotify`] is the thin layer over the system calls, for programs without `std` or with their own
+//! event loop. It does not know paths: `Watcher` (with the feature `std`) does.
 //!
 //! ```
 //! # #[cfg(not(miri))] {
@@ -34,26 +37,34 @@ use crate::flags::{InitFlags, MaskError, WatchMask};
 use crate::ring::EventRing;
 use crate::sys::{Errno, Fd};
 
-/// An inotify instance, closed on drop.
+/// An inotify instance. Dropping it closes it, which removes all its watches.
 ///
-/// All calls take `&self`, so that one thread can add and remove watches while another reads. Each
-/// is one system call; none allocates. None is repeated when a signal handler interrupts it: see
-/// [`Error::is_interrupted`].
+/// All methods take `&self`, so one thread can add and remove watches while another reads. Each method
+/// makes one system call, except that [`fill`](Self::fill) may read twice if the next name is long. No
+/// method allocates. If a signal handler interrupts a call, the method returns an error instead of
+/// repeating the call: see [`Error::is_interrupted`].
 #[derive(Debug)]
 pub struct Inotify {
     fd: Fd,
 }
 
 impl Inotify {
-    /// Makes an instance: inotify_init1(2), Linux 2.6.27.
+    /// Creates an instance: inotify_init1(2), Linux 2.6.27. Does not block.
     ///
-    /// `CLOEXEC` is always set. [`InitFlags::NONBLOCK`] makes [`read`](Self::read) fail rather than
-    /// wait.
+    /// `CLOEXEC` is always set. With [`InitFlags::NONBLOCK`], [`read`](Self::read) fails with `EAGAIN`
+    /// instead of waiting.
     ///
     /// # Errors
     ///
-    /// `EMFILE`: too many instances of this user (`fs.inotify.max_user_instances`), or open files of
-    /// this process; `ENFILE`, `ENOMEM`; `ENOSYS`: a kernel without inotify; `EINVAL`: unknown flags.
+    /// [`Error::Init`] with
+    ///
+    /// - `EMFILE`: this user has too many inotify instances (`fs.inotify.max_user_instances`), or this
+    ///   process has too many open files;
+    /// - `ENFILE`: the system has too many open files;
+    /// - `ENOMEM`: the kernel has no memory left;
+    /// - `ENOSYS`: the kernel has no inotify;
+    /// - `EINVAL`: `flags` has unknown bits.
+    #[doc(alias = "inotify_init")]
     #[doc(alias = "inotify_init1")]
     pub fn init(flags: InitFlags) -> Result<Self, Error> {
         match Fd::inotify_init(flags | InitFlags::CLOEXEC) {
@@ -62,54 +73,65 @@ impl Inotify {
         }
     }
 
-    /// Watches what `path` leads to: inotify_add_watch(2).
+    /// Watches a file or directory: inotify_add_watch(2). Blocks only to resolve the path.
     ///
-    /// The same inode gives the same descriptor, by whatever path (hard link, symbolic link, bind
-    /// mount), and its mask is replaced, silently: [`WatchMask::MASK_ADD`] adds to it instead,
-    /// [`WatchMask::MASK_CREATE`] refuses. Does not block, but for the walk along the path.
+    /// The kernel watches the inode, not the path. A second call for the same inode, by any path (hard
+    /// link, symbolic link, bind mount), returns the same descriptor and silently replaces the mask.
+    /// [`WatchMask::MASK_ADD`] adds to the mask instead, and [`WatchMask::MASK_CREATE`] fails.
     ///
     /// # Errors
     ///
-    /// [`Error::Mask`] where [`WatchMask::check`] says so, and no call is made. Else: `ENOSPC`: too
-    /// many watches of this user (`fs.inotify.max_user_watches`); `EACCES`: no permission to read
-    /// the file; `ENOENT`, also for the empty path; `ENOTDIR`, also for `ONLYDIR`; `ELOOP`;
-    /// `ENAMETOOLONG`: from 4,096 bytes on; `EEXIST`: `MASK_CREATE`; `EINVAL`: the descriptor is no
-    /// inotify instance; `ENOMEM`.
+    /// [`Error::Mask`] if [`WatchMask::check`] refuses the mask; no system call is made.
+    /// [`Error::AddWatch`] with
+    ///
+    /// - `ENOSPC`: this user has too many watches (`fs.inotify.max_user_watches`);
+    /// - `EACCES`: no permission to read the file, or to search a directory on the path;
+    /// - `ENOENT`: the path does not exist, or is empty;
+    /// - `ENOTDIR`: a component of the path is not a directory, or with `ONLYDIR` the path is not one;
+    /// - `ELOOP`: too many symbolic links on the path;
+    /// - `ENAMETOOLONG`: the path has 4,096 bytes or more, or a component is too long;
+    /// - `EEXIST`: the mask has `MASK_CREATE`, and the inode is already watched;
+    /// - `EINVAL`: the descriptor is not an inotify instance;
+    /// - `ENOMEM`: the kernel has no memory left.
     #[doc(alias = "inotify_add_watch")]
     pub fn add_watch(&self, path: &CStr, mask: WatchMask) -> Result<Wd, Error> {
         let mask = mask.check().map_err(Error::Mask)?;
         self.fd.inotify_add_watch(path, mask).map_err(Error::AddWatch)
     }
 
-    /// Removes a watch: inotify_rm_watch(2).
+    /// Removes a watch: inotify_rm_watch(2). Does not block.
     ///
-    /// Its events that are queued still come, and [`EventMask::IGNORED`](crate::EventMask::IGNORED)
-    /// is the last of them: forget the descriptor then. An overflow can swallow that one too. Does
-    /// not block.
+    /// Events that are already queued are still read. The last one is
+    /// [`EventMask::IGNORED`](crate::EventMask::IGNORED): forget the descriptor after it, not earlier. If
+    /// the queue overflows, that event can be lost too.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: the descriptor was never given, or its watch is gone already (the file was deleted,
-    /// say): nothing to worry about where that can happen.
+    /// [`Error::RmWatch`] with
+    ///
+    /// - `EINVAL`: the kernel never returned this descriptor, or it has already removed the watch, for
+    ///   example because the file was deleted. A program can ignore the second case;
+    /// - `EBADF`: the instance's descriptor is closed.
     #[doc(alias = "inotify_rm_watch")]
     pub fn rm_watch(&self, wd: Wd) -> Result<(), Error> {
         self.fd.inotify_rm_watch(wd).map_err(Error::RmWatch)
     }
 
-    /// Reads events into `buffer`: read(2).
+    /// Reads queued events into `buffer`: read(2).
     ///
-    /// Whole events only, as many as are queued and fit. [`RECORD_SIZE`] bytes hold one event of an
-    /// ordinary file system, [`MAX_RECORD_SIZE`] of any; more make fewer calls. The buffer needs no
-    /// alignment, and need not be cleared.
+    /// Reads as many complete events as fit. A buffer of [`RECORD_SIZE`] bytes holds one event of an
+    /// ordinary file system, and [`MAX_RECORD_SIZE`] bytes one event of any file system. A larger
+    /// buffer needs fewer calls. The buffer may have any alignment and any contents.
     ///
-    /// Where nothing is queued this waits, for ever if need be; or it fails, if the instance was
-    /// made with [`InitFlags::NONBLOCK`].
+    /// If no event is queued, this blocks until one is. With [`InitFlags::NONBLOCK`] it fails instead.
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: nothing is queued ([`Error::is_would_block`]); `EINTR`: a signal handler ran
-    /// ([`Error::is_interrupted`]); `EINVAL`: the buffer is too small for the next event, which stays
-    /// queued. Nothing is lost by any of them.
+    /// [`Error::Read`] loses no event. It has
+    ///
+    /// - `EAGAIN`: no event is queued ([`Error::is_would_block`]);
+    /// - `EINTR`: a signal handler ran first ([`Error::is_interrupted`]);
+    /// - `EINVAL`: the buffer is too small for the next event, which stays queued.
     pub fn read<'b>(&self, buffer: &'b mut [u8]) -> Result<Events<'b>, Error> {
         match self.fd.read(buffer) {
             Ok(len) => Ok(Events::new(buffer.get(..len).unwrap_or_default())),
@@ -117,10 +139,10 @@ impl Inotify {
         }
     }
 
-    /// Reads events into the free space of a ring, behind those it holds, and gives the number of
-    /// bytes: read(2).
+    /// Reads queued events into the free space of a ring, after the events that it already has:
+    /// read(2). Returns the number of bytes read.
     ///
-    /// Waits or fails where nothing is queued, as [`read`](Self::read) does.
+    /// If no event is queued, this blocks or fails as [`read`](Self::read) does.
     ///
     /// ```
     /// # #[cfg(not(miri))] {
@@ -142,9 +164,11 @@ impl Inotify {
     ///
     /// # Errors
     ///
-    /// [`FillError::Full`]: the next event, if there is one, does not fit: pop some first.
-    /// [`FillError::Stopped`]: the ring holds bytes that are no event. [`FillError::Read`]: as
-    /// `read`; `EINVAL` only for an event that is larger than the whole ring.
+    /// - [`FillError::Full`]: the ring has no room for the next event, or no room at all. Pop events
+    ///   first.
+    /// - [`FillError::Stopped`]: an invalid record stopped the ring.
+    /// - [`FillError::Read`]: the errors of [`read`](Self::read). `EINVAL` means that the next event is
+    ///   larger than the whole ring.
     pub fn fill<const N: usize>(&self, ring: &mut EventRing<N>) -> Result<usize, FillError> {
         if let Some(fault) = ring.fault() {
             return Err(FillError::Stopped(fault));
@@ -161,7 +185,7 @@ impl Inotify {
                     ring.commit(len);
                     return Ok(len);
                 }
-                // A long name, and more room if it is brought together.
+                // The name is long, and the free space is in two pieces: join them.
                 Err(Errno::EINVAL) if room < ring.free() => want = usize::MAX,
                 Err(Errno::EINVAL) if room < ring.capacity() => return Err(FillError::Full),
                 Err(errno) => return Err(FillError::Read(Error::Read { errno, room })),
@@ -169,53 +193,64 @@ impl Inotify {
         }
     }
 
-    /// Waits until a read would not block, or the time is over: ppoll(2), `false` for the latter.
+    /// Waits until a read would not block: ppoll(2). Returns `false` on timeout.
     ///
-    /// Zero looks and returns at once, `None` waits for ever. What a ring holds does not count.
+    /// A timeout of zero returns at once. `None` waits without a limit. Only the kernel's queue counts:
+    /// events in an [`EventRing`] do not end the wait.
     ///
     /// # Errors
     ///
-    /// `EINTR`: a signal handler ran ([`Error::is_interrupted`]).
+    /// [`Error::Poll`] with
+    ///
+    /// - `EINTR`: a signal handler ran first ([`Error::is_interrupted`]);
+    /// - `EBADF`: the instance's descriptor is closed;
+    /// - `ENOMEM`: the kernel has no memory left.
+    #[doc(alias = "ppoll")]
     pub fn poll(&self, timeout: Option<Duration>) -> Result<bool, Error> {
         self.fd.poll(timeout).map_err(Error::Poll)
     }
 
-    /// The number of bytes that are queued: `FIONREAD` of ioctl(2). Does not block, but the kernel
-    /// walks the whole queue to count.
+    /// Returns the number of bytes in the kernel's queue: `FIONREAD` of ioctl(2). Does not block, but
+    /// the kernel takes time in proportion to the number of queued events.
     ///
-    /// A fence: whoever reads that many bytes has seen all that happened before this call.
+    /// This number is a fence: a program that reads that many bytes has read every event that was queued
+    /// before this call.
     ///
     /// # Errors
     ///
-    /// `ENOTTY`, or `EINVAL`, where the descriptor is no inotify instance, mostly.
+    /// [`Error::QueuedBytes`] with `ENOTTY` or `EINVAL`: the descriptor is not an inotify instance. Some
+    /// other files return a number too.
     #[doc(alias = "FIONREAD")]
+    #[doc(alias = "ioctl")]
     pub fn queued_bytes(&self) -> Result<usize, Error> {
         self.fd.queued_bytes().map_err(Error::QueuedBytes)
     }
 
-    /// Closes the instance and all its watches, and says how that went: close(2).
+    /// Closes the instance, which removes all its watches: close(2). Dropping does the same, but ignores
+    /// errors.
     ///
     /// # Errors
     ///
-    /// `EBADF`: someone else closed the descriptor before, which is a bug that a drop would hide.
+    /// [`Error::Close`] with `EBADF`: other code has already closed the descriptor. This is a bug of the
+    /// program.
     pub fn close(self) -> Result<(), Error> {
         self.fd.close().map_err(Error::Close)
     }
 
-    /// The descriptor, for calls that this type has no method for.
+    /// Returns the descriptor, for calls that this type has no method for.
     #[cfg(feature = "alloc")]
-    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
     pub(crate) const fn fd(&self) -> &Fd {
         &self.fd
     }
 
-    /// Lets programs that this process starts have the descriptor too.
+    /// Clears `FD_CLOEXEC`, so that programs started by this process inherit the descriptor.
     #[cfg(feature = "std")]
     pub(crate) fn set_inheritable(&self) -> Result<(), Errno> {
         self.fd.set_cloexec(false)
     }
 
-    /// The descriptor's number, for a system call of one's own; it stays owned here.
+    /// Returns the number of the descriptor, for other system calls. The instance still owns it.
     #[must_use]
     pub const fn as_raw(&self) -> core::ffi::c_int {
         self.fd.as_raw()
@@ -223,7 +258,8 @@ impl Inotify {
 }
 
 impl From<Fd> for Inotify {
-    /// Takes a descriptor that was made elsewhere. If it is no inotify instance, the calls say so.
+    /// Takes a descriptor that was created elsewhere. If it is not an inotify instance,
+    /// [`add_watch`](Self::add_watch) fails with `EINVAL`.
     fn from(fd: Fd) -> Self {
         Self { fd }
     }
@@ -266,42 +302,42 @@ mod owned {
     }
 }
 
-/// Which call failed, and why. Printed, it says what helps.
+/// The call that failed, and why. Prints the cause and, if one is known, the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Error {
-    /// No instance could be made.
+    /// inotify_init1(2) failed: no instance was created.
     Init(Errno),
-    /// The mask can't be used; no call was made.
+    /// The mask is invalid. No system call was made.
     Mask(MaskError),
-    /// The path could not be watched.
+    /// inotify_add_watch(2) failed: the path is not watched.
     AddWatch(Errno),
-    /// The watch could not be removed.
+    /// inotify_rm_watch(2) failed.
     RmWatch(Errno),
-    /// No events could be read.
+    /// read(2) failed: no events were read.
     Read {
-        /// Why.
+        /// The error of the call.
         errno: Errno,
         /// The size of the buffer, in bytes.
         room: usize,
     },
-    /// Waiting failed.
+    /// ppoll(2) failed.
     Poll(Errno),
-    /// The size of the queue could not be asked.
+    /// ioctl(2) with `FIONREAD` failed.
     QueuedBytes(Errno),
-    /// Closing failed.
+    /// close(2) failed.
     Close(Errno),
-    /// Another system call failed that a watcher needs.
+    /// Another system call that a watcher needs failed.
     Call {
         /// The name of the call.
         name: &'static str,
-        /// Why.
+        /// The error of the call.
         errno: Errno,
     },
 }
 
 impl Error {
-    /// What the kernel said; `None` if it was not asked.
+    /// Returns the error number of the kernel, or `None` if no system call was made.
     #[must_use]
     pub const fn errno(&self) -> Option<Errno> {
         match *self {
@@ -317,67 +353,69 @@ impl Error {
         }
     }
 
-    /// Whether nothing was queued, on an instance that does not block.
+    /// Returns `true` for `EAGAIN`: no event is queued, and the instance has `NONBLOCK`.
     #[must_use]
     pub fn is_would_block(&self) -> bool {
         self.errno() == Some(Errno::EAGAIN)
     }
 
-    /// Whether a signal handler ran first. Look at what the signal was about, and call again.
+    /// Returns `true` for `EINTR`: a signal handler ran first. Handle the signal, then call again.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         self.errno() == Some(Errno::EINTR)
     }
 
-    /// What helps, where something is known to.
+    /// Returns what to do about the error, if that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match *self {
             Self::Init(Errno::EMFILE) => {
-                "too many inotify instances of this user: close some, or raise the sysctl \
+                "this user has too many inotify instances: close some, or raise the sysctl \
                  fs.inotify.max_user_instances (in a user namespace: user.max_inotify_instances); \
-                 or too many open files of this process: raise its limit (ulimit -n)"
+                 or this process has too many open files: raise its limit (ulimit -n)"
             }
             Self::Call { errno: Errno::EMFILE, .. } => {
-                "too many open files of this process: raise its limit (ulimit -n)"
+                "this process has too many open files: raise its limit (ulimit -n)"
             }
             Self::Call { errno: Errno::EPERM | Errno::ENOSYS, .. } => {
-                "a seccomp filter may forbid it: allow the call"
+                "a seccomp filter may forbid the call: allow it"
             }
             Self::Init(Errno::ENFILE) | Self::Call { errno: Errno::ENFILE, .. } => {
-                "too many open files of the whole system: raise the sysctl fs.file-max"
+                "the system has too many open files: raise the sysctl fs.file-max"
             }
             Self::Init(Errno::ENOSYS) => {
-                "this kernel has no inotify, or a sandbox hides it: enable CONFIG_INOTIFY_USER"
+                "the kernel has no inotify, or a sandbox hides it: enable CONFIG_INOTIFY_USER"
             }
-            Self::Init(Errno::EPERM) => "a seccomp filter forbids it: allow inotify_init1",
+            Self::Init(Errno::EPERM) => "a seccomp filter forbids the call: allow inotify_init1",
             Self::AddWatch(Errno::ENOSPC) => {
-                "no disk is full: this user's limit of inotify watches is reached; remove watches, \
-                 or raise the sysctl fs.inotify.max_user_watches (in a user namespace: \
+                "the disk is not full, but this user has reached the limit of inotify watches: remove \
+                 watches, or raise the sysctl fs.inotify.max_user_watches (in a user namespace: \
                  user.max_inotify_watches)"
             }
             Self::AddWatch(Errno::EACCES) => {
-                "watching needs permission to read the file, and to search each directory on the way"
+                "a watch needs permission to read the file, and to search each directory on the path"
             }
             Self::AddWatch(Errno::EEXIST) => {
-                "the inode is watched already, perhaps by another path, and MASK_CREATE was asked \
-                 for"
+                "the inode is already watched, perhaps by another path: remove MASK_CREATE from the \
+                 mask to replace that watch"
             }
             Self::AddWatch(Errno::ENOENT) => {
                 "to wait for a path that does not exist yet, watch its parent directory for CREATE \
                  and MOVED_TO"
             }
-            Self::AddWatch(Errno::EINVAL) => "is the descriptor an inotify instance?",
             Self::RmWatch(Errno::EINVAL) => {
-                "the watch is gone already (its file was deleted or unmounted, or it was one-shot), \
-                 or is of another instance"
+                "the kernel has already removed the watch (the file was deleted or unmounted, or the \
+                 mask had ONESHOT), or another instance has it"
             }
             Self::Read { errno: Errno::EINVAL, room: 0..MAX_RECORD_SIZE } => {
-                "the buffer is too small for the next event, which stays queued: 272 bytes are \
-                 enough for names of 255 bytes, 4112 for the longer ones of some file systems"
+                "the buffer is too small for the next event, which stays queued: use 272 bytes for \
+                 names of up to 255 bytes, or 4112 for the longer names of some file systems"
             }
-            Self::QueuedBytes(Errno::ENOTTY | Errno::EINVAL)
-            | Self::Read { errno: Errno::EINVAL, .. } => "is the descriptor an inotify instance?",
+            Self::AddWatch(Errno::EINVAL)
+            | Self::QueuedBytes(Errno::ENOTTY | Errno::EINVAL)
+            | Self::Read { errno: Errno::EINVAL, .. } => {
+                "check that the descriptor is an inotify instance"
+            }
             _ => return None,
         })
     }
@@ -387,15 +425,15 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
             Self::Mask(error) => return write!(f, "cannot watch: {error}"),
-            Self::Init(_) => "cannot make an inotify instance",
+            Self::Init(_) => "cannot create an inotify instance",
             Self::AddWatch(_) => "cannot watch",
             Self::RmWatch(_) => "cannot remove a watch",
             Self::Read { .. } => "cannot read events",
             Self::Poll(_) => "cannot wait for events",
-            Self::QueuedBytes(_) => "cannot ask how much is queued",
+            Self::QueuedBytes(_) => "cannot read the size of the queue",
             Self::Close(_) => "cannot close the inotify instance",
             Self::Call { name, .. } => {
-                f.write_str("cannot make a watcher: ")?;
+                f.write_str("cannot create a watcher: ")?;
                 name
             }
         };
@@ -414,33 +452,33 @@ impl core::error::Error for Error {}
 
 #[cfg(feature = "std")]
 impl From<Error> for std::io::Error {
-    /// Of the kind that the error number has, with this error inside, so that no message is lost.
+    /// Keeps the error number: `raw_os_error` returns it. An error without one stays inside, of the kind
+    /// `InvalidInput`. The message names no call and no remedy then; `std::io::Error::other(error)` keeps it.
     fn from(error: Error) -> Self {
-        let kind = match error.errno() {
-            Some(errno) => Self::from(errno).kind(),
-            None => std::io::ErrorKind::InvalidInput,
-        };
-        Self::new(kind, error)
+        match error.errno() {
+            Some(errno) => errno.into(),
+            None => Self::new(std::io::ErrorKind::InvalidInput, error),
+        }
     }
 }
 
-/// Why [`Inotify::fill`] put nothing into the ring. Nothing is lost: the events stay queued.
+/// Why [`Inotify::fill`] read nothing. No event is lost: the events stay queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FillError {
-    /// There is no room for the next event: pop some.
+    /// The ring has no room for the next event. Pop events first.
     Full,
-    /// The ring holds bytes that are no event, and has stopped.
+    /// An invalid record stopped the ring.
     Stopped(DecodeError),
-    /// Reading failed.
+    /// read(2) failed.
     Read(Error),
 }
 
 impl fmt::Display for FillError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full => f.write_str("the ring has no room for the next event; pop some first"),
-            Self::Stopped(fault) => write!(f, "the ring has stopped; clear it to go on: {fault}"),
+            Self::Full => f.write_str("the ring has no room for the next event; pop events first"),
+            Self::Stopped(fault) => write!(f, "the ring is stopped: {fault}; clear the ring"),
             Self::Read(error) => fmt::Display::fmt(error, f),
         }
     }

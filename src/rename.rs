@@ -1,7 +1,16 @@
-//! Joins the two halves of a rename, in a fixed window.
+//! Joins the two events of a rename into one, in a window of fixed size.
 //!
-//! The kernel tells a rename as two events with one cookie, `MOVED_FROM` and then `MOVED_TO`. Other
-//! events can come between, and either half is missing where the other side is not watched.
+//! The kernel reports a rename as two events with the same cookie: `MOVED_FROM` with the old name, then
+//! `MOVED_TO` with the new name. Other events can come between them. One of the two is missing if its
+//! directory is not watched.
+//!
+//! ```text
+//!  MOVED_FROM "old" ──▶ waiting ──── MOVED_TO, same cookie ───▶ Paired { from, to }
+//!                          ├──────── expire() ────────────────▶ the event: moved away
+//!                          └──────── the window is full ──────▶ UnpairedFrom: moved away
+//!  MOVED_TO "new", nothing waits with its cookie ─────────────▶ UnpairedTo: moved in
+//!  any other event ───────────────────────────────────────────▶ Other, at once
+//! ```
 //!
 //! ```
 //! use tinotify::{Event, EventMask, Rename, RenamePairer, Wd};
@@ -17,12 +26,13 @@
 //! }
 //! ```
 //!
-//! # When a half stays alone
+//! # Unpaired events
 //!
-//! A `MOVED_TO` alone is known at once, for its other half would have come first. A `MOVED_FROM`
-//! alone is known by what the caller knows: when the queue was found empty and a moment has passed
-//! (a reader can fall between the two), or when events were lost. Then [`expire`](RenamePairer::expire)
-//! what is left.
+//! A `MOVED_TO` that matches no waiting event is unpaired at once, because `MOVED_FROM` always comes
+//! first. For a waiting `MOVED_FROM` the caller decides. Call [`expire`](RenamePairer::expire) when
+//!
+//! - the queue was empty, and still is a moment later (one read can end between the two events), or
+//! - events were lost.
 
 #![forbid(unsafe_code)]
 
@@ -31,97 +41,101 @@ use heapless::Vec;
 use crate::event::{Event, EventBuf};
 use crate::flags::EventMask;
 
-/// What became of an event that was pushed through [`RenamePairer`].
+/// The result of pushing an event into a [`RenamePairer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rename<'a> {
-    /// Both halves of one rename.
+    /// Both events of one rename.
     Paired {
-        /// The old name, and where it was.
+        /// The event of the old name and its directory.
         from: Event<'a>,
-        /// The new name, and where it is.
+        /// The event of the new name and its directory.
         to: Event<'a>,
     },
-    /// An old name whose other half has not come: it was pushed out of a full window, or its name is
-    /// too long to be kept (over 255 bytes).
+    /// A `MOVED_FROM` without its `MOVED_TO`: it was pushed out of a full window, or its name has more
+    /// than 255 bytes and can not be kept.
     UnpairedFrom(Event<'a>),
-    /// A new name that came from outside of what is watched, or whose other half was given up.
+    /// A `MOVED_TO` without its `MOVED_FROM`: the entry came from a directory that is not watched, or
+    /// its `MOVED_FROM` has left the window.
     UnpairedTo(Event<'a>),
-    /// No half of a rename: the event as it came.
+    /// An event that is not part of a rename, unchanged.
     Other(Event<'a>),
 }
 
-/// A window of up to `N` old names that wait for their new ones; `N` is at least 1.
+/// Joins `MOVED_FROM` and `MOVED_TO` events by their cookie.
 ///
-/// Takes about 280 bytes for each, and allocates nothing. Every event pushed in comes out: alone, as
-/// a half of a rename, or by [`expire`](Self::expire).
+/// Keeps up to `N` `MOVED_FROM` events, at least 1, in about 280 bytes each. Allocates nothing. No
+/// event is lost: [`push`](Self::push) or [`expire`](Self::expire) returns each one.
 #[derive(Clone, Debug)]
 pub struct RenamePairer<const N: usize> {
-    /// The oldest first.
+    /// The `MOVED_FROM` events in the window, oldest first.
     waiting: Vec<EventBuf, N>,
-    /// The one that is being lent.
-    out: Option<EventBuf>,
+    /// The event that is lent to the caller.
+    lent: Option<EventBuf>,
 }
 
 impl<const N: usize> RenamePairer<N> {
-    /// An empty window.
+    /// Makes an empty window.
     #[must_use]
     pub const fn new() -> Self {
-        const { assert!(N >= 1, "a window of RenamePairer needs room for at least one half") };
-        Self { waiting: Vec::new(), out: None }
+        const { assert!(N >= 1, "a RenamePairer needs room for at least one event") };
+        Self { waiting: Vec::new(), lent: None }
     }
 
-    /// The number of old names that wait.
+    /// Returns the number of `MOVED_FROM` events in the window.
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether none waits.
+    /// Returns `true` if no `MOVED_FROM` event is in the window.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Takes the next event. `None` if it is an old name that now waits.
+    /// Takes the next event. Returns `None` if it is a `MOVED_FROM`, which now waits in the window. Returns
+    /// any other event at once, alone or paired.
     ///
-    /// Where several wait with one cookie, which no kernel brings about, the youngest is joined.
+    /// If the window is full, a `MOVED_FROM` replaces the oldest one, which is returned. If several events
+    /// with the same cookie wait, which no kernel causes, the newest one is paired.
     pub fn push<'a>(&'a mut self, event: Event<'a>) -> Option<Rename<'a>> {
         match event.mask().intersection(EventMask::MOVE) {
             EventMask::MOVED_FROM => {
-                let Ok(half) = EventBuf::try_from(event) else {
+                let Ok(moved_from) = EventBuf::try_from(event) else {
                     return Some(Rename::UnpairedFrom(event));
                 };
                 let pushed_out = self.waiting.is_full().then(|| self.waiting.remove(0));
-                // There is room now.
-                let _ = self.waiting.push(half);
-                self.out = Some(pushed_out?);
-                self.out.as_ref().map(|from| Rename::UnpairedFrom(from.as_event()))
+                // Never fails: the line above made room.
+                let _ = self.waiting.push(moved_from);
+                self.lent = Some(pushed_out?);
+                self.lent.as_ref().map(|from| Rename::UnpairedFrom(from.as_event()))
             }
             EventMask::MOVED_TO => {
-                let same = |half: &EventBuf| half.as_event().cookie() == event.cookie();
+                let same = |moved_from: &EventBuf| moved_from.as_event().cookie() == event.cookie();
                 let Some(at) = self.waiting.iter().rposition(same) else {
                     return Some(Rename::UnpairedTo(event));
                 };
-                let from = self.out.insert(self.waiting.remove(at));
+                let from = self.lent.insert(self.waiting.remove(at));
                 Some(Rename::Paired { from: from.as_event(), to: event })
             }
             _ => Some(Rename::Other(event)),
         }
     }
 
-    /// Gives up the oldest name that waits, and lends it.
+    /// Removes the oldest `MOVED_FROM` event from the window and returns it, or `None` if the window is
+    /// empty.
     ///
     /// ```
     /// # let mut pairer = tinotify::RenamePairer::<8>::new();
     /// while let Some(from) = pairer.expire() {
-    ///     println!("{from} has left what is watched");
+    ///     println!("moved to an unwatched directory: {from}");
     /// }
     /// ```
     pub fn expire(&mut self) -> Option<Event<'_>> {
         if self.waiting.is_empty() {
             return None;
         }
-        Some(self.out.insert(self.waiting.remove(0)).as_event())
+        Some(self.lent.insert(self.waiting.remove(0)).as_event())
     }
 }
 

@@ -1,9 +1,21 @@
-//! A fixed ring of events: room to empty the kernel's queue early, without a heap.
+//! A buffer of fixed size for events, so that a slow program can empty the kernel's queue early.
 //!
-//! The kernel keeps at most `fs.inotify.max_queued_events` events (16,384) and loses what comes then.
-//! A program that is slow to handle events can move them here whenever it has a moment, also while
-//! older ones wait. The bytes may come from an inotify instance (`Inotify::fill`), or in chunks cut
-//! anywhere from a file, a socket or a fuzzer: the events are the same.
+//! The kernel queues at most `fs.inotify.max_queued_events` events (default: 16,384) and discards later
+//! ones. A program that handles events slowly can move them into an [`EventRing`] at any time, even
+//! while the ring still has older events. The ring needs no heap.
+//!
+//! ```text
+//!        pop() reads here    fill() and extend() write here
+//!              ▼                       ▼
+//!  ┌───────────┬───────────────────────┬───────────────┐
+//!  │   free    │        events         │     free      │   N cells of 16 bytes
+//!  └───────────┴───────────────────────┴───────────────┘
+//!  ▲                                                   │
+//!  └────────── after the last cell: the first ─────────┘
+//! ```
+//!
+//! The bytes come from an inotify instance (`Inotify::fill`), or in chunks of any size from a file, a
+//! socket or a fuzzer. The boundaries of the chunks do not change the events.
 //!
 //! ```
 //! use tinotify::{Event, EventMask, EventRing, Wd};
@@ -13,14 +25,14 @@
 //! Event::new(Wd::from_raw(1), EventMask::CREATE, 0, Some(c"a")).encode(&mut record)?;
 //!
 //! ring.extend(&record[..20])?;
-//! assert!(ring.pop().is_none()); // not whole yet
+//! assert!(ring.pop().is_none()); // the record is incomplete
 //! ring.extend(&record[20..])?;
 //! assert_eq!(ring.pop().unwrap()?.name(), Some(&b"a"[..]));
 //! assert!(ring.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A ring that could not hold one whole record is refused by the compiler:
+//! A ring that is too small for one record does not compile:
 //!
 //! ```compile_fail,E0080
 //! let ring = tinotify::EventRing::<16>::new();
@@ -35,47 +47,51 @@ use heapless::Deque;
 use crate::decode::{DecodeError, DecodeErrorKind, HEADER, name_field_len, split_event};
 use crate::event::{Event, RECORD_SIZE};
 
-/// The format's unit: each record is some of these.
+/// The unit of the format: a record is a whole number of cells.
 type Cell = [u8; HEADER];
 
-/// A ring buffer of whole events, in `N` cells of 16 bytes.
+/// A ring buffer of events, in `N` cells of 16 bytes.
 ///
-/// `N` is at least 17: one event with a name of 255 bytes ([`RECORD_SIZE`]). An event of a 6-byte
-/// name takes 2 cells. Nothing here allocates, blocks or panics.
+/// `N` is at least 17, for one event with a name of 255 bytes ([`RECORD_SIZE`]). An event with a
+/// 6-byte name takes 2 cells. No method allocates, blocks or panics.
 ///
-/// Bytes that are no event stop the ring as they stop [`Events`](crate::Events): the events before
-/// them come, then the error once, then nothing, and no more bytes are taken until
-/// [`clear`](Self::clear).
+/// An invalid record stops the ring. [`pop`](Self::pop) returns the events before it, then the error
+/// once, then `None`. The ring takes no more bytes until [`clear`](Self::clear).
 pub struct EventRing<const N: usize> {
-    /// All cells, once the first bytes came: those given away, those that hold events, those that
-    /// are free, in this order. So each cell is initialised once, and lent to be written after.
+    /// All `N` cells, from the first use on. From the front: popped cells, cells with events, free
+    /// cells.
+    ///
+    /// ```text
+    ///  front        popped          filled        capacity
+    ///    ├─ popped ───┼── events ─────┼── free ──────┤
+    /// ```
+    ///
+    /// So each cell is initialised only once, and can then be lent for writing.
     cells: Deque<Cell, N>,
-    /// The bytes given away, from the front. A multiple of 16.
+    /// The end of the popped bytes, from the front. A multiple of 16.
     popped: usize,
-    /// The bytes that were ever taken and are not yet free again, from the front.
+    /// The end of the bytes of events, from the front.
     filled: usize,
-    /// Where in the stream the front is, in bytes.
+    /// The position of the front in the stream, in bytes.
     front: usize,
     fault: Option<DecodeError>,
 }
 
 impl<const N: usize> EventRing<N> {
-    /// An empty ring, which may live in a `static`.
+    /// Makes an empty ring. It can be the initial value of a `static`.
     #[must_use]
     pub const fn new() -> Self {
         const { assert!(N >= RECORD_SIZE / HEADER, "an EventRing needs at least 17 cells") };
         Self { cells: Deque::new(), popped: 0, filled: 0, front: 0, fault: None }
     }
 
-    /// The size of the ring in bytes: 16 for each cell.
+    /// Returns the size of the ring in bytes: `N` times 16.
     #[must_use]
     pub const fn capacity(&self) -> usize {
         N.saturating_mul(HEADER)
     }
 
-    /// The number of whole events in the ring.
-    ///
-    /// Counts them from header to header, so it costs time in proportion.
+    /// Counts the complete events in the ring. Takes time in proportion to their number.
     #[must_use]
     pub fn len(&self) -> usize {
         let mut at = self.popped;
@@ -87,31 +103,32 @@ impl<const N: usize> EventRing<N> {
         events
     }
 
-    /// Whether [`pop`](Self::pop) would give nothing: no whole event, and no error to tell.
+    /// Returns `true` if [`pop`](Self::pop) would return `None`: no complete event and no pending
+    /// error.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.record_at(self.popped).is_none()
     }
 
-    /// The free space in bytes. An incomplete event at the end takes space too.
+    /// Returns the free space in bytes. An incomplete event at the end uses space too.
     #[must_use]
     pub const fn free(&self) -> usize {
         self.capacity().saturating_sub(self.filled.saturating_sub(self.popped))
     }
 
-    /// The error that stopped the ring, once [`pop`](Self::pop) has told it.
+    /// Returns the error that stopped the ring, after [`pop`](Self::pop) has returned it.
     #[must_use]
     pub const fn fault(&self) -> Option<DecodeError> {
         self.fault
     }
 
-    /// Takes bytes, cut anywhere.
+    /// Appends bytes. A chunk may end anywhere, also inside a record.
     ///
     /// # Errors
     ///
-    /// - [`ExtendError::Full`] where not all of them fit: as many as fit were taken, and it says how
-    ///   many. Pop events and offer the rest.
-    /// - [`ExtendError::Stopped`] after a fault: nothing was taken.
+    /// - [`ExtendError::Full`]: not all bytes fit. The ring took the first `taken` bytes. Pop events,
+    ///   then extend with the rest.
+    /// - [`ExtendError::Stopped`]: an invalid record stopped the ring. The ring took nothing.
     pub fn extend(&mut self, bytes: &[u8]) -> Result<(), ExtendError> {
         if let Some(fault) = self.fault {
             return Err(ExtendError::Stopped(fault));
@@ -132,12 +149,12 @@ impl<const N: usize> EventRing<N> {
         Ok(())
     }
 
-    /// Free space in one piece, to be written by any reader; then [`commit`](Self::commit) what was
-    /// written.
+    /// Lends free space in one piece, for any reader to write to. Then call [`commit`](Self::commit)
+    /// with the number of bytes written.
     ///
-    /// It has at least `want` bytes, or all the free space if that is less: what is free is brought
-    /// together if need be, for which the ring's contents move, about once a lap. There is none
-    /// after a fault.
+    /// The space has at least `want` bytes, or all the free space if that is less. If the free space is
+    /// in two pieces, the contents of the ring may be moved to join them, about once per lap. The space
+    /// is empty if an invalid record stopped the ring.
     ///
     /// ```
     /// # use std::io::Read;
@@ -169,10 +186,10 @@ impl<const N: usize> EventRing<N> {
         unwrapped.as_flattened_mut().get_mut(filled..).unwrap_or_default()
     }
 
-    /// Says that the first `len` bytes of [`spare`](Self::spare) were written.
+    /// Appends the first `len` bytes of [`spare`](Self::spare), which the caller has written.
     ///
-    /// More than there was counts as all there was. Bytes that were not written count as what they
-    /// were before: zeros, or what older events left.
+    /// A `len` above the size of that space counts as its size. Bytes that the caller did not write
+    /// keep their old contents: zeros, or parts of older events.
     pub fn commit(&mut self, len: usize) {
         if self.fault.is_none() && self.cells.is_full() {
             let unwrapped = self.unwrapped();
@@ -181,11 +198,11 @@ impl<const N: usize> EventRing<N> {
         }
     }
 
-    /// Takes the first event out and lends it, in one piece. `None` if no event is whole (yet).
+    /// Removes the first event and lends it. Returns `None` if the ring has no complete event.
     ///
     /// # Errors
     ///
-    /// What comes next is no event. Told once; then the ring is stopped.
+    /// [`DecodeError`]: the next record is invalid. It is returned once, and stops the ring.
     #[inline]
     pub fn pop(&mut self) -> Option<Result<Event<'_>, DecodeError>> {
         self.straighten();
@@ -203,11 +220,11 @@ impl<const N: usize> EventRing<N> {
         }
     }
 
-    /// Lends the first event, in one piece, and keeps it. `None` if no event is whole (yet).
+    /// Lends the first event without removing it. Returns `None` if the ring has no complete event.
     ///
     /// # Errors
     ///
-    /// As for [`pop`](Self::pop), which will tell it again.
+    /// [`DecodeError`]: the next record is invalid. [`pop`](Self::pop) returns the same error.
     pub fn peek(&mut self) -> Option<Result<Event<'_>, DecodeError>> {
         self.straighten();
         let offset = self.offset();
@@ -217,7 +234,7 @@ impl<const N: usize> EventRing<N> {
         }
     }
 
-    /// Forgets all events and any fault. The next byte begins a new stream.
+    /// Discards all events and any error. The next byte starts a new stream.
     pub fn clear(&mut self) {
         self.popped = 0;
         self.filled = 0;
@@ -225,21 +242,21 @@ impl<const N: usize> EventRing<N> {
         self.fault = None;
     }
 
-    /// Where in the stream the next event begins.
+    /// Returns the position of the next event in the stream, in bytes.
     const fn offset(&self) -> usize {
         self.front.wrapping_add(self.popped)
     }
 
-    /// How many bytes lie before the place where the ring wraps.
+    /// Returns the number of bytes from the front to the end of the memory, where the ring wraps.
     fn unwrapped(&self) -> usize {
         self.cells.as_slices().0.as_flattened().len()
     }
 
-    /// Makes the cells of popped events free again, and initialises those that never were in use.
+    /// Moves popped cells to the free ones. Initialises all cells on the first use.
     fn reclaim(&mut self) {
         self.front = self.offset();
         if self.popped == self.filled {
-            // All cells are free where they are.
+            // The ring has no events, so no cell needs to move.
             self.filled = 0;
         } else {
             for _ in 0..self.popped / HEADER {
@@ -251,25 +268,25 @@ impl<const N: usize> EventRing<N> {
         while self.cells.push_back([0; HEADER]).is_ok() {}
     }
 
-    /// Brings all cells into one piece.
+    /// Moves the cells so that they do not wrap.
     fn unwrap_cells(&mut self) {
         self.cells.make_contiguous();
-        // heapless 0.9.3 leaves the end of a full deque one past its memory, where the next push
-        // would write (rust-embedded/heapless#676). Taking the last cell out and putting it back
-        // mends that.
+        // heapless 0.9.3 leaves the end index of a full deque one past its memory, and the next push
+        // would write there (rust-embedded/heapless#676). Popping and pushing the last cell corrects
+        // the index.
         if let Some(cell) = self.cells.pop_back() {
             let _ = self.cells.push_back(cell);
         }
     }
 
-    /// Brings the first record into one piece, where the ring wraps within it.
+    /// Moves the cells if the ring wraps inside the first record, so that it can be lent in one piece.
     #[inline]
     fn straighten(&mut self) {
         let unwrapped = self.unwrapped();
         if self.popped < unwrapped && unwrapped < self.filled {
             let wraps = match self.record_at(self.popped) {
                 Some(Ok(size)) => unwrapped < self.popped.saturating_add(size),
-                // Seen at the record's end, which may lie behind the wrap.
+                // The NUL is at the record's end, which may be after the wrap.
                 Some(Err(DecodeErrorKind::MissingNul)) => true,
                 _ => false,
             };
@@ -279,7 +296,8 @@ impl<const N: usize> EventRing<N> {
         }
     }
 
-    /// The size of the record that begins at a byte from the front; `None` if it is not whole.
+    /// Returns the size of the record that starts `at` bytes from the front; `None` if it is
+    /// incomplete.
     fn record_at(&self, at: usize) -> Option<Result<usize, DecodeErrorKind>> {
         let have = self.filled.checked_sub(at)?;
         if have < HEADER || self.fault.is_some() {
@@ -301,12 +319,12 @@ impl<const N: usize> EventRing<N> {
     }
 }
 
-/// The fault of a record that no amount of popping makes room for.
+/// Returns an error if the record is larger than the whole ring, so that popping can't make room.
 fn over_capacity<const N: usize>(size: usize) -> Option<DecodeErrorKind> {
     (size / HEADER > N).then_some(DecodeErrorKind::OverCapacity { size })
 }
 
-/// The event at `popped` and its size, where it is whole and lies in one piece.
+/// Returns the event at `popped` and its size, if it is complete. It must not wrap.
 #[inline]
 fn first_event<const N: usize>(
     cells: &Deque<Cell, N>,
@@ -349,16 +367,16 @@ impl<const N: usize> fmt::Debug for EventRing<N> {
     }
 }
 
-/// Why an [`EventRing`] did not take all the bytes it was offered.
+/// Why [`EventRing::extend`] did not take all bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExtendError {
-    /// No more room: offer what is behind the first `taken` bytes again, after popping.
+    /// The ring is full. Pop events, then extend with the bytes after the first `taken`.
     Full {
-        /// The number of bytes that were taken.
+        /// The number of bytes that the ring took.
         taken: usize,
     },
-    /// The ring stopped at bytes that are no event, and took nothing.
+    /// An invalid record stopped the ring. The ring took nothing.
     Stopped(DecodeError),
 }
 
@@ -366,9 +384,9 @@ impl fmt::Display for ExtendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { taken } => {
-                write!(f, "the ring is full after {taken} more bytes; pop events, then go on")
+                write!(f, "the ring is full: it took {taken} bytes; pop events, then add the rest")
             }
-            Self::Stopped(fault) => write!(f, "the ring has stopped; clear it to go on: {fault}"),
+            Self::Stopped(fault) => write!(f, "the ring is stopped: {fault}; clear the ring"),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Watchers for async: the same watcher, waiting in a runtime instead of in a system call.
 //!
-//! Both features can be on at once; the runtime's own type is the parameter. Timeouts are the
-//! runtime's business. What can be done without waiting is done on the watcher itself, by
-//! [`get_ref`](AsyncWatcher::get_ref) and its handles.
+//! Both features can be enabled at once. Timeouts are those of the runtime, such as
+//! `tokio::time::timeout`. Calls that do not wait are made on the watcher itself
+//! ([`get_ref`](AsyncWatcher::get_ref)) or on its handles.
 //!
-//! Dropping a future loses nothing: an event is taken out of the watcher only when it is given. A task
-//! that finds events without end lets others have their turn after every 128. A
-//! [`read_delay`](crate::WatcherBuilder::read_delay) is for calls that wait themselves, and changes
-//! nothing here.
+//! Every future may be dropped at any time: an event leaves the watcher only when it is returned. After 128
+//! events without a pause a task yields to others. [`read_delay`](crate::WatcherBuilder::read_delay) has no
+//! effect here.
 //!
 //! ```
 //! # #[cfg(all(feature = "tokio", not(miri)))]
@@ -42,11 +41,11 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
 use crate::flags::WatchMask;
-use crate::watcher::{Deadline, Found, StopReason, WatchError, WatchEvent, WatchEventBuf, Watcher};
+use crate::watcher::{
+    Deadline, Found, Replay, StopReason, WatchError, WatchEvent, WatchEventBuf, Watcher,
+};
 
-/// A way of waiting for a descriptor: what a runtime has to offer.
-///
-/// Sealed: there is one for tokio and one for async-io.
+/// Waits for descriptors: implemented by [`Tokio`] and [`AsyncIo`]. Sealed.
 pub trait Runtime: sealed::Runtime {}
 
 mod sealed {
@@ -57,35 +56,40 @@ mod sealed {
     pub trait Runtime: Sized {
         fn register(fd: OwnedFd) -> io::Result<Self>;
 
-        /// Ready when the descriptor may have become readable since it was last found not to be.
+        /// Returns `Ready` if the descriptor may have become readable since the last `Pending`.
         fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     }
 }
 
-/// A watcher that waits in a runtime.
+/// A [`Watcher`] that waits in an async runtime.
 ///
-/// It is a [`Stream`] of events with names of their own, and [`recv`](Self::recv) lends them without
-/// allocating. One task reads; others, and threads, add watches and stop it by the handles of
+/// [`recv`](Self::recv) lends each event without allocating. As a [`Stream`] it yields events that can be
+/// kept. One task reads. Other tasks and threads add watches and stop it with the handles of
 /// [`get_ref`](Self::get_ref).
 pub struct AsyncWatcher<R> {
     watcher: Watcher,
     events: R,
     wakeup: R,
     ended: bool,
-    /// The events given since it last waited.
+    /// The events returned since it last waited.
     unbroken: u32,
 }
 
-/// So many events are given before other tasks have their turn.
+/// The number of events after which a task yields to others.
 const TURN: u32 = 128;
 
-/// A watcher in tokio. Make it with [`AsyncWatcher::tokio`], in a runtime with I/O enabled.
+/// A watcher in tokio. [`AsyncWatcher::tokio`] makes one, in a runtime with I/O enabled.
 #[cfg(feature = "tokio")]
-pub type TokioWatcher = AsyncWatcher<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>>;
+pub type TokioWatcher = AsyncWatcher<Tokio>;
 
-/// A watcher in smol, or wherever async-io's reactor serves. Make it with [`AsyncWatcher::async_io`].
+/// A watcher in smol, or in any runtime that uses async-io. [`AsyncWatcher::async_io`] makes one.
 #[cfg(feature = "async-io")]
-pub type AsyncIoWatcher = AsyncWatcher<async_io::Async<std::os::fd::OwnedFd>>;
+pub type AsyncIoWatcher = AsyncWatcher<AsyncIo>;
+
+#[cfg(feature = "async-io")]
+pub use with_async_io::AsyncIo;
+#[cfg(feature = "tokio")]
+pub use with_tokio::Tokio;
 
 #[cfg(feature = "tokio")]
 mod with_tokio {
@@ -98,31 +102,35 @@ mod with_tokio {
 
     use super::{AsyncWatcher, Runtime, TokioWatcher, WatchError, Watcher, sealed};
 
-    impl Runtime for AsyncFd<OwnedFd> {}
+    /// Waits with tokio: the parameter of [`TokioWatcher`].
+    #[derive(Debug)]
+    pub struct Tokio(AsyncFd<OwnedFd>);
 
-    impl sealed::Runtime for AsyncFd<OwnedFd> {
-        // Deprecated because not every `AsRawFd` keeps to one descriptor; an `OwnedFd` does.
+    impl Runtime for Tokio {}
+
+    impl sealed::Runtime for Tokio {
+        // Deprecated because some implementations of `AsRawFd` change their descriptor. `OwnedFd` does not.
         #[allow(deprecated)]
         fn register(fd: OwnedFd) -> io::Result<Self> {
-            Self::with_interest(fd, Interest::READABLE)
+            AsyncFd::with_interest(fd, Interest::READABLE).map(Self)
         }
 
         fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            ready!(self.poll_read_ready(cx))?.clear_ready();
+            ready!(self.0.poll_read_ready(cx))?.clear_ready();
             Poll::Ready(Ok(()))
         }
     }
 
     impl TokioWatcher {
-        /// Waits with tokio from now on.
+        /// Registers a watcher with the current tokio runtime.
         ///
         /// # Errors
         ///
-        /// [`WatchError::Runtime`] where the runtime can't take the descriptors.
+        /// [`WatchError::Runtime`] if the runtime refuses the descriptors.
         ///
         /// # Panics
         ///
-        /// Outside of a tokio runtime with I/O enabled, as all of tokio's I/O does.
+        /// Outside of a tokio runtime with I/O enabled, like all I/O types of tokio.
         pub fn tokio(watcher: Watcher) -> Result<Self, WatchError> {
             AsyncWatcher::with_runtime(watcher)
         }
@@ -139,25 +147,29 @@ mod with_async_io {
 
     use super::{AsyncIoWatcher, AsyncWatcher, Runtime, WatchError, Watcher, sealed};
 
-    impl Runtime for Async<OwnedFd> {}
+    /// Waits with async-io: the parameter of [`AsyncIoWatcher`].
+    #[derive(Debug)]
+    pub struct AsyncIo(Async<OwnedFd>);
 
-    impl sealed::Runtime for Async<OwnedFd> {
+    impl Runtime for AsyncIo {}
+
+    impl sealed::Runtime for AsyncIo {
         fn register(fd: OwnedFd) -> io::Result<Self> {
-            // The descriptors do not block already, or are asked before they are read.
-            Self::new_nonblocking(fd)
+            // The descriptors are non-blocking, or are polled before each read.
+            Async::new_nonblocking(fd).map(Self)
         }
 
         fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Self::poll_readable(self, cx)
+            self.0.poll_readable(cx)
         }
     }
 
     impl AsyncIoWatcher {
-        /// Waits with async-io's reactor from now on.
+        /// Registers a watcher with async-io's reactor.
         ///
         /// # Errors
         ///
-        /// [`WatchError::Runtime`] where the reactor can't take the descriptors.
+        /// [`WatchError::Runtime`] if the reactor refuses the descriptors.
         pub fn async_io(watcher: Watcher) -> Result<Self, WatchError> {
             AsyncWatcher::with_runtime(watcher)
         }
@@ -177,40 +189,40 @@ impl<R: Runtime> AsyncWatcher<R> {
         Ok(Self { watcher, events, wakeup, ended: false, unbroken: 0 })
     }
 
-    /// The watcher: its handles, and what needs no waiting.
+    /// Returns the watcher, for its handles and for calls that do not wait.
     #[must_use]
     pub const fn get_ref(&self) -> &Watcher {
         &self.watcher
     }
 
-    /// The watcher, to read without waiting ([`Watcher::try_recv`], [`Watcher::try_iter`]).
+    /// Returns the watcher, to read without waiting ([`Watcher::try_recv`], [`Watcher::try_iter`]).
     #[must_use]
     pub const fn get_mut(&mut self) -> &mut Watcher {
         &mut self.watcher
     }
 
-    /// The watcher, no longer in a runtime. What it has buffered it keeps.
+    /// Returns the watcher, no longer registered with the runtime. Buffered events stay in it.
     #[must_use]
     pub fn into_inner(self) -> Watcher {
         self.watcher
     }
 
-    /// Waits for the next event. Safe to cancel: a dropped future loses none.
+    /// Waits for the next event, and lends it. Safe to cancel: a dropped future loses no event.
     ///
     /// # Errors
     ///
-    /// As for [`Watcher::recv`], and [`WatchError::Runtime`].
+    /// Those of [`Watcher::recv`], and [`WatchError::Runtime`] if waiting fails.
     pub async fn recv(&mut self) -> Result<WatchEvent<'_>, WatchError> {
         poll_fn(|cx| self.poll_find(cx)).await?;
         Ok(self.watcher.reader().lend())
     }
 
-    /// Waits for the next event, and takes with it all that the same read(2) gave. Allocates. Safe to
-    /// cancel.
+    /// Waits for the next event, and returns it with all others that the same read(2) returned. Allocates.
+    /// Safe to cancel.
     ///
     /// # Errors
     ///
-    /// As for [`recv`](Self::recv).
+    /// Those of [`recv`](Self::recv).
     pub async fn recv_batch(&mut self) -> Result<Vec<WatchEventBuf>, WatchError> {
         poll_fn(|cx| self.poll_find(cx)).await?;
         Ok(self.watcher.reader_mut().rest_of_batch())
@@ -250,7 +262,8 @@ impl<R: Runtime> AsyncWatcher<R> {
 impl<R: Runtime + Unpin> Stream for AsyncWatcher<R> {
     type Item = Result<WatchEventBuf, WatchError>;
 
-    /// Ends when the watcher is stopped, or when no watch is left and it was built to end then.
+    /// Ends when the watcher is stopped, when no watch is left and the watcher was built to stop then, and
+    /// after a [fatal](WatchError::is_fatal) error.
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if this.ended {
@@ -276,19 +289,28 @@ impl<R: Runtime + Unpin> FusedStream for AsyncWatcher<R> {
     }
 }
 
+/// A replay in place of an [`AsyncWatcher`]: never pending, ends after the last event.
+impl Stream for Replay {
+    type Item = Result<WatchEventBuf, WatchError>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.get_mut().next())
+    }
+}
+
 impl<R> fmt::Debug for AsyncWatcher<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncWatcher").field("watcher", &self.watcher).finish_non_exhaustive()
     }
 }
 
-/// Waits in tokio for the first event on a path, and cleans up: one call. Put a timeout around it.
+/// Waits in tokio for the first event on a path. For a limit, use `tokio::time::timeout`.
 ///
-/// It watches from the call on, not from the first poll, and so it has to be called in a runtime.
+/// Watching begins with the call, not with the first poll, so the call needs a runtime.
 ///
 /// # Errors
 ///
-/// As for [`wait_for`](crate::wait_for), and [`WatchError::Runtime`].
+/// Those of [`wait_for`](crate::wait_for), and [`WatchError::Runtime`] if waiting fails.
 #[cfg(feature = "tokio")]
 pub fn wait_for_tokio<P: AsRef<Path>>(
     path: P,
@@ -299,13 +321,13 @@ pub fn wait_for_tokio<P: AsRef<Path>>(
     async move { Ok(watcher?.recv().await?.to_buf()) }
 }
 
-/// Waits in async-io for the first event on a path, and cleans up: one call. Race it with a timer.
+/// Waits in async-io for the first event on a path. For a limit, race it with a timer.
 ///
-/// It watches from the call on, not from the first poll.
+/// Watching begins with the call, not with the first poll.
 ///
 /// # Errors
 ///
-/// As for [`wait_for`](crate::wait_for), and [`WatchError::Runtime`].
+/// Those of [`wait_for`](crate::wait_for), and [`WatchError::Runtime`] if waiting fails.
 #[cfg(feature = "async-io")]
 pub fn wait_for_async_io<P: AsRef<Path>>(
     path: P,

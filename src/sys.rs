@@ -1,45 +1,48 @@
-//! The raw system calls, and the only `unsafe` in this crate.
+//! The raw system calls, and the only `unsafe` code of this crate.
 //!
-//! Each function here is one system call, or one that stands in for it on older kernels, wrapped so that
-//! no caller can break memory safety through it. A child process that adds a watch is four.
+//! Each function makes one system call, or its replacement on an older kernel. Its interface is safe: no
+//! caller can break memory safety with it. Adding a watch in a child process takes four calls.
 //!
-//! | file | what it does | stands on |
+//! | file | what it does | imports |
 //! |---|---|---|
 //! | `errno` | error numbers | |
 //! | `fd` | owns a descriptor; reads, closes | `errno` |
 //! | `inotify`, `polling`, `epoll`, `wakeup` | inotify(7), ppoll(2), epoll(7), eventfd(2) | `fd` |
-//! | `status`, `directories` | what an entry is; opening and listing | `fd` |
-//! | `fstatat` ← `statx` | asks what an entry is | `status`, `directories` |
+//! | `status`, `directories` | the status of an entry; opening and listing directories | `fd` |
+//! | `fstatat` ← `statx` | reads the status of an entry | `status`, `directories` |
 //! | `threads` | a working directory for one thread | `errno` |
+//! | `lease` | whether a file is open for writing | `fd` |
 //! | `children` | a working directory for one call | `inotify`, `wakeup`, `directories` |
 
 #![allow(unsafe_code)]
 
 #[cfg(feature = "alloc")]
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
 mod children;
 #[cfg(feature = "alloc")]
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
 mod directories;
 #[cfg(feature = "std")]
 mod epoll;
 mod errno;
 mod fd;
 #[cfg(feature = "alloc")]
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
 mod fstatat;
 mod inotify;
+#[cfg(feature = "std")]
+mod lease;
 mod polling;
 #[cfg(feature = "alloc")]
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
 mod status;
 #[cfg(feature = "alloc")]
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
 mod statx;
 #[cfg(feature = "std")]
 mod threads;
 #[cfg(feature = "alloc")]
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
 mod wakeup;
 
 #[cfg(feature = "alloc")]
@@ -48,6 +51,8 @@ pub use errno::Errno;
 #[cfg(feature = "alloc")]
 pub(crate) use errno::retry_on_eintr;
 pub use fd::Fd;
+#[cfg(feature = "std")]
+pub(crate) use lease::has_writers;
 #[cfg(feature = "std")]
 pub(crate) use polling::poll;
 #[cfg(feature = "alloc")]

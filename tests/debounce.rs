@@ -1,4 +1,4 @@
-//! What the debouncer promises: each rule, random histories of a small file system, and real watchers.
+//! Tests of the debouncer: each rule, random histories of a simulated file system, and real watchers.
 
 mod debouncing;
 mod watching;

@@ -1,4 +1,5 @@
-//! Any bytes give events or an error that says where and why; and an event says what it is.
+//! Decoding any bytes returns events, or an error with its offset and reason. Also tests the accessors of
+//! events.
 
 mod arbitrary;
 mod oracle;
@@ -11,7 +12,7 @@ use tinotify::{
     DecodeError, DecodeErrorKind, Escaped, Event, EventBuf, EventKind, EventMask, Events, Wd,
 };
 
-/// A record with this `len` in its header and this field behind it, which need not fit it.
+/// Returns a record with this `len` in its header and this name field, which may have another length.
 fn raw(len: u32, field: &[u8]) -> Vec<u8> {
     let mut bytes = Record { wd: 1, mask: 0x100, cookie: 0, name: None }.bytes();
     bytes[12..].copy_from_slice(&len.to_ne_bytes());
@@ -23,8 +24,7 @@ fn named(name: &[u8]) -> Vec<u8> {
     Record { wd: 1, mask: 0x100, cookie: 0, name: Some(name.to_vec()) }.bytes()
 }
 
-/// What each of the two decoders makes of a record that stands behind a good one: its name, or why
-/// it is none.
+/// Decodes a record after a valid one with both decoders. Returns its name, or the kind of the error.
 fn both(record: &[u8]) -> [Result<Option<Vec<u8>>, DecodeErrorKind>; 2] {
     let bytes = [&named(b"before")[..], record].concat();
     let result = |event: Result<Event<'_>, DecodeError>| match event {
@@ -67,7 +67,7 @@ fn unknown_bits_and_any_wd_and_cookie_are_kept() {
 }
 
 #[test]
-fn a_cut_header_is_an_error_with_what_there_was() {
+fn an_incomplete_header_is_an_error_with_its_size() {
     for have in 1..16 {
         let bytes = &named(b"name")[..have];
         assert_eq!(both(bytes), same(DecodeErrorKind::HeaderCut { have }));
@@ -75,17 +75,17 @@ fn a_cut_header_is_an_error_with_what_there_was() {
 }
 
 #[test]
-fn a_len_that_no_kernel_gives_is_an_error() {
+fn an_invalid_len_is_an_error() {
     let field = [0; 8192];
     for len in [1, 15, 17, 24, 4095, 4097, 4112, 8192, 0x8000_0000, u32::MAX, u32::MAX - 15] {
         assert_eq!(both(&raw(len, &field)), same(DecodeErrorKind::BadLen { len }));
-        // It is told before the field is looked for.
+        // The error does not depend on the bytes after the header.
         assert_eq!(both(&raw(len, &[])), same(DecodeErrorKind::BadLen { len }));
     }
 }
 
 #[test]
-fn a_cut_name_is_an_error_with_what_there_was() {
+fn an_incomplete_name_is_an_error_with_its_size() {
     for len in [16, 32, 4096] {
         for have in [0, 1, 15, len - 1] {
             let error = DecodeErrorKind::NameCut { len, have };
@@ -99,7 +99,7 @@ fn a_name_without_its_nul_is_an_error() {
     for len in [16, 32, 256, 4096] {
         let mut field = vec![b'n'; len];
         assert_eq!(both(&raw(len as u32, &field)), same(DecodeErrorKind::MissingNul));
-        // A NUL further in is not the one that ends it.
+        // A NUL before the last byte does not end the field.
         field[0] = 0;
         field[len - 2] = 0;
         assert_eq!(both(&raw(len as u32, &field)), same(DecodeErrorKind::MissingNul));
@@ -107,13 +107,13 @@ fn a_name_without_its_nul_is_an_error() {
 }
 
 #[test]
-fn a_nul_further_in_is_part_of_the_name_and_refused_by_the_strict_decoder() {
+fn a_nul_inside_a_name_is_refused_only_by_the_strict_decoder() {
     assert_eq!(both(&raw(16, b"a\0b\0\0\0\0\0\0\0\0\0\0\0\0\0")), bad_name(b"a\0b"));
-    // More padding than a kernel gives: all beyond 16 NULs is the name's.
+    // More padding than a kernel writes: all NULs except the last 16 are part of the name.
     let field = [&b"a"[..], &[0; 31]].concat();
     assert_eq!(both(&raw(32, &field)), bad_name(&field[..16]));
     assert_eq!(both(&raw(32, &[0; 32])), bad_name(&[0; 16]));
-    // 16 NULs of padding are what a name of 16 bytes gets.
+    // A name of 16 bytes has a padding of 16 NULs.
     assert_eq!(both(&named(&[b'n'; 16])), [Ok(Some(vec![b'n'; 16])), Ok(Some(vec![b'n'; 16]))]);
 
     let bytes = raw(16, b"a\0b\0\0\0\0\0\0\0\0\0\0\0\0\0");
@@ -121,13 +121,13 @@ fn a_nul_further_in_is_part_of_the_name_and_refused_by_the_strict_decoder() {
 }
 
 #[test]
-fn an_empty_name_is_a_name_and_refused_by_the_strict_decoder() {
+fn an_empty_name_is_refused_only_by_the_strict_decoder() {
     assert_eq!(both(&raw(16, &[0; 16])), bad_name(b""));
     assert_eq!(both(&raw(0, &[])), [Ok(None), Ok(None)]);
 }
 
 #[test]
-fn a_name_that_is_no_files_is_refused_by_the_strict_decoder() {
+fn a_name_that_is_no_file_name_is_refused_only_by_the_strict_decoder() {
     for name in [&b"/"[..], b"a/b", b"/etc/passwd", b".", b".."] {
         assert_eq!(both(&named(name)), bad_name(name));
     }
@@ -139,7 +139,7 @@ fn a_name_that_is_no_files_is_refused_by_the_strict_decoder() {
 // Any bytes.
 
 #[test]
-fn names_of_all_lengths_come_whole() {
+fn names_of_all_lengths_are_decoded() {
     let lens =
         if cfg!(miri) { [0, 1, 14, 15, 16, 17, 255, 4095].to_vec() } else { (0..4096).collect() };
     for len in lens {
@@ -152,22 +152,22 @@ fn names_of_all_lengths_come_whole() {
 }
 
 #[test]
-fn any_bytes_give_what_the_naive_decoder_gives() {
+fn any_bytes_are_decoded_as_by_the_simple_decoder() {
     holds((|bytes| check_decoders(&bytes)) as fn(Vec<u8>));
 }
 
 #[test]
-fn a_damaged_stream_gives_what_the_naive_decoder_gives() {
+fn a_damaged_stream_is_decoded_as_by_the_simple_decoder() {
     holds((|stream| check_decoders(&stream.0)) as fn(Damaged));
 }
 
 #[test]
-fn a_stream_gives_what_the_naive_decoder_gives() {
+fn a_stream_is_decoded_as_by_the_simple_decoder() {
     holds((|stream| check_decoders(&stream.bytes())) as fn(Stream));
 }
 
 #[test]
-fn each_cut_of_a_stream_gives_the_events_before_it() {
+fn each_prefix_of_a_stream_has_the_events_before_its_end() {
     let bytes = [named(b"a"), raw(0, &[]), named(&[b'n'; 255]), named(b"b")].concat();
     for cut in (0..=bytes.len()).step_by(if cfg!(miri) { 13 } else { 1 }) {
         check_decoders(&bytes[..cut]);
@@ -191,10 +191,10 @@ fn an_empty_buffer_has_no_events() {
 }
 
 #[test]
-fn size_hint_is_honest_at_each_step() {
+fn size_hint_is_right_at_each_step() {
     fn property(stream: Damaged) {
         let events = Events::new(&stream.0);
-        // Both at once, as far as each goes.
+        // Both iterators, each to its end.
         let mut plain = events.clone();
         let mut strict = events.strict();
         loop {
@@ -211,16 +211,16 @@ fn size_hint_is_honest_at_each_step() {
     }
     holds(property as fn(Damaged));
 
-    // And close: many events without a name, then an error.
+    // The upper bound is close for many events without a name.
     let bytes = [vec![0; 160], vec![0]].concat();
     assert_eq!(Events::new(&bytes).size_hint(), (1, Some(11)));
     assert_eq!(Events::new(&bytes).count(), 11);
 }
 
 #[test]
-fn the_rest_after_a_fault_can_be_looked_at_and_decoded_by_itself() {
-    let faulty = raw(5, &[]);
-    let bytes = [&named(b"a")[..], &faulty, &named(b"b")].concat();
+fn the_remainder_after_an_error_can_be_decoded() {
+    let invalid = raw(5, &[]);
+    let bytes = [&named(b"a")[..], &invalid, &named(b"b")].concat();
     let mut events = Events::new(&bytes);
     assert_eq!((&mut events).filter(Result::is_ok).count(), 1);
     assert_eq!((events.offset(), events.remainder()), (32, &bytes[32..]));
@@ -229,11 +229,11 @@ fn the_rest_after_a_fault_can_be_looked_at_and_decoded_by_itself() {
 }
 
 #[test]
-fn errors_say_where_and_why() {
+fn errors_name_the_offset_and_the_reason() {
     let name = [&[0; 16][..], &raw(16, &[b'n'; 16])].concat();
     let errors = [
         (decode_error(&[0; 20], false), "4"),
-        (decode_error(&[&[0; 16][..], &raw(32, &[0; 7])].concat(), false), "7 of the name's 32"),
+        (decode_error(&[&[0; 16][..], &raw(32, &[0; 7])].concat(), false), "7 of 32 bytes"),
         (decode_error(&[&[0; 16][..], &raw(99, &[])].concat(), false), "99"),
         (decode_error(&name, false), "NUL"),
         (decode_error(&[&[0; 16][..], &named(b"..")].concat(), true), "`..`"),
@@ -254,10 +254,10 @@ fn decode_error(bytes: &[u8], strict: bool) -> DecodeError {
     error.expect("an error")
 }
 
-// What an event says.
+// The accessors of an event.
 
 #[test]
-fn each_bit_has_its_kind() {
+fn each_bit_has_a_kind() {
     let kinds = [
         (0, EventKind::Access),
         (1, EventKind::Modify),
@@ -282,7 +282,7 @@ fn each_bit_has_its_kind() {
         assert_eq!(event(1 << bit).is_dir(), bit == 30);
         assert_eq!(event(1 << bit).is_overflow(), bit == 14);
         assert_eq!(event(1 << bit).is_ignored(), bit == 15);
-        // Bits that are no event of their own change nothing.
+        // Bits that are no event do not change the kind.
         for other in [12, 16, 23, 30, 31] {
             let kind = known.unwrap_or(EventKind::Other);
             assert_eq!(event(1 << bit | 1 << other).kind(), kind, "bits {bit} and {other}");
@@ -290,17 +290,17 @@ fn each_bit_has_its_kind() {
     }
     assert_eq!(event(0).kind(), EventKind::Other);
 
-    // Of several, an end of the watch or of the queue counts most, then the first.
+    // Of two bits, unmount, overflow and ignored go before the others, and then the lower bit.
     for (first, (a, kind)) in kinds.iter().enumerate() {
-        for (b, later) in &kinds[first + 1..] {
-            let kind = if *a < 13 && *b >= 13 { later } else { kind };
+        for (b, second) in &kinds[first + 1..] {
+            let kind = if *a < 13 && *b >= 13 { second } else { kind };
             assert_eq!(event(1 << a | 1 << b).kind(), *kind, "bits {a} and {b}");
         }
     }
 }
 
-/// Looks at all that an event can be printed as.
-fn has_no_control_characters(event: Event<'_>) {
+/// Checks all forms in which an event can be printed.
+fn assert_no_control_characters(event: Event<'_>) {
     let mut texts = vec![event.to_string(), format!("{event:?}"), format!("{event:#?}")];
     if let Ok(kept) = EventBuf::try_from(event) {
         texts.extend([kept.to_string(), format!("{kept:?}")]);
@@ -312,12 +312,12 @@ fn has_no_control_characters(event: Event<'_>) {
 
 #[test]
 fn control_characters_are_never_printed() {
-    // Those of ASCII, the bytes that some terminals take for others, and the characters of those.
+    // ASCII control characters, the bytes 0x80 to 0x9f, and the characters with these code points.
     let bytes: Vec<u8> = (1..0x20).chain(0x7f..=0x9f).collect();
     let characters: String = ('\u{80}'..='\u{9f}').collect();
     for name in [&bytes[..], characters.as_bytes()] {
         let bytes = named(name);
-        has_no_control_characters(Events::new(&bytes).next().unwrap().unwrap());
+        assert_no_control_characters(Events::new(&bytes).next().unwrap().unwrap());
     }
 }
 
@@ -327,13 +327,13 @@ fn no_event_from_any_bytes_prints_control_characters() {
         let bytes = [named(&name), stream.0].concat();
         let most = if cfg!(miri) { 1 } else { usize::MAX };
         let events = Events::new(&bytes).map_while(Result::ok);
-        events.take(most).for_each(has_no_control_characters);
+        events.take(most).for_each(assert_no_control_characters);
     }
     holds(property as fn(Damaged, Vec<u8>));
 }
 
 #[test]
-fn characters_that_turn_or_hide_text_are_escaped() {
+fn characters_that_change_the_direction_or_are_invisible_are_escaped() {
     let hidden = [
         '\u{ad}',
         '\u{61c}',
@@ -371,7 +371,7 @@ fn characters_that_turn_or_hide_text_are_escaped() {
 }
 
 #[test]
-fn a_quote_cannot_end_the_name_early() {
+fn quotes_in_a_name_are_escaped() {
     let name = c"\" \\ '";
     let event = Event::new(Wd::from_raw(2), EventMask::MOVED_TO, 7, Some(name));
     assert_eq!(event.to_string(), r#"wd 2 MOVED_TO cookie 7 "\" \\ \'""#);
@@ -379,25 +379,25 @@ fn a_quote_cannot_end_the_name_early() {
 }
 
 #[test]
-fn names_in_other_scripts_stand_as_they_are() {
+fn names_in_other_scripts_are_unchanged() {
     for name in ["früh.txt", "файл", "文件", "ملف", "🦀", "a b"] {
         assert_eq!(Escaped(name.as_bytes()).to_string(), name);
     }
 }
 
 #[test]
-fn different_names_look_different() {
+fn different_names_are_escaped_differently() {
     fn property(a: Vec<u8>, b: Vec<u8>) {
         assert_eq!(a == b, Escaped(&a).to_string() == Escaped(&b).to_string());
     }
     holds(property as fn(Vec<u8>, Vec<u8>));
-    // A name that spells an escape is not the thing that is escaped.
+    // A name that has the text of an escape differs from the escaped byte.
     assert_ne!(Escaped(br"\n").to_string(), Escaped(b"\n").to_string());
     assert_ne!(Escaped(br"\xff").to_string(), Escaped(b"\xff").to_string());
 }
 
 #[test]
-fn a_name_of_255_bytes_can_be_kept_and_one_of_256_can_not() {
+fn an_event_buf_takes_a_name_of_255_bytes_and_refuses_one_of_256() {
     for len in [0, 1, 254, 255] {
         let name = CString::new(vec![b'n'; len]).unwrap();
         let event = Event::new(Wd::from_raw(1), EventMask::DELETE, 9, Some(&name));
@@ -420,7 +420,7 @@ fn a_name_of_255_bytes_can_be_kept_and_one_of_256_can_not() {
 }
 
 #[test]
-fn a_kept_event_is_the_event() {
+fn an_event_buf_returns_the_same_event() {
     fn property(stream: Stream) {
         let bytes = stream.bytes();
         for event in Events::new(&bytes) {
@@ -435,7 +435,7 @@ fn a_kept_event_is_the_event() {
 }
 
 #[test]
-fn a_name_can_be_had_as_a_c_string() {
+fn name_cstr_returns_the_name_as_a_c_string() {
     let bytes = [named(b"name"), named(&[b'n'; 16]), raw(0, &[])].concat();
     let names: Vec<_> = Events::new(&bytes).map(|event| event.unwrap().name_cstr()).collect();
     assert_eq!(names, [Some(c"name"), Some(c"nnnnnnnnnnnnnnnn"), None]);
@@ -443,7 +443,7 @@ fn a_name_can_be_had_as_a_c_string() {
 
 #[cfg(all(feature = "std", unix))]
 #[test]
-fn a_name_can_be_had_as_an_os_string() {
+fn name_os_returns_the_name_as_an_os_string() {
     use std::os::unix::ffi::OsStrExt;
 
     let bytes = [named(b"\xff"), raw(0, &[])].concat();
@@ -452,7 +452,7 @@ fn a_name_can_be_had_as_an_os_string() {
 }
 
 #[test]
-fn events_are_as_the_naive_encoder_meant_them() {
+fn the_simple_decoder_decodes_what_the_simple_encoder_writes() {
     fn property(stream: Stream) {
         let decoded = decode(&stream.bytes(), false);
         assert_eq!((decoded.events, decoded.fault), (stream.0, None));

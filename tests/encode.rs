@@ -17,7 +17,7 @@ fn name(len: usize) -> CString {
 }
 
 #[test]
-fn events_that_are_encoded_and_decoded_are_the_same() {
+fn encoding_and_decoding_returns_the_same_events() {
     fn property(stream: Stream) {
         let mut bytes = Vec::new();
         let names: Vec<_> = stream
@@ -39,14 +39,14 @@ fn events_that_are_encoded_and_decoded_are_the_same() {
             let size = event.encode(&mut buffer).unwrap();
             bytes.extend(&buffer[..size]);
         }
-        assert_eq!(bytes, stream.bytes(), "as the naive encoder");
+        assert_eq!(bytes, stream.bytes(), "the simple encoder");
         assert!(Events::new(&bytes).eq(events.into_iter().map(Ok)));
     }
     holds(property as fn(Stream));
 }
 
 #[test]
-fn accepted_bytes_that_are_decoded_and_encoded_are_the_same() {
+fn decoding_and_encoding_writes_the_same_bytes() {
     fn property(stream: Damaged) {
         let mut events = Events::new(&stream.0);
         let mut at = 0;
@@ -62,7 +62,7 @@ fn accepted_bytes_that_are_decoded_and_encoded_are_the_same() {
 }
 
 #[test]
-fn a_record_takes_whole_cells_of_16_bytes() {
+fn a_record_is_a_multiple_of_16_bytes() {
     let nameless = Event::new(Wd::NONE, EventMask::Q_OVERFLOW, 0, None);
     assert_eq!(nameless.encoded_len(), 16);
     let sizes = [(0, 32), (1, 32), (15, 32), (16, 48), (31, 48), (32, 64), (255, RECORD_SIZE)];
@@ -73,7 +73,7 @@ fn a_record_takes_whole_cells_of_16_bytes() {
 }
 
 #[test]
-fn a_buffer_that_just_fits_is_enough_and_one_byte_less_is_not() {
+fn a_buffer_of_encoded_len_is_enough_and_one_byte_less_is_not() {
     for len in [0, 1, 15, 16, 255, 4095] {
         let name = name(len);
         let event = named(&name);
@@ -89,7 +89,7 @@ fn a_buffer_that_just_fits_is_enough_and_one_byte_less_is_not() {
 }
 
 #[test]
-fn what_lies_behind_the_record_is_left_alone() {
+fn bytes_after_the_record_are_unchanged() {
     let mut buffer = [0xaa; 64];
     assert_eq!(named(&name(3)).encode(&mut buffer), Ok(32));
     assert_eq!(buffer[16..32], *b"nnn\0\0\0\0\0\0\0\0\0\0\0\0\0");
@@ -97,18 +97,18 @@ fn what_lies_behind_the_record_is_left_alone() {
 }
 
 #[test]
-fn a_name_longer_than_any_path_is_refused() {
+fn a_name_of_more_than_4095_bytes_is_refused() {
     for len in [4096, 4097, if cfg!(miri) { 5000 } else { 70_000 }] {
         let mut buffer = vec![0xaa; len + 100];
         assert_eq!(named(&name(len)).encode(&mut buffer), Err(EncodeError::NameTooLong { len }));
         assert_eq!(buffer, vec![0xaa; len + 100], "nothing was written");
-        // Whatever the buffer.
+        // The error does not depend on the buffer.
         assert_eq!(named(&name(len)).encode(&mut []), Err(EncodeError::NameTooLong { len }));
     }
 }
 
 #[test]
-fn errors_give_the_sizes() {
+fn errors_name_the_sizes() {
     let text = EncodeError::NoRoom { size: 48, have: 31 }.to_string();
     assert!(text.contains("48") && text.contains("31"), "{text}");
     let text = EncodeError::NameTooLong { len: 5000 }.to_string();

@@ -1,4 +1,4 @@
-//! What each example prints, all of it, and that it leaves nothing behind.
+//! Runs each example, and compares its output. An example must leave no files.
 
 #![cfg(target_os = "linux")]
 
@@ -12,45 +12,45 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Far more than any example takes.
+/// Much longer than any example runs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Where cargo has put an example: beside the directory of this test.
+/// Returns the path of an example, which cargo puts beside the directory of this test.
 ///
-/// Only `cargo test` without a choice of targets, and `cargo build --examples`, build the programs that
-/// are run here; `cargo test --test examples` would go on with those of last time. So what cargo noted
-/// of their sources is looked at.
+/// Only `cargo test` without a choice of targets, and `cargo build --examples`, build the examples.
+/// `cargo test --test examples` would run old ones. So this compares the times of the program and of its
+/// sources, which cargo lists in a file.
 fn built(example: &str) -> PathBuf {
     const REMEDY: &str =
         "run `cargo build --examples` with the same features, or all of `cargo test`";
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join("examples").join(example);
-    assert!(path.exists(), "{} is not there: {REMEDY}", path.display());
+    assert!(path.exists(), "missing example: {}: {REMEDY}", path.display());
 
     let modified = |path: &str| fs::metadata(path).and_then(|file| file.modified());
     let age = modified(path.to_str().unwrap()).unwrap();
     let note = fs::read_to_string(path.with_extension("d")).unwrap();
     let (_, sources) = note.trim_end().split_once(": ").unwrap();
-    // A blank in a path is written with a backslash.
+    // Cargo writes a space in a path with a backslash.
     for source in sources.replace("\\ ", "\0").split(' ') {
         let source = source.replace('\0', " ");
         let fresh = modified(&source).is_ok_and(|changed| changed <= age);
-        assert!(fresh, "{source} was changed after {} was built: {REMEDY}", path.display());
+        assert!(fresh, "old example: {}: {source} is newer: {REMEDY}", path.display());
     }
     path
 }
 
-/// Whether an example can run, by whether the feature that it needs is on.
+/// Returns `true` if the feature that an example needs is on. Prints a message otherwise.
 fn can_run(example: &str, feature: &str, on: bool) -> bool {
     if !on {
-        // Past the capturing of output, and in one piece beside other tests.
+        // Not captured by the test runner, and one write, so that other tests do not mix with it.
         let line = format!("SKIPPED: example {example}: the feature {feature} is off\n");
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
     on
 }
 
-/// A command that runs an example, by the emulator that runs this test, if there is one.
+/// Returns a command that runs an example, with the emulator of this test if there is one.
 fn command(example: &str) -> Command {
     match std::env::var_os("TINOTIFY_QEMU").filter(|program| !program.is_empty()) {
         None => Command::new(built(example)),
@@ -62,8 +62,8 @@ fn command(example: &str) -> Command {
     }
 }
 
-/// Runs an example with a directory for temporary files, and gives all that it prints, with `DIR`
-/// for its own directory in there.
+/// Runs an example with a new directory for temporary files. Returns its output, in which `DIR` replaces
+/// the path of its temporary directory.
 fn output_of(example: &str) -> String {
     let temp = tempfile::tempdir().unwrap();
     let child = command(example)
@@ -78,7 +78,7 @@ fn output_of(example: &str) -> String {
     thread::spawn(move || sender.send(child.wait_with_output()));
     let Ok(output) = output.recv_timeout(DEADLINE) else {
         let _ = kill_process(pid, Signal::KILL);
-        panic!("{example} has not ended by itself");
+        panic!("{example} does not end");
     };
     let output = output.unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{example}: standard error");

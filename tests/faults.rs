@@ -1,9 +1,9 @@
-//! Every system call of the watcher fails once, with every error that its manual page names: each is
-//! told with the path and what helps, or rightly passed over; nothing leaks or hangs, and the watcher
-//! goes on.
+//! Makes each system call of the watcher fail once, with each error that its manual page names. The
+//! watcher must report the error with the path and the remedy, or handle it. Nothing may leak or hang, and
+//! the watcher must continue.
 //!
-//! Needs strace, and says SKIPPED where it is missing or may not trace. It runs this program again, as
-//! a single thread that goes through a scenario; a first run tells which calls are the watcher's.
+//! Needs strace, and prints SKIPPED if it is missing or may not trace. strace runs this program again as a
+//! single thread that goes through a scenario. A first run shows which calls the watcher makes.
 
 use std::fs;
 use std::io::Read;
@@ -16,12 +16,12 @@ use tinotify::{WatchError, WatchEventBuf, WatchMask, Watcher};
 mod traced;
 
 const SCENARIO: &str = "TINOTIFY_FAULTS";
-/// A step on the way to a followed name can't be watched, and no change follows that would have it
-/// tried again: so the name may be lost sight of, as is promised.
+/// A directory on the path of a followed name can't be watched, and no later change causes another
+/// attempt. So changes of the name may be missed, as documented.
 const LOSSY: &str = "lossy";
-/// The injected error stands for a close that was done all the same, but strace leaves it undone.
+/// A failed close(2) closes the descriptor, but strace does not make the injected call.
 const UNCLOSED: &str = "unclosed";
-/// By which strace marks a call that it made fail.
+/// The mark of strace for an injected error.
 const INJECTED: &str = "(INJECTED)";
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Uses the watcher in each way once. A step that fails is told, and tried again.
+/// Uses each feature of the watcher once. Prints the error of a step that fails, and repeats the step.
 fn scenario(mode: &str) {
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
     let before = open();
@@ -52,7 +52,7 @@ fn scenario(mode: &str) {
         let name = step("follow", || watcher.watch_name(path.join("name"), mask));
         fs::write(path.join("name"), "text").unwrap();
 
-        // All is queued: twice created and closed, and then the name has appeared.
+        // All events are queued: CREATE and CLOSE_WRITE for two watches, and the name that appeared.
         let mut next = || Ok(watcher.recv_timeout(Duration::ZERO)?.map(|event| event.to_buf()));
         let events: Vec<_> = std::iter::from_fn(|| step("read", &mut next)).collect();
         let watched = events.iter().filter(|event| event.name_change().is_none()).count();
@@ -62,7 +62,7 @@ fn scenario(mode: &str) {
         let nothing = step("wait", || {
             Ok(watcher.recv_timeout(Duration::from_millis(1))?.map(|event| event.to_buf()))
         });
-        // Anything that happens in a directory on the way has a lost name looked for again.
+        // Any event in a directory on the path starts another walk for the name.
         let late = |event: &WatchEventBuf| mode == LOSSY && event.name_change().is_some();
         assert!(nothing.as_ref().is_none_or(late), "{nothing:?}");
 
@@ -96,23 +96,23 @@ fn step<T>(name: &str, mut step: impl FnMut() -> Result<T, WatchError>) -> T {
         Ok(value) => value,
         Err(error) => {
             println!("{name}: {error}");
-            step().unwrap_or_else(|error| panic!("{name}, the second time: {error}"))
+            step().unwrap_or_else(|error| panic!("{name}, second attempt: {error}"))
         }
     }
 }
 
-/// What an injected error should lead to.
+/// The expected effect of an injected error.
 #[derive(Clone, Copy)]
 enum Expect {
-    /// The user does not hear of it.
-    Nothing,
-    /// The user is told, in a line that holds these words and the error's name.
-    Told(&'static [&'static str]),
-    /// Either, as the call serves one purpose or another.
+    /// The watcher handles it.
+    Handled,
+    /// The watcher returns an error whose message has these words and the name of the error.
+    Reported(&'static [&'static str]),
+    /// Either of the two, depending on the purpose of the call.
     Either,
 }
 
-use Expect::{Either, Nothing, Told};
+use Expect::{Either, Handled, Reported};
 
 /// The errors of the manual pages (inotify_init1(2), eventfd(2), inotify_add_watch(2),
 /// inotify_rm_watch(2), read(2), poll(2), ioctl(2), write(2), close(2)), and those of kernels without
@@ -121,45 +121,45 @@ const FAULTS: &[(&str, &[(&str, Expect)])] = &[
     (
         "inotify_init1",
         &[
-            ("EINVAL", Told(&["new: "])),
-            ("EMFILE", Told(&["new: ", "fs.inotify.max_user_instances", "ulimit -n"])),
-            ("ENFILE", Told(&["new: ", "fs.file-max"])),
-            ("ENOMEM", Told(&["new: "])),
-            ("ENOSYS", Told(&["new: ", "no inotify"])),
-            ("EPERM", Told(&["new: ", "seccomp"])),
+            ("EINVAL", Reported(&["new: "])),
+            ("EMFILE", Reported(&["new: ", "fs.inotify.max_user_instances", "ulimit -n"])),
+            ("ENFILE", Reported(&["new: ", "fs.file-max"])),
+            ("ENOMEM", Reported(&["new: "])),
+            ("ENOSYS", Reported(&["new: ", "no inotify"])),
+            ("EPERM", Reported(&["new: ", "seccomp"])),
         ],
     ),
     (
         "eventfd2",
         &[
-            ("EMFILE", Told(&["new: ", "ulimit -n"])),
-            ("ENFILE", Told(&["new: ", "fs.file-max"])),
-            ("ENODEV", Told(&["new: ", "eventfd2"])),
-            ("ENOMEM", Told(&["new: ", "eventfd2"])),
+            ("EMFILE", Reported(&["new: ", "ulimit -n"])),
+            ("ENFILE", Reported(&["new: ", "fs.file-max"])),
+            ("ENODEV", Reported(&["new: ", "eventfd2"])),
+            ("ENOMEM", Reported(&["new: ", "eventfd2"])),
         ],
     ),
     (
         "epoll_create1",
         &[
-            ("EMFILE", Told(&["new: ", "ulimit -n"])),
-            ("ENFILE", Told(&["new: ", "fs.file-max"])),
-            ("ENOMEM", Told(&["new: ", "epoll_create1"])),
-            // Only poll(2) on the watcher needs it.
-            ("EPERM", Nothing),
-            ("ENOSYS", Nothing),
+            ("EMFILE", Reported(&["new: ", "ulimit -n"])),
+            ("ENFILE", Reported(&["new: ", "fs.file-max"])),
+            ("ENOMEM", Reported(&["new: ", "epoll_create1"])),
+            // Only `as_fd` needs epoll.
+            ("EPERM", Handled),
+            ("ENOSYS", Handled),
         ],
     ),
-    ("epoll_ctl", &[("ENOMEM", Told(&["new: "])), ("ENOSPC", Told(&["new: "]))]),
+    ("epoll_ctl", &[("ENOMEM", Reported(&["new: "])), ("ENOSPC", Reported(&["new: "]))]),
     (
         "inotify_add_watch",
         &[
-            // A directory on the way to a name may be passed unwatched, or be gone.
+            // A directory on the path of a name may be unreadable or missing.
             ("EACCES", Either),
             ("ENOENT", Either),
             ("ENOTDIR", Either),
             ("ELOOP", Either),
             ("ENAMETOOLONG", Either),
-            // A watch that is only a fence may fail unheard.
+            // A watch that is only a fence may fail.
             ("EBADF", Either),
             ("EEXIST", Either),
             ("EFAULT", Either),
@@ -168,33 +168,33 @@ const FAULTS: &[(&str, &[(&str, Expect)])] = &[
             ("ENOSPC", Either),
         ],
     ),
-    ("inotify_rm_watch", &[("EINVAL", Nothing), ("EBADF", Either)]),
+    ("inotify_rm_watch", &[("EINVAL", Handled), ("EBADF", Either)]),
     (
         "read",
         &[
-            ("EINTR", Nothing),
-            ("EAGAIN", Nothing),
-            ("EBADF", Told(&["cannot read events"])),
-            ("EFAULT", Told(&["cannot read events"])),
-            ("EINVAL", Told(&["cannot read events", "inotify instance?"])),
-            ("EIO", Told(&["cannot read events"])),
+            ("EINTR", Handled),
+            ("EAGAIN", Handled),
+            ("EBADF", Reported(&["cannot read events"])),
+            ("EFAULT", Reported(&["cannot read events"])),
+            ("EINVAL", Reported(&["cannot read events", "is an inotify instance"])),
+            ("EIO", Reported(&["cannot read events"])),
         ],
     ),
     (
         "ppoll",
         &[
-            ("EINTR", Nothing),
-            ("EFAULT", Told(&["cannot wait for events"])),
-            ("EINVAL", Told(&["cannot wait for events"])),
-            ("ENOMEM", Told(&["cannot wait for events"])),
+            ("EINTR", Handled),
+            ("EFAULT", Reported(&["cannot wait for events"])),
+            ("EINVAL", Reported(&["cannot wait for events"])),
+            ("ENOMEM", Reported(&["cannot wait for events"])),
         ],
     ),
-    ("ioctl", &[("EBADF", Nothing), ("EFAULT", Nothing), ("EINVAL", Nothing), ("ENOTTY", Nothing)]),
-    ("write", &[("EAGAIN", Nothing), ("EBADF", Nothing), ("EINTR", Nothing), ("EIO", Nothing)]),
-    ("close", &[("EBADF", Nothing), ("EINTR", Nothing), ("EIO", Nothing)]),
+    ("ioctl", &[("EBADF", Handled), ("EFAULT", Handled), ("EINVAL", Handled), ("ENOTTY", Handled)]),
+    ("write", &[("EAGAIN", Handled), ("EBADF", Handled), ("EINTR", Handled), ("EIO", Handled)]),
+    ("close", &[("EBADF", Handled), ("EINTR", Handled), ("EIO", Handled)]),
 ];
 
-/// Runs the scenario under strace. Its log, its output, and whether it ended well.
+/// Runs the scenario under strace. Returns the log of strace, the output, and whether it succeeded.
 fn run(mode: &str, args: &[&str]) -> (String, String, bool) {
     let mut log = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new("strace")
@@ -211,7 +211,7 @@ fn run(mode: &str, args: &[&str]) -> (String, String, bool) {
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status.success(),
-            // Only so that a hang is not for ever; what is waited for is the process.
+            // The deadline is only for a hang; normally the process ends soon.
             None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
             None => {
                 child.kill().unwrap();
@@ -222,15 +222,15 @@ fn run(mode: &str, args: &[&str]) -> (String, String, bool) {
     let output = child.wait_with_output().unwrap();
     let mut text = String::new();
     log.read_to_string(&mut text).unwrap();
-    let said =
+    let output =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    (text, said.concat(), status)
+    (text, output.concat(), status)
 }
 
-/// The places of the watcher's own calls among all calls of that name, counted from 1.
+/// Returns the numbers of the watcher's calls among all calls of this name, counted from 1.
 fn own_calls(call: &str) -> Vec<usize> {
-    let (log, said, well) = run("", &["-e", &format!("trace={call}")]);
-    assert!(well, "without faults: {said}");
+    let (log, output, succeeded) = run("", &["-e", &format!("trace={call}")]);
+    assert!(succeeded, "without injected errors: {output}");
     let calls = log.lines().filter(|line| line.starts_with(&format!("{call}(")));
     let own = |line: &str| {
         call.starts_with("inotify_")
@@ -239,54 +239,55 @@ fn own_calls(call: &str) -> Vec<usize> {
             || line.contains("inotify]")
             || line.contains("eventfd]")
     };
-    calls.zip(1..).filter(|(line, _)| own(line)).map(|(_, place)| place).collect()
+    calls.zip(1..).filter(|(line, _)| own(line)).map(|(_, number)| number).collect()
 }
 
 fn inject_all() -> usize {
     let (mut passed, mut failed) = (0, 0);
     for (call, errors) in FAULTS {
-        let places = own_calls(call);
-        assert!(!places.is_empty(), "the scenario never calls {call}");
-        for (place, (error, expect)) in
-            places.iter().flat_map(|p| errors.iter().map(move |e| (p, e)))
+        let numbers = own_calls(call);
+        assert!(!numbers.is_empty(), "the scenario never calls {call}");
+        for (number, (error, expect)) in
+            numbers.iter().flat_map(|p| errors.iter().map(move |e| (p, e)))
         {
-            let inject = format!("inject={call}:error={error}:when={place}");
-            // The first two are those of plain watches.
+            let inject = format!("inject={call}:error={error}:when={number}");
+            // The first two calls add plain watches.
             let mode = match *call {
-                "inotify_add_watch" if *place > 2 => LOSSY,
+                "inotify_add_watch" if *number > 2 => LOSSY,
                 "close" => UNCLOSED,
                 _ => "",
             };
             let args = ["-e", &format!("trace={call}"), "-e", &inject];
-            // Others change names in /tmp, which is on the way to the followed name, so there may
-            // have been more calls before.
-            let (log, said, well) = (0..5)
+            // Repeats a run without an injected error: other programs change entries of /tmp, which is on
+            // the path of the followed name, and that changes the number of calls.
+            let (log, output, succeeded) = (0..5)
                 .map(|_| run(mode, &args))
-                .find(|(log, _, well)| !well || log.contains(INJECTED))
+                .find(|(log, _, succeeded)| !succeeded || log.contains(INJECTED))
                 .unwrap_or_default();
-            let told = said.lines().find(|line| line.contains(error));
-            let fits = match expect {
-                Nothing => told.is_none(),
-                Told(words) => {
-                    told.is_some_and(|line| words.iter().all(|word| line.contains(word)))
+            let reported = output.lines().find(|line| line.contains(error));
+            let is_expected = match expect {
+                Handled => reported.is_none(),
+                Reported(words) => {
+                    reported.is_some_and(|line| words.iter().all(|word| line.contains(word)))
                 }
-                Either => told.is_none_or(|line| names_the_path(call, line)),
+                Either => reported.is_none_or(|line| names_the_path(call, line)),
             };
             let injected = log.contains(INJECTED);
-            if well && said.ends_with("done\n") && fits && injected {
+            if succeeded && output.ends_with("done\n") && is_expected && injected {
                 passed += 1;
             } else {
                 failed += 1;
-                println!("FAILED: {call} number {place} with {error}: {said}");
+                println!("FAILED: {call} number {number} with {error}: {output}");
             }
         }
-        println!("{call}: {} of its calls, {} errors each", places.len(), errors.len());
+        println!("{call}: {} calls, {} errors each", numbers.len(), errors.len());
     }
     println!("{passed} passed, {failed} failed");
     failed
 }
 
-/// Whether a line about a path names one, and for the limit of watches also what helps.
+/// Returns `true` if an error of `inotify_add_watch` names the path, and for the limit of watches also the
+/// sysctl.
 fn names_the_path(call: &str, line: &str) -> bool {
     let root = line.split(": ").nth(1).is_some_and(|path| Path::new(path).has_root());
     let limit = !line.contains("ENOSPC") || line.contains("fs.inotify.max_user_watches");

@@ -1,4 +1,4 @@
-//! Flags are printed and read back, told apart, and checked before a kernel sees them.
+//! Printing, parsing and checking flags.
 
 #[path = "oracle/flags.rs"]
 mod oracle;
@@ -7,7 +7,7 @@ use oracle::check_parse;
 use quickcheck::{Gen, QuickCheck, Testable};
 use tinotify::{EventMask, InitFlags, MaskError, WatchMask};
 
-/// Miri is slow: it sees some of the cases.
+/// Miri is slow, so it runs only some of the cases.
 const STEP: usize = if cfg!(miri) { 3 } else { 1 };
 
 fn holds(property: impl Testable) {
@@ -38,11 +38,11 @@ const OPTIONS: [(&str, u32); 6] = [
     ("MASK_ADD", 0x2000_0000),
     ("ONESHOT", 0x8000_0000),
 ];
-const CAME: [(&str, u32); 4] =
+const READ: [(&str, u32); 4] =
     [("UNMOUNT", 0x2000), ("Q_OVERFLOW", 0x4000), ("IGNORED", 0x8000), ("ISDIR", 0x4000_0000)];
 const GROUPS: [(&str, u32); 3] = [("CLOSE", 0x18), ("MOVE", 0xc0), ("ALL_EVENTS", 0xfff)];
 
-macro_rules! promises_of {
+macro_rules! tests_of {
     ($($name:ident: $flags:ty, $singles:expr, $groups:expr;)*) => {$(
         mod $name {
             use super::*;
@@ -56,7 +56,7 @@ macro_rules! promises_of {
             }
 
             #[test]
-            fn any_bits_are_read_back_as_they_were_printed() {
+            fn printed_bits_are_parsed_back() {
                 fn property(bits: u32, plain: u32) {
                     for bits in [bits, bits & plain, plain & <$flags>::all().bits()] {
                         let flags = <$flags>::from_bits_retain(bits);
@@ -73,7 +73,7 @@ macro_rules! promises_of {
             }
 
             #[test]
-            fn each_flag_has_its_bit_and_its_name() {
+            fn each_flag_has_a_bit_and_a_name() {
                 for (name, bits) in singles() {
                     assert_eq!(<$flags>::from_bits_retain(bits).to_string(), name);
                 }
@@ -90,11 +90,11 @@ macro_rules! promises_of {
                     }
                 }
                 let all: u32 = singles().iter().map(|(_, bits)| bits).sum();
-                assert_eq!(<$flags>::all().bits(), all, "and there are no others");
+                assert_eq!(<$flags>::all().bits(), all, "all flags");
             }
 
             #[test]
-            fn iteration_gives_the_single_flags_and_then_the_unknown_bits() {
+            fn iter_returns_single_flags_and_then_unknown_bits() {
                 fn property(bits: u32) {
                     let flags = <$flags>::from_bits_retain(bits);
                     let mut expected: Vec<_> =
@@ -103,8 +103,8 @@ macro_rules! promises_of {
                     if bits != known {
                         expected.push(bits & !known);
                     }
-                    let came: Vec<_> = flags.iter().map(|flag| flag.bits()).collect();
-                    assert_eq!(came, expected);
+                    let actual: Vec<_> = flags.iter().map(|flag| flag.bits()).collect();
+                    assert_eq!(actual, expected);
                 }
                 holds(property as fn(u32));
                 property(0);
@@ -112,18 +112,18 @@ macro_rules! promises_of {
             }
 
             #[test]
-            fn lists_are_taken_with_any_separator() {
+            fn lists_are_parsed_with_any_separator() {
                 let (a, b) = (singles()[0], singles()[1]);
                 for between in [",", "|", " ", ", ", " ,", " | ", "\t", "\n", "  ", " \r\n,\x0c"] {
                     let text = format!(" {}{between}{}\n", a.0, b.0);
                     assert_eq!(parse(&text), Ok(a.1 | b.1), "{text:?}");
                 }
-                // Twice is once, and numbers stand among names.
+                // A flag may be repeated, and numbers may be mixed with names.
                 assert_eq!(parse(&format!("{0},{0},0x1000,0XF0000", a.0)), Ok(a.1 | 0xf1000));
             }
 
             #[test]
-            fn a_word_that_is_no_flag_is_pointed_at() {
+            fn an_unknown_word_has_its_range_in_the_error() {
                 let good = singles()[0].0;
                 let bad = [
                     "DELTE", "x", "IN_", "IN_IN_OPEN", "CLOEXECUTE", "0x", "0x1_0", "0x+1", "0x-1",
@@ -144,7 +144,7 @@ macro_rules! promises_of {
             }
 
             #[test]
-            fn a_word_that_is_missing_is_pointed_at() {
+            fn a_missing_word_has_its_offset_in_the_error() {
                 let good = singles()[0].0;
                 for text in ["", ",", "|", ",{}", "|{}"] {
                     assert_eq!(parse(&text.replace("{}", good)), Err(0..0), "{text:?}");
@@ -175,14 +175,14 @@ const INIT: [(&str, u32); 2] = [("NONBLOCK", 0x80), ("CLOEXEC", 0x8_0000)];
 #[cfg(any(target_arch = "sparc", target_arch = "sparc64"))]
 const INIT: [(&str, u32); 2] = [("NONBLOCK", 0x4000), ("CLOEXEC", 0x40_0000)];
 
-promises_of! {
+tests_of! {
     init_flags: InitFlags, INIT, <[(&str, u32); 0]>::default();
     watch_mask: WatchMask, [&EVENTS[..], &OPTIONS].concat(), GROUPS;
-    event_mask: EventMask, [&EVENTS[..], &CAME].concat(), GROUPS;
+    event_mask: EventMask, [&EVENTS[..], &READ].concat(), GROUPS;
 }
 
 #[test]
-fn any_text_is_read_or_refused_at_its_first_bad_word() {
+fn any_text_is_parsed_or_refused_at_its_first_invalid_word() {
     fn property(words: Vec<(u8, String)>) {
         const PARTS: [&str; 12] = [
             "CREATE", "in_close", "0x1f", ",", "|", " ", "\t", "IN_", "0x", "é", "oneshot",
@@ -215,7 +215,7 @@ fn groups_print_as_their_single_flags() {
 }
 
 #[test]
-fn check_takes_any_events_with_any_options_but_add_and_create_together() {
+fn check_accepts_all_events_and_options_except_add_with_create() {
     for options in 0..64_u32 {
         let chosen = OPTIONS.iter().enumerate().filter(|(at, _)| options >> at & 1 == 1);
         let options: u32 = chosen.map(|(_, (_, bits))| bits).sum();
@@ -237,7 +237,7 @@ fn check_takes_any_events_with_any_options_but_add_and_create_together() {
 }
 
 #[test]
-fn check_refuses_each_bit_that_a_watch_cannot_ask_for() {
+fn check_refuses_each_bit_that_a_watch_can_not_request() {
     for bit in 0..32 {
         let bits = 1 << bit;
         let mask = WatchMask::CREATE | WatchMask::from_bits_retain(bits);
@@ -248,7 +248,7 @@ fn check_refuses_each_bit_that_a_watch_cannot_ask_for() {
 }
 
 #[test]
-fn check_refuses_all_and_none() {
+fn check_refuses_all_and_empty() {
     assert_eq!(WatchMask::all().check(), Err(MaskError::AddAndCreate));
     assert_eq!(WatchMask::empty().check(), Err(MaskError::NoEvents));
     assert_eq!(
@@ -270,7 +270,7 @@ fn mask_errors_name_the_bits_and_the_remedy() {
 }
 
 #[test]
-fn parse_errors_name_the_place() {
+fn parse_errors_name_the_range() {
     let text = "CREATE,DELTE".parse::<WatchMask>().unwrap_err().to_string();
     assert!(text.contains("7..12"), "{text}");
     let text = "CREATE,".parse::<WatchMask>().unwrap_err().to_string();

@@ -1,11 +1,15 @@
-//! A name is never lost track of, whatever the world does meanwhile: the follower over a simulated
-//! kernel. And over the real one.
+//! A follower reports each change of its name, whatever changes at the same time. Runs the follower over a
+//! simulated kernel, and over the real one.
 //!
-//! Each schedule is the number that it is made from. From the environment:
+//! A schedule is made from one number, its seed. Environment variables:
 //!
-//! - `TINOTIFY_SCHEDULES`: how many; `TINOTIFY_FIRST_SEED`; `TINOTIFY_SEED`: one alone.
-//! - `TINOTIFY_DISTRIBUTION`: one of those in `following/distributions.rs`. Default: they take turns.
-//! - `TINOTIFY_SURVEY`: goes on after a failure, and says at the end what kinds there are.
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `TINOTIFY_SCHEDULES` | the number of schedules | 20,000 |
+//! | `TINOTIFY_FIRST_SEED` | the seed of the first schedule | 0 |
+//! | `TINOTIFY_SEED` | runs only the schedule of this seed | unset |
+//! | `TINOTIFY_DISTRIBUTION` | a name of `following/distributions.rs` for all schedules | each in turn |
+//! | `TINOTIFY_SURVEY` | continues after a failure, and prints the kinds of failures at the end | unset |
 
 #![cfg(all(target_os = "linux", not(miri)))]
 #![deny(unsafe_code)]
@@ -21,13 +25,13 @@ use following::distributions::{ALL, Distribution};
 use following::schedule::{Totals, run_in};
 use following::{chaos, real, script, shrink};
 
-/// A number from the environment.
+/// Reads a number from the environment.
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}: expected a number")))
 }
 
-/// Runs one schedule, which must be right.
+/// Runs one schedule. Returns an error if it fails.
 fn check(seed: u64) -> Result<Totals, String> {
     run_in(Choices::seeded(seed), Distribution::of_seed(seed), false).0
 }
@@ -39,14 +43,14 @@ fn fail(seed: u64, why: &str) -> ! {
     panic!("seed {seed}, {}: {why}\n\nshrunk:\n{shrunk}", distribution.name())
 }
 
-/// Says of each distribution what happened, and what kinds of failures there were.
-fn report(totals: &BTreeMap<Distribution, Totals>, wrong: &[(u64, String)]) {
+/// Prints the totals of each distribution, and the kinds of failures.
+fn report(totals: &BTreeMap<Distribution, Totals>, failures: &[(u64, String)]) {
     for distribution in ALL {
         let Some(totals) = totals.get(&distribution) else { continue };
         println!("{}: {totals:?}", distribution.name());
     }
     let mut kinds: BTreeMap<String, (u64, u64, &str)> = BTreeMap::new();
-    for (seed, why) in wrong {
+    for (seed, why) in failures {
         kinds.entry(shrink::kind(why)).or_insert((0, *seed, why)).0 += 1;
     }
     for (count, seed, why) in kinds.values() {
@@ -55,7 +59,7 @@ fn report(totals: &BTreeMap<Distribution, Totals>, wrong: &[(u64, String)]) {
 }
 
 #[test]
-fn no_schedule_makes_a_follower_lose_track() {
+fn a_follower_is_right_in_every_schedule() {
     if let Some(seed) = number("TINOTIFY_SEED") {
         match check(seed) {
             Ok(totals) => println!("{totals:?}"),
@@ -69,26 +73,26 @@ fn no_schedule_makes_a_follower_lose_track() {
     let begin = Instant::now();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let (mut totals, mut wrong) = (BTreeMap::<Distribution, Totals>::new(), Vec::new());
+    let (mut totals, mut failures) = (BTreeMap::<Distribution, Totals>::new(), Vec::new());
     for seed in first..first + count {
         match check(seed) {
             Ok(more) => totals.entry(Distribution::of_seed(seed)).or_default().add(more),
-            Err(why) => wrong.push((seed, why)),
+            Err(why) => failures.push((seed, why)),
         }
-        if !survey && !wrong.is_empty() {
+        if !survey && !failures.is_empty() {
             break;
         }
     }
     std::panic::set_hook(hook);
-    report(&totals, &wrong);
-    println!("{count} schedules, {} wrong, {:.1?}", wrong.len(), begin.elapsed());
-    if let (Some((seed, why)), false) = (wrong.first(), survey) {
+    report(&totals, &failures);
+    println!("{count} schedules, {} wrong, {:.1?}", failures.len(), begin.elapsed());
+    if let (Some((seed, why)), false) = (failures.first(), survey) {
         fail(*seed, why);
     }
-    assert!(wrong.is_empty(), "{} of {count} schedules are wrong", wrong.len());
+    assert!(failures.is_empty(), "{} of {count} schedules are wrong", failures.len());
 }
 
-/// The scripts, by their names.
+/// Returns the names and the texts of the scripts.
 fn scripts() -> Vec<(String, String)> {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/following/scripts");
     let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
@@ -99,19 +103,20 @@ fn scripts() -> Vec<(String, String)> {
         })
         .collect();
     scripts.sort();
-    assert!(!scripts.is_empty(), "no script runs");
+    assert!(!scripts.is_empty(), "no scripts in {dir}");
     scripts
 }
 
 #[test]
-fn scripted_worlds_are_right() {
+fn a_follower_is_right_in_every_scripted_world() {
     let results = scripts().into_iter().map(|(name, text)| (name, script::run(&text)));
-    let wrong: Vec<_> = results.filter_map(|(name, result)| Some((name, result.err()?))).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let failures: Vec<_> =
+        results.filter_map(|(name, result)| Some((name, result.err()?))).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 #[test]
-fn the_real_kernel_does_what_the_simulated_one_does() {
+fn scripts_have_the_same_results_with_the_real_kernel() {
     let mut ran = 0;
     for (name, text) in scripts() {
         println!("{name}");
@@ -121,7 +126,7 @@ fn the_real_kernel_does_what_the_simulated_one_does() {
 }
 
 #[test]
-fn nothing_that_a_kernel_says_makes_it_panic() {
+fn no_result_of_a_kernel_call_makes_a_follower_panic() {
     for seed in 0..5_000 {
         chaos::run(seed);
     }

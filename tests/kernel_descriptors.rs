@@ -1,4 +1,4 @@
-//! Descriptors on the real kernel: those of instances, and those of anything else. Checked on Linux 6.18.
+//! Descriptors of instances and of other files, with the real kernel. Checked on Linux 6.18.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 #![deny(unsafe_code)]
@@ -17,19 +17,19 @@ const fn rm_error(errno: Errno) -> Result<(), Error> {
 }
 
 #[test]
-fn unknown_flags_of_an_instance_are_refused() {
+fn unknown_init_flags_are_refused() {
     let refused = Inotify::init(InitFlags::from_bits_retain(1));
     assert_eq!(refused.unwrap_err(), Error::Init(Errno::EINVAL));
 }
 
 #[test]
-fn a_number_that_is_no_open_descriptor_is_ebadf_for_each_call() {
-    // No process has that many: fs.nr_open is at most 2^30 or so. Never made an `OwnedFd`, which
-    // would stop the program when it finds nothing to close.
+fn each_call_on_a_closed_descriptor_is_ebadf() {
+    // No process can have so many descriptors: fs.nr_open is at most about 2^30. An `OwnedFd` would abort
+    // the program, because it can't be closed.
     #[allow(unsafe_code)]
     let closed = || {
-        // SAFETY: nothing is open by that number, nor can be: all that happens is EBADF, and closing
-        // it closes nothing of anybody's.
+        // SAFETY: no descriptor with this number can be open. So each call returns EBADF, and close
+        // closes no descriptor of other code.
         Inotify::from(unsafe { tinotify::Fd::from_raw(i32::MAX - 1) })
     };
     let inotify = closed();
@@ -48,7 +48,7 @@ fn a_number_that_is_no_open_descriptor_is_ebadf_for_each_call() {
     }
     assert_eq!(inotify.queued_bytes(), Err(Error::QueuedBytes(Errno::EBADF)));
     assert_eq!(inotify.close(), Err(Error::Close(Errno::EBADF)));
-    // A drop says nothing.
+    // Dropping ignores the error.
     drop(closed());
 }
 
@@ -67,30 +67,30 @@ mod descriptors {
         DecodeErrorKind, Event, EventMask as E, EventRing, Fd, FillError, MAX_RECORD_SIZE,
     };
 
-    use super::support::{c, ev, scratch, text, told, watching};
+    use super::support::{c, ev, events_of, scratch, text, watching};
     use super::*;
 
-    /// What each call says of a descriptor that is no inotify instance.
-    struct Answers {
+    /// The results of the calls on a descriptor that is not an inotify instance.
+    struct Results {
         read: Result<usize, Errno>,
         queued_bytes: Result<usize, Errno>,
         poll: bool,
     }
 
-    fn check(what: &str, fd: OwnedFd, answers: Answers) {
+    fn check(what: &str, fd: OwnedFd, results: Results) {
         let inotify = Inotify::from(fd);
         let mut buffer = [0; 512];
         let mut ring = EventRing::<32>::new();
 
         let added = inotify.add_watch(c"/", W::CREATE);
         assert_eq!(added, add_error(Errno::EINVAL), "{what}");
-        assert!(text(added.unwrap_err()).contains("an inotify instance?"));
+        assert!(text(added.unwrap_err()).contains("is an inotify instance"));
         assert_eq!(inotify.rm_watch(Wd::from_raw(1)), rm_error(Errno::EINVAL), "{what}");
         let queued = inotify.queued_bytes();
-        assert_eq!(queued, answers.queued_bytes.map_err(Error::QueuedBytes), "{what}");
-        assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(answers.poll), "{what}");
+        assert_eq!(queued, results.queued_bytes.map_err(Error::QueuedBytes), "{what}");
+        assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(results.poll), "{what}");
         let read = inotify.read(&mut buffer).map(|events| events.remainder().len());
-        let expected = answers.read.map_err(|errno| Error::Read { errno, room: 512 });
+        let expected = results.read.map_err(|errno| Error::Read { errno, room: 512 });
         assert_eq!(read, expected, "{what}");
         let filled = inotify.fill(&mut ring);
         let expected = expected.map_err(|error| {
@@ -102,31 +102,31 @@ mod descriptors {
     }
 
     #[test]
-    fn what_is_no_inotify_instance_is_told_by_typed_errors() {
+    fn a_descriptor_that_is_not_an_instance_returns_typed_errors() {
         let memfd = rustix::fs::memfd_create("memfd", MemfdFlags::CLOEXEC).unwrap();
-        let answers = Answers { read: Ok(0), queued_bytes: Ok(0), poll: true };
-        check("memfd", memfd, answers);
+        let results = Results { read: Ok(0), queued_bytes: Ok(0), poll: true };
+        check("memfd", memfd, results);
 
         let null = File::open("/dev/null").unwrap().into();
-        check("null", null, Answers { read: Ok(0), queued_bytes: Err(Errno::ENOTTY), poll: true });
+        check("null", null, Results { read: Ok(0), queued_bytes: Err(Errno::ENOTTY), poll: true });
 
         let (pipe, end) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
-        check("pipe", pipe, Answers { read: Err(Errno::EAGAIN), queued_bytes: Ok(0), poll: false });
+        check("pipe", pipe, Results { read: Err(Errno::EAGAIN), queued_bytes: Ok(0), poll: false });
         drop(end);
 
         let (_pipe, end) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
-        check("end", end, Answers { read: Err(Errno::EBADF), queued_bytes: Ok(0), poll: false });
+        check("end", end, Results { read: Err(Errno::EBADF), queued_bytes: Ok(0), poll: false });
     }
 
     #[test]
-    fn einval_of_a_read_into_room_enough_asks_what_the_descriptor_is() {
+    fn einval_of_a_read_into_a_large_buffer_says_to_check_the_descriptor() {
         use rustix::event::epoll;
         let inotify = Inotify::from(epoll::create(epoll::CreateFlags::CLOEXEC).unwrap());
         let mut buffer = [0; MAX_RECORD_SIZE];
         let error = inotify.read(&mut buffer).map(Iterator::count).unwrap_err();
         assert_eq!(error, Error::Read { errno: Errno::EINVAL, room: MAX_RECORD_SIZE });
-        assert!(text(error).contains("an inotify instance?"));
-        // ENOTTY or EINVAL, as the version of the kernel has it.
+        assert!(text(error).contains("is an inotify instance"));
+        // ENOTTY or EINVAL, depending on the version of the kernel.
         assert!(inotify.queued_bytes().is_err());
     }
 
@@ -138,13 +138,13 @@ mod descriptors {
         let event = Event::new(Wd::from_raw(7), E::CREATE, 0, Some(c"replayed"));
         let len = event.encode(&mut buffer).unwrap();
         end.write_all(&buffer[..len]).unwrap();
-        end.write_all(b"no event").unwrap();
+        end.write_all(b"invalid!").unwrap();
 
         let mut events = inotify.read(&mut buffer).unwrap();
         assert_eq!(events.next(), Some(Ok(event)));
         let error = events.next().unwrap().unwrap_err();
         assert_eq!((error.offset(), error.kind()), (32, DecodeErrorKind::HeaderCut { have: 8 }));
-        assert_eq!(events.remainder(), b"no event");
+        assert_eq!(events.remainder(), b"invalid!");
 
         end.write_all(&[0xFF; 32]).unwrap();
         let mut ring = EventRing::<17>::new();
@@ -155,7 +155,7 @@ mod descriptors {
     }
 
     #[test]
-    fn a_directory_is_no_instance() {
+    fn a_directory_is_not_an_instance() {
         let inotify = Inotify::from(OwnedFd::from(File::open("/").unwrap()));
         let mut buffer = [0; 272];
         let error = inotify.read(&mut buffer).map(Iterator::count).unwrap_err();
@@ -164,7 +164,7 @@ mod descriptors {
     }
 
     #[test]
-    fn an_instance_is_close_on_exec_always_and_non_blocking_when_asked() {
+    fn an_instance_is_always_close_on_exec_and_non_blocking_only_on_request() {
         for (flags, expected) in [
             (InitFlags::empty(), OFlags::empty()),
             (InitFlags::CLOEXEC, OFlags::empty()),
@@ -194,7 +194,7 @@ mod descriptors {
         let inotify = Inotify::from(OwnedFd::from(fd));
 
         assert_eq!(inotify.as_raw(), raw);
-        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("file")]);
+        assert_eq!(events_of(&inotify), [ev(wd, E::CREATE).name("file")]);
         assert_eq!(inotify.rm_watch(wd), Ok(()));
     }
 
@@ -206,11 +206,11 @@ mod descriptors {
         assert_eq!(inotify.close(), Ok(()));
 
         File::create(dir.path().join("file")).unwrap();
-        assert_eq!(told(&second), [ev(wd, E::CREATE).name("file")]);
+        assert_eq!(events_of(&second), [ev(wd, E::CREATE).name("file")]);
     }
 
     #[test]
-    fn it_can_be_polled_by_others_through_as_fd() {
+    fn as_fd_can_be_polled() {
         let dir = scratch();
         let (inotify, _) = watching(&dir, W::CREATE);
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -226,7 +226,7 @@ mod descriptors {
 
     #[test]
     fn drop_and_close_close_the_descriptor() {
-        // A pipe tells on its other end, whatever number others get meanwhile.
+        // The other end of a pipe shows the close, even if another thread reuses the number.
         for close in [drop, |inotify: Inotify| assert_eq!(inotify.close(), Ok(()))] {
             let (pipe, end) = pipe_with(PipeFlags::CLOEXEC).unwrap();
             let (inotify, mut end) = (Inotify::from(pipe), File::from(end));
@@ -238,23 +238,25 @@ mod descriptors {
     }
 
     #[test]
-    fn an_error_becomes_an_io_error_of_its_kind_with_the_message_inside() {
+    fn an_io_error_keeps_the_error_number_or_the_error() {
         let dir = scratch();
         let inotify = instance();
         let missing = inotify.add_watch(&c(dir.path().join("none")), W::CREATE).unwrap_err();
         let error = std::io::Error::from(missing);
+        assert_eq!(error.raw_os_error(), Some(Errno::ENOENT.as_raw()));
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
-        assert_eq!(error.to_string(), missing.to_string());
-        assert_eq!(error.downcast::<Error>().unwrap(), missing);
 
         let nothing = inotify.read(&mut [0; 272]).map(Iterator::count).unwrap_err();
         assert_eq!(std::io::Error::from(nothing).kind(), std::io::ErrorKind::WouldBlock);
         let mask = inotify.add_watch(c"/", W::all()).unwrap_err();
-        assert_eq!(std::io::Error::from(mask).kind(), std::io::ErrorKind::InvalidInput);
+        let error = std::io::Error::from(mask);
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), mask.to_string());
+        assert_eq!(error.downcast::<Error>().unwrap(), mask);
     }
 }
 
 #[test]
-fn a_new_instance_is_silent() {
+fn a_new_instance_has_no_events() {
     assert!(is_silent(&instance()));
 }

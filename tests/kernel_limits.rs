@@ -1,5 +1,5 @@
-//! The limits of the real kernel, reached for real, and what is left behind: nothing. Each test runs
-//! in a process of its own, for it counts or limits what a whole process has. Checked on Linux 6.18.
+//! The limits of the real kernel, and leaks. Each test runs in a separate process, because it counts or
+//! limits the resources of a whole process. Checked on Linux 6.18.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 #![deny(unsafe_code)]
@@ -13,8 +13,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use support::{c, in_child, in_namespace, instance, scratch, skipped, text};
 use tinotify::{Errno, Error, EventRing, InitFlags, Inotify, WatchMask as W, Wd};
 
-/// Sets one of the limits of this user namespace. (Those in `fs.inotify` are of the first namespace,
-/// that is of the whole machine, and stay as they are; these count alike, and give the same errors.)
+/// Sets one of the limits of this user namespace. They cause the same errors as those in `fs.inotify`,
+/// which apply to the whole machine and are not changed.
 fn limit(test: &str, name: &str, value: usize) -> bool {
     let written = fs::write(format!("/proc/sys/user/{name}"), value.to_string());
     if let Err(error) = &written {
@@ -37,7 +37,7 @@ fn the_limit_of_watches_is_enospc_and_names_the_sysctl() {
     };
     let (first, second) = (instance(), instance());
     let wds: Vec<Wd> = (0..2).map(|number| add(&first, number).unwrap()).collect();
-    // The limit is the user's, and not the instance's.
+    // The limit is per user, not per instance.
     add(&second, 0).unwrap();
 
     for inotify in [&first, &second] {
@@ -45,14 +45,14 @@ fn the_limit_of_watches_is_enospc_and_names_the_sysctl() {
         assert_eq!(refused, Err(Error::AddWatch(Errno::ENOSPC)));
         let text = text(refused.unwrap_err());
         assert!(text.contains("fs.inotify.max_user_watches"), "{text}");
-        assert!(text.contains("no disk is full"), "{text}");
+        assert!(text.contains("the disk is not full"), "{text}");
     }
-    // What is watched already is no new watch; and one that goes makes room for another.
+    // Watching the same inode again adds no watch. Removing a watch makes room for another.
     assert_eq!(add(&first, 0), Ok(wds[0]));
     first.rm_watch(wds[0]).unwrap();
     assert!(add(&second, 2).is_ok());
     assert_eq!(add(&second, 3), Err(Error::AddWatch(Errno::ENOSPC)));
-    // So does a whole instance.
+    // So does closing an instance.
     drop(first);
     assert!(add(&second, 3).is_ok());
 }
@@ -70,7 +70,7 @@ fn the_limit_of_instances_is_emfile_and_names_the_sysctl() {
         let text = text(error);
         assert!(text.contains("fs.inotify.max_user_instances"), "{text}");
     }
-    // Closing one makes room for one, whichever way.
+    // `close` and `drop` both make room for another instance.
     instances.pop().unwrap().close().unwrap();
     instances.push(instance());
     drop(instances.pop());
@@ -79,8 +79,8 @@ fn the_limit_of_instances_is_emfile_and_names_the_sysctl() {
 }
 
 #[test]
-fn the_limit_of_open_files_is_emfile_and_named_too() {
-    const NAME: &str = "the_limit_of_open_files_is_emfile_and_named_too";
+fn the_limit_of_open_files_is_emfile_and_names_ulimit() {
+    const NAME: &str = "the_limit_of_open_files_is_emfile_and_names_ulimit";
     if !in_child(NAME, &[]) {
         return;
     }
@@ -97,13 +97,13 @@ fn the_limit_of_open_files_is_emfile_and_named_too() {
     assert!(text(error).contains("ulimit -n"));
 }
 
-/// The number of open descriptors, and the one that counts them.
+/// Returns the number of open descriptors, including the one that lists them.
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// An instance from its making to its end, with what can go wrong between.
-fn live_and_die(path: &CStr, missing: &CStr, end: usize) {
+/// Creates an instance, uses it with and without errors, and closes it in one of four ways.
+fn use_instance(path: &CStr, missing: &CStr, end: usize) {
     let inotify = Inotify::init(InitFlags::NONBLOCK).unwrap();
     let wd = inotify.add_watch(path, W::ALL_EVENTS).unwrap();
     drop(fs::File::open(path.to_str().unwrap()).unwrap());
@@ -128,18 +128,18 @@ fn a_thousand_cycles_leave_no_descriptor_open() {
     }
     let dir = scratch();
     let (path, missing) = (c(&dir), c(dir.path().join("missing")));
-    let held = instance();
+    let other = instance();
     let before = descriptors();
-    // The kernel takes some 10 ms to end an instance that watches, so that ten of them end at a time.
+    // The kernel takes about 10 ms to close an instance with watches, so ten threads close them.
     thread::scope(|scope| {
         for round in 0..10 {
             let (path, missing) = (&path, &missing);
             scope.spawn(move || {
-                (0..100).for_each(|cycle| live_and_die(path, missing, round + cycle))
+                (0..100).for_each(|cycle| use_instance(path, missing, round + cycle))
             });
         }
     });
     assert_eq!(descriptors(), before);
-    drop(held);
+    drop(other);
     assert_eq!(descriptors(), before - 1);
 }

@@ -1,5 +1,4 @@
-//! Reading on the real kernel: buffers, rings, the fence, overflow and threads.
-//! Checked on Linux 6.18.
+//! Reading with the real kernel: buffers, rings, the fence, overflows and threads. Checked on Linux 6.18.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 #![deny(unsafe_code)]
@@ -11,8 +10,8 @@ use std::path::Path;
 use std::thread;
 
 use quickcheck::QuickCheck;
-use support::{Seen, c, decoded, drain, ev, instance, is_silent, raw_bytes, scratch};
-use support::{skipped, text, told, watch, watching};
+use support::{OwnedEvent, c, decoded, drain, ev, instance, is_silent, raw_bytes, scratch};
+use support::{events_of, skipped, text, watch, watching};
 use tinotify::{Errno, Error, EventMask as E, EventRing, FillError, InitFlags, Inotify};
 use tinotify::{RECORD_SIZE, WatchMask as W, Wd};
 
@@ -21,7 +20,7 @@ fn create(dir: impl AsRef<Path>, name: &str) {
 }
 
 #[test]
-fn an_empty_queue_would_block() {
+fn reading_an_empty_queue_would_block() {
     let inotify = instance();
     let mut buffer = [0; RECORD_SIZE];
     let error = inotify.read(&mut buffer).map(Iterator::count).unwrap_err();
@@ -33,7 +32,7 @@ fn an_empty_queue_would_block() {
 }
 
 #[test]
-fn a_buffer_that_is_too_small_is_told_and_the_event_stays_queued() {
+fn a_buffer_that_is_too_small_is_einval_and_the_event_stays_queued() {
     let dir = scratch();
     let (inotify, wd) = watching(&dir, W::CREATE);
     create(&dir, "name");
@@ -43,7 +42,7 @@ fn a_buffer_that_is_too_small_is_told_and_the_event_stays_queued() {
         let error = inotify.read(&mut buffer).map(Iterator::count).unwrap_err();
         assert_eq!(error, Error::Read { errno: Errno::EINVAL, room });
         assert!(text(error).contains("272 bytes"));
-        assert_eq!(inotify.queued_bytes(), Ok(32), "nothing is lost");
+        assert_eq!(inotify.queued_bytes(), Ok(32), "the event is still queued");
     }
     let mut buffer = [0; 32];
     let bytes = inotify.read(&mut buffer).unwrap().remainder();
@@ -51,22 +50,22 @@ fn a_buffer_that_is_too_small_is_told_and_the_event_stays_queued() {
 }
 
 #[test]
-fn a_read_gives_whole_events_only_as_many_as_fit() {
+fn a_read_returns_only_complete_events_that_fit() {
     let dir = scratch();
     let (inotify, wd) = watching(&dir, W::CREATE);
     let long = "n".repeat(255);
     for name in ["a", "b", &long, "c"] {
         create(&dir, name);
     }
-    // Room for the first two (32 each), and for nearly all of the third (272).
+    // Room for the first two (32 bytes each), and one byte less than the third needs (272 bytes).
     let mut buffer = [0; 64 + 271];
     let bytes = inotify.read(&mut buffer).unwrap().remainder();
     assert_eq!(decoded(bytes), [ev(wd, E::CREATE).name("a"), ev(wd, E::CREATE).name("b")]);
-    assert_eq!(told(&inotify), [ev(wd, E::CREATE).name(&long), ev(wd, E::CREATE).name("c")]);
+    assert_eq!(events_of(&inotify), [ev(wd, E::CREATE).name(&long), ev(wd, E::CREATE).name("c")]);
 }
 
 #[test]
-fn a_buffer_may_begin_at_any_address() {
+fn a_buffer_may_have_any_alignment() {
     let dir = scratch();
     let (inotify, wd) = watching(&dir, W::CREATE);
     let mut buffer = [0; RECORD_SIZE + 8];
@@ -78,7 +77,7 @@ fn a_buffer_may_begin_at_any_address() {
 }
 
 #[test]
-fn queued_bytes_is_the_sum_of_the_records_and_grows_with_each() {
+fn queued_bytes_is_the_sum_of_all_record_sizes() {
     let dir = scratch();
     let (inotify, wd) = watching(&dir, W::CREATE);
     assert_eq!(inotify.queued_bytes(), Ok(0));
@@ -87,29 +86,29 @@ fn queued_bytes_is_the_sum_of_the_records_and_grows_with_each() {
         let name = "n".repeat(len);
         create(&dir, &name);
         expected.push(ev(wd, E::CREATE).name(name));
-        let sum: usize = expected.iter().map(Seen::record_size).sum();
+        let sum: usize = expected.iter().map(OwnedEvent::record_size).sum();
         assert_eq!(inotify.queued_bytes(), Ok(sum));
     }
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
     assert_eq!(inotify.queued_bytes(), Ok(0));
 }
 
 #[test]
-fn who_reads_the_queued_bytes_has_seen_all_that_other_threads_did_before() {
+fn reading_queued_bytes_includes_all_earlier_changes_of_other_threads() {
     let dir = scratch();
     let (inotify, wd) = watching(&dir, W::CREATE);
     for round in 0..50 {
         let name = round.to_string();
         thread::scope(|scope| scope.spawn(|| create(&dir, &name)).join().unwrap());
-        // Neither a wait nor a second look: the fence alone.
-        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name(&name)]);
+        // No wait and no second read: `events_of` reads up to the fence.
+        assert_eq!(events_of(&inotify), [ev(wd, E::CREATE).name(&name)]);
     }
 }
 
 #[test]
-fn overflow_is_one_record_behind_all_that_fitted() {
-    const NAME: &str = "overflow_is_one_record_behind_all_that_fitted";
-    // Of the whole machine, so it is not lowered here: other instances may live on it.
+fn an_overflow_is_one_record_after_all_events_that_fit() {
+    const NAME: &str = "an_overflow_is_one_record_after_all_events_that_fit";
+    // The limit applies to the whole machine, so the test does not lower it.
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events");
     let limit: usize = match limit.as_deref().map(|limit| limit.trim().parse()) {
         Ok(Ok(limit @ 0..=1_000_000)) => limit,
@@ -124,7 +123,7 @@ fn overflow_is_one_record_behind_all_that_fitted() {
     for _ in 0..limit / 2 + 10 {
         drop(File::open(&path).unwrap());
     }
-    // The end of a watch is lost as all else: no IGNORED comes for it.
+    // The IGNORED of this watch is lost too.
     inotify.rm_watch(pinned).unwrap();
     fs::remove_file(&path).unwrap();
 
@@ -137,15 +136,18 @@ fn overflow_is_one_record_behind_all_that_fitted() {
         let expected = if at % 2 == 0 { E::OPEN } else { E::CLOSE_NOWRITE };
         assert_eq!(*event, ev(wd, expected).name("file"), "event {at} of {limit}");
     }
-    // And it goes on.
+    // Later events are queued again.
     assert!(is_silent(&inotify));
     drop(File::open(dir.path()).unwrap());
-    assert_eq!(told(&inotify), [ev(wd, E::OPEN | E::ISDIR), ev(wd, E::CLOSE_NOWRITE | E::ISDIR)]);
+    assert_eq!(
+        events_of(&inotify),
+        [ev(wd, E::OPEN | E::ISDIR), ev(wd, E::CLOSE_NOWRITE | E::ISDIR)]
+    );
     assert_eq!(inotify.rm_watch(pinned), Err(Error::RmWatch(Errno::EINVAL)));
 }
 
 #[test]
-fn watches_come_and_go_while_another_thread_reads() {
+fn watches_are_added_and_removed_while_another_thread_reads() {
     const WATCHES: usize = 50;
     let dir = scratch();
     let inotify = Inotify::init(InitFlags::empty()).unwrap();
@@ -175,7 +177,7 @@ fn watches_come_and_go_while_another_thread_reads() {
 }
 
 #[test]
-fn events_taken_by_two_readers_come_once_each() {
+fn two_readers_get_each_event_once() {
     const FILES: usize = 500;
     let dir = scratch();
     let (inotify, wd) = watching(&dir, W::CREATE);
@@ -196,7 +198,7 @@ fn events_taken_by_two_readers_come_once_each() {
         seen.extend(other.join().unwrap());
         seen
     });
-    let number = |event: &Seen| {
+    let number = |event: &OwnedEvent| {
         let name = event.name.as_deref().unwrap();
         std::str::from_utf8(name).unwrap().parse::<usize>().unwrap()
     };
@@ -207,23 +209,23 @@ fn events_taken_by_two_readers_come_once_each() {
 }
 
 #[test]
-fn a_ring_is_refilled_while_it_holds_events_and_says_when_it_is_full() {
+fn a_ring_can_be_filled_while_it_has_events_until_it_is_full() {
     let dir = scratch();
     let (inotify, wd) = watching(&dir, W::CREATE);
     let long = "n".repeat(255);
     for name in ["a", "b", &long, "c"] {
         create(&dir, name);
     }
-    // 17 cells: the long one needs them all.
+    // 17 cells: the event with the long name needs all of them.
     let mut ring = EventRing::<17>::new();
     assert_eq!(inotify.fill(&mut ring), Ok(64));
     assert_eq!((ring.len(), ring.free()), (2, 272 - 64));
     let pop = |ring: &mut EventRing<17>, name: &str| {
-        assert_eq!(Seen::from(ring.pop().unwrap().unwrap()), ev(wd, E::CREATE).name(name));
+        assert_eq!(OwnedEvent::from(ring.pop().unwrap().unwrap()), ev(wd, E::CREATE).name(name));
     };
     for name in ["a", "b"] {
         assert_eq!(inotify.fill(&mut ring), Err(FillError::Full));
-        assert_eq!(inotify.queued_bytes(), Ok(272 + 32), "what does not fit stays queued");
+        assert_eq!(inotify.queued_bytes(), Ok(272 + 32), "events that do not fit stay queued");
         pop(&mut ring, name);
     }
     assert_eq!(inotify.fill(&mut ring), Ok(272));
@@ -240,7 +242,7 @@ fn a_ring_is_refilled_while_it_holds_events_and_says_when_it_is_full() {
 }
 
 #[test]
-fn a_full_ring_is_full_even_where_nothing_is_queued() {
+fn filling_a_full_ring_is_full_even_if_nothing_is_queued() {
     let dir = scratch();
     let (inotify, _) = watching(&dir, W::CREATE);
     create(&dir, &"n".repeat(255));
@@ -249,13 +251,13 @@ fn a_full_ring_is_full_even_where_nothing_is_queued() {
     assert_eq!(inotify.fill(&mut ring), Err(FillError::Full));
 }
 
-/// Changes in `dir`: what they are does not matter much, as long as two instances see the same.
+/// Makes some changes in `dir`, the same for all instances.
 fn change(dir: &Path, changes: &[(u8, u8)]) {
-    // Names of all sizes of records, a few of each size to rename and delete.
+    // Names for all sizes of records, several of each size, so that renames and removals find files.
     let path = |number: u8| dir.join(format!("{number:03}").repeat(1 + usize::from(number % 85)));
     for &(what, number) in changes {
         let (this, other) = (path(number), path(what));
-        // Each of these fails where the file is not there, which is fine.
+        // Each of these may fail because the file does not exist.
         match what % 6 {
             0 => drop(fs::create_dir(&this)),
             1 => drop(fs::rename(&other, &this)),
@@ -266,8 +268,8 @@ fn change(dir: &Path, changes: &[(u8, u8)]) {
     }
 }
 
-/// Empties the queue through a ring, which is refilled whenever `pops` says so and when it is empty.
-fn through_a_ring<const N: usize>(inotify: &Inotify, pops: &[u8]) -> Vec<Seen> {
+/// Reads all events through a ring. `pops` determines the number of events between two fills.
+fn through_a_ring<const N: usize>(inotify: &Inotify, pops: &[u8]) -> Vec<OwnedEvent> {
     let mut ring = EventRing::<N>::new();
     let mut seen = Vec::new();
     let mut pops = pops.iter().cycle();
@@ -275,7 +277,7 @@ fn through_a_ring<const N: usize>(inotify: &Inotify, pops: &[u8]) -> Vec<Seen> {
         let held = ring.len();
         match inotify.fill(&mut ring) {
             Ok(taken) => assert!(taken > 0 && ring.len() > held),
-            Err(FillError::Full) => assert!(held > 0, "an empty ring takes any event"),
+            Err(FillError::Full) => assert!(held > 0, "an empty ring is full"),
             Err(FillError::Read(error)) if error.is_would_block() && ring.is_empty() => {
                 return seen;
             }
@@ -283,13 +285,13 @@ fn through_a_ring<const N: usize>(inotify: &Inotify, pops: &[u8]) -> Vec<Seen> {
             Err(error) => panic!("{error}"),
         }
         for _ in 0..=pops.next().map_or(0, |pops| pops % 4) {
-            seen.extend(ring.pop().map(|event| Seen::from(event.unwrap())));
+            seen.extend(ring.pop().map(|event| OwnedEvent::from(event.unwrap())));
         }
     }
 }
 
 #[test]
-fn a_ring_of_any_size_gives_what_plain_reads_give() {
+fn a_ring_of_any_size_returns_the_same_events_as_plain_reads() {
     fn same(changes: Vec<(u8, u8)>, pops: Vec<u8>) {
         let dir = scratch();
         let instances = [(); 5].map(|()| watching(&dir, W::ALL_EVENTS).0);
@@ -305,7 +307,7 @@ fn a_ring_of_any_size_gives_what_plain_reads_give() {
 }
 
 #[test]
-fn a_buffer_of_any_size_gives_the_same_bytes() {
+fn a_buffer_of_any_size_reads_the_same_bytes() {
     fn same(changes: Vec<(u8, u8)>, sizes: Vec<u16>) {
         let dir = scratch();
         let [all, pieces] = [(); 2].map(|()| watching(&dir, W::ALL_EVENTS).0);

@@ -1,4 +1,4 @@
-//! What the real kernel reports of renames: exact sequences of wd, mask, name and cookie, checked on
+//! The events of renames, with the real kernel: exact sequences of wd, mask, name and cookie. Checked on
 //! Linux 6.18.
 
 #![cfg(all(target_os = "linux", not(miri)))]
@@ -9,12 +9,12 @@ mod support;
 use std::fs;
 
 use rustix::fs::{CWD, RenameFlags};
-use support::{ev, is_silent, scratch, skipped, told};
+use support::{ev, events_of, is_silent, scratch, skipped};
 use support::{watch, watching};
 use tinotify::{Errno, Error, EventMask as E, WatchMask as W};
 
 #[test]
-fn both_halves_of_a_rename_within_a_directory_share_a_cookie() {
+fn both_events_of_a_rename_within_a_directory_have_the_same_cookie() {
     let dir = scratch();
     fs::write(dir.path().join("old"), "").unwrap();
     let (inotify, wd) = watching(&dir, W::ALL_EVENTS);
@@ -22,18 +22,18 @@ fn both_halves_of_a_rename_within_a_directory_share_a_cookie() {
     fs::rename(dir.path().join("old"), dir.path().join("new")).unwrap();
     fs::rename(dir.path().join("new"), dir.path().join("newer")).unwrap();
 
-    // `told` numbers the cookies: equal ones within a rename, others in the next, never 0.
+    // `events_of` numbers the cookies: the same number within a rename, another one in the next.
     let expected = [
         ev(wd, E::MOVED_FROM).name("old").cookie(1),
         ev(wd, E::MOVED_TO).name("new").cookie(1),
         ev(wd, E::MOVED_FROM).name("new").cookie(2),
         ev(wd, E::MOVED_TO).name("newer").cookie(2),
     ];
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
 }
 
 #[test]
-fn both_halves_of_a_rename_across_two_watches_share_a_cookie() {
+fn both_events_of_a_rename_across_two_watches_have_the_same_cookie() {
     let dir = scratch();
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
     fs::create_dir(&a).unwrap();
@@ -48,11 +48,11 @@ fn both_halves_of_a_rename_across_two_watches_share_a_cookie() {
         ev(from, E::MOVED_FROM | E::ISDIR).name("sub").cookie(1),
         ev(to, E::MOVED_TO | E::ISDIR).name("moved").cookie(1),
     ];
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
 }
 
 #[test]
-fn a_rename_out_of_sight_is_one_half_and_so_is_one_into_it() {
+fn a_rename_to_or_from_an_unwatched_directory_is_one_event() {
     let dir = scratch();
     let (seen, unseen) = (dir.path().join("seen"), dir.path().join("unseen"));
     fs::create_dir(&seen).unwrap();
@@ -61,14 +61,14 @@ fn a_rename_out_of_sight_is_one_half_and_so_is_one_into_it() {
     let (inotify, wd) = watching(&seen, W::ALL_EVENTS);
 
     fs::rename(seen.join("file"), unseen.join("file")).unwrap();
-    assert_eq!(told(&inotify), [ev(wd, E::MOVED_FROM).name("file").cookie(1)]);
+    assert_eq!(events_of(&inotify), [ev(wd, E::MOVED_FROM).name("file").cookie(1)]);
 
     fs::rename(unseen.join("file"), seen.join("back")).unwrap();
-    assert_eq!(told(&inotify), [ev(wd, E::MOVED_TO).name("back").cookie(1)]);
+    assert_eq!(events_of(&inotify), [ev(wd, E::MOVED_TO).name("back").cookie(1)]);
 }
 
 #[test]
-fn move_self_comes_after_both_halves_within_across_out_and_in() {
+fn move_self_of_a_directory_comes_after_both_events_of_the_rename() {
     let dir = scratch();
     let [a, b, unseen] = ["a", "b", "unseen"].map(|name| {
         fs::create_dir(dir.path().join(name)).unwrap();
@@ -86,7 +86,7 @@ fn move_self_comes_after_both_halves_within_across_out_and_in() {
         ev(a_wd, to).name("within").cookie(1),
         ev(own, itself),
     ];
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
 
     fs::rename(a.join("within"), b.join("across")).unwrap();
     let expected = [
@@ -94,17 +94,17 @@ fn move_self_comes_after_both_halves_within_across_out_and_in() {
         ev(b_wd, to).name("across").cookie(1),
         ev(own, itself),
     ];
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
 
     fs::rename(b.join("across"), unseen.join("out")).unwrap();
-    assert_eq!(told(&inotify), [ev(b_wd, from).name("across").cookie(1), ev(own, itself)]);
+    assert_eq!(events_of(&inotify), [ev(b_wd, from).name("across").cookie(1), ev(own, itself)]);
 
     fs::rename(unseen.join("out"), a.join("in")).unwrap();
-    assert_eq!(told(&inotify), [ev(a_wd, to).name("in").cookie(1), ev(own, itself)]);
+    assert_eq!(events_of(&inotify), [ev(a_wd, to).name("in").cookie(1), ev(own, itself)]);
 }
 
 #[test]
-fn move_self_of_a_file_comes_after_both_halves_too() {
+fn move_self_of_a_file_comes_after_both_events_of_the_rename() {
     let dir = scratch();
     fs::write(dir.path().join("old"), "").unwrap();
     let (inotify, parent) = watching(&dir, W::ALL_EVENTS);
@@ -117,7 +117,7 @@ fn move_self_of_a_file_comes_after_both_halves_too() {
         ev(parent, E::MOVED_TO).name("new").cookie(1),
         ev(file, E::MOVE_SELF),
     ];
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
 }
 
 #[test]
@@ -138,33 +138,33 @@ fn exchanging_two_names_is_two_renames() {
         ev(wd, E::MOVED_FROM | E::ISDIR).name("b").cookie(2),
         ev(wd, E::MOVED_TO | E::ISDIR).name("a").cookie(2),
     ];
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
 }
 
 #[test]
-fn a_rename_over_an_entry_tells_no_delete_but_ends_the_watch_of_the_victim() {
+fn a_rename_over_an_entry_is_no_delete_but_ends_the_watch_of_the_replaced_file() {
     let dir = scratch();
-    let (new, victim) = (dir.path().join("new"), dir.path().join("victim"));
+    let (new, replaced) = (dir.path().join("new"), dir.path().join("replaced"));
     fs::write(&new, "").unwrap();
-    fs::write(&victim, "").unwrap();
+    fs::write(&replaced, "").unwrap();
     let (inotify, parent) = watching(&dir, W::ALL_EVENTS);
-    let own = watch(&inotify, &victim, W::ALL_EVENTS);
+    let own = watch(&inotify, &replaced, W::ALL_EVENTS);
 
-    fs::rename(&new, &victim).unwrap();
+    fs::rename(&new, &replaced).unwrap();
 
     let expected = [
         ev(parent, E::MOVED_FROM).name("new").cookie(1),
-        ev(parent, E::MOVED_TO).name("victim").cookie(1),
+        ev(parent, E::MOVED_TO).name("replaced").cookie(1),
         ev(own, E::ATTRIB),
         ev(own, E::DELETE_SELF),
         ev(own, E::IGNORED),
     ];
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
     assert_eq!(inotify.rm_watch(own), Err(Error::RmWatch(Errno::EINVAL)));
 }
 
 #[test]
-fn a_rename_onto_another_link_of_the_same_inode_is_nothing() {
+fn a_rename_onto_another_link_of_the_same_inode_has_no_event() {
     let dir = scratch();
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
     fs::write(&a, "").unwrap();

@@ -1,4 +1,4 @@
-//! Waiting on the real kernel: timeouts, blocking reads and signals. Checked on Linux 6.18.
+//! Waiting with the real kernel: timeouts, blocking reads and signals. Checked on Linux 6.18.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 #![deny(unsafe_code)]
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::pthread::{Pthread, pthread_kill};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use support::{DEADLINE, Seen, decoded, drain, ev, instance, scratch};
-use support::{told, watch, watching};
+use support::{DEADLINE, OwnedEvent, decoded, drain, ev, instance, scratch};
+use support::{events_of, watch, watching};
 use tinotify::{Errno, Error, EventMask as E, EventRing, FillError, InitFlags, Inotify};
 use tinotify::{RECORD_SIZE, WatchMask as W, Wd};
 
@@ -30,20 +30,20 @@ fn create(dir: impl AsRef<Path>, name: &str) {
 }
 
 #[test]
-fn poll_with_no_time_looks_and_returns() {
+fn poll_with_a_zero_timeout_returns_at_once() {
     let dir = scratch();
     let (inotify, _) = watching(&dir, W::CREATE);
     assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
     create(&dir, "file");
     assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(true));
-    // Until it is read.
+    // It is ready until the event is read.
     assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(true));
     drain(&inotify);
     assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
 }
 
 #[test]
-fn poll_waits_for_the_whole_timeout_where_nothing_comes() {
+fn poll_waits_for_the_whole_timeout_without_an_event() {
     let inotify = instance();
     for timeout in [Duration::from_nanos(1), Duration::from_millis(30)] {
         let start = Instant::now();
@@ -53,7 +53,7 @@ fn poll_waits_for_the_whole_timeout_where_nothing_comes() {
 }
 
 #[test]
-fn poll_returns_at_once_where_something_is_queued_whatever_the_timeout() {
+fn poll_returns_at_once_with_any_timeout_if_an_event_is_queued() {
     let dir = scratch();
     let (inotify, _) = watching(&dir, W::CREATE);
     create(&dir, "file");
@@ -63,21 +63,21 @@ fn poll_returns_at_once_where_something_is_queued_whatever_the_timeout() {
 }
 
 #[test]
-fn poll_wakes_for_what_another_thread_does() {
+fn poll_returns_when_another_thread_causes_an_event() {
     for timeout in [None, Some(Duration::MAX), Some(DEADLINE)] {
         let dir = scratch();
         let (inotify, wd) = watching(&dir, W::CREATE);
-        let about_to = Barrier::new(2);
+        let start = Barrier::new(2);
         thread::scope(|scope| {
             scope.spawn(|| {
-                about_to.wait();
+                start.wait();
                 create(&dir, "file");
             });
             assert_eq!(inotify.poll(Some(Duration::ZERO)), Ok(false));
-            about_to.wait();
+            start.wait();
             assert_eq!(inotify.poll(timeout), Ok(true));
         });
-        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("file")]);
+        assert_eq!(events_of(&inotify), [ev(wd, E::CREATE).name("file")]);
     }
 }
 
@@ -85,14 +85,14 @@ fn poll_wakes_for_what_another_thread_does() {
 fn a_blocking_read_waits_for_an_event() {
     let dir = scratch();
     let (inotify, wd) = blocking(&dir, W::CREATE);
-    let about_to = Barrier::new(2);
+    let start = Barrier::new(2);
     thread::scope(|scope| {
         scope.spawn(|| {
-            about_to.wait();
+            start.wait();
             create(&dir, "file");
         });
         let mut buffer = [0; RECORD_SIZE];
-        about_to.wait();
+        start.wait();
         let bytes = inotify.read(&mut buffer).unwrap().remainder();
         assert_eq!(decoded(bytes), [ev(wd, E::CREATE).name("file")]);
     });
@@ -102,30 +102,31 @@ fn a_blocking_read_waits_for_an_event() {
 fn a_blocking_fill_waits_for_an_event() {
     let dir = scratch();
     let (inotify, wd) = blocking(&dir, W::CREATE);
-    let about_to = Barrier::new(2);
+    let start = Barrier::new(2);
     thread::scope(|scope| {
         scope.spawn(|| {
-            about_to.wait();
+            start.wait();
             create(&dir, "file");
         });
         let mut ring = EventRing::<17>::new();
-        about_to.wait();
+        start.wait();
         assert_eq!(inotify.fill(&mut ring), Ok(32));
-        let event = Seen::from(ring.pop().unwrap().unwrap());
+        let event = OwnedEvent::from(ring.pop().unwrap().unwrap());
         assert_eq!(event, ev(wd, E::CREATE).name("file"));
     });
 }
 
-/// Runs `wait` in a thread of its own, and sends that thread signals until it is done.
+/// Runs `wait` in a new thread, and sends signals to that thread until `wait` returns.
 fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
     use std::os::unix::thread::JoinHandleExt;
     static HANDLER: Once = Once::new();
     extern "C" fn nothing(_: nix::libc::c_int) {}
     HANDLER.call_once(|| {
-        // Without SA_RESTART, for the kernel would go on with the read by itself.
+        // Without SA_RESTART, because the kernel would then continue the read.
         let action =
             SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
-        // SAFETY: the handler does nothing at all, and nobody else here has one for this signal.
+        // SAFETY: the handler does nothing, so it is async-signal-safe. This program sets no other handler
+        // for the signal.
         #[allow(unsafe_code)]
         unsafe {
             sigaction(Signal::SIGUSR1, &action).unwrap();
@@ -133,16 +134,16 @@ fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> 
     });
     let (send, done) = mpsc::channel();
     let waiter = thread::spawn(move || {
-        let answer = wait();
+        let result = wait();
         send.send(()).unwrap();
-        answer
+        result
     });
     let start = Instant::now();
-    // A signal that comes before the call has begun interrupts nothing: send another.
+    // A signal before the start of the call interrupts nothing, so send more.
     while done.recv_timeout(Duration::from_millis(1)).is_err() {
         assert!(start.elapsed() < DEADLINE, "no signal interrupts it");
-        // The thread is not joined, so that its handle is good, even if it has ended.
-        // A number to the standard library, and with musl a pointer to nix.
+        // The thread is not joined yet, so its handle is valid even if it has ended. The handle is a number
+        // in the standard library, and with musl a pointer in nix.
         #[allow(clippy::unnecessary_cast)]
         let waiter = waiter.as_pthread_t() as Pthread;
         pthread_kill(waiter, Signal::SIGUSR1).unwrap();
@@ -151,7 +152,7 @@ fn interrupted<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> 
 }
 
 #[test]
-fn a_signal_interrupts_a_blocking_read_and_loses_nothing() {
+fn a_signal_interrupts_a_blocking_read_without_losing_events() {
     let dir = scratch();
     let (inotify, wd) = blocking(&dir, W::CREATE);
     let (inotify, error) = interrupted(move || {
@@ -162,11 +163,11 @@ fn a_signal_interrupts_a_blocking_read_and_loses_nothing() {
     assert!(error.is_interrupted() && !error.is_would_block());
 
     create(&dir, "after");
-    assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("after")]);
+    assert_eq!(events_of(&inotify), [ev(wd, E::CREATE).name("after")]);
 }
 
 #[test]
-fn a_signal_interrupts_a_blocking_fill_and_the_ring_is_as_it_was() {
+fn a_signal_interrupts_a_blocking_fill_and_leaves_the_ring_unchanged() {
     let (inotify, _) = blocking("/", W::DELETE_SELF);
     let (error, ring) = interrupted(move || {
         let mut ring = EventRing::<17>::new();
@@ -178,11 +179,11 @@ fn a_signal_interrupts_a_blocking_fill_and_the_ring_is_as_it_was() {
 }
 
 #[test]
-fn a_signal_interrupts_poll_whatever_the_timeout() {
+fn a_signal_interrupts_poll_with_any_timeout() {
     for timeout in [None, Some(Duration::MAX), Some(DEADLINE * 2)] {
         let inotify = instance();
-        let answer = interrupted(move || inotify.poll(timeout));
-        assert_eq!(answer, Err(Error::Poll(Errno::EINTR)));
-        assert!(answer.unwrap_err().is_interrupted());
+        let result = interrupted(move || inotify.poll(timeout));
+        assert_eq!(result, Err(Error::Poll(Errno::EINTR)));
+        assert!(result.unwrap_err().is_interrupted());
     }
 }

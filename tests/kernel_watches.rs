@@ -1,4 +1,5 @@
-//! Adding and removing watches on the real kernel: masks, watch descriptors and paths. Checked on Linux 6.18.
+//! Adding and removing watches with the real kernel: masks, watch descriptors and paths. Checked on Linux
+//! 6.18.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 #![deny(unsafe_code)]
@@ -11,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use quickcheck::QuickCheck;
-use support::{as_plain_user, c, ev, instance, is_root, scratch, text, told};
+use support::{as_plain_user, c, ev, events_of, instance, is_root, scratch, text};
 use support::{watch, watching};
 use tinotify::{Errno, Error, EventMask as E, MaskError, WatchMask as W, Wd};
 
@@ -32,7 +33,7 @@ fn a_second_add_replaces_the_mask() {
     File::create(dir.path().join("file")).unwrap();
     fs::remove_file(dir.path().join("file")).unwrap();
 
-    assert_eq!(told(&inotify), [ev(wd, E::DELETE).name("file")]);
+    assert_eq!(events_of(&inotify), [ev(wd, E::DELETE).name("file")]);
 }
 
 #[test]
@@ -45,11 +46,11 @@ fn mask_add_adds_to_the_mask() {
     fs::remove_file(dir.path().join("file")).unwrap();
 
     let expected = [ev(wd, E::CREATE).name("file"), ev(wd, E::DELETE).name("file")];
-    assert_eq!(told(&inotify), expected);
+    assert_eq!(events_of(&inotify), expected);
 }
 
 #[test]
-fn mask_create_refuses_an_inode_that_is_watched_by_whatever_path() {
+fn mask_create_refuses_a_watched_inode_by_any_path() {
     let dir = scratch();
     let path = dir.path().join("file");
     fs::write(&path, "").unwrap();
@@ -63,14 +64,14 @@ fn mask_create_refuses_an_inode_that_is_watched_by_whatever_path() {
         assert!(text(again.unwrap_err()).contains("MASK_CREATE"));
     }
 
-    // The first mask still holds.
+    // The first mask is still in effect.
     fs::write(&path, "text").unwrap();
     fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-    assert_eq!(told(&inotify), [ev(wd, E::MODIFY)]);
+    assert_eq!(events_of(&inotify), [ev(wd, E::MODIFY)]);
 }
 
 #[test]
-fn mask_add_with_mask_create_is_refused_before_the_kernel_is_asked() {
+fn mask_add_with_mask_create_is_refused_without_a_system_call() {
     let inotify = instance();
     for mask in [W::all(), W::ALL_EVENTS | W::MASK_ADD | W::MASK_CREATE] {
         let refused = inotify.add_watch(c"/", mask);
@@ -80,7 +81,7 @@ fn mask_add_with_mask_create_is_refused_before_the_kernel_is_asked() {
 }
 
 #[test]
-fn each_single_bit_of_a_mask_is_watched_or_refused_by_type() {
+fn each_single_bit_of_a_mask_is_accepted_or_a_typed_error() {
     let dir = scratch();
     for bit in (0..32).map(|shift| 1_u32 << shift) {
         let inotify = instance();
@@ -97,12 +98,12 @@ fn each_single_bit_of_a_mask_is_watched_or_refused_by_type() {
 }
 
 #[test]
-fn any_mask_gets_a_typed_answer() {
+fn any_mask_is_accepted_or_a_typed_error() {
     fn any_mask(bits: u32, tamed: bool) -> bool {
         let dir = scratch();
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
-        // Random bits nearly always hold unknown ones; half of the masks go without them.
+        // Random bits nearly always include unknown ones, so half of the masks have none.
         let bits = if tamed { bits & W::all().bits() } else { bits };
         let mask = W::from_bits_retain(bits);
         let inotify = instance();
@@ -120,14 +121,14 @@ fn any_mask_gets_a_typed_answer() {
         };
         let again_expected =
             if good.contains(W::MASK_CREATE) { add_error(Errno::EEXIST) } else { on_dir };
-        // With ONESHOT and OPEN, say, nothing happened that could have ended the watch.
+        // No event ended the watch, even with ONESHOT.
         on_dir.is_ok() && file_expected && again == again_expected
     }
     QuickCheck::new().tests(300).quickcheck(any_mask as fn(u32, bool) -> bool);
 }
 
 #[test]
-fn onlydir_takes_a_directory_and_refuses_a_file() {
+fn onlydir_accepts_a_directory_and_refuses_a_file() {
     let dir = scratch();
     let path = dir.path().join("file");
     fs::write(&path, "").unwrap();
@@ -135,7 +136,7 @@ fn onlydir_takes_a_directory_and_refuses_a_file() {
     let (inotify, wd) = watching(&dir, W::CREATE | W::ONLYDIR);
 
     assert_eq!(inotify.add_watch(&c(&path), W::MODIFY | W::ONLYDIR), add_error(Errno::ENOTDIR));
-    // A symlink counts as what it leads to, unless it is not followed.
+    // Only with DONT_FOLLOW does a symlink count as a link.
     let link = c(dir.path().join("link"));
     assert_eq!(inotify.add_watch(&link, W::CREATE | W::ONLYDIR), Ok(wd));
     let not_followed = inotify.add_watch(&link, W::CREATE | W::ONLYDIR | W::DONT_FOLLOW);
@@ -143,7 +144,7 @@ fn onlydir_takes_a_directory_and_refuses_a_file() {
 }
 
 #[test]
-fn a_watch_descriptor_is_not_given_again_at_once() {
+fn a_watch_descriptor_is_not_reused_at_once() {
     let dir = scratch();
     let (inotify, first) = watching(&dir, W::CREATE);
     let mut last = first;
@@ -156,16 +157,16 @@ fn a_watch_descriptor_is_not_given_again_at_once() {
 }
 
 #[test]
-fn watch_descriptors_that_were_never_given_are_refused_and_harm_nothing() {
+fn unknown_watch_descriptors_are_refused_without_an_effect() {
     let dir = scratch();
     let (inotify, wd) = watching(&dir, W::CREATE);
     for raw in [0, -1, -2, i32::MIN, i32::MAX, wd.as_raw() + 1, wd.as_raw() + 1000] {
         let refused = inotify.rm_watch(Wd::from_raw(raw));
         assert_eq!(refused, rm_error(Errno::EINVAL), "wd {raw}");
-        assert!(text(refused.unwrap_err()).contains("gone already"));
+        assert!(text(refused.unwrap_err()).contains("already removed"));
     }
     File::create(dir.path().join("file")).unwrap();
-    assert_eq!(told(&inotify), [ev(wd, E::CREATE).name("file")]);
+    assert_eq!(events_of(&inotify), [ev(wd, E::CREATE).name("file")]);
 }
 
 #[test]
@@ -174,34 +175,34 @@ fn a_watch_can_be_removed_once() {
     let (inotify, wd) = watching(&dir, W::CREATE);
     assert_eq!(inotify.rm_watch(wd), Ok(()));
     assert_eq!(inotify.rm_watch(wd), rm_error(Errno::EINVAL));
-    assert_eq!(told(&inotify), [ev(wd, E::IGNORED)]);
+    assert_eq!(events_of(&inotify), [ev(wd, E::IGNORED)]);
 }
 
 #[test]
-fn the_watch_of_another_instance_is_refused_and_stays() {
+fn a_watch_of_another_instance_can_not_be_removed() {
     let dir = scratch();
     let (other, _) = watching("/", W::DELETE_SELF);
     let theirs = watch(&other, &dir, W::CREATE);
     let (inotify, ours) = watching(&dir, W::CREATE);
-    // Numbers begin anew in each instance: 1 here, and 1 and 2 there.
+    // Each instance counts from 1: here 1, there 1 and 2.
     assert!(theirs > ours);
 
     assert_eq!(inotify.rm_watch(theirs), rm_error(Errno::EINVAL));
 
     File::create(dir.path().join("file")).unwrap();
-    assert_eq!(told(&other), [ev(theirs, E::CREATE).name("file")]);
-    assert_eq!(told(&inotify), [ev(ours, E::CREATE).name("file")]);
+    assert_eq!(events_of(&other), [ev(theirs, E::CREATE).name("file")]);
+    assert_eq!(events_of(&inotify), [ev(ours, E::CREATE).name("file")]);
 }
 
 #[test]
-fn the_empty_path_is_no_file() {
+fn the_empty_path_is_enoent() {
     let refused = instance().add_watch(c"", W::CREATE);
     assert_eq!(refused, add_error(Errno::ENOENT));
     assert!(text(refused.unwrap_err()).contains("parent directory"));
 }
 
 #[test]
-fn a_path_of_4095_bytes_is_watched_and_one_of_4096_is_too_long() {
+fn a_path_of_4095_bytes_is_accepted_and_one_of_4096_is_enametoolong() {
     let dir = scratch();
     let base = c(&dir).into_bytes();
     let padded = |len: usize| {
@@ -219,7 +220,7 @@ fn a_path_of_4095_bytes_is_watched_and_one_of_4096_is_too_long() {
 }
 
 #[test]
-fn a_component_of_256_bytes_is_too_long() {
+fn a_component_of_256_bytes_is_enametoolong() {
     let dir = scratch();
     let inotify = instance();
     let of = |len: usize| c(dir.path().join("n".repeat(len)));
@@ -228,7 +229,7 @@ fn a_component_of_256_bytes_is_too_long() {
 }
 
 #[test]
-fn paths_with_newlines_control_bytes_and_no_utf8_are_watched() {
+fn paths_with_newlines_control_bytes_and_invalid_utf8_are_accepted() {
     let dir = scratch();
     let inotify = instance();
     for name in [&b"new\nline"[..], b"\x1b[2J\x07\x01", b"\xff\xfe", b" ", b"-e", b"\\n"] {
@@ -236,12 +237,12 @@ fn paths_with_newlines_control_bytes_and_no_utf8_are_watched() {
         fs::create_dir(&path).unwrap();
         let wd = watch(&inotify, &path, W::CREATE);
         File::create(path.join(OsStr::from_bytes(name))).unwrap();
-        assert_eq!(told(&inotify), [ev(wd, E::CREATE).name(name)]);
+        assert_eq!(events_of(&inotify), [ev(wd, E::CREATE).name(name)]);
     }
 }
 
 #[test]
-fn nothing_raw_is_printed_of_a_name_with_control_bytes() {
+fn a_name_with_control_bytes_is_printed_escaped() {
     let dir = scratch();
     let (inotify, _) = watching(&dir, W::CREATE);
     File::create(dir.path().join(OsStr::from_bytes(b"a\x1b[2J\n\xff"))).unwrap();
@@ -255,7 +256,7 @@ fn nothing_raw_is_printed_of_a_name_with_control_bytes() {
 }
 
 #[test]
-fn symlinks_that_lead_to_each_other_are_a_loop() {
+fn symlinks_that_lead_to_each_other_are_eloop() {
     let dir = scratch();
     symlink("b", dir.path().join("a")).unwrap();
     symlink("a", dir.path().join("b")).unwrap();
@@ -266,7 +267,7 @@ fn symlinks_that_lead_to_each_other_are_a_loop() {
 }
 
 #[test]
-fn a_path_through_a_file_is_no_directory() {
+fn a_path_through_a_file_is_enotdir() {
     let dir = scratch();
     fs::write(dir.path().join("file"), "").unwrap();
     let inotify = instance();
@@ -277,7 +278,7 @@ fn a_path_through_a_file_is_no_directory() {
 }
 
 #[test]
-fn watching_needs_permission_to_read_the_file_and_to_search_the_way() {
+fn a_watch_needs_read_permission_and_search_permission_on_the_path() {
     let dir = scratch();
     for (name, mode) in [("searched", 0o111), ("listed", 0o444)] {
         let path = dir.path().join(name);

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
 # Runs the tests as root on other Linux kernels: boots each kernel in QEMU, with the static test programs in
-# an initramfs, and prints a table of the results. Then boots it once more with examples/init as PID 1.
-# Ends with 1 where a test fails, and with 77 where no kernel could be run.
+# an initramfs, and prints a table of the results. Then boots it again with examples/init as PID 1.
+# Ends with 1 if a test fails, and with 77 if no kernel could be run.
 #
 #     tests/kernels.sh [VERSION...]
 #
-# VERSION is the beginning of a kernel's version ("6.1", "6.12.90"), or "newest". The newest kernel of Debian
-# that matches is used. Default: 5.10 6.1 newest.
+# VERSION is the beginning of a kernel's version ("6.1", "6.12.90"), or "newest". The script uses the newest
+# kernel of Debian that matches. Default: 5.10 6.1 newest.
 #
-# Needs x86-64, cargo and the target x86_64-unknown-linux-musl; KVM is not used.
-# Takes the kernels and busybox from Debian's archive: from the mirror that this machine's apt uses, whatever
-# release the machine has. apt's lists, kernels and logs are kept in target/kernels/. A list is fetched again
-# after a day.
+# Needs x86-64, cargo and the target x86_64-unknown-linux-musl; does not use KVM.
+# Downloads the kernels and busybox from Debian's archive, from the mirror of this machine's apt, for any
+# release of the machine. Keeps apt's lists, kernels and logs in target/kernels/. Downloads a list again after
+# a day.
 #
-# TINOTIFY_SUITES="NAME..."      test programs to run; patterns as in a shell. Default: those below
+# TINOTIFY_SUITES="NAME..."      test programs to run; shell patterns. Default: those below
 # TINOTIFY_DEBIAN_MIRROR=URL     a mirror of Debian. Default: that of this machine's apt
 # TINOTIFY_CPUS=N                processors of the machine. Default: 1. With 2, Linux 6.12 panics in QEMU 7.2
-# TINOTIFY_SECONDS=N             how long one test program may take. Default: 300
+# TINOTIFY_SECONDS=N             time limit of one test program. Default: 300
 #
-# All that a machine printed is in target/kernels/logs/: RELEASE.log for the tests, RELEASE-init.log for PID 1.
+# The output of the machines is in target/kernels/logs/: RELEASE.log for the tests, RELEASE-init.log for PID 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# In the initramfs, nobody runs programs too.
+# The user nobody also runs programs of the initramfs.
 umask 022
 
 versions=("$@")
@@ -35,7 +35,7 @@ seconds=${TINOTIFY_SECONDS:-300}
 target=x86_64-unknown-linux-musl
 releases=(bullseye bookworm bookworm-backports trixie trixie-backports)
 sources=$PWD/tests/kernels
-# Where cargo builds; all paths from here on are absolute.
+# Cargo's target directory. All paths from here on are absolute.
 build=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 place=$build/kernels
 mkdir -p "$place/logs"
@@ -44,7 +44,7 @@ skip() {
     printf 'SKIPPED: %s\n' "$*" >&2
 }
 
-# Whether a test program is asked for.
+# Succeeds if a test program is selected.
 is_wanted() {
     local pattern
     for pattern in "${suites[@]}"; do
@@ -56,7 +56,8 @@ is_wanted() {
 
 # --- Packages
 
-# apt with sources of its own, and all else as the machine has it. Needs no privilege, installs nothing.
+# Runs a program of apt with its own sources, and otherwise the machine's configuration. Needs no privilege,
+# installs nothing.
 apt() {
     local program=$1
     shift
@@ -67,7 +68,7 @@ apt() {
         -o Acquire::Check-Valid-Until=false "$@"
 }
 
-# Fetches the lists of packages, unless those of the last day are here.
+# Downloads the lists of packages, unless they are less than a day old.
 fetch_lists() {
     local mirror=${TINOTIFY_DEBIAN_MIRROR:-} keys=/usr/share/keyrings/debian-archive-keyring.gpg release
     command -v apt-get >/dev/null || return
@@ -86,13 +87,13 @@ fetch_lists() {
     fi
     mv "$place/apt/sources.new" "$place/apt/sources.list"
     rm -f "$place/apt/fetched"
-    # Some releases may be missing: what can't be had is skipped later.
+    # Some releases may be missing: their kernels are skipped later.
     if apt apt-get update -q >"$place/logs/apt.log" 2>&1; then
         touch "$place/apt/fetched"
     fi
 }
 
-# Unpacks files of a package, by a pattern of their names, into a directory.
+# Unpacks the files of a package that match a pattern into a directory.
 unpack() {
     local package=$1 pattern=$2 into=$3 dir=$place/package
     rm -rf "$dir" "$into"
@@ -108,18 +109,18 @@ unpack() {
 newest_kernel() {
     local version=$1
     [ "$version" != newest ] || version=
-    # The kernels for clouds have all that the tests need, and are smaller.
+    # The cloud kernels have everything that the tests need, and are smaller.
     apt apt-cache pkgnames linux- | sed -n 's/^linux-\(image\|binary\)-\([0-9].*-cloud-amd64\)$/\2/p' |
         awk -v version="$version" 'version == "" || index($0, version) == 1 &&
             substr($0, length(version) + 1) ~ /^[^0-9]/' |
         sort -V | tail -n 1
 }
 
-# Puts a kernel at `$place/RELEASE`.
+# Downloads a kernel to `$place/RELEASE`.
 fetch_kernel() {
     local release=$1 dir=$place/unpacked kind
     [ ! -e "$place/$release" ] || return 0
-    # Newer packages have the kernel itself in one of its own.
+    # Newer releases have the kernel itself in a separate package.
     for kind in binary image; do
         if unpack "linux-$kind-$release" '*/vmlinuz*' "$dir"; then
             find "$dir" -name 'vmlinuz*' -type f -exec mv {} "$place/$release" \;
@@ -149,7 +150,7 @@ has_qemu() {
 
 # --- Programs
 
-# Builds the test programs, and prints their paths, one a line.
+# Builds the test programs, and prints their paths, one per line.
 build_tests() {
     local wanted=() file name
     for file in tests/*.rs; do
@@ -159,25 +160,25 @@ build_tests() {
         fi
     done
     [ ${#wanted[@]} -gt 0 ] || return 0
-    # Optimised a little, for the machine is slow, and some tests have trees of 75,000 directories. The linker
-    # is the one that Rust brings: no C compiler for this target is needed.
+    # Slightly optimised, because the machine is slow, and some tests have trees of 75,000 directories. Uses
+    # the linker of Rust, so that no C compiler for this target is needed.
     CARGO_PROFILE_DEV_OPT_LEVEL=${CARGO_PROFILE_DEV_OPT_LEVEL:-1} \
         CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER=${CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER:-rust-lld} \
         cargo test --no-run --all-features --target "$target" "${wanted[@]}" \
         --message-format=json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p'
 }
 
-# Copies a program without what a debugger would need.
+# Copies a program without its debug information.
 copy_program() {
     strip -o "$2" "$1" 2>/dev/null || cp "$1" "$2"
 }
 
-# Packs a directory as an initramfs. cpio(1) is missing on many machines, so busybox does it.
+# Packs a directory as an initramfs. Uses busybox, because cpio(1) is missing on many machines.
 pack() {
     (cd "$1" && find . | "$place/busybox" cpio -o -H newc 2>/dev/null) >"$2"
 }
 
-# The machine that runs the tests, which lie in /tests.
+# Packs the initramfs of the machine that runs the tests, which are in /tests.
 pack_tests() {
     local root=$place/root path name
     rm -rf "$root"
@@ -188,11 +189,11 @@ pack_tests() {
     while read -r path; do
         name=$(basename "$path")
         if [ "$name" = tinotify ]; then
-            # Its tests have its path within them; something may be mounted over that.
+            # Its tests contain its path, which may be covered by a mount.
             copy_program "$path" "$root/tool"
             echo "$path" >"$root/tool.path"
         else
-            # Without cargo's hash.
+            # Removes cargo's hash from the name.
             copy_program "$path" "$root/tests/${name%-*}"
         fi
     done <<<"$1"
@@ -200,7 +201,7 @@ pack_tests() {
     rm -r "$root"
 }
 
-# The machine whose PID 1 is examples/init.
+# Packs the initramfs of the machine whose PID 1 is examples/init.
 pack_init() {
     local root=$place/root built=$build/kernels/init/x86_64-unknown-linux-gnu/release
     CARGO_TARGET_DIR=$build/kernels/init cargo build --release --quiet --bins --examples \
@@ -219,11 +220,11 @@ pack_init() {
 
 # --- Machines
 
-# Boots a kernel with an initramfs until it switches itself off, and prints what it says.
+# Boots a kernel with an initramfs until it switches itself off, and prints its output.
 boot() {
     local kernel=$1 initramfs=$2
-    # Not KVM: where this machine is virtual itself, it may be there and yet not carry a kernel.
-    # No test waits for the machine: it is here for kernels that hang.
+    # Without KVM, because on a virtual machine it may be present, but unable to run a kernel.
+    # The timeout is only for kernels that hang.
     timeout --foreground "$((seconds * 6))" qemu-system-x86_64 -accel tcg -smp "$cpus" -m 2048 -nic none \
         -display none -monitor none -serial stdio -no-reboot -kernel "$kernel" -initrd "$initramfs" \
         -append "console=ttyS0 quiet panic=-1 tinotify.seconds=$seconds" </dev/null 2>&1 |
@@ -233,7 +234,7 @@ boot() {
 declare -A cells
 rows=() columns=() failed=()
 
-# Notes a result: one of a kernel and a test program.
+# Stores the result of one test program on one kernel.
 note() {
     local version=$1 suite=$2 cell=$3
     cells[$version/$suite]=$cell
@@ -247,7 +248,7 @@ note() {
 # Reads results from a log of tests/kernels/init.sh.
 read_log() {
     local version=$1 log=$2 suite=
-    # What was begun and never ended.
+    # Test programs that have started and not ended.
     while read -r suite; do
         note "$version" "$suite" 'no end'
     done < <(sed -n 's/^=== \([a-z_]*\)$/\1/p' "$log" | while read -r suite; do
@@ -258,29 +259,29 @@ read_log() {
     done < <(awk '
         /^=== [a-z_]+$/ { passed = failed = skipped = 0 }
         /^test result: / { passed += $4; failed += $6; skipped += $8 }
-        # Behind the name of its test, or on a line of its own.
+        # After the name of its test, or on a separate line.
         /SKIPPED: / { skipped++ }
         /^=== [a-z_]+: exit / {
             sub(":", "", $2)
-            # Programs without the harness print no sums.
+            # Programs without the test runner print no sums.
             if (passed + failed == 0) { if ($4 == 0) passed = 1; else failed = 1 }
             if ($4 != 0 && failed == 0) failed = 1
             print $2, passed "/" failed "/" skipped
         }' "$log")
 }
 
-# --- From here on it happens
+# --- Main
 
-# Ends, since no kernel can be run.
+# Ends because no kernel can be run.
 give_up() {
     skip "other kernels: $*"
     exit 77
 }
 [ "$(uname -m)" = x86_64 ] || give_up 'this machine is not x86-64'
 rustup target add "$target" >/dev/null 2>&1 || give_up "no standard library for $target"
-has_qemu || give_up 'no qemu-system-x86_64 to be had'
-fetch_lists || give_up 'this machine has no apt that knows a mirror of Debian (see TINOTIFY_DEBIAN_MIRROR)'
-fetch_busybox || give_up "no busybox-static to be had (see $place/logs/apt.log)"
+has_qemu || give_up 'cannot install qemu-system-x86_64'
+fetch_lists || give_up 'no apt, or no mirror of Debian: set TINOTIFY_DEBIAN_MIRROR'
+fetch_busybox || give_up "cannot download busybox-static: see $place/logs/apt.log"
 
 programs=$(build_tests)
 if [ -n "$programs" ]; then
@@ -293,7 +294,7 @@ fi
 for version in "${versions[@]}"; do
     release=$(newest_kernel "$version")
     if [ -z "$release" ] || ! fetch_kernel "$release"; then
-        skip "Linux $version: no package of Debian to be had (see $place/logs/apt.log)"
+        skip "Linux $version: cannot download a package of Debian: see $place/logs/apt.log"
         continue
     fi
     short=${release%-cloud-amd64} begin=$SECONDS
@@ -303,14 +304,14 @@ for version in "${versions[@]}"; do
         log=$place/logs/$short.log
         boot "$place/$release" "$place/tests.cpio" | tee "$log" | grep --line-buffered '^=== .*: ' || true
         read_log "$short" "$log"
-        grep -q '^=== all ended$' "$log" || failed+=("the machine with $short: it did not reach the end")
+        grep -q '^=== all ended$' "$log" || failed+=("the machine with $short did not reach the end")
     fi
     if is_wanted init; then
         log=$place/logs/$short-init.log
         boot "$place/$release" "$place/init.cpio" >"$log" || true
         grep '^service: ' "$log" || true
         passed=$(grep -c '^service: .*: ok$' "$log") || true
-        # Ended in order, and switched off by init.
+        # The script has reached its end, and init has switched off the machine.
         if grep -q '^service: done$' "$log" && grep -q 'reboot: Power down' "$log"; then
             note "$short" init "$passed/0/0"
         else
@@ -320,10 +321,10 @@ for version in "${versions[@]}"; do
     printf -- '--- Linux %s: %s s\n' "$short" "$((SECONDS - begin))"
 done
 if [ ${#columns[@]} = 0 ]; then
-    give_up 'none of them'
+    give_up 'none could be run'
 fi
 
-# What failed, by the harness' lists, and what was skipped, once for all kernels.
+# Prints the failed tests of each kernel, and the skipped ones once for all kernels.
 for version in "${columns[@]}"; do
     [ -n "$programs" ] || break
     awk -v version="$version" '
@@ -337,7 +338,7 @@ for version in "${columns[@]}"; do
     sed -n 's/.*SKIPPED: //p' "$place/logs/$version.log"
 done | sort | uniq -c | sort -rn | sed 's/^ *\([0-9]*\) /SKIPPED (\1 times): /'
 
-printf '\nTests passed/failed/messages of what was skipped. A test that was skipped counts as passed, too.\n\n'
+printf '\nTests: passed/failed/messages about skipped tests. A skipped test counts as passed too.\n\n'
 printf '%-28s' ''
 printf ' %14s' "${columns[@]}"
 printf '\n'

@@ -1,4 +1,4 @@
-//! Halves of renames find each other, and no event is lost on the way.
+//! The events of a rename are paired, and no event is lost.
 
 mod arbitrary;
 mod oracle;
@@ -6,7 +6,7 @@ mod oracle;
 use std::ffi::CString;
 
 use arbitrary::{Damaged, Stream, holds};
-use oracle::{Moved, Record, check_moves};
+use oracle::{OwnedRename, Record, check_rename_pairs};
 use tinotify::{Event, EventMask, Rename, RenamePairer, Wd};
 
 fn event(mask: EventMask, cookie: u32) -> Event<'static> {
@@ -22,24 +22,24 @@ fn to(cookie: u32) -> Event<'static> {
 }
 
 #[test]
-fn each_event_comes_out_once_and_as_the_naive_window_says() {
+fn each_event_is_returned_once_and_as_by_the_simple_pairer() {
     fn property(stream: Stream) {
         let bytes = stream.bytes();
-        check_moves::<1>(&bytes);
-        check_moves::<2>(&bytes);
-        check_moves::<5>(&bytes);
-        check_moves::<64>(&bytes);
+        check_rename_pairs::<1>(&bytes);
+        check_rename_pairs::<2>(&bytes);
+        check_rename_pairs::<5>(&bytes);
+        check_rename_pairs::<64>(&bytes);
     }
     holds(property as fn(Stream));
 }
 
 #[test]
-fn a_damaged_stream_makes_no_difference() {
-    holds((|stream| check_moves::<3>(&stream.0)) as fn(Damaged));
+fn events_of_a_damaged_stream_are_returned_once() {
+    holds((|stream| check_rename_pairs::<3>(&stream.0)) as fn(Damaged));
 }
 
 #[test]
-fn halves_are_joined_across_other_events() {
+fn events_of_a_rename_are_paired_across_other_events() {
     let mut pairer = RenamePairer::<2>::new();
     assert_eq!(pairer.push(from(1)), None);
     let other = event(EventMask::CREATE, 0);
@@ -51,21 +51,21 @@ fn halves_are_joined_across_other_events() {
 }
 
 #[test]
-fn a_cookie_alone_joins_nothing_that_is_no_half() {
+fn only_renames_are_paired_by_cookie() {
     let mut pairer = RenamePairer::<2>::new();
     assert_eq!(pairer.push(from(1)), None);
-    // The end of a watch that carries a cookie, and a new name of another rename.
+    // An IGNORED with a cookie, and a MOVED_TO of another rename.
     let other = event(EventMask::IGNORED, 1);
     assert_eq!(pairer.push(other), Some(Rename::Other(other)));
     assert_eq!(pairer.push(to(2)), Some(Rename::UnpairedTo(to(2))));
-    // Neither half, or both: no kernel gives that.
+    // MOVED_FROM and MOVED_TO in one event, which no kernel reports.
     let both = event(EventMask::MOVE, 1);
     assert_eq!(pairer.push(both), Some(Rename::Other(both)));
     assert_eq!(pairer.len(), 1);
 }
 
 #[test]
-fn directories_are_joined_as_files_are() {
+fn directories_are_paired_like_files() {
     let mut pairer = RenamePairer::<1>::default();
     let from = event(EventMask::MOVED_FROM | EventMask::ISDIR, 1);
     let to = event(EventMask::MOVED_TO | EventMask::ISDIR, 1);
@@ -74,16 +74,16 @@ fn directories_are_joined_as_files_are() {
 }
 
 #[test]
-fn a_new_name_without_an_old_one_comes_at_once() {
+fn an_unpaired_moved_to_is_returned_at_once() {
     let mut pairer = RenamePairer::<1>::new();
     assert_eq!(pairer.push(to(1)), Some(Rename::UnpairedTo(to(1))));
-    // It does not wait for an old one that comes after.
+    // It is not paired with a later MOVED_FROM.
     assert_eq!(pairer.push(from(1)), None);
     assert_eq!(pairer.len(), 1);
 }
 
 #[test]
-fn a_full_window_gives_its_oldest_back() {
+fn a_full_window_returns_its_oldest_event() {
     let mut pairer = RenamePairer::<2>::new();
     assert_eq!(pairer.push(from(1)), None);
     assert_eq!(pairer.len(), 1);
@@ -95,7 +95,7 @@ fn a_full_window_gives_its_oldest_back() {
 }
 
 #[test]
-fn expire_gives_the_oldest_first_and_then_nothing() {
+fn expire_returns_the_oldest_event_first_and_then_none() {
     let mut pairer = RenamePairer::<4>::new();
     for cookie in 1..=3 {
         assert_eq!(pairer.push(from(cookie)), None);
@@ -109,7 +109,7 @@ fn expire_gives_the_oldest_first_and_then_nothing() {
 }
 
 #[test]
-fn of_two_with_one_cookie_the_youngest_is_joined() {
+fn of_two_events_with_the_same_cookie_the_newest_is_paired() {
     let mut pairer = RenamePairer::<2>::new();
     let first = Event::new(Wd::from_raw(1), EventMask::MOVED_FROM, 1, Some(c"first"));
     assert_eq!(pairer.push(first), None);
@@ -119,35 +119,35 @@ fn of_two_with_one_cookie_the_youngest_is_joined() {
 }
 
 #[test]
-fn an_old_name_too_long_to_be_kept_comes_at_once_and_pushes_nothing_out() {
+fn a_moved_from_with_a_long_name_is_returned_at_once_and_pushes_no_event_out() {
     let mut pairer = RenamePairer::<1>::new();
     assert_eq!(pairer.push(from(1)), None);
     let name = CString::new(vec![b'n'; 256]).unwrap();
     let long = Event::new(Wd::from_raw(1), EventMask::MOVED_FROM, 2, Some(&name));
     assert_eq!(pairer.push(long), Some(Rename::UnpairedFrom(long)));
-    // As a new name it can be of any length.
+    // A MOVED_TO can have a name of any length.
     let long = Event::new(Wd::from_raw(1), EventMask::MOVED_TO, 1, Some(&name));
     assert_eq!(pairer.push(long), Some(Rename::Paired { from: from(1), to: long }));
 }
 
 #[test]
-fn a_half_outlives_the_bytes_it_came_from() {
+fn a_waiting_event_outlives_its_buffer() {
     let mut pairer = RenamePairer::<1>::new();
     {
         let record = Record { wd: 1, mask: 0x40, cookie: 1, name: Some(b"gone".to_vec()) };
         let bytes = record.bytes();
         let event = tinotify::Events::new(&bytes).next().unwrap().unwrap();
-        // The answer borrows the bytes; that nothing came is all there is to know.
+        // The result borrows the bytes, so it can't be kept.
         assert!(pairer.push(event).is_none());
     }
-    let Some(Moved::Renamed(from, _)) = pairer.push(to(1)).map(Moved::from) else {
-        panic!("the halves belong together");
+    let Some(OwnedRename::Paired(from, _)) = pairer.push(to(1)).map(OwnedRename::from) else {
+        panic!("the events have the same cookie");
     };
     assert_eq!(from.name.as_deref(), Some(&b"gone"[..]));
 }
 
 #[test]
-fn a_window_can_live_in_a_static() {
-    static MOVES: std::sync::Mutex<RenamePairer<4>> = std::sync::Mutex::new(RenamePairer::new());
-    assert!(MOVES.lock().unwrap().is_empty());
+fn a_pairer_can_be_a_static() {
+    static PAIRER: std::sync::Mutex<RenamePairer<4>> = std::sync::Mutex::new(RenamePairer::new());
+    assert!(PAIRER.lock().unwrap().is_empty());
 }

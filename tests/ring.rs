@@ -1,4 +1,4 @@
-//! The ring gives what the decoder gives, however the bytes are cut and whenever events are taken.
+//! The ring returns the same events as the decoder, with any chunks and any order of writes and pops.
 
 mod arbitrary;
 mod oracle;
@@ -9,7 +9,7 @@ use arbitrary::{Damaged, Stream, holds};
 use oracle::{Record, check_ring};
 use tinotify::{DecodeErrorKind, EventRing, ExtendError, RECORD_SIZE};
 
-/// A record of so many bytes.
+/// Returns a record of `size` bytes.
 fn record(cookie: u32, size: usize) -> Vec<u8> {
     let name = (size > 16).then(|| vec![b'n'; size - 17]);
     let bytes = Record { wd: 1, mask: 0x100, cookie, name }.bytes();
@@ -21,19 +21,19 @@ fn pop<const N: usize>(ring: &mut EventRing<N>) -> Record {
     ring.pop().unwrap().unwrap().into()
 }
 
-/// Miri is slow: it sees some of the cases.
+/// Miri is slow, so it runs only some of the cases.
 const STEP: usize = if cfg!(miri) { 3 } else { 1 };
 
-/// How far a ring was turned: twice around those of the tests.
+/// Returns the cells by which rings are rotated: twice around the rings of the tests.
 fn starts() -> impl Iterator<Item = usize> {
     (1..40).step_by(2 * STEP - 1)
 }
 
-/// A ring that holds one event, in the last of this many cells, counted around.
-fn turned<const N: usize>(cells: usize) -> EventRing<N> {
+/// Returns a ring with one event, in the last of this many cells, counted around the ring.
+fn rotated<const N: usize>(cells: usize) -> EventRing<N> {
     let mut ring = EventRing::new();
     for cookie in 0..cells as u32 {
-        // One event stays in the ring throughout, else it would begin at its start again.
+        // One event always stays in the ring. An empty ring would start at its first cell again.
         ring.extend(&record(cookie, 16)).unwrap();
         if cookie > 0 {
             assert_eq!(pop(&mut ring).cookie, cookie - 1);
@@ -42,45 +42,45 @@ fn turned<const N: usize>(cells: usize) -> EventRing<N> {
     ring
 }
 
-/// Runs a script against rings of several sizes that were turned before.
-fn in_rings(stream: &[u8], script: &[u8], cells: u8) {
+/// Runs a script with rings of several sizes, rotated by some cells.
+fn check_rings(stream: &[u8], script: &[u8], cells: u8) {
     let cells = usize::from(cells % 32);
-    check_ring(&mut turned::<17>(cells), stream, script);
-    check_ring(&mut turned::<23>(cells), stream, script);
+    check_ring(&mut rotated::<17>(cells), stream, script);
+    check_ring(&mut rotated::<23>(cells), stream, script);
     if cfg!(miri) {
         return;
     }
-    check_ring(&mut turned::<18>(cells), stream, script);
-    check_ring(&mut turned::<64>(cells), stream, script);
+    check_ring(&mut rotated::<18>(cells), stream, script);
+    check_ring(&mut rotated::<64>(cells), stream, script);
     check_ring(&mut EventRing::<257>::new(), stream, script);
 }
 
 #[test]
-fn events_are_the_same_however_the_bytes_are_cut() {
+fn the_size_of_the_chunks_does_not_change_the_events() {
     fn property(stream: Stream, script: Vec<u8>, cells: u8) {
-        in_rings(&stream.bytes(), &script, cells);
+        check_rings(&stream.bytes(), &script, cells);
     }
     holds(property as fn(Stream, Vec<u8>, u8));
 }
 
 #[test]
-fn a_damaged_stream_gives_all_before_the_fault_then_the_fault_once() {
+fn a_damaged_stream_has_all_events_before_the_error_and_the_error_once() {
     fn property(stream: Damaged, script: Vec<u8>, cells: u8) {
-        in_rings(&stream.0, &script, cells);
+        check_rings(&stream.0, &script, cells);
     }
     holds(property as fn(Damaged, Vec<u8>, u8));
 }
 
 #[test]
-fn any_bytes_give_what_the_decoder_gives() {
+fn any_bytes_have_the_same_events_as_in_the_decoder() {
     fn property(stream: Vec<u8>, script: Vec<u8>) {
-        in_rings(&stream, &script, 0);
+        check_rings(&stream, &script, 0);
     }
     holds(property as fn(Vec<u8>, Vec<u8>));
 }
 
 #[test]
-fn each_single_cut_gives_the_same_events() {
+fn two_chunks_cut_anywhere_have_the_same_events() {
     let mut bytes = record(1, 32);
     bytes.extend(record(2, 16));
     bytes.extend(record(3, 48));
@@ -99,7 +99,7 @@ fn an_event_is_lent_in_one_piece_wherever_the_ring_wraps() {
     let sizes = if cfg!(miri) { &[16, 48, 272][..] } else { &[16, 32, 48, 64, 128, 256, 272] };
     for start in starts() {
         for size in sizes {
-            let mut ring = turned::<20>(start);
+            let mut ring = rotated::<20>(start);
             ring.extend(&record(88, *size)).unwrap();
             assert_eq!(pop(&mut ring).cookie, start as u32 - 1);
             let expected: Record = Record { wd: 1, mask: 0x100, cookie: 88, name: None };
@@ -116,10 +116,10 @@ fn an_event_is_lent_in_one_piece_wherever_the_ring_wraps() {
 }
 
 #[test]
-fn a_ring_goes_on_after_it_brought_a_wrapped_event_together() {
-    // Each place where the ring wraps within the event, and room is taken and given once more after.
+fn a_ring_works_after_it_has_moved_a_wrapped_event() {
+    // The ring wraps at each cell of the event, and is then filled and emptied again.
     for start in starts() {
-        let mut ring = turned::<17>(start);
+        let mut ring = rotated::<17>(start);
         ring.extend(&record(500, 256)).unwrap();
         assert_eq!(ring.free(), 0);
         assert_eq!(pop(&mut ring).cookie, start as u32 - 1);
@@ -134,12 +134,12 @@ fn a_ring_goes_on_after_it_brought_a_wrapped_event_together() {
 }
 
 #[test]
-fn a_name_without_its_nul_is_told_wherever_the_ring_wraps() {
+fn a_name_without_its_nul_is_an_error_wherever_the_ring_wraps() {
     for start in starts() {
-        let mut ring = turned::<17>(start);
-        let mut faulty = record(88, 64);
-        faulty[63] = b'n';
-        ring.extend(&faulty).unwrap();
+        let mut ring = rotated::<17>(start);
+        let mut invalid = record(88, 64);
+        invalid[63] = b'n';
+        ring.extend(&invalid).unwrap();
         assert_eq!(pop(&mut ring).cookie, start as u32 - 1);
 
         assert!(!ring.is_empty());
@@ -151,7 +151,7 @@ fn a_name_without_its_nul_is_told_wherever_the_ring_wraps() {
 }
 
 #[test]
-fn a_fault_is_told_once_and_then_bytes_are_refused_until_clear() {
+fn an_error_is_returned_once_and_then_bytes_are_refused_until_clear() {
     let mut ring = EventRing::<17>::new();
     let mut bytes = record(1, 32);
     bytes.extend(record(2, 16));
@@ -161,7 +161,7 @@ fn a_fault_is_told_once_and_then_bytes_are_refused_until_clear() {
 
     assert_eq!((ring.len(), ring.fault()), (1, None));
     assert_eq!(pop(&mut ring).cookie, 1);
-    assert!(!ring.is_empty(), "an error is still to be told");
+    assert!(!ring.is_empty(), "the error is pending");
     assert_eq!(ring.fault(), None);
     let error = ring.pop().unwrap().unwrap_err();
     assert_eq!((error.offset(), error.kind()), (32, DecodeErrorKind::BadLen { len: 5 }));
@@ -185,7 +185,7 @@ fn a_fault_is_told_once_and_then_bytes_are_refused_until_clear() {
 }
 
 #[test]
-fn a_record_larger_than_the_ring_is_told_as_soon_as_its_header_is_there() {
+fn a_record_larger_than_the_ring_is_an_error_after_its_header() {
     let mut ring = EventRing::<17>::new();
     ring.extend(&record(1, 16)).unwrap();
     ring.extend(&record(2, 1040)[..16]).unwrap();
@@ -193,7 +193,7 @@ fn a_record_larger_than_the_ring_is_told_as_soon_as_its_header_is_there() {
     let error = ring.pop().unwrap().unwrap_err();
     assert_eq!((error.offset(), error.kind()), (16, DecodeErrorKind::OverCapacity { size: 1040 }));
 
-    // The same record fits into a ring of 65 cells, and does not into one of 64.
+    // The same record fits a ring of 65 cells, but not one of 64.
     let mut ring = EventRing::<65>::new();
     ring.extend(&record(3, 1040)).unwrap();
     assert_eq!((ring.free(), pop(&mut ring).cookie), (0, 3));
@@ -203,7 +203,7 @@ fn a_record_larger_than_the_ring_is_told_as_soon_as_its_header_is_there() {
 }
 
 #[test]
-fn full_says_how_much_was_taken_and_loses_nothing() {
+fn full_returns_the_number_of_bytes_taken_and_loses_none() {
     let mut ring = EventRing::<17>::new();
     let bytes: Vec<_> = (0..10).flat_map(|cookie| record(cookie, 32)).collect();
     assert_eq!(ring.extend(&bytes), Err(ExtendError::Full { taken: RECORD_SIZE }));
@@ -221,16 +221,16 @@ fn full_says_how_much_was_taken_and_loses_nothing() {
 }
 
 #[test]
-fn spare_gives_what_is_wanted_in_one_piece_or_all_that_is_free() {
+fn spare_lends_the_wanted_size_in_one_piece_or_all_free_space() {
     for start in starts() {
         for want in [0, 1, 16, 100, 271, 272, usize::MAX].into_iter().step_by(STEP) {
-            let mut ring = turned::<18>(start);
+            let mut ring = rotated::<18>(start);
             let free = ring.free();
             assert_eq!(free, 17 * 16);
             let len = ring.spare(want).len();
             assert!((want.min(free)..=free).contains(&len), "{start} {want} {len}");
             assert!(len > 0);
-            // Asking takes nothing, and loses nothing.
+            // `spare` alone changes nothing.
             assert_eq!((ring.free(), ring.len()), (free, 1));
             assert_eq!(pop(&mut ring).cookie, start as u32 - 1);
         }
@@ -238,22 +238,22 @@ fn spare_gives_what_is_wanted_in_one_piece_or_all_that_is_free() {
 }
 
 #[test]
-fn commit_counts_no_more_than_spare_had() {
+fn commit_is_limited_to_the_size_of_spare() {
     for start in starts() {
-        let mut ring = turned::<18>(start);
+        let mut ring = rotated::<18>(start);
         let free = ring.free();
         let spare = ring.spare(1);
         spare.fill(0);
         let lent = spare.len();
         ring.commit(usize::MAX);
         assert_eq!(ring.free(), free - lent, "{start}");
-        // Zeros are records too: a header without a name.
+        // 16 zeros are a valid record without a name.
         assert_eq!(ring.len(), 1 + lent / 16);
     }
 }
 
 #[test]
-fn commit_without_spare_counts_nothing() {
+fn commit_without_spare_has_no_effect() {
     let mut ring = EventRing::<17>::new();
     ring.commit(16);
     assert_eq!(ring.free(), ring.capacity());
@@ -261,9 +261,9 @@ fn commit_without_spare_counts_nothing() {
 }
 
 #[test]
-fn an_event_taken_between_spare_and_commit_changes_neither() {
+fn a_pop_between_spare_and_commit_has_no_effect_on_them() {
     for start in starts() {
-        let mut ring = turned::<20>(start);
+        let mut ring = rotated::<20>(start);
         ring.extend(&record(88, 256)).unwrap();
         let spare = ring.spare(16);
         spare[..16].copy_from_slice(&record(99, 16));
@@ -276,7 +276,7 @@ fn an_event_taken_between_spare_and_commit_changes_neither() {
 }
 
 #[test]
-fn a_ring_can_live_in_a_static() {
+fn a_ring_can_be_a_static() {
     static RING: Mutex<EventRing<17>> = Mutex::new(EventRing::new());
     let mut ring = RING.lock().unwrap();
     ring.extend(&record(1, 272)).unwrap();
@@ -284,14 +284,14 @@ fn a_ring_can_live_in_a_static() {
 }
 
 #[test]
-fn debug_shows_numbers_and_no_bytes() {
+fn debug_prints_numbers_and_no_bytes() {
     let mut ring = EventRing::<17>::default();
     ring.extend(&record(1, 32)).unwrap();
     assert_eq!(format!("{ring:?}"), "EventRing { len: 1, free: 240, fault: None, .. }");
 }
 
 #[test]
-fn errors_say_what_to_do() {
+fn errors_name_the_remedy() {
     let full = ExtendError::Full { taken: 5 }.to_string();
     assert!(full.contains('5') && full.contains("pop"), "{full}");
     let mut ring = EventRing::<17>::new();

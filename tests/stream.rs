@@ -43,7 +43,7 @@ struct AsyncIo;
 macro_rules! in_tokio {
     ($($of:ident: $builder:ident,)*) => {$(
         impl Run for $of {
-            type In = tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>;
+            type In = tinotify::stream::Tokio;
 
             fn run<T>(future: impl Future<Output = T>) -> T {
                 let mut builder = tokio::runtime::Builder::$builder();
@@ -74,7 +74,7 @@ in_tokio! {
 }
 
 impl Run for AsyncIo {
-    type In = async_io::Async<std::os::fd::OwnedFd>;
+    type In = tinotify::stream::AsyncIo;
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         async_io::block_on(future)

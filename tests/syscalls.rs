@@ -1,8 +1,8 @@
-//! Each layer makes the system calls that `docs/syscalls.md` names for it, every one, and no others.
+//! Each layer makes all system calls that `docs/syscalls.md` lists for it, and no others.
 //!
-//! Needs strace, and says SKIPPED where it is missing or may not trace. It runs this program again,
-//! which uses a layer between two marks, while a second thread makes changes to watch. The tool is run
-//! as a whole, with the options that add calls.
+//! Needs strace, and prints SKIPPED if it is missing or may not trace. strace runs this program again, which
+//! uses a layer between two marks, while a second thread makes changes to watch. The tool is traced as a
+//! whole program, with the options that add calls.
 
 mod traced;
 
@@ -23,7 +23,7 @@ mod lists {
 
     const LAYER: &str = "TINOTIFY_LAYER";
 
-    /// The layers, and those that each stands on.
+    /// The layers, each with those that it uses.
     const LAYERS: [(&str, &[&str]); 5] = [
         ("The core", &[]),
         ("Watcher", &["The core"]),
@@ -32,7 +32,7 @@ mod lists {
         ("tokio", &["The core", "Watcher"]),
     ];
 
-    /// Runs in a namespace where it hides /proc.
+    /// This layer runs in a namespace, where it hides /proc.
     const BARE: &str = "Trees without /proc and unshare";
     const NAMESPACE: [&str; 2] = ["unshare", "-Urm"];
 
@@ -72,7 +72,8 @@ mod lists {
         tried.is_ok_and(|tried| tried.status.success())
     }
 
-    /// Whether all calls on its list were made, and no others but those of what it stands on.
+    /// Returns `true` if all calls on the layer's list were made, and no others except those of the layers
+    /// below.
     fn as_documented(layer: &str, below: &[&str], made: &BTreeSet<String>) -> bool {
         let own = documented(layer);
         let mut permitted = documented("The standard library");
@@ -88,7 +89,7 @@ mod lists {
         false
     }
 
-    /// The calls that a run makes between its marks, but for those of the thread that makes changes.
+    /// Returns the calls of a run between its marks, without those of the thread that makes changes.
     fn made(layer: &str) -> BTreeSet<String> {
         let log = tempfile::NamedTempFile::new().unwrap();
         let status = Command::new("strace")
@@ -109,7 +110,7 @@ mod lists {
         own.iter().filter(|(t, _)| t != changer).map(|(_, call)| (*call).to_owned()).collect()
     }
 
-    /// Calls that nothing else here makes.
+    /// Calls that only the marks and the changing thread make.
     const MARK: &str = "getppid";
     const CHANGER: &str = "getpriority";
 
@@ -119,30 +120,30 @@ mod lists {
 
     type Step = Box<dyn FnOnce() + Send>;
 
-    /// A thread that does what is no business of the layer.
+    /// A thread that makes changes, so that its calls are not counted for the layer.
     struct Changer {
-        todo: mpsc::Sender<Step>,
+        changes: mpsc::Sender<Step>,
         done: mpsc::Receiver<()>,
     }
 
     impl Changer {
         fn new() -> Self {
-            let (todo, changes) = mpsc::channel::<Step>();
+            let (changes, received) = mpsc::channel::<Step>();
             let (sender, done) = mpsc::channel();
             thread::spawn(move || {
                 rustix::process::getpriority_process(None).unwrap();
                 sender.send(()).unwrap();
-                for change in changes {
+                for change in received {
                     change();
                     sender.send(()).unwrap();
                 }
             });
             done.recv().unwrap();
-            Self { todo, done }
+            Self { changes, done }
         }
 
         fn make(&self, change: impl FnOnce() -> io::Result<()> + Send + 'static) {
-            self.todo.send(Box::new(|| change().unwrap())).unwrap();
+            self.changes.send(Box::new(|| change().unwrap())).unwrap();
             self.done.recv().unwrap();
         }
     }
@@ -197,7 +198,7 @@ mod lists {
         changer.make(|| fs::write(name, ""));
         while watcher.recv().unwrap().name_change() != Some(NameChange::Appeared) {}
         while watcher.recv_timeout(Duration::from_millis(1)).unwrap().is_some() {}
-        // More than the queue takes; each is two events.
+        // More renames than the queue can hold; each is two events.
         let names = [dir.join("name"), dir.join("other")];
         changer.make(move || {
             (0..queue / 2 + 2).try_for_each(|n| fs::rename(&names[n % 2], &names[(n + 1) % 2]))
@@ -284,10 +285,10 @@ mod lists {
 
         const TOOL: &str = env!("CARGO_BIN_EXE_tinotify");
 
-        /// For what must come.
+        /// The time after which a test fails instead of waiting.
         const DEADLINE: Duration = Duration::from_secs(60);
 
-        /// All but `-r`, which stands on more.
+        /// First checks everything but `-r`, and then with `-r`, which also uses trees.
         pub fn as_documented() -> bool {
             let dir = tempfile::tempdir().unwrap();
             let mut made = ended_by_a_signal(dir.path());
@@ -302,7 +303,7 @@ mod lists {
         }
 
         fn ended_by_a_signal(dir: &Path) -> BTreeSet<String> {
-            let watched = fresh(dir, "signal");
+            let watched = new_dir(dir, "signal");
             let out = dir.join("out");
             let run = Run::new(["-m", "--stats", "-o"], [&out, &watched]);
             run.until("Watches established", 1);
@@ -315,13 +316,13 @@ mod lists {
             calls
         }
 
-        /// The command is the tool, so that all that is traced are its calls.
+        /// The command is the tool too, because its calls are also traced.
         fn commands(dir: &Path) -> BTreeSet<String> {
-            let watched = fresh(dir, "commands");
+            let watched = new_dir(dir, "commands");
             let args = ["-m", "-e", "create", "--timefmt", "%H", "--format", "%T", "--exec", TOOL];
             let run = Run::new(args, [OsStr::new("--version"), OsStr::new(";"), watched.as_ref()]);
             run.until("Watches established", 1);
-            // The second command runs when the end of the first one was seen.
+            // The second command starts after the tool has seen the end of the first.
             for file in 1..=2 {
                 fs::write(watched.join(file.to_string()), "").unwrap();
                 run.until("write(1, \"tinotify ", file);
@@ -333,7 +334,7 @@ mod lists {
         }
 
         fn in_the_background(dir: &Path) -> BTreeSet<String> {
-            let watched = fresh(dir, "background");
+            let watched = new_dir(dir, "background");
             let out = dir.join("out");
             let run = Run::new(["-d", "-s", "-o"], [&out, &watched]);
             run.until("+++ exited with 0", 1);
@@ -344,7 +345,7 @@ mod lists {
         }
 
         fn tree(dir: &Path) -> BTreeSet<String> {
-            let watched = fresh(dir, "tree");
+            let watched = new_dir(dir, "tree");
             fs::create_dir_all(watched.join("a/b")).unwrap();
             let run = Run::new(["-m", "-r", "-e", "create", "--format", "%f"], [&watched]);
             run.until("Watches established", 1);
@@ -358,17 +359,18 @@ mod lists {
             calls
         }
 
-        fn fresh(dir: &Path, name: &str) -> PathBuf {
+        fn new_dir(dir: &Path, name: &str) -> PathBuf {
             let path = dir.join(name);
             fs::create_dir(&path).unwrap();
             path
         }
 
-        /// The tool under strace.
+        /// A run of the tool under strace.
         struct Run {
             strace: Child,
             log: NamedTempFile,
-            news: RefCell<Watcher>,
+            /// Reports each write to the log.
+            writes: RefCell<Watcher>,
         }
 
         impl Run {
@@ -377,8 +379,8 @@ mod lists {
                 paths: impl IntoIterator<Item = P>,
             ) -> Self {
                 let log = NamedTempFile::new().unwrap();
-                let news = Watcher::new().unwrap();
-                news.watch(log.path(), WatchMask::MODIFY).unwrap();
+                let writes = Watcher::new().unwrap();
+                writes.watch(log.path(), WatchMask::MODIFY).unwrap();
                 let strace = Command::new("strace")
                     .args(["-f", "-q", "-o"])
                     .arg(log.path())
@@ -390,17 +392,17 @@ mod lists {
                     .stderr(Stdio::null())
                     .spawn()
                     .unwrap();
-                Self { strace, log, news: news.into() }
+                Self { strace, log, writes: writes.into() }
             }
 
             fn log(&self) -> String {
                 fs::read_to_string(self.log.path()).unwrap()
             }
 
-            /// Waits until strace has written something so many times.
+            /// Waits until the log has a text at least `times` times.
             fn until(&self, what: &str, times: usize) {
                 while self.log().matches(what).count() < times {
-                    if self.news.borrow_mut().recv_timeout(DEADLINE).unwrap().is_none() {
+                    if self.writes.borrow_mut().recv_timeout(DEADLINE).unwrap().is_none() {
                         let _ = kill_process(self.pid(), Signal::KILL);
                         panic!("no {what:?} in: {}", self.log());
                     }

@@ -1,4 +1,4 @@
-//! What the command line tool promises, on the real kernel.
+//! Tests of the command line tool, with the real kernel.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// The tool at work in a directory of its own, with its watches set up.
+/// The running tool in a new directory, with its watches set up.
 struct Tool {
     dir: TempDir,
     child: Child,
@@ -23,7 +23,7 @@ struct Ended {
 }
 
 impl Tool {
-    /// Runs the tool on paths relative to a new directory, where `prepare` has been at work.
+    /// Starts the tool in a new directory, after `prepare`.
     fn start(args: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path());
@@ -46,7 +46,7 @@ impl Tool {
         self.dir.path().join(name)
     }
 
-    /// Waits for the tool to end by itself.
+    /// Waits until the tool ends.
     fn end(mut self) -> Ended {
         let mut events = Vec::new();
         self.child.stdout.take().unwrap().read_to_end(&mut events).unwrap();
@@ -62,7 +62,7 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-/// Runs the tool where it ends at once.
+/// Runs the tool to its end.
 fn run(args: &[&str]) -> Ended {
     let output = command(args).output().unwrap();
     Ended {
@@ -73,7 +73,7 @@ fn run(args: &[&str]) -> Ended {
 }
 
 #[test]
-fn the_first_event_ends_it_with_status_0() {
+fn the_tool_ends_with_status_0_after_the_first_event() {
     let tool = Tool::start(&["-e", "create", "."], |_| ());
     fs::create_dir(tool.path("sub")).unwrap();
     let ended = tool.end();
@@ -82,7 +82,7 @@ fn the_first_event_ends_it_with_status_0() {
 }
 
 #[test]
-fn a_monitor_shows_each_event_until_nothing_is_left_to_watch() {
+fn with_monitor_each_event_is_printed_until_nothing_is_left_to_watch() {
     let tool = Tool::start(&["-m", "dir"], |dir| fs::create_dir(dir.join("dir")).unwrap());
     fs::write(tool.path("dir/a"), "text").unwrap();
     fs::rename(tool.path("dir/a"), tool.path("dir/b")).unwrap();
@@ -97,7 +97,7 @@ fn a_monitor_shows_each_event_until_nothing_is_left_to_watch() {
 }
 
 #[test]
-fn a_watched_file_is_shown_by_its_path_alone() {
+fn an_event_of_a_watched_file_has_only_its_path() {
     let tool = Tool::start(&["--event=modify", "file"], |dir| {
         fs::write(dir.join("file"), "").unwrap();
     });
@@ -106,7 +106,7 @@ fn a_watched_file_is_shown_by_its_path_alone() {
 }
 
 #[test]
-fn events_add_up_over_lists_and_options_in_any_case() {
+fn lists_and_repeated_options_of_events_add_up_in_any_case() {
     let args = ["-me", "Create,MOVED_TO", "--ev", "delete_self", "d"];
     let tool = Tool::start(&args, |dir| fs::create_dir(dir.join("d")).unwrap());
     fs::write(tool.path("d/a"), "text").unwrap();
@@ -117,7 +117,7 @@ fn events_add_up_over_lists_and_options_in_any_case() {
 }
 
 #[test]
-fn a_path_that_is_named_twice_shows_its_events_once() {
+fn a_path_that_is_given_twice_has_each_event_once() {
     let tool = Tool::start(&["-m", "-e", "create,delete_self", "d", "./d"], |dir| {
         fs::create_dir(dir.join("d")).unwrap();
     });
@@ -127,14 +127,14 @@ fn a_path_that_is_named_twice_shows_its_events_once() {
 }
 
 #[test]
-fn names_go_into_a_pipe_as_they_are() {
+fn names_are_written_to_a_pipe_unchanged() {
     let tool = Tool::start(&["-e", "create", "."], |_| ());
     fs::write(tool.path(OsStr::from_bytes(b"a\x1b[2J\xff")), "").unwrap();
     assert_eq!(tool.end().events, b"./ CREATE a\x1b[2J\xff\n");
 }
 
 #[test]
-fn the_timeout_ends_it_with_status_2() {
+fn the_tool_ends_with_status_2_after_the_timeout() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
     for timeout in ["--timeout=0.01", "-t.01"] {
@@ -144,7 +144,7 @@ fn the_timeout_ends_it_with_status_2() {
 }
 
 #[test]
-fn a_negative_timeout_only_sets_the_watches_up() {
+fn a_negative_timeout_only_sets_up_the_watches() {
     let dir = tempfile::tempdir().unwrap();
     let ended = run(&["-t", "-1", dir.path().to_str().unwrap()]);
     assert_eq!(ended.code, Some(1));
@@ -152,7 +152,7 @@ fn a_negative_timeout_only_sets_the_watches_up() {
 }
 
 #[test]
-fn a_watch_that_ends_unasked_ends_it_with_status_1() {
+fn the_tool_ends_with_status_1_when_a_watch_ends() {
     let tool = Tool::start(&["-e", "create", "d"], |dir| fs::create_dir(dir.join("d")).unwrap());
     fs::remove_dir(tool.path("d")).unwrap();
     let ended = tool.end();
@@ -160,21 +160,21 @@ fn a_watch_that_ends_unasked_ends_it_with_status_1() {
 }
 
 #[test]
-fn quiet_leaves_the_messages_out() {
+fn quiet_suppresses_messages() {
     let dir = tempfile::tempdir().unwrap();
     let ended = run(&["-qt0.01", dir.path().to_str().unwrap()]);
     assert_eq!((ended.code, ended.messages.as_str()), (Some(2), ""));
 }
 
 #[test]
-fn twice_quiet_leaves_the_events_out_too() {
+fn quiet_twice_suppresses_events_too() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = command(&["-qq", "-e", "create", dir.path().to_str().unwrap()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It does not say when it is ready, so make changes until it ends.
+    // It prints no message when it is ready, so make changes until it ends.
     for name in 0_u64.. {
         if child.try_wait().unwrap().is_some() {
             break;
@@ -187,21 +187,21 @@ fn twice_quiet_leaves_the_events_out_too() {
 }
 
 #[test]
-fn errors_name_the_path_and_what_helps_with_status_1() {
+fn an_error_names_the_path_and_the_remedy_with_status_1() {
     let ended = run(&["no/such/path"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.messages.contains("no/such/path: cannot watch: ENOENT"), "{}", ended.messages);
-    assert!(ended.messages.contains("watch its parent directory"), "{}", ended.messages);
+    assert!(ended.messages.contains("cannot watch: no/such/path: ENOENT"), "{}", ended.messages);
+    assert!(ended.messages.contains("until it exists, use --follow"), "{}", ended.messages);
 }
 
 #[test]
 fn a_path_with_control_characters_is_escaped_in_messages() {
     let messages = run(&["no\x1b[2J"]).messages;
-    assert!(messages.contains(r"no\u{1b}[2J: cannot watch"), "{messages}");
+    assert!(messages.contains(r"cannot watch: no\u{1b}[2J: "), "{messages}");
 }
 
 #[test]
-fn bad_usage_is_reported_with_status_1() {
+fn invalid_usage_is_reported_with_status_1() {
     let cases: [(&[&str], &str); 6] = [
         (&[], "no path to watch"),
         (&["-e", "creat", "."], "unknown event \"creat\"; did you mean \"create\"?"),
@@ -229,10 +229,10 @@ fn help_and_version_go_to_standard_output_with_status_0() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn the_tool_ends_without_a_message_when_its_reader_has_closed_the_pipe() {
     let mut tool = Tool::start(&["-m", "-e", "create,delete", "."], |_| ());
     drop(tool.child.stdout.take());
-    // A process that another test is just starting may hold the pipe for a moment, so go on.
+    // A process that another test is starting may have the pipe open for a moment, so repeat.
     while tool.child.try_wait().unwrap().is_none() {
         fs::create_dir(tool.path("a")).unwrap();
         fs::remove_dir(tool.path("a")).unwrap();

@@ -1,6 +1,5 @@
-//! The tool side by side with the real inotifywait: both watch the same files while the same changes
-//! are made, and write the same, with the same exit status. Where they differ, it is on the list of
-//! docs/tool.md, by that number.
+//! Compares the tool with the real inotifywait. Both watch the same files during the same changes, and
+//! must have the same output and exit status. A comment `Difference N` refers to the list in docs/tool.md.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -8,16 +7,16 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::beside::{Both, END, both, life, show, with_d};
+use support::beside::{Both, END, both, make_changes, show, with_d};
 use support::{Program, inotifywait, lossy};
 
 #[path = "tool/mod.rs"]
 mod support;
 
 #[test]
-fn all_that_happens_in_a_directory() {
+fn all_events_of_a_directory_are_the_same() {
     let Some(both) = Both::start(&["-m", "d"], with_d) else { return };
-    life(&both);
+    make_changes(&both);
     let text = both.agree_until_the_end("d");
     for word in ["ACCESS", "MODIFY", "ATTRIB", "CLOSE_NOWRITE,CLOSE", "MOVED_FROM", "DELETE,ISDIR"]
     {
@@ -26,7 +25,7 @@ fn all_that_happens_in_a_directory() {
 }
 
 #[test]
-fn all_that_happens_to_a_file_until_it_is_deleted() {
+fn all_events_of_a_file_until_its_deletion_are_the_same() {
     let prepare = |dir: &Path| {
         with_d(dir);
         fs::write(dir.join("d/f"), "").unwrap();
@@ -40,7 +39,7 @@ fn all_that_happens_to_a_file_until_it_is_deleted() {
 }
 
 #[test]
-fn each_event_by_its_name() {
+fn each_name_of_an_event_selects_the_same() {
     let names = [
         "access",
         "modify",
@@ -63,13 +62,13 @@ fn each_event_by_its_name() {
         "create,delete,move",
     ];
     for name in names {
-        // Two paths, so that the first event of each kind is one of many.
+        // Two paths, so that each kind of event occurs.
         let Some(both) = Both::start(&["-e", name, "d", "d/own"], |dir| {
             fs::create_dir_all(dir.join("d/own")).unwrap();
         }) else {
             return;
         };
-        life(&both);
+        make_changes(&both);
         fs::rename(both.path("d/own"), both.path("d/moved")).unwrap();
         fs::remove_dir(both.path("d/moved")).unwrap();
         both.agree();
@@ -77,7 +76,7 @@ fn each_event_by_its_name() {
 }
 
 #[test]
-fn events_as_csv_and_in_formats() {
+fn csv_and_formats_print_the_same() {
     let cases: [&[&str]; 17] = [
         &["-c"],
         &["--csv"],
@@ -109,8 +108,8 @@ fn events_as_csv_and_in_formats() {
 }
 
 #[test]
-fn regular_expressions_show_and_hide_the_same() {
-    // With a name that matches, and one that does not.
+fn regular_expressions_hide_the_same_events() {
+    // Each pattern with a name that matches, and one that does not.
     let patterns = [
         ("a", "END a", "END"),
         ("^d/[a-c]+$", "cabcab", "END"),
@@ -138,7 +137,7 @@ fn regular_expressions_show_and_hide_the_same() {
 }
 
 #[test]
-fn include_hides_directories() {
+fn include_hides_events_of_directories() {
     let Some((_, major)) = inotifywait() else { return };
     let args = ["-m", "-e", "create", "--include", "d/", "d"];
     let Some(both) = Both::start(&args, with_d) else { return };
@@ -157,21 +156,21 @@ fn include_hides_directories() {
 }
 
 #[test]
-fn the_first_event_ends_them_with_status_0() {
+fn both_end_with_status_0_after_the_first_event() {
     let Some(both) = Both::start(&["-e", "create", "d"], with_d) else { return };
     fs::write(both.path("d/a"), "").unwrap();
     assert_eq!(both.agree(), "d/ CREATE a\n");
 }
 
 #[test]
-fn a_watch_that_ends_unasked_ends_them_with_status_1() {
+fn both_end_with_status_1_when_a_watch_ends() {
     let Some(both) = Both::start(&["-e", "create", "d"], with_d) else { return };
     fs::remove_dir(both.path("d")).unwrap();
     assert_eq!(both.agree(), "");
 }
 
 #[test]
-fn options_are_understood_in_all_their_forms() {
+fn all_forms_of_options_are_accepted() {
     let cases: [&[&str]; 20] = [
         &["-m", "-e", "create", "d"],
         &["-me", "create", "d"],
@@ -203,7 +202,7 @@ fn options_are_understood_in_all_their_forms() {
 }
 
 #[test]
-fn quiet_leaves_out_messages_and_then_events() {
+fn quiet_suppresses_messages_and_quiet_twice_events_too() {
     let start = |command: &mut Command| Program::watching(command, 1);
     for args in [["-q", "-e", "create", "d"], ["-qq", "-e", "create", "d"]] {
         let Some(both) = Both::start_with(&args, with_d, start) else { return };
@@ -214,7 +213,7 @@ fn quiet_leaves_out_messages_and_then_events() {
 }
 
 #[test]
-fn a_timeout_ends_them_with_status_2() {
+fn both_end_with_status_2_after_the_timeout() {
     for args in [["-t", "1", "d"], ["-mrqt1", "d", "f"], ["--timeout=1", "-P", "f"]] {
         let Some([theirs, ours]) = both(&args) else { return };
         assert_eq!(show(&ours), show(&theirs), "{args:?}");
@@ -223,7 +222,7 @@ fn a_timeout_ends_them_with_status_2() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_by_both_with_a_message_and_status_1() {
+fn both_refuse_invalid_usage_with_a_message_and_status_1() {
     let cases: [&[&str]; 33] = [
         &[],
         &["@d"],
@@ -263,7 +262,7 @@ fn what_makes_no_sense_is_refused_by_both_with_a_message_and_status_1() {
         let Some([theirs, ours]) = both(args) else { return };
         assert_eq!((ours.code, theirs.code), (Some(1), Some(1)), "{args:?}");
         assert_eq!(ours.events, theirs.events, "{args:?}");
-        // The words differ (difference 5), what comes before them does not.
+        // The messages differ (difference 5), but not whether the set-up has started.
         let before = |messages: &str| messages.contains("Setting up watches.");
         assert_eq!(before(&ours.messages), before(&theirs.messages), "{args:?}");
         assert!(!ours.messages.is_empty() && !theirs.messages.is_empty(), "{args:?}");
@@ -271,7 +270,7 @@ fn what_makes_no_sense_is_refused_by_both_with_a_message_and_status_1() {
 }
 
 #[test]
-fn a_negative_timeout_sets_the_watches_up_and_ends_as_in_4() {
+fn a_negative_timeout_sets_up_the_watches_and_ends_as_in_version_4() {
     let Some((_, major)) = inotifywait() else { return };
     if major < 4 {
         support::skip("a negative timeout: 3.22 waits for ever (difference 3)");
@@ -284,7 +283,7 @@ fn a_negative_timeout_sets_the_watches_up_and_ends_as_in_4() {
 }
 
 #[test]
-fn paths_come_from_files_and_are_left_out_by_at() {
+fn paths_are_read_from_a_file_and_excluded_by_at() {
     let list = |dir: &Path| {
         for path in ["a", "b/in", "b/out/deep", "c"] {
             fs::create_dir_all(dir.join(path)).unwrap();
@@ -301,7 +300,7 @@ fn paths_come_from_files_and_are_left_out_by_at() {
 }
 
 #[test]
-fn paths_come_from_standard_input() {
+fn paths_are_read_from_standard_input() {
     let Some((program, _)) = inotifywait() else { return };
     let dir = tempfile::tempdir().unwrap();
     with_d(dir.path());
@@ -323,7 +322,7 @@ fn paths_come_from_standard_input() {
 }
 
 #[test]
-fn events_are_added_to_a_file() {
+fn events_are_appended_to_a_file() {
     let Some((program, _)) = inotifywait() else { return };
     let dir = tempfile::tempdir().unwrap();
     with_d(dir.path());
@@ -345,7 +344,7 @@ fn events_are_added_to_a_file() {
 }
 
 #[test]
-fn links_are_followed_or_not() {
+fn links_are_followed_or_watched_themselves() {
     let prepare = |dir: &Path| {
         with_d(dir);
         fs::write(dir.join("target"), "").unwrap();
@@ -367,7 +366,7 @@ fn links_are_followed_or_not() {
 }
 
 #[test]
-fn trees_that_only_hold_what_they_held() {
+fn events_of_existing_directories_of_a_tree_are_the_same() {
     let prepare = |dir: &Path| {
         for path in ["d/a/b/c", "d/e", "d/\u{e9} x/y"] {
             fs::create_dir_all(dir.join(path)).unwrap();
@@ -393,7 +392,7 @@ fn trees_that_only_hold_what_they_held() {
 }
 
 #[test]
-fn a_tree_watched_until_its_first_event() {
+fn a_tree_without_monitor_ends_after_its_first_event() {
     let prepare = |dir: &Path| fs::create_dir_all(dir.join("d/a/b")).unwrap();
     let Some(both) = Both::start(&["-r", "-e", "create", "d"], prepare) else { return };
     fs::write(both.path("d/a/b/x"), "").unwrap();
@@ -401,7 +400,7 @@ fn a_tree_watched_until_its_first_event() {
 }
 
 #[test]
-fn a_link_to_a_directory_is_shown_with_a_slash_that_joins() {
+fn the_path_of_a_link_to_a_directory_ends_with_a_slash() {
     let prepare = |dir: &Path| {
         with_d(dir);
         symlink("d", dir.join("link")).unwrap();

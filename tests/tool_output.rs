@@ -1,4 +1,4 @@
-//! What the tool writes can be parsed back: whatever the names, and however slow the reader.
+//! The output of the tool can be parsed back, with any names, and with a slow reader.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ mod support;
 
 const END: &[u8] = b"the-end";
 
-/// Makes files of all hostile names in `d`, and gives what a monitor wrote about them, and the names.
+/// Creates files with all hostile names in `d`. Returns the output of the tool, and the names.
 fn written(args: &[&str]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().join("d");
@@ -31,7 +31,7 @@ fn written(args: &[&str]) -> (Vec<u8>, Vec<Vec<u8>>) {
     (tool.events.to_end(), names)
 }
 
-/// A field of a JSON object, exactly.
+/// Returns the exact bytes of a field of a JSON object.
 fn field(value: &Value, key: &str) -> Vec<u8> {
     match value.get(format!("{key}_hex")).and_then(Value::as_str) {
         Some(hex) => (0..hex.len())
@@ -42,7 +42,7 @@ fn field(value: &Value, key: &str) -> Vec<u8> {
     }
 }
 
-/// Reads CSV as RFC 4180 has it.
+/// Parses CSV (RFC 4180).
 fn csv(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let (mut rows, mut row, mut field) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = text.iter().copied().peekable();
@@ -68,9 +68,9 @@ fn csv(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
 }
 
 #[test]
-fn hostile_names_come_back_exactly_from_json() {
+fn hostile_names_are_parsed_back_exactly_from_json() {
     let (text, names) = written(&["--json"]);
-    // Nothing in it that a terminal would obey.
+    // It has no control characters for a terminal.
     let text = String::from_utf8(text).unwrap();
     assert!(text.chars().all(|char| char == '\n' || !char.is_control()));
     let read: Vec<Vec<u8>> = text
@@ -86,7 +86,7 @@ fn hostile_names_come_back_exactly_from_json() {
 }
 
 #[test]
-fn hostile_names_come_back_exactly_from_csv() {
+fn hostile_names_are_parsed_back_exactly_from_csv() {
     let (text, names) = written(&["--csv"]);
     let rows = csv(&text);
     for (row, name) in rows.iter().zip(&names) {
@@ -96,7 +96,7 @@ fn hostile_names_come_back_exactly_from_csv() {
 }
 
 #[test]
-fn hostile_names_come_back_exactly_between_nuls() {
+fn hostile_names_are_parsed_back_exactly_between_nuls() {
     let (text, names) = written(&["-0"]);
     let fields: Vec<&[u8]> = text.strip_suffix(b"\0").unwrap().split(|&byte| byte == 0).collect();
     for (event, name) in fields.chunks(3).zip(&names) {
@@ -114,7 +114,7 @@ fn hostile_names_come_back_exactly_between_nuls() {
 }
 
 #[test]
-fn hostile_names_go_into_a_pipe_as_they_are() {
+fn hostile_names_are_written_to_a_pipe_unchanged() {
     for args in [&[][..], &["--format", "%w %,e %f"]] {
         let (text, names) = written(args);
         let line = |name: &[u8]| [b"d/ CREATE ", name, b"\n"].concat();
@@ -125,7 +125,7 @@ fn hostile_names_go_into_a_pipe_as_they_are() {
 }
 
 #[test]
-fn hostile_names_reach_commands_as_they_are() {
+fn hostile_names_are_passed_to_commands_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().join("d");
     fs::create_dir(&d).unwrap();
@@ -142,7 +142,7 @@ fn hostile_names_reach_commands_as_they_are() {
     }
 }
 
-/// 100,000 events, and a reader that begins to read when all have happened.
+/// Causes 100,000 events, and starts to read the output after all of them.
 fn flood(args: &[&str], dir: &Path) -> String {
     const EVENTS: usize = 100_000;
     fs::create_dir(dir.join("d")).unwrap();
@@ -165,7 +165,7 @@ fn flood(args: &[&str], dir: &Path) -> String {
     let mut text = String::new();
     let mut stdout = child.stdout.take().unwrap();
     let mut buffer = [0; 65536];
-    // The end comes again and again, for it can be lost as well.
+    // The last event is repeated, because it can be lost as well.
     let mut number = 0;
     while !text.contains("end") {
         let _ = fs::create_dir(dir.join(format!("d/end-{number}")));
@@ -188,21 +188,21 @@ fn flood(args: &[&str], dir: &Path) -> String {
 }
 
 #[test]
-fn no_event_is_lost_unreported_however_slow_the_reader() {
+fn an_overflow_is_reported_when_the_reader_is_slow() {
     let dir = tempfile::tempdir().unwrap();
-    // A pipe and a queue hold less than that.
+    // A pipe and a queue together hold fewer events.
     assert!(flood(&[], dir.path()).contains("max_queued_events"));
 }
 
 #[test]
-fn a_loss_in_a_tree_is_reported_and_made_good() {
+fn an_overflow_of_a_tree_is_reported_and_resynchronised() {
     let dir = tempfile::tempdir().unwrap();
     let messages = flood(&["-r"], dir.path());
     assert!(messages.contains("is resynchronised"), "{messages}");
 }
 
 #[test]
-fn a_loss_is_an_object_in_json() {
+fn an_overflow_is_an_object_in_json() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("d")).unwrap();
     let mut command = support::tool(dir.path(), &["-mr", "-e", "create,move", "--json", "d"]);

@@ -1,4 +1,4 @@
-//! What the tool does that inotifywait does not.
+//! Tests of options and output that inotifywait does not have.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 #[path = "tool/mod.rs"]
 mod support;
 
-/// The tool at work in a directory of its own, where `d` is.
+/// The running tool in a new directory with the directory `d`.
 struct Tool {
     dir: TempDir,
     program: Program,
@@ -40,22 +40,22 @@ impl Tool {
         fs::rename(self.path(from), self.path(to)).unwrap();
     }
 
-    /// What was shown, once that text was.
+    /// Waits for a text, and returns the output so far.
     fn until(&self, text: &str) -> String {
         lossy(&self.program.events.until(text))
     }
 }
 
-fn wait_for(what: &str, there: impl Fn() -> bool) {
+fn wait_for(what: &str, is_there: impl Fn() -> bool) {
     let begin = Instant::now();
-    while !there() {
-        assert!(begin.elapsed() < DEADLINE, "waited in vain for {what}");
+    while !is_there() {
+        assert!(begin.elapsed() < DEADLINE, "timeout: no {what}");
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn renames_are_one_line() {
+fn a_rename_is_one_line_with_renames() {
     let tool = Tool::start(&["-m", "-e", "move", "--renames", "d"]);
     tool.write("d/a");
     tool.write("outside");
@@ -68,7 +68,7 @@ fn renames_are_one_line() {
 }
 
 #[test]
-fn a_renamed_directory_of_a_tree_is_one_line_and_all_beneath_has_its_new_path() {
+fn a_renamed_directory_is_one_line_and_later_events_have_the_new_path() {
     let tool =
         Tool::start(&["-mr", "-e", "create,move", "--renames", "--format", "%e %w%f %o", "d"]);
     fs::create_dir_all(tool.path("d/a/b")).unwrap();
@@ -81,7 +81,7 @@ fn a_renamed_directory_of_a_tree_is_one_line_and_all_beneath_has_its_new_path() 
 }
 
 #[test]
-fn what_is_made_in_a_new_directory_at_once_is_shown_once() {
+fn entries_created_at_once_in_a_new_directory_are_printed_once() {
     let tool = Tool::start(&["-mr", "-e", "create", "--format", "%w%f", "d"]);
     for round in 0..50 {
         let deep = format!("d/{round}/b/c");
@@ -101,16 +101,16 @@ fn what_is_made_in_a_new_directory_at_once_is_shown_once() {
 }
 
 #[test]
-fn a_file_in_a_new_directory_is_shown_by_the_word_that_was_asked_for() {
-    for (asked, shown) in [
+fn a_discovered_file_is_printed_as_a_selected_event() {
+    for (selected, shown) in [
         ("close_write", "CLOSE_WRITE,CLOSE"),
         ("moved_to,close", "CLOSE_WRITE,CLOSE"),
         ("moved_to", "MOVED_TO"),
         ("modify", "MODIFY"),
         ("create,modify", "CREATE"),
     ] {
-        let tool = Tool::start(&["-mr", "-e", asked, "--format", "%e %w%f", "d"]);
-        // Made outside, so that nothing but looking finds what is in it.
+        let tool = Tool::start(&["-mr", "-e", selected, "--format", "%e %w%f", "d"]);
+        // Created outside the tree, so that only a listing can discover its entries.
         fs::create_dir_all(tool.path("new/b")).unwrap();
         tool.write("new/b/file");
         tool.rename("new", "d/new");
@@ -119,7 +119,7 @@ fn a_file_in_a_new_directory_is_shown_by_the_word_that_was_asked_for() {
 }
 
 #[test]
-fn a_directory_in_a_new_directory_is_not_said_to_be_written() {
+fn a_discovered_directory_is_not_printed_as_written() {
     let tool = Tool::start(&["-mr", "-e", "close_write,moved_to", "--format", "%e %w%f", "d"]);
     fs::create_dir_all(tool.path("new/b")).unwrap();
     tool.rename("new", "d/new");
@@ -127,7 +127,7 @@ fn a_directory_in_a_new_directory_is_not_said_to_be_written() {
 }
 
 #[test]
-fn what_was_found_by_looking_is_marked_in_json() {
+fn discovered_entries_are_marked_in_json() {
     let tool = Tool::start(&["-mr", "-e", "create,moved_to", "--json", "d"]);
     fs::create_dir(tool.path("new")).unwrap();
     tool.write("new/file");
@@ -145,7 +145,7 @@ fn what_was_found_by_looking_is_marked_in_json() {
 }
 
 #[test]
-fn the_end_of_the_set_up_of_each_tree_is_an_object_of_its_own_in_json() {
+fn the_end_of_each_set_up_is_an_object_in_json() {
     let tool = Tool::start(&["-mr", "-e", "create", "--json", "d", "."]);
     tool.write("d/file");
     let text = tool.until("\"CREATE\"]}\n");
@@ -160,7 +160,7 @@ fn the_end_of_the_set_up_of_each_tree_is_an_object_of_its_own_in_json() {
 }
 
 #[test]
-fn the_end_of_the_set_up_is_no_event_but_in_json() {
+fn the_end_of_the_set_up_is_printed_only_in_json() {
     for args in [&["-mr", "-e", "create"][..], &["-mr", "-e", "create", "--csv"]] {
         let tool = Tool::start(&[args, &["d"]].concat());
         tool.write("d/file");
@@ -170,7 +170,7 @@ fn the_end_of_the_set_up_is_no_event_but_in_json() {
 }
 
 #[test]
-fn a_name_is_followed_through_replacements_and_before_it_exists() {
+fn follow_reports_a_name_before_it_exists_and_after_replacements() {
     let tool = Tool::start(&["-m", "-e", "close_write", "--follow", "d/config"]);
     tool.write("d/config");
     tool.until("APPEARED");
@@ -186,7 +186,7 @@ fn a_name_is_followed_through_replacements_and_before_it_exists() {
 }
 
 #[test]
-fn links_to_directories_are_followed_where_that_is_asked_for() {
+fn follow_links_watches_the_targets_of_links() {
     let tool = Tool::start(&["-mr", "-e", "create", "--follow-links", "d"]);
     fs::create_dir_all(tool.path("elsewhere/sub")).unwrap();
     std::os::unix::fs::symlink("../elsewhere", tool.path("d/link")).unwrap();
@@ -209,7 +209,7 @@ fn a_command_is_run_for_each_event() {
 }
 
 #[test]
-fn a_command_is_run_once_for_a_burst() {
+fn with_debounce_a_command_is_run_once_for_a_burst() {
     let tool = Tool::start(&[
         "-m",
         "-e",
@@ -230,7 +230,7 @@ fn a_command_is_run_once_for_a_burst() {
 }
 
 #[test]
-fn without_monitor_the_command_has_ended_before_the_tool_does() {
+fn without_monitor_the_tool_waits_for_the_command() {
     let mut tool = Tool::start(&["-e", "create", "d", "--exec", "sh", "-c", "sleep 0.1; echo ran"]);
     tool.write("d/a");
     let ended = tool.program.end();
@@ -238,16 +238,16 @@ fn without_monitor_the_command_has_ended_before_the_tool_does() {
 }
 
 #[test]
-fn a_command_that_cannot_be_run_is_told_with_status_1() {
+fn a_command_that_cannot_be_run_is_reported_with_status_1() {
     let mut tool = Tool::start(&["-e", "create", "d", "--exec", "/no/such/program"]);
     tool.write("d/a");
     let ended = tool.program.end();
     assert_eq!(ended.code, Some(1));
-    assert!(ended.messages.contains("cannot run /no/such/program"), "{}", ended.messages);
+    assert!(ended.messages.contains("cannot run: /no/such/program: "), "{}", ended.messages);
 }
 
 #[test]
-fn stats_tell_at_the_end_how_much_there_was() {
+fn stats_prints_the_number_of_events_at_the_end() {
     let mut tool = Tool::start(&["-m", "-e", "create,delete", "--exclude", "b", "--stats", "d"]);
     tool.write("d/a");
     tool.write("d/b");
@@ -261,7 +261,7 @@ fn stats_tell_at_the_end_how_much_there_was() {
 }
 
 #[test]
-fn a_signal_ends_it_as_a_signal_does_with_all_written() {
+fn a_signal_ends_the_tool_after_all_output_is_written() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut tool = Tool::start(&["-m", "-e", "create", "-o", "log", "d"]);
         tool.write("d/a");
@@ -275,7 +275,7 @@ fn a_signal_ends_it_as_a_signal_does_with_all_written() {
 }
 
 #[test]
-fn sighup_opens_the_file_anew() {
+fn sighup_reopens_the_output_file() {
     let tool = Tool::start(&["-m", "-e", "create", "-o", "log", "d"]);
     tool.write("d/a");
     wait_for("a", || fs::read(tool.path("log")).is_ok_and(|text| text.ends_with(b"a\n")));
@@ -289,17 +289,17 @@ fn sighup_opens_the_file_anew() {
 }
 
 #[test]
-fn messages_go_to_the_system_log_if_there_is_one() {
+fn messages_are_sent_to_syslog() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("d")).unwrap();
     let log = UnixDatagram::bind(dir.path().join("log")).unwrap();
-    // In a place of its own that has one, whatever is in /dev here.
-    let place =
+    // In a new mount namespace with its own /dev/log.
+    let script =
         "mount -t tmpfs none /dev && : > /dev/log && mount --bind log /dev/log && exec \"$@\"";
     let tool = env!("CARGO_BIN_EXE_tinotify");
-    let args = ["-rm", "sh", "-c", place, "sh", tool, "-s", "d", "missing"];
+    let args = ["-rm", "sh", "-c", script, "sh", tool, "-s", "d", "missing"];
     if Command::new("unshare").arg("--version").output().is_err() {
-        support::skip("the system log: no unshare(1)");
+        support::skip("the system log: unshare(1) is not installed");
         return;
     }
     let mut command = support::program("unshare".as_ref(), dir.path(), &args);
@@ -321,7 +321,7 @@ fn messages_go_to_the_system_log_if_there_is_one() {
 }
 
 #[test]
-fn a_daemon_leaves_once_its_watches_are_there() {
+fn a_daemon_goes_to_the_background_after_its_watches_are_set_up() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("d")).unwrap();
     let args = ["-d", "-e", "create,delete_self", "-o", "log", "d"];
@@ -330,20 +330,20 @@ fn a_daemon_leaves_once_its_watches_are_there() {
     fs::write(dir.path().join("d/a"), "").unwrap();
     let log = || fs::read_to_string(dir.path().join("log")).unwrap_or_default();
     wait_for("the event", || log() == "d/ CREATE a\n");
-    // Nothing is left to watch then, so it ends.
+    // It ends because nothing is left to watch.
     fs::remove_dir_all(dir.path().join("d")).unwrap();
     wait_for("the end", || log().contains("DELETE_SELF"));
 }
 
 #[test]
-fn a_daemon_that_cannot_watch_says_so_with_status_1() {
+fn a_daemon_that_cannot_watch_ends_with_status_1() {
     let dir = tempfile::tempdir().unwrap();
     let ended = Program::start(&mut support::tool(dir.path(), &["-d", "-o", "log", "none"])).end();
     assert_eq!(ended.code, Some(1));
 }
 
 #[test]
-fn fanotify_is_refused_with_a_clear_word() {
+fn fanotify_is_refused_with_a_message() {
     let dir = tempfile::tempdir().unwrap();
     for option in ["-F", "-S", "--fanotify", "--filesystem"] {
         let ended = Program::start(&mut support::tool(dir.path(), &[option, "."])).end();
@@ -353,7 +353,7 @@ fn fanotify_is_refused_with_a_clear_word() {
 }
 
 #[test]
-fn looking_at_a_tree_is_not_shown_as_an_event_of_it() {
+fn listing_a_tree_prints_no_events() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("d/a/b/c")).unwrap();
     let args = ["-mr", "--format", "%w%f %e", "d"];
@@ -363,8 +363,8 @@ fn looking_at_a_tree_is_not_shown_as_an_event_of_it() {
     assert_eq!(text, "d/a/b/c/x CREATE\nd/a/b/c/x OPEN\nd/a/b/c/x CLOSE_WRITE,CLOSE\n");
 }
 
-/// Gives what it prints to a program that knows whether it makes sense.
-fn accepted(what: &str, program: &str, args: &[&str]) {
+/// Checks a generated document with a program that can parse it.
+fn check_document(what: &str, program: &str, args: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let ended = Program::start(&mut support::tool(dir.path(), &["--generate", what])).end();
     assert_eq!(ended.code, Some(0));
@@ -384,20 +384,20 @@ fn accepted(what: &str, program: &str, args: &[&str]) {
         Ok(output) => {
             assert!(output.status.success() && output.stderr.is_empty(), "{what}: {output:?}");
         }
-        Err(_) => support::skip(&format!("whether {what} makes sense: no {program}")),
+        Err(_) => support::skip(&format!("check of {what}: {program} is not installed")),
     }
 }
 
 #[test]
-fn completions_and_the_man_page_make_sense() {
-    accepted("bash", "bash", &["-n"]);
-    accepted("zsh", "zsh", &["-n"]);
-    accepted("fish", "fish", &["--no-execute"]);
-    accepted("man", "man", &["--warnings=all", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]);
+fn completions_and_the_man_page_are_valid() {
+    check_document("bash", "bash", &["-n"]);
+    check_document("zsh", "zsh", &["-n"]);
+    check_document("fish", "fish", &["--no-execute"]);
+    check_document("man", "man", &["--warnings=all", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]);
 }
 
 #[test]
-fn completions_complete_options_and_names_of_events() {
+fn completions_offer_options_and_names_of_events() {
     let dir = tempfile::tempdir().unwrap();
     for (shell, option, event) in [
         (
@@ -420,7 +420,7 @@ fn completions_complete_options_and_names_of_events() {
                 .env("HOME", dir.path())
                 .output();
             let Ok(output) = output else {
-                support::skip(&format!("whether {shell} completes: it is not there"));
+                support::skip(&format!("completions of {shell}: it is not installed"));
                 break;
             };
             let words = lossy(&output.stdout);
@@ -430,18 +430,18 @@ fn completions_complete_options_and_names_of_events() {
 }
 
 #[test]
-fn a_tree_of_more_directories_than_the_queue_holds_events_is_quiet_and_true() {
-    let room = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
-    let room: usize = room.trim().parse().unwrap();
+fn a_tree_with_more_directories_than_queued_events_does_not_overflow() {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
     let watches = fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").unwrap();
-    if room > 20_000 || watches.trim().parse::<usize>().unwrap() < 4 * room {
-        support::skip("a tree that is bigger than the queue: other limits than the usual ones");
+    if limit > 20_000 || watches.trim().parse::<usize>().unwrap() < 4 * limit {
+        support::skip("a tree that is bigger than the queue: the limits are not the default ones");
         return;
     }
-    // So many take long on a busy disk.
+    // In memory if possible: creating this many directories is slow on a busy disk.
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     fs::create_dir(dir.path().join("d")).unwrap();
-    for number in 0..=room {
+    for number in 0..=limit {
         fs::create_dir(dir.path().join(format!("d/{number}"))).unwrap();
     }
     let program = Program::established(&mut support::tool(dir.path(), &["-mr", "d"]));

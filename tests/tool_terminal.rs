@@ -1,4 +1,4 @@
-//! What the tool does where somebody looks on: a terminal for its events and its messages.
+//! The output of the tool on a terminal.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,19 +12,19 @@ use support::{Program, Text, lossy};
 mod support;
 mod traced;
 
-/// A program whose events and messages go to one terminal; killed if it is still there at the end.
+/// A program that writes its events and messages to one terminal. Dropping it kills the program.
 struct OnTerminal {
     child: Child,
-    seen: Text,
+    shown: Text,
 }
 
 impl OnTerminal {
-    /// `None`, and says so, where no terminal is to be had.
+    /// Starts a program. Returns `None`, and prints a message, if no terminal can be opened.
     fn start(command: &mut Command) -> Option<Self> {
         let (master, terminal) = match terminal() {
             Ok(pair) => pair,
             Err(error) => {
-                support::skip(&format!("what a terminal shows: {error}"));
+                support::skip(&format!("output on a terminal: {error}"));
                 return None;
             }
         };
@@ -34,9 +34,9 @@ impl OnTerminal {
             .stderr(terminal)
             .spawn()
             .unwrap();
-        // Else it would hold the terminal open, and nobody would see its end.
+        // The command must not keep the terminal open, or its end could not be read.
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        Some(Self { child, seen: Text::of(master) })
+        Some(Self { child, shown: Text::of(master) })
     }
 }
 
@@ -47,7 +47,7 @@ impl Drop for OnTerminal {
     }
 }
 
-/// Both ends of a new one.
+/// Opens a new pseudoterminal, and returns both ends.
 fn terminal() -> io::Result<(File, File)> {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     grantpt(&master)?;
@@ -57,7 +57,7 @@ fn terminal() -> io::Result<(File, File)> {
     Ok((File::from(master), terminal))
 }
 
-/// Whether nothing in it can move the cursor, change a colour or ring, but for the ends of lines.
+/// Returns `true` if the text has no control characters except line ends.
 fn is_harmless(seen: &str) -> bool {
     !seen.replace("\r\n", "").chars().any(char::is_control)
 }
@@ -69,13 +69,13 @@ fn control_characters_in_names_do_not_reach_a_terminal() {
     for args in [&["-m", "-e", "create"][..], &["-mc", "-e", "create"], &["-mr", "-e", "create"]] {
         let args = [args, &["d"]].concat();
         let Some(tool) = OnTerminal::start(&mut support::tool(dir.path(), &args)) else { return };
-        tool.seen.until("Watches established.\r\n");
+        tool.shown.until("Watches established.\r\n");
         for name in support::hostile_names() {
             File::create(support::path(&dir.path().join("d"), name)).unwrap();
         }
         File::create(dir.path().join("d/end")).unwrap();
         let seen =
-            lossy(&tool.seen.until(if args[0] == "-mc" { "d/,CREATE,end" } else { "CREATE end" }));
+            lossy(&tool.shown.until(if args[0] == "-mc" { "d/,CREATE,end" } else { "CREATE end" }));
         assert!(is_harmless(&seen), "{seen:?}");
         assert!(seen.contains(r"\u{1b}[2J"), "{seen}");
         drop(tool);
@@ -89,14 +89,14 @@ fn control_characters_in_messages_do_not_reach_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
     let args = ["miss\u{1b}[31ming\u{7}"];
     let Some(tool) = OnTerminal::start(&mut support::tool(dir.path(), &args)) else { return };
-    let seen = lossy(&tool.seen.to_end());
+    let seen = lossy(&tool.shown.to_end());
     assert!(seen.contains("ming") && is_harmless(&seen), "{seen:?}");
 }
 
-/// The tool on a tree of forty directories, each of which the kernel takes its time to watch.
-fn slowly(dir: &Path) -> Option<Command> {
+/// Returns a command that runs the tool on a tree of forty directories, with a delay for each watch.
+fn slow_set_up(dir: &Path) -> Option<Command> {
     if !traced::works() {
-        support::skip(&format!("how far a set-up is: {}", traced::MISSING));
+        support::skip(&format!("the progress of a set-up: {}", traced::MISSING));
         return None;
     }
     for number in 0..40 {
@@ -123,11 +123,11 @@ fn slowly(dir: &Path) -> Option<Command> {
 }
 
 #[test]
-fn a_terminal_is_told_how_far_a_long_set_up_is_and_the_line_goes_away() {
+fn a_terminal_shows_the_progress_of_a_long_set_up_and_then_clears_it() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut slow) = slowly(dir.path()) else { return };
+    let Some(mut slow) = slow_set_up(dir.path()) else { return };
     let Some(tool) = OnTerminal::start(&mut slow) else { return };
-    let seen = lossy(&tool.seen.until("Watches established.\r\n"));
+    let seen = lossy(&tool.shown.until("Watches established.\r\n"));
     let (_, line) = seen.split_once("this may take a while!\r\n").unwrap();
     let line = line.strip_suffix("\r\x1b[KWatches established.\r\n").unwrap();
     let steps: Vec<u64> = line
@@ -145,9 +145,9 @@ fn a_terminal_is_told_how_far_a_long_set_up_is_and_the_line_goes_away() {
 }
 
 #[test]
-fn a_pipe_is_not_told_how_far_a_long_set_up_is() {
+fn a_pipe_gets_no_progress_of_a_long_set_up() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut slow) = slowly(dir.path()) else { return };
+    let Some(mut slow) = slow_set_up(dir.path()) else { return };
     let tool = Program::established(&mut slow);
     let messages = lossy(&tool.messages.so_far());
     assert_eq!(messages.lines().count(), 2, "{messages:?}");

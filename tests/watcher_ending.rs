@@ -3,10 +3,12 @@
 
 mod watching;
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -17,8 +19,8 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tinotify::{
-    Errno, Error, EventKind, EventMask, StopHandle, StopReason, TreeOptions, WatchError,
-    WatchEventBuf, WatchMask, WatchOptions, Watcher, wait_for, wait_for_batch,
+    Errno, Error, EventKind, EventMask, InitFlags, Inotify, StopHandle, StopReason, TreeOptions,
+    WatchError, WatchEventBuf, WatchMask, WatchOptions, Watcher, wait_for, wait_for_batch,
 };
 use watching::{
     Place, Watchdog, asleep, drained, kernel_watches, kinds, overflow, say, touch, unread,
@@ -598,13 +600,50 @@ fn the_descriptor_stays_open_if_asked() {
 }
 
 #[test]
-fn errors_become_io_errors_of_a_fitting_kind_with_the_message_inside() {
+fn an_instance_that_was_made_elsewhere_is_used_and_its_own_watches_are_skipped() {
+    for flags in [InitFlags::empty(), InitFlags::NONBLOCK] {
+        let place = Place::new();
+        let (own, other) = (place.dir("own"), place.dir("other"));
+        let inotify = Inotify::init(flags).unwrap();
+        let name = CString::new(other.as_os_str().as_bytes()).unwrap();
+        inotify.add_watch(&name, CREATE).unwrap();
+        let raw = inotify.as_raw_fd();
+        let mut watcher = Watcher::try_from(inotify).unwrap();
+        assert_eq!(watcher.inotify_fd().as_raw_fd(), raw);
+        watcher.watch(&own, CREATE).unwrap();
+        place.file("other/a");
+        place.file("own/b");
+        let events = drained(&mut watcher);
+        let paths: Vec<_> = events.iter().map(WatchEventBuf::path).collect();
+        assert_eq!(paths, [own.join("b")]);
+        assert_eq!(watcher.recv_timeout(Duration::from_millis(1)).map(|e| e.is_none()), Ok(true));
+    }
+}
+
+#[test]
+fn an_io_error_keeps_the_error_number_or_the_error() {
     let place = Place::new();
     let watcher = Watcher::new().unwrap();
     let error = watcher.watch(place.at("none"), CREATE).unwrap_err();
     let io: io::Error = error.clone().into();
+    assert_eq!(io.raw_os_error(), error.errno().map(Errno::as_raw));
     assert_eq!(io.kind(), io::ErrorKind::NotFound);
-    assert_eq!(io.to_string(), error.to_string());
     let ended: io::Error = STOPPED.into();
     assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(ended.to_string(), STOPPED.to_string());
+    assert_eq!(ended.downcast::<WatchError>().unwrap(), STOPPED);
+}
+
+#[test]
+fn a_missing_path_is_named_with_the_call_that_waits_for_it() {
+    let place = Place::new();
+    let path = place.at("none");
+    let error = Watcher::new().unwrap().watch(&path, CREATE).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot watch: {}: ENOENT (No such file or directory); to wait until it exists, use watch_name",
+            path.display()
+        )
+    );
 }

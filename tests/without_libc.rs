@@ -1,5 +1,5 @@
-//! The programs without libc in `examples/` are small and static, and the tests of their system calls notice
-//! a call that is not on the list.
+//! The programs without libc in `examples/` are small and static. A system call that is not on the list ends
+//! them, so the tests of their system calls detect it.
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
@@ -17,7 +17,7 @@ use support::skipped;
 use traced::documented;
 
 #[test]
-fn wait_for_file_takes_at_most_20_kb_on_disk() {
+fn wait_for_file_has_at_most_20_kb() {
     let size = |program: &Path| fs::metadata(program).unwrap().len();
     let bytes = size(&native("wait-for-file"));
     println!("wait-for-file: {bytes} bytes; init: {} bytes", size(&native("init")));
@@ -29,7 +29,7 @@ fn wait_for_file_takes_at_most_20_kb_on_disk() {
     }
 }
 
-/// The kinds of the segments of a 64-bit ELF file.
+/// Returns the types of the segments of a 64-bit ELF file.
 fn segments(file: &Path) -> Vec<u32> {
     let bytes = fs::read(file).unwrap();
     assert!(bytes.starts_with(b"\x7FELF\x02"), "{}", file.display());
@@ -53,7 +53,7 @@ fn the_programs_are_static_and_need_no_loader() {
         assert!(!segments.contains(&PT_DYNAMIC), "{}: {segments:?}", file.display());
         assert!(!segments.contains(&PT_INTERP), "{}: {segments:?}", file.display());
     };
-    // The look itself sees these in a program that has them.
+    // `segments` finds these types in a program that has them.
     let own = segments(&env::current_exe().unwrap());
     assert!(own.contains(&PT_DYNAMIC), "{own:?}");
     for (_, program) in PROGRAMS {
@@ -66,10 +66,10 @@ fn the_programs_are_static_and_need_no_loader() {
 
 #[test]
 fn the_programs_have_no_symbol_of_a_libc() {
-    // What `bare` gives to the compiler, in place of a libc.
+    // The functions that `bare` provides for the compiler instead of a libc.
     const OWN: [&str; 7] = ["_start", "memcpy", "memmove", "memset", "memcmp", "bcmp", "strlen"];
     if !Command::new("nm").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        return skipped("symbols", "no nm(1)");
+        return skipped("symbols", "nm(1) is not installed");
     }
     let dir = build(NATIVE, false).unwrap();
     for (_, program) in PROGRAMS {
@@ -85,19 +85,19 @@ fn the_programs_have_no_symbol_of_a_libc() {
             .collect();
         assert!(symbols.contains(&("_start", "T")), "{program}: {text}");
         for (name, kind) in symbols {
-            assert_ne!(kind, "U", "{program}: {name} is not there");
+            assert_ne!(kind, "U", "{program}: {name} is undefined");
             assert!(OWN.contains(&name), "{program}: {name}");
         }
     }
 }
 
-/// Whether a symbol is mangled, or one of those that the linker makes.
+/// Returns `true` if a symbol is a mangled Rust name, or the entry point of `bare`.
 fn is_rust(name: &str) -> bool {
     name.starts_with("_R") || name.starts_with("_ZN") || name == "bare_main"
 }
 
 #[test]
-fn a_call_that_is_not_on_the_list_is_the_last_one() {
+fn a_system_call_that_is_not_on_the_list_ends_the_program() {
     let cage = Cage::new(false);
     if !cage.is_permitted("a call that is not on the list") {
         return;
@@ -109,9 +109,9 @@ fn a_call_that_is_not_on_the_list_is_the_last_one() {
         let mut fewer = all.clone();
         fewer.remove(call);
         let status = cage.run(&command, Some(&fewer)).status();
-        // unshare(1) ends by the signal by which its child did, or says it as a shell does.
+        // unshare(1) ends by the signal of its child, or with the status that a shell returns for it.
         let killed = status.signal() == Some(SIGSYS) || status.code() == Some(128 + SIGSYS);
-        // Nothing is there to be told or read.
+        // This run prints no message and reads no event.
         let unused = matches!(call.as_str(), "write" | "read");
         assert_eq!(killed, !unused, "without {call}: {status}");
     }

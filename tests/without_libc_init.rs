@@ -1,5 +1,5 @@
-//! `examples/init` keeps what its README promises: in a root that holds nothing else, with no other system
-//! calls than `docs/syscalls.md` names.
+//! `examples/init` works as its README says, in a root that has nothing else, and with only the system calls
+//! in `docs/syscalls.md`.
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
@@ -27,18 +27,18 @@ fn init_makes_each_documented_system_call_and_no_other() {
     strace.arg("unshare");
     cage.put("etc/services/a", "/probe a\n");
     let mut init = cage.run_by(strace, &["/init"], None);
-    init.told("a is here");
+    init.wait_for_line("a is here");
     cage.make_dir("etc/new");
     cage.put("etc/new/b", "/probe b\n");
     fs::rename(cage.path("etc/services"), cage.path("etc/old")).unwrap();
     fs::rename(cage.path("etc/new"), cage.path("etc/services")).unwrap();
-    init.told("b is here");
+    init.wait_for_line("b is here");
     cage.put("run/init-poweroff", "");
-    init.told("b is asked to end");
+    init.wait_for_line("b is asked to end");
     assert!(!init.status().success());
 
     let log = fs::read_to_string(log).unwrap();
-    // The first one is unshare(1).
+    // The first process is unshare(1).
     let (unshare, _) = log.split_once(' ').unwrap();
     let begin = log.find("execve(\"/init\"").unwrap();
     let begin = begin + log[begin..].find('\n').unwrap() + 1;
@@ -47,7 +47,8 @@ fn init_makes_each_documented_system_call_and_no_other() {
     assert_eq!(made, documented("init"));
 }
 
-/// Runs `test` for init as the first process, as root and as plain user, with its documented calls.
+/// Runs a scenario with init as the first process, as root and as a plain user. Permits only its documented
+/// calls.
 fn as_first(test: &str, scenario: impl Fn(&Cage, &mut dyn FnMut() -> Running)) {
     for plain_user in [false, true] {
         let cage = Cage::new(plain_user);
@@ -60,7 +61,7 @@ fn as_first(test: &str, scenario: impl Fn(&Cage, &mut dyn FnMut() -> Running)) {
 
 #[test]
 fn init_starts_and_restarts_and_ends_services_in_order() {
-    as_first("init in order", |cage, start| {
+    as_first("services in order", |cage, start| {
         cage.put("etc/services/30-c", "/probe c\n");
         cage.put("etc/services/10-a", "/probe a\nthe rest is for people\n");
         cage.put("etc/services/20-b", "/probe \t b  \n");
@@ -68,9 +69,9 @@ fn init_starts_and_restarts_and_ends_services_in_order() {
         cage.put("etc/services/old~", "/probe old\n");
         cage.put("run/init-exit", "from before\n");
         let mut init = start();
-        // By the order of their names.
+        // In the order of their names.
         for name in ["10-a", "20-b", "30-c"] {
-            init.told("init: ");
+            init.wait_for_line("init: ");
             let line = init.seen.last().unwrap();
             assert!(line.starts_with(&format!("init: {name}: started as ")), "{:#?}", init.seen);
         }
@@ -82,29 +83,29 @@ fn init_starts_and_restarts_and_ends_services_in_order() {
         }
         assert!(!init.seen.iter().any(|line| line.contains("hidden") || line.contains("old")));
 
-        // A new service, an old one changed in both ways, and one that is gone.
+        // A new service, one that is replaced and then changed in place, and one that is removed.
         cage.put("etc/services/25-d", "/probe d\n");
-        init.told("d is here");
+        init.wait_for_line("d is here");
         cage.put("etc/services/10-a", "/probe again\n");
-        init.told("a is asked to end");
-        init.told("init: 10-a: ended with 0");
-        init.told("again is here");
+        init.wait_for_line("a is asked to end");
+        init.wait_for_line("init: 10-a: ended with 0");
+        init.wait_for_line("again is here");
         fs::write(cage.path("etc/services/10-a"), "/probe a\n").unwrap();
-        init.told("again is asked to end");
-        init.told("a is here");
+        init.wait_for_line("again is asked to end");
+        init.wait_for_line("a is here");
         fs::remove_file(cage.path("etc/services/20-b")).unwrap();
-        init.told("b is asked to end");
-        init.told("init: 20-b: ended with 0");
+        init.wait_for_line("b is asked to end");
+        init.wait_for_line("init: 20-b: ended with 0");
 
-        // The same command once more is no change: what comes next is the request.
+        // The same command is no change, so the next line is about the request.
         cage.put("etc/services/10-a", "/probe a\n");
         cage.put("run/init-restart-30-c", "");
-        init.told("c is asked to end");
-        init.told("c is here");
+        init.wait_for_line("c is asked to end");
+        init.wait_for_line("c is here");
         assert!(!cage.path("run/init-restart-30-c").exists());
         let last = init.seen.len();
         cage.put("run/init-restart-nothing", "");
-        init.told("init: nothing: no such service");
+        init.wait_for_line("init: nothing: no such service");
         assert!(!init.seen[last..].iter().any(|line| line.starts_with("a ")), "{:#?}", init.seen);
 
         let last = init.seen.len();
@@ -128,9 +129,9 @@ fn init_starts_and_restarts_and_ends_services_in_order() {
 }
 
 #[test]
-fn init_starts_what_dies_again_but_does_not_spin() {
-    as_first("init and what dies", |cage, start| {
-        // Ends with 1 at once, for it has no arguments.
+fn init_restarts_services_that_end_with_a_growing_delay() {
+    as_first("services that end", |cage, start| {
+        // Ends with 1 at once, because it has no arguments.
         cage.put("etc/services/bad", "/wait-for-file\n");
         cage.put("etc/services/missing", "/missing\n");
         cage.put("etc/services/nonsense", "no path\n");
@@ -138,7 +139,7 @@ fn init_starts_what_dies_again_but_does_not_spin() {
         let begin = Instant::now();
         let mut init = start();
         for _ in 0..5 {
-            init.told("init: bad: ended with 1");
+            init.wait_for_line("init: bad: ended with 1");
         }
         // 0.1, 0.2, 0.4 and 0.8 seconds between them.
         assert!(begin.elapsed() >= Duration::from_millis(1500), "{:?}", begin.elapsed());
@@ -148,11 +149,11 @@ fn init_starts_what_dies_again_but_does_not_spin() {
         assert_eq!(count("init: once: ended with 0"), 1);
         assert_eq!(count("once is here"), 1);
 
-        // Put right, it is started at once.
+        // A corrected service is started at once.
         cage.put("etc/services/bad", "/probe good\n");
-        init.told("good is here");
+        init.wait_for_line("good is here");
 
-        // It left a child behind, which is nobody's service; when that ends it is gone altogether.
+        // It left a child, which is no service. init must reap it when it ends.
         let first = init.first("init");
         let children = || {
             let first = first.as_raw_nonzero();
@@ -172,38 +173,38 @@ fn init_starts_what_dies_again_but_does_not_spin() {
         };
         let good = children().into_iter().find(is_good).unwrap();
         kill_process(Pid::from_raw(good).unwrap(), Signal::KILL).unwrap();
-        init.told("init: bad: ended by signal 9");
-        init.told("good is here");
+        init.wait_for_line("init: bad: ended by signal 9");
+        init.wait_for_line("good is here");
     });
 }
 
 #[test]
-fn init_kills_who_does_not_end() {
-    as_first("init and who does not end", |cage, start| {
+fn init_kills_a_service_that_does_not_end() {
+    as_first("a service that does not end", |cage, start| {
         cage.put("etc/services/stubborn", "/probe s stubborn\n");
         let mut init = start();
-        init.told("s is here");
+        init.wait_for_line("s is here");
         cage.put("run/init-exit", "");
-        init.told("s is asked to end");
+        init.wait_for_line("s is asked to end");
         let begin = Instant::now();
-        init.told("init: stubborn: killed, for it did not end");
+        init.wait_for_line("init: stubborn: killed, for it did not end");
         assert!(begin.elapsed() >= Duration::from_secs(4), "{:?}", begin.elapsed());
-        init.told("init: stubborn: ended by signal 9");
+        init.wait_for_line("init: stubborn: ended by signal 9");
         assert_eq!(init.status().code(), Some(0));
     });
 }
 
 #[test]
-fn init_looks_at_everything_where_events_were_lost() {
+fn init_checks_everything_after_an_overflow() {
     let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let queue: u32 = queue.trim().parse().unwrap();
     if queue > 100_000 {
         return skipped("lost events", format_args!("the queue is of {queue} events"));
     }
-    as_first("init and lost events", |cage, start| {
+    as_first("init after an overflow", |cage, start| {
         cage.put("etc/services/gone", "/probe gone\n");
         let mut init = start();
-        init.told("gone is here");
+        init.wait_for_line("gone is here");
         let first = init.first("init");
         kill_process(first, Signal::STOP).unwrap();
         let name = [cage.path("run/one"), cage.path("run/other")];
@@ -215,9 +216,9 @@ fn init_looks_at_everything_where_events_were_lost() {
         cage.put("etc/services/new", "/probe new\n");
         cage.put("run/init-restart-lost", "");
         kill_process(first, Signal::CONT).unwrap();
-        init.told("init: events were lost");
-        init.told("init: lost: no such service");
-        init.told("new is here");
+        init.wait_for_line("init: events were lost");
+        init.wait_for_line("init: lost: no such service");
+        init.wait_for_line("new is here");
         until("the other is asked to end", || {
             init.seen.extend(init.lines.try_iter());
             init.seen.iter().any(|line| line == "gone is asked to end")
@@ -226,26 +227,26 @@ fn init_looks_at_everything_where_events_were_lost() {
 }
 
 #[test]
-fn init_finds_directories_that_come_late_and_go_away() {
-    as_first("init and its directories", |cage, start| {
+fn init_finds_directories_that_are_created_late_or_replaced() {
+    as_first("directories of init", |cage, start| {
         fs::remove_dir(cage.path("etc/services")).unwrap();
         fs::remove_dir(cage.path("run")).unwrap();
         let mut init = start();
-        init.told("init: /run: cannot watch: ENOENT");
-        init.told("init: /etc/services: cannot watch: ENOENT");
+        init.wait_for_line("init: /run: cannot watch: ENOENT");
+        init.wait_for_line("init: /etc/services: cannot watch: ENOENT");
         fs::create_dir(cage.path("etc/new")).unwrap();
         cage.put("etc/new/a", "/probe a\n");
         fs::rename(cage.path("etc/new"), cage.path("etc/services")).unwrap();
-        init.told("a is here");
+        init.wait_for_line("a is here");
 
-        // Another directory takes its place.
+        // Another directory replaces it.
         fs::create_dir(cage.path("etc/new")).unwrap();
         cage.put("etc/new/b", "/probe b\n");
         fs::rename(cage.path("etc/services"), cage.path("etc/old")).unwrap();
         fs::rename(cage.path("etc/new"), cage.path("etc/services")).unwrap();
-        init.told("b is here");
+        init.wait_for_line("b is here");
         cage.put("etc/services/c", "/probe c\n");
-        init.told("c is here");
+        init.wait_for_line("c is here");
         until("the one that is not in there ends", || {
             init.seen.extend(init.lines.try_iter());
             init.seen.iter().any(|line| line == "init: a: ended with 0")
@@ -264,15 +265,15 @@ fn init_finds_directories_that_come_late_and_go_away() {
 }
 
 #[test]
-fn init_leaves_the_machine_alone_where_it_may_not_touch_it() {
-    as_first("init and the machine", |cage, start| {
+fn init_does_not_switch_off_the_machine_in_a_namespace() {
+    as_first("init and reboot(2)", |cage, start| {
         cage.put("etc/services/a", "/probe a\n");
         for request in ["poweroff", "reboot"] {
             let mut init = start();
-            init.told("a is here");
+            init.wait_for_line("a is here");
             cage.put(&format!("run/init-{request}"), "");
-            init.told("a is asked to end");
-            // In a namespace of its own, the first process is ended by that call (reboot(2)).
+            init.wait_for_line("a is asked to end");
+            // In a PID namespace, reboot(2) ends the first process.
             let status = init.status();
             println!("{request}: {status}");
             assert!(!status.success());
@@ -281,7 +282,7 @@ fn init_leaves_the_machine_alone_where_it_may_not_touch_it() {
 }
 
 #[test]
-fn init_is_the_first_process_on_aarch64() {
+fn init_works_as_the_first_process_on_aarch64() {
     let Some((dir, qemu)) = aarch64("init on aarch64") else { return };
     let cage = Cage::new(false);
     if !cage.is_permitted("init on aarch64") {
@@ -289,17 +290,17 @@ fn init_is_the_first_process_on_aarch64() {
     }
     fs::copy(&qemu, cage.path("qemu")).unwrap();
     fs::copy(dir.join("init"), cage.path("arm-init")).unwrap();
-    // Services may be of any kind that the machine runs.
+    // A service can be of any architecture that the machine runs.
     cage.put("etc/services/a", "/probe a\n");
     let mut init = cage.run(&["/qemu", "/arm-init"], None);
-    init.told("a is here");
+    init.wait_for_line("a is here");
     cage.put("etc/services/b", "/probe b\n");
-    init.told("b is here");
+    init.wait_for_line("b is here");
     cage.put("run/init-restart-a", "");
-    init.told("a is asked to end");
-    init.told("a is here");
+    init.wait_for_line("a is asked to end");
+    init.wait_for_line("a is here");
     cage.put("run/init-exit", "");
-    init.told("b is asked to end");
-    init.told("a is asked to end");
+    init.wait_for_line("b is asked to end");
+    init.wait_for_line("a is asked to end");
     assert_eq!(init.status().code(), Some(0));
 }

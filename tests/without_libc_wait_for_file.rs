@@ -1,5 +1,5 @@
-//! `examples/wait-for-file` keeps what its README promises: in a root that holds nothing else, with no other
-//! system calls than `docs/syscalls.md` names.
+//! `examples/wait-for-file` works as its README says, in a root that has nothing else, and with only the
+//! system calls in `docs/syscalls.md`.
 
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
@@ -34,7 +34,7 @@ fn wait_for_file_makes_each_documented_system_call_and_no_other() {
     let mut logs = read_log();
     let mut wait = run(&["there", "60"]).unwrap();
     while wait.child.try_wait().unwrap().is_none() {
-        // Until it has read of something that it does not wait for.
+        // Other names first, until it has read an event of one.
         let name = if read_log().contains(" read(") { "there" } else { "here" };
         fs::write(root.path().join(name), "").unwrap();
         let _ = fs::remove_file(root.path().join("here"));
@@ -42,12 +42,12 @@ fn wait_for_file_makes_each_documented_system_call_and_no_other() {
     assert_eq!(wait.status().code(), Some(0));
     logs.push_str(&read_log());
     let mut made: BTreeSet<_> = calls(&logs).map(|(_, call)| call.to_owned()).collect();
-    // That is how the program was started.
+    // strace starts the program with this call.
     assert!(made.remove("execve"));
     assert_eq!(made, documented("wait-for-file"));
 }
 
-/// Runs it with the directory `root` to begin at; `wrapper` runs the command behind it.
+/// Runs wait-for-file in the directory `root`. `wrapper` is the start of a command line that runs the rest.
 fn wait_for_file(root: &Path, wrapper: &[&str], args: &[&str]) -> Running {
     let program = native("wait-for-file").display().to_string();
     let line: Vec<_> =
@@ -57,8 +57,8 @@ fn wait_for_file(root: &Path, wrapper: &[&str], args: &[&str]) -> Running {
     Running::new(command)
 }
 
-/// Once it waits for events of `root`, and can be shown some.
-fn waits(running: &Running) {
+/// Waits until the program sleeps and has a watch.
+fn until_waiting(running: &Running) {
     let pid = Pid::from_child(&running.child);
     until("wait-for-file waits", || {
         let info = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
@@ -68,7 +68,7 @@ fn waits(running: &Running) {
 }
 
 #[test]
-fn wait_for_file_tells_by_its_status_what_has_become() {
+fn wait_for_file_returns_a_status_for_each_outcome() {
     let root = scratch();
     fs::write(root.path().join("there"), "").unwrap();
     let code = |args: &[&str]| {
@@ -97,9 +97,9 @@ fn wait_for_file_tells_by_its_status_what_has_become() {
         &["a", "99999999999999999999"],
     ];
     for args in wrong {
-        let (status, said) = code(args);
+        let (status, output) = code(args);
         assert_eq!(status, 1, "{args:?}");
-        assert!(said.starts_with("usage: wait-for-file PATH [SECONDS]"), "{said}");
+        assert!(output.starts_with("usage: wait-for-file PATH [SECONDS]"), "{output}");
     }
     let begin = Instant::now();
     assert_eq!(code(&["away", "1.25"]).0, 2);
@@ -108,32 +108,32 @@ fn wait_for_file_tells_by_its_status_what_has_become() {
 }
 
 #[test]
-fn wait_for_file_says_what_helps_where_it_cannot_wait() {
+fn wait_for_file_prints_the_path_and_the_remedy_if_it_can_not_wait() {
     let root = scratch();
     symlink("loop", root.path().join("loop")).unwrap();
     fs::create_dir(root.path().join("shut")).unwrap();
     fs::set_permissions(root.path().join("shut"), PermissionsExt::from_mode(0o300)).unwrap();
     let long = "n".repeat(256);
-    let told = |wrapper: &[&str], path: &str, words: [&str; 2]| {
+    let check = |wrapper: &[&str], path: &str, words: [&str; 2]| {
         let mut running = wait_for_file(root.path(), wrapper, &[path, "60"]);
         assert_eq!(running.status().code(), Some(1), "{path}");
-        let said = running.rest().join("\n");
-        assert!(said.starts_with("wait-for-file: ") && !said.contains('\n'), "{said}");
-        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        let output = running.rest().join("\n");
+        assert!(output.starts_with("wait-for-file: ") && !output.contains('\n'), "{output}");
+        assert!(words.iter().all(|word| output.contains(word)), "{output}");
     };
-    told(&[], "loop/a", ["loop/a: ", "symbolic links"]);
-    told(&[], &long, [&long, "too long"]);
-    told(&[], "loop/\u{1b}", ["loop/\\x1b: ", "symbolic links"]);
+    check(&[], "loop/a", ["loop/a: ", "symbolic links"]);
+    check(&[], &long, [&long, "too long"]);
+    check(&[], "loop/\u{1b}", ["loop/\\x1b: ", "symbolic links"]);
     let few = ["sh", "-c", "ulimit -n 3; exec \"$@\"", "sh"];
-    told(&few, "away", ["away: ", "raise its limit (ulimit -n)"]);
-    // Its permissions say nothing to root.
-    as_plain_user(|| told(&[], "shut/a", ["shut/a: ", "permission to read"]));
+    check(&few, "away", ["away: ", "raise its limit (ulimit -n)"]);
+    // Permissions do not apply to root.
+    as_plain_user(|| check(&[], "shut/a", ["shut/a: ", "permission to read"]));
 }
 
 #[test]
-fn wait_for_file_sees_the_path_at_once_however_it_comes() {
+fn wait_for_file_ends_at_once_when_the_path_appears() {
     type Step = fn(&Path);
-    let ways: [(&str, Step); 8] = [
+    let cases: [(&str, Step); 8] = [
         ("file", |root| fs::write(root.join("file"), "").unwrap()),
         ("a/b/c/file", |root| {
             fs::create_dir_all(root.join("a/b/c")).unwrap();
@@ -148,19 +148,19 @@ fn wait_for_file_sees_the_path_at_once_however_it_comes() {
             fs::write(root.join("soft"), "").unwrap();
             fs::hard_link(root.join("soft"), root.join("hard")).unwrap();
         }),
-        // A file in the way.
+        // First a file where the path needs a directory.
         ("a/file", |root| {
             fs::write(root.join("a"), "").unwrap();
             fs::remove_file(root.join("a")).unwrap();
             fs::create_dir(root.join("a")).unwrap();
             fs::write(root.join("a/file"), "").unwrap();
         }),
-        // A directory on the way goes, and another comes.
-        ("way/a/file", |root| {
-            fs::create_dir_all(root.join("way/a")).unwrap();
-            fs::rename(root.join("way"), root.join("away")).unwrap();
-            fs::create_dir_all(root.join("way/a")).unwrap();
-            fs::write(root.join("way/a/file"), "").unwrap();
+        // A directory on the path is moved away, and another is created.
+        ("dir/a/file", |root| {
+            fs::create_dir_all(root.join("dir/a")).unwrap();
+            fs::rename(root.join("dir"), root.join("away")).unwrap();
+            fs::create_dir_all(root.join("dir/a")).unwrap();
+            fs::write(root.join("dir/a/file"), "").unwrap();
         }),
         ("file", |root| {
             for number in 0..100 {
@@ -171,14 +171,14 @@ fn wait_for_file_sees_the_path_at_once_however_it_comes() {
     ];
     let mut late = Vec::new();
     for round in 0..6 {
-        for (number, (path, make)) in ways.iter().enumerate() {
+        for (number, (path, make)) in cases.iter().enumerate() {
             let root = scratch();
             let absolute = root.path().join(path).display().to_string();
             let path = if round % 2 == 0 { path } else { &absolute[..] };
             let mut running = wait_for_file(root.path(), &[], &[path, "60"]);
-            // Sometimes it waits when things happen, sometimes it is about to.
+            // In some rounds it waits before the change, in others it may still be starting.
             if round < 3 {
-                waits(&running);
+                until_waiting(&running);
             }
             make(root.path());
             let begin = Instant::now();
@@ -188,23 +188,24 @@ fn wait_for_file_sees_the_path_at_once_however_it_comes() {
             }
         }
     }
-    // What is missed is seen within a second all the same. A busy machine may be late now and then.
+    // The program checks the path every second, so it would find a missed change late. A busy machine may
+    // cause some delays too.
     assert!(late.len() <= 3, "late at {late:?}");
 }
 
 #[test]
-fn wait_for_file_sees_what_makes_no_event_within_a_second_or_so() {
+fn wait_for_file_finds_a_change_without_an_event_within_about_a_second() {
     let (root, elsewhere) = (scratch(), scratch());
     let target = elsewhere.path().join("target");
     symlink(&target, root.path().join("link")).unwrap();
     let mut running = wait_for_file(root.path(), &[], &["link", "60"]);
-    waits(&running);
+    until_waiting(&running);
     fs::write(&target, "").unwrap();
     assert_eq!(running.status().code(), Some(0));
 }
 
 #[test]
-fn wait_for_file_takes_at_most_40_kb_of_memory_in_an_empty_root_with_few_calls() {
+fn wait_for_file_uses_at_most_40_kb_of_memory() {
     for plain_user in [false, true] {
         let cage = Cage::new(plain_user);
         if !cage.is_permitted("wait-for-file in an empty root") {
@@ -217,7 +218,7 @@ fn wait_for_file_takes_at_most_40_kb_of_memory_in_an_empty_root_with_few_calls()
         cage.put("run/other", "");
         fs::create_dir(cage.path("run/a")).unwrap();
         until("wait-for-file waits again", || is_waiting(first));
-        // Counted page by page, shared ones too; the kernel's quick counters can lag behind.
+        // This counts each page, also shared ones. The kernel's fast counters can be out of date.
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", first.as_raw_nonzero()));
         let line =
             rollup.unwrap().lines().find(|line| line.starts_with("Rss:")).unwrap().to_owned();
@@ -227,11 +228,11 @@ fn wait_for_file_takes_at_most_40_kb_of_memory_in_an_empty_root_with_few_calls()
         cage.put("run/a/b", "");
         assert_eq!(running.status().code(), Some(0));
 
-        let said = |running: &mut Running| (running.status().code(), running.rest());
+        let output = |running: &mut Running| (running.status().code(), running.rest());
         let mut running = cage.run(&["/wait-for-file", "/run/never", "0.1"], Some(&calls));
-        assert_eq!(said(&mut running), (Some(2), vec![]));
+        assert_eq!(output(&mut running), (Some(2), vec![]));
         let mut running = cage.run(&["/wait-for-file"], Some(&calls));
-        assert_eq!(said(&mut running).0, Some(1));
+        assert_eq!(output(&mut running).0, Some(1));
     }
 }
 
@@ -248,7 +249,7 @@ fn wait_for_file_waits_on_aarch64() {
     assert_eq!(run(&["."]).status().code(), Some(0));
     assert_eq!(run(&["a/b", "0.2"]).status().code(), Some(2));
     let mut running = run(&["a/b", "60"]);
-    waits(&running);
+    until_waiting(&running);
     fs::create_dir(root.path().join("a")).unwrap();
     fs::write(root.path().join("a/b"), "").unwrap();
     assert_eq!(running.status().code(), Some(0));

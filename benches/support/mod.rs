@@ -1,19 +1,18 @@
-//! What the benchmarks share: rounds in which the rivals alternate, medians, and verdicts.
+//! Shared by the benchmarks: rounds in which the rivals alternate, medians, and targets.
 //!
-//! A time alone says little about a program on a busy machine; what rivals take in the same moments
-//! does. So each round times every rival once, in an order shuffled anew, and only medians over many
-//! rounds and ratios within one run are printed.
+//! On a busy machine a single time means little, but the ratio of times from the same moment is useful. So
+//! each round times every rival once, in random order. The benchmarks print only medians over many rounds,
+//! and ratios within one run.
 
 use std::hint::black_box;
 use std::time::Duration;
 
-/// How the benchmark was called.
-///
-/// `BENCH_QUICK=1` or `--quick` (after `cargo bench --bench NAME --`) runs few rounds, to see that it
-/// runs at all; so does a call without the `--bench` that `cargo bench` gives. `BENCH_STRICT=1` makes
-/// a missed target an error.
+/// The mode of a benchmark, from its arguments and the environment.
 pub struct Mode {
+    /// Runs few rounds, as a check that the benchmark works. Set by `BENCH_QUICK=1`, by `--quick` (after
+    /// `cargo bench --bench NAME --`), and without the argument `--bench`, which `cargo bench` adds.
     pub quick: bool,
+    /// Makes a missed target an error. Set by `BENCH_STRICT=1`.
     pub strict: bool,
 }
 
@@ -33,17 +32,17 @@ impl Mode {
     }
 }
 
-/// Uses all of an event, whoever decoded it.
+/// Uses all parts of an event, so that the compiler keeps the code that decodes them.
 #[inline(always)]
 pub fn consume<W>(wd: W, mask: u32, cookie: u32, name: Option<&[u8]>) {
     black_box((wd, mask, cookie, name));
 }
 
-/// Times `rivals` in each of `rows`, `rounds` times each and alternating; gives the nanoseconds of
-/// each round, for each rival of each row.
+/// Times each of `rivals` in each of `rows`, `rounds` times and in turns. Returns the nanoseconds of each
+/// round, for each rival of each row.
 ///
-/// The rows alternate too, some rounds at a time: a neighbour that is busy for some seconds would
-/// else spoil one row.
+/// The rows also alternate, every few rounds, so that other work on the machine for some seconds does not
+/// affect only one row.
 pub fn alternate(
     rows: usize,
     rivals: usize,
@@ -78,10 +77,11 @@ pub fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }
 
-/// The half of the interval that holds `estimate` 95 times of 100, by the bootstrap: `estimate` again
-/// for rounds drawn with repetition. It gets the indices of the rounds to use.
+/// Returns half the width of the 95 % confidence interval of `estimate`, by the bootstrap: calls `estimate`
+/// with the indices of rounds drawn with repetition.
 ///
-/// Of this run, that is. Another build puts the loops elsewhere, which can be worth a tenth.
+/// The interval is that of this run. In another build the loops have other addresses, which can change a
+/// result by a tenth.
 pub fn uncertainty(rounds: usize, estimate: impl Fn(&[usize]) -> f64) -> f64 {
     let mut random = Random::new();
     let mut drawn = vec![0; rounds];
@@ -95,7 +95,7 @@ pub fn uncertainty(rounds: usize, estimate: impl Fn(&[usize]) -> f64) -> f64 {
     (estimates[194] - estimates[5]) / 2.0
 }
 
-/// Targets and whether they were met.
+/// Targets, and whether they were met.
 #[derive(Default)]
 pub struct Verdicts {
     missed: usize,
@@ -110,7 +110,7 @@ impl Verdicts {
             .push(format!("{verdict}  {what}: {ratio:.3} ±{plus_minus:.3}, at most {limit:.2}"));
     }
 
-    #[allow(dead_code)] // Not each benchmark has one.
+    #[allow(dead_code)] // Some benchmarks have no such target.
     pub fn at_least(&mut self, what: &str, limit: f64, ratio: f64, plus_minus: f64) {
         let verdict = if ratio >= limit { "PASS" } else { "MISS" };
         self.missed += usize::from(ratio < limit);
@@ -118,11 +118,11 @@ impl Verdicts {
             .push(format!("{verdict}  {what}: {ratio:.3} ±{plus_minus:.3}, at least {limit:.2}"));
     }
 
-    /// Prints the verdicts and ends the program, with an error if that was asked for and due.
-    pub fn tell(self, mode: &Mode) -> ! {
+    /// Prints the verdicts and ends the program, in strict mode with an error if a target was missed.
+    pub fn print(self, mode: &Mode) -> ! {
         println!(
             "\nTargets{}:",
-            if mode.quick { " (a quick run: too short to judge by)" } else { "" }
+            if mode.quick { " (a quick run is too short to be exact)" } else { "" }
         );
         for line in &self.lines {
             println!("{line}");
@@ -131,7 +131,7 @@ impl Verdicts {
     }
 }
 
-/// xorshift64: good enough to shuffle by, and the same in each run.
+/// xorshift64: good enough for shuffling, and the same in each run.
 struct Random(u64);
 
 impl Random {

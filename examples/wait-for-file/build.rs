@@ -1,9 +1,9 @@
-//! How the program is linked: by itself, at a fixed address. These words mean the same to a C compiler
-//! that calls the linker and to the linker itself.
+//! Links the program without a C library, at a fixed address. A C compiler that calls the linker and the
+//! linker itself accept these options alike.
 
 fn main() {
-    for word in ["-nostdlib", "-static", "-no-pie", "-znorelro", "-znoseparate-code"] {
-        println!("cargo::rustc-link-arg-bins={word}");
+    for option in ["-nostdlib", "-static", "-no-pie", "-znorelro", "-znoseparate-code"] {
+        println!("cargo::rustc-link-arg-bins={option}");
     }
     println!("cargo::rerun-if-changed=build.rs");
 }

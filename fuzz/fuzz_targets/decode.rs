@@ -1,4 +1,4 @@
-//! Any bytes: no panic, and what was accepted is encoded to the same bytes again.
+//! Decodes any bytes: no panic, and accepted records are encoded to the same bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

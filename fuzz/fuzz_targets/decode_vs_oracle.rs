@@ -1,4 +1,4 @@
-//! Any bytes: both decoders say what the naive one says.
+//! Decodes any bytes: both decoders return the same as the simple one.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any text: read and printed and read again, or refused at its first bad word.
+//! Parses any text: it is the same after printing and parsing, or is refused at its first invalid word.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A script and a stream: the ring gives what the naive decoder gives, and never loses its count.
+//! Runs a script of writes and pops with a stream: the ring returns the same as the simple decoder.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,23 +1,28 @@
-//! Debouncers that read from watchers.
+//! Methods of the debouncer that read the events of a watcher.
 //!
-//! The calls are methods of the debouncer, which borrow the watcher: both stay the caller's, and watches
-//! are added as before.
+//! They only borrow the watcher, so the caller can still add watches between two calls.
 
 use std::time::Instant;
 
 use super::{Debouncer, Group};
 use crate::watcher::{WatchError, Watcher};
 
-/// So many events are read before the deadlines are checked.
-const TURN: u32 = 128;
+/// The maximum number of events that are read before the deadlines are checked.
+const MAX_EVENTS: u32 = 128;
 
 impl Debouncer {
-    /// Waits for the next group of a watcher's events.
+    /// Reads events from a watcher until a group is due, and returns it. Blocks without a limit.
     ///
     /// # Errors
     ///
-    /// Those of [`Watcher::recv`]. Nothing pending is lost: after a stop, [`flush`](Self::flush) returns
-    /// it.
+    /// Those of [`Watcher::recv`]:
+    ///
+    /// - [`WatchError::Stopped`]: the watcher was stopped, by a handle or by the settings of its builder.
+    ///   [`flush`](Self::flush) then returns the pending groups.
+    /// - [`WatchError::Inotify`]: a system call failed.
+    /// - [`WatchError::Path`]: a followed name can't be followed further.
+    ///
+    /// No pending group is lost by an error.
     pub fn recv_from(&mut self, watcher: &mut Watcher) -> Result<Group, WatchError> {
         loop {
             if let Some(group) = self.wait(watcher, None)? {
@@ -26,8 +31,8 @@ impl Debouncer {
         }
     }
 
-    /// Waits for the next group of a watcher's events, at most until `deadline`: then returns `None`.
-    /// A deadline in the past handles everything that is queued.
+    /// Reads events from a watcher until a group is due, and returns it. Returns `None` at `deadline`. If
+    /// `deadline` is in the past, this reads all queued events, but does not wait.
     ///
     /// # Errors
     ///
@@ -46,9 +51,9 @@ impl Debouncer {
         limit: Option<Instant>,
     ) -> Result<Option<Group>, WatchError> {
         loop {
-            // What is queued was there before the deadlines were over.
+            // Queued events happened before the deadlines, so they are read first.
             let mut is_drained = false;
-            for _ in 0..TURN {
+            for _ in 0..MAX_EVENTS {
                 let Some(event) = watcher.try_recv()? else {
                     is_drained = true;
                     break;
@@ -84,14 +89,16 @@ mod with_runtime {
     use std::time::Instant;
 
     use super::super::{Debouncer, Group};
-    use super::TURN;
+    use super::MAX_EVENTS;
     use crate::stream::{AsyncWatcher, Runtime};
     use crate::watcher::WatchError;
 
     impl Debouncer {
-        /// Waits in a runtime for the next group of a watcher's events. `sleep_until` returns a future
-        /// that is ready at a time: the crate needs no timer of tokio's, and a test can bring its own.
-        /// Safe to cancel: a dropped future loses nothing.
+        /// Reads events from an async watcher until a group is due, and returns it.
+        ///
+        /// `sleep_until` returns a future that completes at the given time, for example that of
+        /// `tokio::time::sleep_until`. A test can pass its own clock. This method is cancel safe: dropping
+        /// the future loses no event.
         ///
         /// ```
         /// # #[cfg(all(feature = "tokio", not(miri)))]
@@ -119,15 +126,15 @@ mod with_runtime {
         ///
         /// # Errors
         ///
-        /// Those of [`AsyncWatcher::recv`]. Nothing pending is lost: after a stop,
-        /// [`flush`](Self::flush) returns it.
+        /// Those of [`recv_from`](Self::recv_from), and [`WatchError::Runtime`] if the runtime can't wait for
+        /// the watcher. No pending group is lost by an error.
         pub async fn recv_from_async<R: Runtime, S: Future>(
             &mut self,
             watcher: &mut AsyncWatcher<R>,
             mut sleep_until: impl FnMut(Instant) -> S,
         ) -> Result<Group, WatchError> {
             loop {
-                for _ in 0..TURN {
+                for _ in 0..MAX_EVENTS {
                     let Some(event) = queued(watcher).await? else { break };
                     self.push(event, Instant::now());
                 }
@@ -151,8 +158,8 @@ mod with_runtime {
             }
         }
 
-        /// Waits with async-io's reactor and timer for the next group of a watcher's events. Safe to
-        /// cancel.
+        /// Reads events from an async-io watcher until a group is due, and returns it. Uses the timer of
+        /// async-io. This method is cancel safe.
         ///
         /// # Errors
         ///
@@ -166,7 +173,7 @@ mod with_runtime {
         }
     }
 
-    /// Returns an event that is there now, or that this task has its turn for.
+    /// Returns an event if one is available now.
     async fn queued<R: Runtime>(
         watcher: &mut AsyncWatcher<R>,
     ) -> Result<Option<crate::WatchEventBuf>, WatchError> {

@@ -1,18 +1,18 @@
-//! One pending group: its net effect so far, and what must be emitted before it.
+//! One pending group: its net effect so far, and the groups that must be emitted before it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::group::{Group, Kind};
-use super::step::{Level, Seen, Step};
+use super::step::{Batch, Level, Step};
 use crate::flags::EventMask;
 use crate::watcher::{WatchEventBuf, WatchId};
 
-/// The key of an entry. Never used twice.
+/// The key of an entry. Never reused.
 pub(super) type Id = u64;
 
-/// Whether something was at the path before the events.
+/// Whether the path existed before the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Before {
     No,
@@ -20,22 +20,22 @@ pub(super) enum Before {
     Yes,
 }
 
-/// What is at the path after the events.
+/// The state of the path after the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     Gone,
-    /// What was there before, or what was renamed to it.
+    /// The same file as before, or the renamed one.
     Same(Level),
-    /// Something new.
+    /// A new file.
     New,
 }
 
-/// Where the thing at the path came from.
+/// The origin of the file at the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It has always been at this path, or is new.
+    /// It was not renamed: it existed at this path, or is new.
     Local,
-    /// It was renamed from a path, which another watch may have reported.
+    /// It was renamed from another path, which another watch may have reported.
     Renamed {
         watch: Option<WatchId>,
         from: PathBuf,
@@ -50,7 +50,7 @@ pub(super) struct Entry {
     pub watch: Option<WatchId>,
     pub path: PathBuf,
     pub origin: Origin,
-    /// Of the path; for a rename, the new one.
+    /// Whether the path existed. For a rename: the new path.
     pub before: Before,
     pub after: After,
     pub is_dir: bool,
@@ -59,30 +59,30 @@ pub(super) struct Entry {
     pub first: Instant,
     pub last: Instant,
     pub event: WatchEventBuf,
-    /// Each entry comes after those it depends on: their order is less.
+    /// Greater than the order of each entry in `depends_on`.
     pub order: u64,
-    /// An entry at the same path comes before it.
+    /// `true` if another entry at the same path must be emitted before it.
     pub follows: bool,
     pub depends_on: BTreeSet<Id>,
     pub dependents: BTreeSet<Id>,
-    /// Where it is in the queue of deadlines.
+    /// Its key in the queue of deadlines.
     pub deadline: Option<Instant>,
 }
 
 impl Entry {
-    pub fn new(seen: Seen, origin: Origin, before: Before, after: After) -> Self {
+    pub fn new(batch: Batch, origin: Origin, before: Before, after: After) -> Self {
         Self {
-            watch: seen.watch,
-            path: seen.path,
+            watch: batch.watch,
+            path: batch.path,
             origin,
             before,
             after,
-            is_dir: seen.is_dir,
-            mask: seen.mask,
-            events: seen.events,
-            first: seen.first,
-            last: seen.last,
-            event: seen.event,
+            is_dir: batch.is_dir,
+            mask: batch.mask,
+            events: batch.events,
+            first: batch.first,
+            last: batch.last,
+            event: batch.event,
             order: 0,
             follows: false,
             depends_on: BTreeSet::new(),
@@ -91,12 +91,12 @@ impl Entry {
         }
     }
 
-    /// Returns `true` if it describes what is at this path, and nothing of another path.
+    /// Returns `true` if it concerns this path and no other.
     pub fn is_local_at(&self, path: &Path) -> bool {
         self.origin == Origin::Local && self.path == path
     }
 
-    /// Returns the old path if something was renamed to this path.
+    /// Returns the old path if it is a rename to this path.
     pub fn renamed_to(&self, path: &Path) -> Option<&Path> {
         match &self.origin {
             Origin::Renamed { from, .. } if self.path == path => Some(from),
@@ -104,12 +104,12 @@ impl Entry {
         }
     }
 
-    /// Returns `true` if what was at this path was renamed to another one.
+    /// Returns `true` if it is a rename from this path to another one.
     pub fn left(&self, path: &Path) -> bool {
         matches!(&self.origin, Origin::Renamed { from, .. } if from == path && self.path != path)
     }
 
-    /// Returns `true` if the path is one of its paths.
+    /// Returns `true` if this is one of its paths.
     pub fn concerns(&self, watch: Option<WatchId>, path: &Path) -> bool {
         (self.watch == watch && self.path == path)
             || match &self.origin {
@@ -119,23 +119,23 @@ impl Entry {
             }
     }
 
-    /// Returns `true` if entries beneath its path have to wait for it.
+    /// Returns `true` if it must be emitted before entries beneath its path.
     pub const fn is_structural(&self) -> bool {
         self.follows || !matches!((&self.origin, self.after), (Origin::Local, After::Same(_)))
     }
 
-    /// Returns `true` if the content at the path has not been reported yet.
+    /// Returns `true` if the content at the path may be new.
     pub const fn has_content(&self) -> bool {
         matches!(self.after, After::New | After::Same(Level::Modified))
     }
 
-    /// Takes in events.
-    pub fn add(&mut self, seen: Seen) {
-        self.events = self.events.saturating_add(seen.events);
-        self.mask |= seen.mask;
-        self.first = self.first.min(seen.first);
-        self.last = self.last.max(seen.last);
-        self.event = seen.event;
+    /// Adds the counts and times of events.
+    pub fn add(&mut self, batch: Batch) {
+        self.events = self.events.saturating_add(batch.events);
+        self.mask |= batch.mask;
+        self.first = self.first.min(batch.first);
+        self.last = self.last.max(batch.last);
+        self.event = batch.event;
     }
 
     /// Applies a step at its own path.
@@ -146,7 +146,7 @@ impl Entry {
                 After::New
             }
             (Step::Change(level), After::Same(before)) => After::Same(before.max(*level)),
-            // It was created, and no event said so.
+            // It was created, but no event reported that.
             (Step::Change(Level::Modified), After::Gone) => {
                 self.is_dir = is_dir;
                 After::New
@@ -171,7 +171,7 @@ impl Entry {
         })
     }
 
-    /// Returns the group; `None` if the events came to nothing.
+    /// Returns the group; `None` if the events have no net effect.
     pub fn into_group(self) -> Option<Group> {
         Some(Group {
             kind: self.kind()?,
@@ -192,8 +192,8 @@ impl Entry {
     }
 }
 
-/// What a new event finds at a path, before it is applied.
 impl Before {
+    /// Returns whether the path existed before its first event.
     pub const fn of(step: &Step) -> Self {
         match step {
             Step::Create => Self::No,

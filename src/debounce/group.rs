@@ -1,4 +1,4 @@
-//! What the debouncer emits.
+//! The groups that a debouncer emits.
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -11,41 +11,41 @@ use crate::watcher::{WatchEventBuf, WatchId};
 
 /// The net effect of the events of a [`Group`].
 ///
-/// Applied in the order in which the groups are emitted, they lead from the names before the events to
-/// the names after them.
+/// Applied in the order in which the groups are emitted, the changes lead from the names before the
+/// events to the names after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change<'a> {
-    /// It is new at this path. If something else was there, that is gone, with everything beneath it:
-    /// inotify does not say whether a rename replaced a file.
+    /// The path has a new file or directory. If the path existed before, its old file or directory, with
+    /// everything beneath it, is gone: inotify does not report whether a rename replaced a file.
     Created,
-    /// It was there, and its content may have changed.
+    /// The path existed, and its content may have changed.
     Modified,
-    /// Something else is there now: it was removed and created again, or replaced by a rename. What was
-    /// beneath it is gone.
+    /// The path existed, and has another file or directory now: it was removed and created again, or
+    /// replaced by a rename. Everything that was beneath it is gone.
     Replaced,
-    /// It was there and is gone, with everything beneath it.
+    /// The path existed and is gone, with everything beneath it.
     Removed,
-    /// Nothing is there now, and perhaps nothing was: something passed through this path, by a rename
-    /// that may have replaced a file. A program that keeps a list of names handles it as `Removed`.
-    /// Others can ignore it.
+    /// The path does not exist, and may not have existed before: a file was renamed to it, perhaps over
+    /// another file, and then renamed or removed. A program that keeps a list of names handles this as
+    /// `Removed`. Others can ignore it.
     Absent,
-    /// It was renamed, with everything beneath it. What was at the new path is replaced.
-    /// [`is_modified`](Group::is_modified) says whether its content may have changed as well.
+    /// The file or directory was renamed, with everything beneath it. It replaced anything at the new
+    /// path. [`is_modified`](Group::is_modified) returns whether its content may have changed as well.
     Renamed {
         /// The old path.
         from: &'a Path,
     },
-    /// Two directories changed places, each with everything beneath it.
+    /// Two directories were exchanged, each with everything beneath it.
     Exchanged {
         /// The other path.
         with: &'a Path,
     },
-    /// Neither its name nor its content changed: its metadata did, or it was opened or read.
-    /// [`mask`](Group::mask) says which.
+    /// Neither the name nor the content changed: the metadata changed, or the file was opened or read.
+    /// [`mask`](Group::mask) returns which.
     Other,
-    /// One event that is not about the content or the name of one file, such as an overflow, the end of
-    /// a watch, or a report about a tree: see [`last_event`](Group::last_event).
+    /// One event that does not concern the content or the name of one file, such as an overflow, the end
+    /// of a watch, or a change of a tree: see [`last_event`](Group::last_event).
     Event,
 }
 
@@ -63,7 +63,7 @@ pub(super) enum Kind {
     Event,
 }
 
-/// Events that belong together, as one change.
+/// One or more events, merged into one change.
 #[derive(Clone, Debug)]
 pub struct Group {
     pub(super) kind: Kind,
@@ -81,7 +81,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Returns the group of one event that passes through.
+    /// Makes a group of one event, without merging.
     pub(super) fn of_event(event: WatchEventBuf, now: Instant) -> Self {
         Self {
             kind: Kind::Event,
@@ -114,26 +114,26 @@ impl Group {
         }
     }
 
-    /// Returns the path that changed; of a rename, the new one. Empty for an overflow.
+    /// Returns the path that changed. For a rename this is the new path, and for an overflow it is empty.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the old path of what was renamed.
+    /// Returns the old path of a rename, and `None` for other changes.
     #[must_use]
     pub fn renamed_from(&self) -> Option<&Path> {
         (self.kind == Kind::Renamed).then_some(self.other.as_path())
     }
 
-    /// Returns the watch that reported the path; `None` for an overflow. Of a rename from one watched
-    /// directory to another, the watch of the new path.
+    /// Returns the watch that reported the path, or `None` for an overflow. For a rename from one watched
+    /// directory to another, this is the watch of the new path.
     #[must_use]
     pub const fn watch(&self) -> Option<WatchId> {
         self.watch
     }
 
-    /// Returns `true` if it is, or was, a directory.
+    /// Returns `true` if the path is, or was, a directory.
     #[must_use]
     pub const fn is_dir(&self) -> bool {
         self.is_dir
@@ -158,39 +158,39 @@ impl Group {
         self.mask
     }
 
-    /// Returns how many events were merged, at least 1.
+    /// Returns the number of merged events, at least 1.
     #[must_use]
     pub const fn events(&self) -> u64 {
         self.events
     }
 
-    /// Returns when the first of the merged events was pushed.
+    /// Returns the time at which the first event was pushed.
     #[must_use]
     pub const fn first_at(&self) -> Instant {
         self.first
     }
 
-    /// Returns when the last of the merged events was pushed.
+    /// Returns the time at which the last event was pushed.
     #[must_use]
     pub const fn last_at(&self) -> Instant {
         self.last
     }
 
-    /// Returns the last of the merged events. Its path may be another one than that of the group: the
-    /// new path of what was renamed and then removed, for example.
+    /// Returns the last event. Its path may differ from that of the group. For example, if a file was
+    /// renamed and then removed, the event has the new path and the group the old one.
     #[must_use]
     pub const fn last_event(&self) -> &WatchEventBuf {
         &self.event
     }
 
-    /// Returns the last of the merged events, and drops the rest.
+    /// Returns the last event, and drops the group.
     #[must_use]
     pub fn into_last_event(self) -> WatchEventBuf {
         self.event
     }
 }
 
-/// One line such as `Created "/tmp/new"`: safe to print on a terminal.
+/// Prints one line, such as `Created "/tmp/new"`. Safe for a terminal.
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let escaped = |path: &Path, f: &mut fmt::Formatter<'_>| {

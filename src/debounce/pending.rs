@@ -1,4 +1,4 @@
-//! All pending groups: by path, by what must come first, and by deadline.
+//! All pending groups, by path, by dependency, and by deadline.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -9,7 +9,7 @@ use super::entry::{Entry, Id, Origin};
 use super::group::Group;
 use crate::watcher::WatchId;
 
-/// When a group is over.
+/// The times after which a group is emitted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     pub quiet: Duration,
@@ -22,7 +22,8 @@ impl Timing {
         first.checked_add(self.max_delay?)
     }
 
-    /// Returns when events end that began and went on at these times; `None` if that is never.
+    /// Returns the deadline of a group with a first and a last event at these times; `None` if it has no
+    /// deadline.
     pub fn end(&self, first: Instant, last: Instant) -> Option<Instant> {
         let quiet = last.checked_add(self.quiet);
         let cap = self.cap(first);
@@ -30,20 +31,20 @@ impl Timing {
     }
 }
 
-/// What a deadline belongs to.
+/// The owner of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
     Entry(Id),
     Watch(Option<WatchId>),
 }
 
-/// What is pending of one watch.
+/// The pending entries of one watch.
 #[derive(Debug, Default)]
 struct Scope {
-    /// The last entry that concerns each path. No later entry concerns a directory above it.
+    /// For each path, the last entry that concerns it. No later entry concerns a directory above the path.
     paths: BTreeMap<PathBuf, Id>,
     members: BTreeSet<Id>,
-    /// The times of the events; used if a watch is one group.
+    /// The times of the first and the last event. Used with `per_watch`.
     times: Option<(Instant, Instant)>,
     deadline: Option<Instant>,
 }
@@ -78,7 +79,7 @@ impl Pending {
         self.entries.get(&id)
     }
 
-    /// Changes an entry, and its deadline with it.
+    /// Changes an entry, and updates its deadline.
     pub fn change(&mut self, id: Id, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = self.entries.get_mut(&id) {
             change(entry);
@@ -95,7 +96,7 @@ impl Pending {
         self.scopes.entry(watch).or_default().paths.insert(path, id);
     }
 
-    /// Forgets that this entry concerns the path.
+    /// Removes the path from the index if this entry is the last one that concerns it.
     pub fn clear_at(&mut self, watch: Option<WatchId>, path: &Path, id: Id) {
         if let Some(scope) = self.scopes.get_mut(&watch) {
             if scope.paths.get(path) == Some(&id) {
@@ -104,14 +105,14 @@ impl Pending {
         }
     }
 
-    /// Returns the entries of the directories above a path that entries at the path have to wait for.
+    /// Returns the entries of directories above a path that must be emitted before entries at the path.
     pub fn above(&self, watch: Option<WatchId>, path: &Path) -> BTreeSet<Id> {
         let Some(scope) = self.scopes.get(&watch) else { return BTreeSet::new() };
         let above = path.ancestors().skip(1).filter_map(|path| scope.paths.get(path).copied());
         above.filter(|&id| self.get(id).is_some_and(Entry::is_structural)).collect()
     }
 
-    /// Returns the paths beneath a directory, and the last entry that concerns each.
+    /// Returns the paths beneath a directory, each with the last entry that concerns it.
     pub fn beneath(&self, watch: Option<WatchId>, path: &Path) -> Vec<(PathBuf, Id)> {
         let Some(scope) = self.scopes.get(&watch) else { return Vec::new() };
         let after = (Bound::Excluded(path), Bound::Unbounded);
@@ -120,8 +121,8 @@ impl Pending {
         beneath.map(|(path, &id)| (path.clone(), id)).collect()
     }
 
-    /// Adds an entry behind all others, as the last one of its paths. It comes after the last ones, and
-    /// after those in `after`.
+    /// Adds an entry after all others. It depends on the previous entries of its paths, and on those in
+    /// `after`.
     pub fn insert(&mut self, mut entry: Entry, after: &BTreeSet<Id>) -> Id {
         let id = self.next_id;
         self.next_id = self.next_id.saturating_add(1);
@@ -153,7 +154,7 @@ impl Pending {
         self.next_order
     }
 
-    /// Puts an entry behind all others.
+    /// Moves an entry after all others in the order.
     pub fn reorder(&mut self, id: Id) {
         let order = self.new_order();
         if let Some(entry) = self.entries.get_mut(&id) {
@@ -161,7 +162,7 @@ impl Pending {
         }
     }
 
-    /// Makes an entry come after others.
+    /// Makes an entry depend on others.
     pub fn depend(&mut self, id: Id, after: &BTreeSet<Id>) {
         for &other in after.iter().filter(|&&other| other != id) {
             if let Some(first) = self.entries.get_mut(&other) {
@@ -173,9 +174,11 @@ impl Pending {
         }
     }
 
-    /// Returns `true` if events that come after the entries `after` may be merged into this one: none
-    /// of what comes after it, `moved` aside, has to come before those events. Moves it behind all
-    /// others if need be.
+    /// Makes an entry depend on the entries `after`, so that new events can be merged into it. Moves it
+    /// after all others if necessary.
+    ///
+    /// Returns `false`, without an effect, if an entry that is not in `moved` depends on it and the move
+    /// would be necessary.
     pub fn join(&mut self, id: Id, after: &BTreeSet<Id>, moved: &BTreeSet<Id>) -> bool {
         let Some(entry) = self.entries.get(&id) else { return false };
         let order = entry.order;
@@ -190,7 +193,7 @@ impl Pending {
         true
     }
 
-    /// Takes an entry out. What waits for it waits no longer.
+    /// Removes an entry. Others no longer depend on it.
     pub fn remove(&mut self, id: Id) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
         if let Some(deadline) = entry.deadline {
@@ -214,12 +217,12 @@ impl Pending {
         }
         self.leave(entry.watch, id);
         if let Origin::Renamed { watch, .. } = &entry.origin {
-            self.tidy(*watch);
+            self.remove_if_empty(*watch);
         }
         Some(entry)
     }
 
-    /// Ends the membership of an entry.
+    /// Removes an entry from the members of a watch.
     fn leave(&mut self, watch: Option<WatchId>, id: Id) {
         let Some(scope) = self.scopes.get_mut(&watch) else { return };
         scope.members.remove(&id);
@@ -229,11 +232,11 @@ impl Pending {
                 self.deadlines.remove(&(deadline, Target::Watch(watch)));
             }
         }
-        self.tidy(watch);
+        self.remove_if_empty(watch);
     }
 
-    /// Forgets a watch of which nothing is pending.
-    fn tidy(&mut self, watch: Option<WatchId>) {
+    /// Removes the scope of a watch if nothing of it is pending.
+    fn remove_if_empty(&mut self, watch: Option<WatchId>) {
         let is_empty = |scope: &Scope| scope.members.is_empty() && scope.paths.is_empty();
         if self.scopes.get(&watch).is_some_and(is_empty) {
             self.scopes.remove(&watch);
@@ -260,7 +263,7 @@ impl Pending {
         }
     }
 
-    /// Returns the entry that concerned a path before this one.
+    /// Returns the last entry before this one that concerns a path.
     fn previous(&self, id: Id, watch: Option<WatchId>, path: &Path) -> Option<Id> {
         let depends_on = &self.get(id)?.depends_on;
         let entries = depends_on.iter().filter_map(|&id| Some((id, self.get(id)?)));
@@ -278,7 +281,7 @@ impl Pending {
         let deadline = if entry.depends_on.is_empty() {
             self.timing.end(entry.first, entry.last)
         } else {
-            // Its quiet time does not matter before the others are emitted.
+            // It waits for other entries, so only its maximum delay counts.
             self.timing.cap(entry.first)
         };
         if deadline != entry.deadline {
@@ -292,7 +295,8 @@ impl Pending {
         }
     }
 
-    /// Adds an event to the times of a watch, if it is one group and not empty.
+    /// Adds an event to the times of a watch. Has an effect only with `per_watch`, if the watch has
+    /// entries.
     pub fn extend(&mut self, watch: Option<WatchId>, first: Instant, last: Instant) {
         let Some(scope) = self.scopes.get_mut(&watch) else { return };
         if !self.timing.per_watch || scope.members.is_empty() {
@@ -339,8 +343,8 @@ impl Pending {
         self.entries.keys().copied()
     }
 
-    /// Takes out entries and all that must come before them, and appends their groups: by the time of
-    /// their first event as far as that order is possible.
+    /// Removes entries, and before each those that it depends on, and appends their groups. Otherwise the
+    /// order is that of their first events.
     pub fn take(&mut self, mut ids: Vec<Id>, groups: &mut impl Extend<Group>) {
         ids.sort_by_cached_key(|&id| self.get(id).map(|entry| (entry.first, entry.order)));
         for id in ids {

@@ -1,137 +1,138 @@
-//! The rules: what one step does to the pending groups.
+//! The rules: the effect of one step on the pending groups.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::Place;
+use super::WatchedPath;
 use super::entry::{After, Before, Entry, Id, Origin};
 use super::pending::Pending;
-use super::step::{Level, Seen, Step};
-use super::subtree::{Moving, Tally, absorb, forget_target};
+use super::step::{Batch, Level, Step};
+use super::subtree::{Moving, Totals, forget_target, merge_beneath};
 use crate::watcher::WatchId;
 
 /// Applies a step that concerns one path.
-pub(super) fn local(pending: &mut Pending, mut seen: Seen, step: &Step) {
-    if is_swallowed(pending, &seen, step) {
+pub(super) fn local(pending: &mut Pending, mut batch: Batch, step: &Step) {
+    if merge_without_effect(pending, &batch, step) {
         return;
     }
-    let mut after = pending.above(seen.watch, &seen.path);
+    let mut after = pending.above(batch.watch, &batch.path);
     let mut pinned = BTreeSet::new();
     if step.is_structural() {
-        absorb(pending, seen.watch, &seen.path, &mut pinned).add_to(&mut seen);
+        merge_beneath(pending, batch.watch, &batch.path, &mut pinned).add_to(&mut batch);
         after.extend(&pinned);
     }
-    let Some(id) = pending.at(seen.watch, &seen.path) else {
-        return add(pending, seen, step, Before::of(step), &after);
+    let Some(id) = pending.at(batch.watch, &batch.path) else {
+        return add(pending, batch, step, Before::of(step), &after);
     };
     let Some(entry) = pending.get(id) else { return };
-    let is_local = entry.is_local_at(&seen.path);
-    let is_renamed = entry.renamed_to(&seen.path).is_some();
+    let is_local = entry.is_local_at(&batch.path);
+    let is_renamed = entry.renamed_to(&batch.path).is_some();
     if is_renamed && step.is_structural() && pinned.is_empty() {
-        return replace_renamed(pending, id, seen, step, after);
+        return replace_renamed(pending, id, batch, step, after);
     }
     let merges = is_local || (is_renamed && !step.is_structural());
     if merges && pending.join(id, &after, &BTreeSet::new()) {
         return pending.change(id, |entry| {
-            entry.apply(step, seen.is_dir);
-            entry.add(seen);
+            entry.apply(step, batch.is_dir);
+            entry.add(batch);
         });
     }
     after.insert(id);
-    add(pending, seen, step, Before::of(step), &after);
+    add(pending, batch, step, Before::of(step), &after);
 }
 
-/// Merges an event that has nothing to say into the group that says it already.
-fn is_swallowed(pending: &mut Pending, seen: &Seen, step: &Step) -> bool {
+/// Merges an event without a net effect into the group that already includes its effect. Returns `false`
+/// if no group does.
+fn merge_without_effect(pending: &mut Pending, batch: &Batch, step: &Step) -> bool {
     let is_change = matches!(step, Step::Change(level) if *level < Level::Modified);
-    // Metadata of what has left, for which the events come after both halves of the rename.
+    // The rename itself changes metadata, and its event has the old path but comes after the rename.
     let left = pending
-        .at(seen.watch, &seen.path)
-        .filter(|&id| is_change && pending.get(id).is_some_and(|entry| entry.left(&seen.path)));
-    // Beneath what is gone.
-    let gone = seen.path.ancestors().skip(1).find_map(|above| {
-        let id = pending.at(seen.watch, above)?;
+        .at(batch.watch, &batch.path)
+        .filter(|&id| is_change && pending.get(id).is_some_and(|entry| entry.left(&batch.path)));
+    // The path is beneath a removed directory.
+    let gone = batch.path.ancestors().skip(1).find_map(|above| {
+        let id = pending.at(batch.watch, above)?;
         let entry = pending.get(id)?;
         (entry.is_local_at(above) && entry.after == After::Gone).then_some(id)
     });
     let gone = gone.filter(|_| is_change || *step == Step::Remove);
     let Some(id) = left.or(gone) else { return false };
-    pending.change(id, |entry| entry.add(seen.clone()));
+    pending.change(id, |entry| entry.add(batch.clone()));
     true
 }
 
 /// Adds a new group.
-fn add(pending: &mut Pending, seen: Seen, step: &Step, before: Before, after: &BTreeSet<Id>) {
-    let is_dir = seen.is_dir;
-    let mut entry = Entry::new(seen, Origin::Local, before, After::Same(Level::Nothing));
+fn add(pending: &mut Pending, batch: Batch, step: &Step, before: Before, after: &BTreeSet<Id>) {
+    let is_dir = batch.is_dir;
+    let mut entry = Entry::new(batch, Origin::Local, before, After::Same(Level::Nothing));
     entry.apply(step, is_dir);
     pending.insert(entry, after);
 }
 
-/// Applies a step that ends what was renamed to this path.
+/// Applies a step that removes or replaces the file that was renamed to this path.
 fn replace_renamed(
     pending: &mut Pending,
     id: Id,
-    seen: Seen,
+    batch: Batch,
     step: &Step,
     mut after: BTreeSet<Id>,
 ) {
-    let first = pending.get(id).map_or(seen.first, |entry| entry.first);
+    let first = pending.get(id).map_or(batch.first, |entry| entry.first);
     let before = forget_target(pending, id).unwrap_or(Before::Maybe);
-    pending.change(id, |entry| entry.add(seen.clone()));
+    pending.change(id, |entry| entry.add(batch.clone()));
     if before == Before::No && *step == Step::Remove {
         return;
     }
     after.insert(id);
-    let seen = Seen { first: seen.first.min(first), ..seen };
-    add(pending, seen, step, before, &after);
+    let batch = Batch { first: batch.first.min(first), ..batch };
+    add(pending, batch, step, before, &after);
 }
 
-/// Applies a rename within what is watched. `level` is what is unreported of its content, apart from
-/// pending groups.
+/// Applies a rename between two watched paths. `level` is the change of its content that no pending group
+/// includes.
 pub(super) fn rename(
     pending: &mut Pending,
-    mut seen: Seen,
-    (from_watch, from): Place,
+    mut batch: Batch,
+    (from_watch, from): WatchedPath,
     level: Level,
 ) {
-    let (watch, to) = (seen.watch, seen.path.clone());
+    let (watch, to) = (batch.watch, batch.path.clone());
     if (watch, &to) == (from_watch, &from) {
-        return local(pending, seen, &Step::Change(Level::Other));
+        return local(pending, batch, &Step::Change(Level::Other));
     }
     let mut after = pending.above(from_watch, &from);
     after.extend(pending.above(watch, &to));
-    let mut tally = absorb(pending, watch, &to, &mut after);
-    let before = overwrite(pending, &seen, (from_watch, &from), &mut after, &mut tally);
-    tally.add_to(&mut seen);
-    let places = vec![(from.clone(), to)];
-    let moving = Moving::plan(pending, from_watch, places, watch != from_watch, &after);
+    let mut totals = merge_beneath(pending, watch, &to, &mut after);
+    let before = overwrite(pending, &batch, (from_watch, &from), &mut after, &mut totals);
+    totals.add_to(&mut batch);
+    let paths = vec![(from.clone(), to)];
+    let moving = Moving::plan(pending, from_watch, paths, watch != from_watch, &after);
     after.extend(&moving.pinned);
     let rename = Rename { from_watch, from, before, after, level };
-    let id = rename.apply(pending, seen, &moving.moved);
+    let id = rename.apply(pending, batch, &moving.moved);
     moving.apply(pending, id);
 }
 
-/// Makes room at the new path of a rename. Returns whether something was there before.
+/// Merges the pending group at the new path of a rename if possible. Returns whether that path existed.
 fn overwrite(
     pending: &mut Pending,
-    seen: &Seen,
+    batch: &Batch,
     from: (Option<WatchId>, &Path),
     after: &mut BTreeSet<Id>,
-    tally: &mut Tally,
+    totals: &mut Totals,
 ) -> Before {
-    let to = &seen.path;
-    let Some(id) = pending.at(seen.watch, to) else { return Before::Maybe };
+    let to = &batch.path;
+    let Some(id) = pending.at(batch.watch, to) else { return Before::Maybe };
     let Some(entry) = pending.get(id) else { return Before::Maybe };
     if pending.at(from.0, from.1) == Some(id) && entry.left(to) {
-        // It comes back.
+        // The file returns to its old path.
         return Before::No;
     }
     let (before, is_gone) = (entry.before, entry.after == After::Gone);
     let is_free = entry.dependents.is_empty();
     if entry.is_local_at(to) {
         if let Some(entry) = is_free.then(|| pending.remove(id)).flatten() {
-            tally.add(&entry);
+            totals.add(&entry);
             after.extend(&entry.depends_on);
             return before;
         }
@@ -149,129 +150,130 @@ fn overwrite(
 struct Rename {
     from_watch: Option<WatchId>,
     from: PathBuf,
-    /// Whether something was at the new path.
+    /// Whether the new path existed.
     before: Before,
     after: BTreeSet<Id>,
-    /// How much of it has changed, if no group at the old path says so.
+    /// The change of the content, if no group at the old path includes it.
     level: Level,
 }
 
 impl Rename {
-    /// Returns the group that has the thing at its new path.
-    fn apply(mut self, pending: &mut Pending, seen: Seen, moved: &BTreeSet<Id>) -> Id {
+    /// Applies the rename. Returns the group at the new path.
+    fn apply(mut self, pending: &mut Pending, batch: Batch, moved: &BTreeSet<Id>) -> Id {
         let id = pending.at(self.from_watch, &self.from);
         let Some((id, entry)) = id.and_then(|id| Some((id, pending.get(id)?))) else {
             let level = self.level;
-            return self.add(pending, seen, level);
+            return self.add(pending, batch, level);
         };
         let is_free = entry.dependents.is_subset(moved);
         if entry.is_local_at(&self.from) {
             return match (entry.before, entry.after) {
-                (_, After::Gone) => self.arrive(pending, seen, id),
+                (_, After::Gone) => self.arrive(pending, batch, id),
                 (Before::No, After::New) if pending.join(id, &self.after, moved) => {
-                    self.carry(pending, seen, id)
+                    self.move_new(pending, batch, id)
                 }
                 (_, After::Same(_)) if pending.join(id, &self.after, moved) => {
-                    self.carry_renamed(pending, seen, id)
+                    self.move_existing(pending, batch, id)
                 }
                 (Before::Maybe | Before::Yes, After::New) if is_free => {
-                    self.split(pending, seen, id)
+                    self.split(pending, batch, id)
                 }
-                _ => self.follow(pending, seen, id),
+                _ => self.follow(pending, batch, id),
             };
         }
         if entry.left(&self.from) {
-            return self.arrive(pending, seen, id);
+            return self.arrive(pending, batch, id);
         }
-        // Something can't replace the directory that it was in.
+        // A chain can't be folded if the file replaces the directory that it came from.
         let fits = entry
             .renamed_to(&self.from)
-            .is_some_and(|from| from == seen.path || !from.starts_with(&seen.path));
+            .is_some_and(|from| from == batch.path || !from.starts_with(&batch.path));
         if fits && pending.join(id, &self.after, moved) {
-            return self.extend(pending, seen, id);
+            return self.extend(pending, batch, id);
         }
-        self.follow(pending, seen, id)
+        self.follow(pending, batch, id)
     }
 
-    /// Adds the rename as a group of its own.
-    fn add(self, pending: &mut Pending, seen: Seen, level: Level) -> Id {
+    /// Adds the rename as a new group.
+    fn add(self, pending: &mut Pending, batch: Batch, level: Level) -> Id {
         let origin = Origin::Renamed { watch: self.from_watch, from: self.from };
-        let entry = Entry::new(seen, origin, self.before, After::Same(level));
+        let entry = Entry::new(batch, origin, self.before, After::Same(level));
         pending.insert(entry, &self.after)
     }
 
-    /// Adds the rename behind the group at the old path. What that one reports can't be read at its path.
-    fn follow(mut self, pending: &mut Pending, seen: Seen, id: Id) -> Id {
+    /// Adds the rename after the group at the old path. The content of that group can be read only at the
+    /// new path.
+    fn follow(mut self, pending: &mut Pending, batch: Batch, id: Id) -> Id {
         let has_content = pending.get(id).is_some_and(Entry::has_content);
         self.after.insert(id);
-        self.add(pending, seen, if has_content { Level::Modified } else { Level::Nothing })
+        self.add(pending, batch, if has_content { Level::Modified } else { Level::Nothing })
     }
 
-    /// Adds something at the new path of which the old path knows nothing.
-    fn arrive(&mut self, pending: &mut Pending, seen: Seen, id: Id) -> Id {
+    /// Adds a new file at the new path, because the group at the old path does not include it.
+    fn arrive(&mut self, pending: &mut Pending, batch: Batch, id: Id) -> Id {
         self.after.insert(id);
-        let entry = Entry::new(seen, Origin::Local, self.before, After::New);
+        let entry = Entry::new(batch, Origin::Local, self.before, After::New);
         pending.insert(entry, &self.after)
     }
 
-    /// Moves what is new to its new path.
-    fn carry(self, pending: &mut Pending, seen: Seen, id: Id) -> Id {
-        pending.relocate(id, seen.watch, seen.path.clone());
+    /// Moves the group of a new file to the new path.
+    fn move_new(self, pending: &mut Pending, batch: Batch, id: Id) -> Id {
+        pending.relocate(id, batch.watch, batch.path.clone());
         pending.change(id, |entry| {
             entry.before = self.before;
-            entry.add(seen);
+            entry.add(batch);
         });
         id
     }
 
-    /// Makes the group of a known file its rename.
-    fn carry_renamed(self, pending: &mut Pending, seen: Seen, id: Id) -> Id {
-        pending.relocate(id, seen.watch, seen.path.clone());
+    /// Turns the group of an existing file into its rename.
+    fn move_existing(self, pending: &mut Pending, batch: Batch, id: Id) -> Id {
+        pending.relocate(id, batch.watch, batch.path.clone());
         pending.set_at(self.from_watch, self.from.clone(), id);
         pending.change(id, |entry| {
             entry.before = self.before;
             entry.origin = Origin::Renamed { watch: self.from_watch, from: self.from };
-            entry.add(seen);
+            entry.add(batch);
         });
         id
     }
 
-    /// The thing at the old path was new there, and something else was there before: that is gone, and
-    /// the new one is at the new path.
-    fn split(self, pending: &mut Pending, seen: Seen, id: Id) -> Id {
-        let first = pending.get(id).map_or(seen.first, |entry| entry.first);
+    /// Splits the group of a file that replaced another one at the old path: the other file is removed
+    /// there, and the new one is created at the new path.
+    fn split(self, pending: &mut Pending, batch: Batch, id: Id) -> Id {
+        let first = pending.get(id).map_or(batch.first, |entry| entry.first);
         pending.change(id, |entry| {
             entry.after = After::Gone;
-            entry.add(seen.clone());
+            entry.add(batch.clone());
         });
-        let seen = Seen { first: seen.first.min(first), ..seen };
-        let entry = Entry::new(seen, Origin::Local, self.before, After::New);
+        let batch = Batch { first: batch.first.min(first), ..batch };
+        let entry = Entry::new(batch, Origin::Local, self.before, After::New);
         pending.insert(entry, &self.after)
     }
 
-    /// Extends a chain of renames, or ends it where it began.
-    fn extend(self, pending: &mut Pending, seen: Seen, id: Id) -> Id {
-        let Some(entry) = pending.get(id) else { return self.add(pending, seen, Level::Nothing) };
+    /// Extends a chain of renames. If it returns to its first path, it is no rename any more.
+    fn extend(self, pending: &mut Pending, batch: Batch, id: Id) -> Id {
+        let Some(entry) = pending.get(id) else { return self.add(pending, batch, Level::Nothing) };
         let (passed, first) = (entry.before, entry.first);
         let is_back = match &entry.origin {
-            Origin::Renamed { watch, from } => (*watch, from) == (seen.watch, &seen.path),
+            Origin::Renamed { watch, from } => (*watch, from) == (batch.watch, &batch.path),
             _ => false,
         };
-        pending.relocate(id, seen.watch, seen.path.clone());
+        pending.relocate(id, batch.watch, batch.path.clone());
         pending.change(id, |entry| {
             entry.before = self.before;
             if is_back {
                 entry.before = Before::Yes;
                 entry.origin = Origin::Local;
             }
-            entry.add(seen.clone());
+            entry.add(batch.clone());
         });
         if passed != Before::No {
             let (watch, path) = (self.from_watch, self.from);
             let mut after = pending.above(watch, &path);
             after.insert(id);
-            let seen = Seen { watch, path, first: seen.first.min(first), ..seen };
-            let gone = Entry::new(seen, Origin::Local, passed, After::Gone);
+            let batch = Batch { watch, path, first: batch.first.min(first), ..batch };
+            let gone = Entry::new(batch, Origin::Local, passed, After::Gone);
             pending.insert(gone, &after);
         }
         id
@@ -279,17 +281,17 @@ impl Rename {
 }
 
 /// Applies an exchange of two directories.
-pub(super) fn exchange(pending: &mut Pending, seen: Seen, with: PathBuf) {
-    let (watch, path) = (seen.watch, seen.path.clone());
+pub(super) fn exchange(pending: &mut Pending, batch: Batch, with: PathBuf) {
+    let (watch, path) = (batch.watch, batch.path.clone());
     let mut after = pending.above(watch, &path);
     after.extend(pending.above(watch, &with));
     after.extend(pending.at(watch, &path));
     after.extend(pending.at(watch, &with));
-    let places = vec![(path.clone(), with.clone()), (with.clone(), path)];
-    let moving = Moving::plan(pending, watch, places, false, &after);
+    let paths = vec![(path.clone(), with.clone()), (with.clone(), path)];
+    let moving = Moving::plan(pending, watch, paths, false, &after);
     after.extend(&moving.pinned);
     let origin = Origin::Exchanged { with };
-    let entry = Entry::new(seen, origin, Before::Yes, After::Same(Level::Nothing));
+    let entry = Entry::new(batch, origin, Before::Yes, After::Same(Level::Nothing));
     let id = pending.insert(entry, &after);
     moving.apply(pending, id);
 }

@@ -1,4 +1,4 @@
-//! What one event means for names: the input of the rules.
+//! The effect of one event on names, which is the input of the rules.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,28 +17,28 @@ pub(super) enum Level {
     Modified,
 }
 
-/// What one event does to its path.
+/// The effect of one event on its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It is there, and was not before.
+    /// The path exists now, and did not before.
     Create,
-    /// It is there. Something else may have been there before.
+    /// The path has a new file. It may have existed before.
     Arrive,
-    /// Something else is there instead.
+    /// The path existed, and has another file now.
     Replace,
-    /// It stays, and has changed this much.
+    /// The path has the same file, which changed this much.
     Change(Level),
-    /// It is gone, with everything beneath it.
+    /// The path is gone, with everything beneath it.
     Remove,
-    /// The first half of a rename.
+    /// The first event of a rename.
     MovedFrom,
-    /// The second half of a rename.
+    /// The second event of a rename.
     MovedTo,
-    /// Both halves.
+    /// A whole rename.
     Rename { from: PathBuf },
-    /// Two directories changed places.
+    /// Two directories were exchanged.
     Exchange { with: PathBuf },
-    /// It says nothing about one path. Everything of its watch that is pending comes before it.
+    /// The event does not concern one path. Everything pending of its watch is emitted before it.
     Barrier,
 }
 
@@ -47,7 +47,7 @@ impl Step {
         let kind = event.kind();
         match kind {
             EventKind::Overflow | EventKind::Ignored | EventKind::Unmount => return Self::Barrier,
-            // The watched file itself: its path is no longer true.
+            // The watched file itself was moved, so its path is not valid any more.
             EventKind::MoveSelf if event.name().is_none() => return Self::Barrier,
             _ => {}
         }
@@ -74,7 +74,7 @@ impl Step {
             EventKind::Create => Self::Create,
             EventKind::Delete | EventKind::DeleteSelf => Self::Remove,
             EventKind::Modify | EventKind::CloseWrite => Self::Change(Level::Modified),
-            // A tree has joined the halves already.
+            // A tree has paired the renames, so this event has no partner.
             EventKind::MovedFrom if in_tree || event.cookie() == 0 => Self::Remove,
             EventKind::MovedTo if in_tree || event.cookie() == 0 => Self::Arrive,
             EventKind::MovedFrom => Self::MovedFrom,
@@ -83,15 +83,15 @@ impl Step {
         }
     }
 
-    /// Returns `true` if the thing at the path is another one after this step.
+    /// Returns `true` if the path has another file, or none, after this step.
     pub const fn is_structural(&self) -> bool {
         matches!(self, Self::Create | Self::Arrive | Self::Replace | Self::Remove)
     }
 }
 
-/// One or more events that are applied as one step.
+/// One or more events of a path that are applied as one step.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct Batch {
     pub watch: Option<WatchId>,
     pub path: PathBuf,
     pub is_dir: bool,
@@ -99,11 +99,11 @@ pub(super) struct Seen {
     pub events: u64,
     pub first: Instant,
     pub last: Instant,
-    /// The last one.
+    /// The last event.
     pub event: WatchEventBuf,
 }
 
-impl Seen {
+impl Batch {
     pub fn new(event: WatchEventBuf, now: Instant) -> Self {
         Self {
             watch: event.watch(),
@@ -117,7 +117,7 @@ impl Seen {
         }
     }
 
-    /// Takes in earlier events.
+    /// Adds earlier events.
     pub fn add(&mut self, events: u64, mask: EventMask, first: Instant) {
         self.events = self.events.saturating_add(events);
         self.mask |= mask;

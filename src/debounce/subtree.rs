@@ -1,4 +1,4 @@
-//! What a change of a directory does to the pending groups beneath it.
+//! The effect of a directory's change on the pending groups beneath it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,41 +6,41 @@ use std::time::Instant;
 
 use super::entry::{After, Before, Entry, Id, Origin};
 use super::pending::Pending;
-use super::step::{Level, Seen};
+use super::step::{Batch, Level};
 use crate::flags::EventMask;
 use crate::watcher::WatchId;
 
-/// The events of groups that were merged into another one.
+/// The counts and times of groups that were merged into another one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Totals {
     events: u64,
     mask: EventMask,
     first: Option<Instant>,
 }
 
-impl Tally {
+impl Totals {
     pub fn add(&mut self, entry: &Entry) {
         self.events = self.events.saturating_add(entry.events);
         self.mask |= entry.mask;
         self.first = self.first.into_iter().chain([entry.first]).min();
     }
 
-    pub fn add_to(self, seen: &mut Seen) {
+    pub fn add_to(self, batch: &mut Batch) {
         if let Some(first) = self.first {
-            seen.add(self.events, self.mask, first);
+            batch.add(self.events, self.mask, first);
         }
     }
 }
 
-/// Makes room at a directory whose old entries are gone: merges the groups beneath it. Adds those that
-/// can't be merged to `after`: they must come first.
-pub(super) fn absorb(
+/// Merges the groups beneath a directory whose old entries are gone. Adds the groups that can't be merged
+/// to `after`, because they must be emitted first.
+pub(super) fn merge_beneath(
     pending: &mut Pending,
     watch: Option<WatchId>,
     path: &Path,
     after: &mut BTreeSet<Id>,
-) -> Tally {
-    let mut tally = Tally::default();
+) -> Totals {
+    let mut totals = Totals::default();
     let beneath = pending.beneath(watch, path);
     for id in last_first(pending, &beneath) {
         let Some(entry) = pending.get(id) else { continue };
@@ -55,11 +55,11 @@ pub(super) fn absorb(
         };
         if is_free && is_within {
             if let Some(entry) = pending.remove(id) {
-                tally.add(&entry);
+                totals.add(&entry);
                 after.extend(entry.depends_on);
             }
         } else if is_free && is_renamed {
-            // What was renamed to a place beneath is gone from its old path.
+            // The file was renamed to a path beneath, so only its removal is left.
             forget_target(pending, id);
         } else {
             after.insert(id);
@@ -69,10 +69,10 @@ pub(super) fn absorb(
     for (path, id) in &beneath {
         pending.clear_at(watch, path, *id);
     }
-    tally
+    totals
 }
 
-/// Returns the entries, those that may depend on others before them.
+/// Returns the entries in reverse order, so that each comes before those that it depends on.
 fn last_first(pending: &Pending, beneath: &[(PathBuf, Id)]) -> Vec<Id> {
     let ids: BTreeSet<Id> = beneath.iter().map(|&(_, id)| id).collect();
     let mut ids: Vec<Id> = ids.into_iter().collect();
@@ -80,8 +80,8 @@ fn last_first(pending: &Pending, beneath: &[(PathBuf, Id)]) -> Vec<Id> {
     ids
 }
 
-/// Turns the rename from `a` to `b` of something that is gone into the removal of `a`. Returns whether
-/// something was at `b` before.
+/// Turns a rename from `a` to `b`, where the file was removed afterwards, into the removal of `a`. Returns
+/// whether `b` existed before.
 pub(super) fn forget_target(pending: &mut Pending, id: Id) -> Option<Before> {
     let entry = pending.get(id)?;
     let Origin::Renamed { watch, from } = entry.origin.clone() else { return None };
@@ -98,14 +98,13 @@ pub(super) fn forget_target(pending: &mut Pending, id: Id) -> Option<Before> {
     }
     if let Some(latest) = latest.filter(|&latest| latest != id) {
         pending.set_at(watch, from.clone(), latest);
-        fuse(pending, id, latest, &from);
+        merge_removal(pending, id, latest, &from);
     }
     Some(before)
 }
 
-/// Merges the removal of a path into the group of what came to that path next, if nothing else waits
-/// for the removal.
-fn fuse(pending: &mut Pending, removed: Id, next: Id, path: &Path) {
+/// Merges the removal of a path into the next group of that path, if nothing else depends on the removal.
+fn merge_removal(pending: &mut Pending, removed: Id, next: Id, path: &Path) {
     let is_next = pending.get(next).is_some_and(|next| {
         next.is_local_at(path) && next.before != Before::Yes && next.depends_on.contains(&removed)
     });
@@ -124,31 +123,31 @@ fn fuse(pending: &mut Pending, removed: Id, next: Id, path: &Path) {
     }
 }
 
-/// The pending groups beneath a directory that moves.
+/// The pending groups beneath a renamed directory.
 #[derive(Debug, Default)]
 pub(super) struct Moving {
     watch: Option<WatchId>,
-    /// Where they are, and where they will be.
-    places: Vec<(PathBuf, PathBuf)>,
+    /// The old and the new path of each renamed directory.
+    paths: Vec<(PathBuf, PathBuf)>,
     keys: Vec<(PathBuf, Id)>,
-    /// Those that move along: they come after the rename, by the new path.
+    /// The groups that are emitted after the rename, with the new path.
     pub moved: BTreeSet<Id>,
-    /// Those that must come before the rename, by the old path.
+    /// The groups that are emitted before the rename, with the old path.
     pub pinned: BTreeSet<Id>,
 }
 
 impl Moving {
-    /// Finds what moves with directories of a watch, each given by its old and its new path. What the
-    /// rename has to wait for can't move along.
+    /// Finds the groups beneath renamed directories of a watch, given by their old and new `paths`. Groups
+    /// in `waits_for` come before the rename.
     pub fn plan(
         pending: &Pending,
         watch: Option<WatchId>,
-        places: Vec<(PathBuf, PathBuf)>,
+        paths: Vec<(PathBuf, PathBuf)>,
         leaves_watch: bool,
         waits_for: &BTreeSet<Id>,
     ) -> Self {
-        let mut moving = Self { watch, places, ..Self::default() };
-        for (from, _) in &moving.places {
+        let mut moving = Self { watch, paths, ..Self::default() };
+        for (from, _) in &moving.paths {
             moving.keys.extend(pending.beneath(watch, from));
         }
         for id in last_first(pending, &moving.keys) {
@@ -164,15 +163,15 @@ impl Moving {
         moving
     }
 
-    /// Returns the new path of a path beneath.
+    /// Returns the new path of a path beneath a renamed directory.
     fn destination(&self, path: &Path) -> Option<PathBuf> {
-        self.places.iter().find_map(|(from, to)| {
+        self.paths.iter().find_map(|(from, to)| {
             let beneath = path.strip_prefix(from).ok()?;
             (!beneath.as_os_str().is_empty()).then(|| to.join(beneath))
         })
     }
 
-    /// Moves them behind the rename.
+    /// Makes the groups in `moved` depend on the rename, and changes their paths.
     pub fn apply(self, pending: &mut Pending, renames: Id) {
         for (path, id) in &self.keys {
             pending.clear_at(self.watch, path, *id);
@@ -186,7 +185,7 @@ impl Moving {
                 pending.reorder(id);
                 self.relocate(pending, id);
                 pending.depend(id, &after);
-                // It waits now.
+                // Updates its deadline, because it waits now.
                 pending.change(id, |_| {});
             } else {
                 self.repeat(pending, id, &after);
@@ -203,7 +202,7 @@ impl Moving {
         let Some(entry) = pending.get(id) else { return };
         if let Some(path) = self.destination(&entry.path) {
             pending.relocate(id, self.watch, path.clone());
-            // The keys are set at the end.
+            // `apply` sets the keys at the end.
             pending.clear_at(self.watch, &path, id);
         }
         pending.change(id, |entry| match &mut entry.origin {
@@ -222,7 +221,7 @@ impl Moving {
         });
     }
 
-    /// Reports by its new path what will be reported by a path that is no longer true.
+    /// Adds a group with the new path for content that another group reports with the old path.
     fn repeat(&self, pending: &mut Pending, id: Id, after: &BTreeSet<Id>) {
         let Some(entry) = pending.get(id).filter(|entry| entry.has_content()) else { return };
         if entry.watch != self.watch {

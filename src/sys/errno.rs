@@ -1,12 +1,20 @@
-//! What the kernel says when a call fails.
+//! Error numbers of failed system calls.
 
 use core::fmt;
 
-/// An error number of the kernel (errno(3)).
+/// An error number of the kernel: errno(3).
 ///
-/// Prints as `ENOSPC (No space left on device)`; what that means for a call, and what helps, is in
-/// [`Error`](crate::Error). Names and numbers are those of most architectures; mips and sparc number
-/// some in their own way.
+/// Prints as `ENOSPC (No space left on device)`. [`Error`](crate::Error) adds the call that failed and
+/// what to do. The constants and names use the numbers of most architectures. Some numbers mean another
+/// error on mips and sparc.
+///
+/// ```
+/// use tinotify::Errno;
+///
+/// assert_eq!(Errno::ENOSPC.to_string(), "ENOSPC (No space left on device)");
+/// assert_eq!(Errno::from_raw(Errno::ENOSPC.as_raw()), Errno::ENOSPC);
+/// ```
+#[doc(alias = "errno")]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Errno(syscalls::Errno);
@@ -20,49 +28,56 @@ macro_rules! errnos {
 }
 
 errnos! {
-    EACCES: "No permission to read the path, or to search a directory on the way.",
-    EAGAIN: "Nothing is queued, and the descriptor does not block.",
+    EACCES: "No permission to read the file, or to search a directory on the path.",
+    EAGAIN: "No event is queued, and the descriptor is non-blocking.",
     EBADF: "Not an open descriptor.",
-    EEXIST: "The inode is watched already, and the mask said `MASK_CREATE`.",
-    EFAULT: "An address outside of the process.",
+    EEXIST: "The inode is already watched, and the mask has `MASK_CREATE`.",
+    EFAULT: "An address outside the process.",
     EINTR: "A signal handler ran first.",
-    EINVAL: "An argument that makes no sense to the call.",
-    EIO: "Reading or writing failed, or gave what makes no sense.",
-    ELOOP: "Too many symbolic links on the way.",
-    EMFILE: "A limit of this user or process is reached.",
-    ENAMETOOLONG: "A path or a name that is too long.",
-    ENFILE: "The limit of open files of the whole system is reached.",
+    EINVAL: "An invalid argument.",
+    EIO: "Reading or writing failed, or returned invalid data.",
+    ELOOP: "Too many symbolic links on the path.",
+    EMFILE: "This user or process has reached a limit.",
+    ENAMETOOLONG: "The path or a name in it is too long.",
+    ENFILE: "The system has reached its limit of open files.",
     ENODEV: "No such device.",
     ENOENT: "No such file or directory.",
     ENOMEM: "The kernel has no memory left.",
-    ENOSPC: "The limit of watches is reached.",
-    ENOSYS: "The kernel has no such system call.",
+    ENOSPC: "This user has reached the limit of watches.",
+    ENOSYS: "The kernel does not have the system call.",
     ENOTDIR: "Not a directory.",
-    ENOTTY: "The descriptor is not of a kind that knows the request.",
+    ENOTTY: "The descriptor does not support the request.",
     EPERM: "Not permitted, often by a seccomp filter.",
-    ESTALE: "What was looked for is not there any more; something else may be.",
+    ESTALE: "The entry was removed or replaced by another.",
 }
 
 impl Errno {
-    /// The error of that number.
+    /// Returns the error with this number.
     #[must_use]
     pub fn from_raw(raw: i32) -> Self {
         Self(syscalls::Errno::new(raw))
     }
 
-    /// The number, which is positive.
+    /// Converts the error of a system call. A `From` would make the type of a dependency part of the public
+    /// API.
+    pub(super) const fn of(errno: syscalls::Errno) -> Self {
+        Self(errno)
+    }
+
+    /// Returns the number, which is positive.
     #[must_use]
     pub fn as_raw(self) -> i32 {
         self.0.into_raw()
     }
 
-    /// The name, such as `"ENOSPC"`; `None` if it has none.
+    /// Returns the name, such as `"ENOSPC"`, or `None` for an unknown number.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.0.name()
     }
 
-    /// The general meaning, such as `"No space left on device"`; `None` if the number has none.
+    /// Returns the general meaning, such as `"No space left on device"`, or `None` for an unknown
+    /// number.
     #[must_use]
     pub fn description(self) -> Option<&'static str> {
         self.0.description()
@@ -96,15 +111,9 @@ impl From<Errno> for std::io::Error {
     }
 }
 
-impl From<syscalls::Errno> for Errno {
-    fn from(errno: syscalls::Errno) -> Self {
-        Self(errno)
-    }
-}
-
-/// Repeats a call as long as signal handlers interrupt it.
+/// Repeats a call while signal handlers interrupt it.
 #[cfg(feature = "alloc")]
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
 pub(crate) fn retry_on_eintr<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {

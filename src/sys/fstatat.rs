@@ -1,4 +1,4 @@
-//! fstatat(2), for kernels before 4.11.
+//! Reads the status of an entry with fstatat(2), for kernels before 4.11.
 
 use core::ffi::CStr;
 
@@ -9,7 +9,8 @@ use super::errno::Errno;
 use super::fd::Fd;
 use super::status::{Status, at, is_dir, is_link};
 
-/// The call; `None` where no kernel is without statx(2), or none is known.
+/// The number of the call. `None` if every kernel of the architecture has statx(2), or if no such call is
+/// known.
 const CALL: Option<Sysno> = call();
 
 #[cfg(target_arch = "aarch64")]
@@ -54,8 +55,8 @@ const fn call() -> Option<Sysno> {
     None
 }
 
-/// Where the fields of `struct stat` are, on 32 bits of `struct stat64`:
-/// arch/*/include/uapi/asm/stat.h, include/uapi/asm-generic/stat.h.
+/// The fields of `struct stat`, or of `struct stat64` on 32-bit architectures
+/// (arch/*/include/uapi/asm/stat.h, include/uapi/asm-generic/stat.h).
 struct Layout {
     dev: Field,
     ino: Field,
@@ -70,7 +71,7 @@ struct Layout {
 #[derive(Clone, Copy)]
 struct Field(usize, usize);
 
-/// Of aarch64 and riscv64, and the start for the others.
+/// The layout of aarch64 and riscv64. The other layouts change some of its fields.
 const GENERIC: Layout = Layout {
     dev: Field(0, 8),
     ino: Field(8, 8),
@@ -102,7 +103,7 @@ const LAYOUT: Layout = if cfg!(any(target_arch = "x86_64", target_arch = "powerp
         mtime_nsec: Field(76, 4),
     }
 } else if cfg!(target_arch = "x86") {
-    // Eight bytes are aligned to four here.
+    // The alignment of 64-bit integers is 4 here.
     Layout {
         ino: Field(88, 8),
         size: Field(44, 8),
@@ -130,26 +131,26 @@ impl Field {
     }
 }
 
-/// `None` where there is no such call.
+/// Calls fstatat(2). Returns `None` if the architecture has no such call.
 pub(super) fn fstatat(
     dir: Option<&Fd>,
     path: &CStr,
     flags: usize,
 ) -> Option<Result<Status, Errno>> {
     let call = CALL?;
-    // More than any architecture writes, which is 144 bytes at most.
+    // Every architecture writes at most 144 bytes.
     let mut buffer = EntryBuffer([0; 256]);
     let (path, to) = (path.as_ptr() as usize, buffer.0.as_mut_ptr() as usize);
-    // SAFETY: the kernel reads `path` up to its NUL, and writes one `struct stat` at `to`, where
-    // there is room for it, aligned for its longest field.
+    // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes one `struct stat` at
+    // `to`. `buffer` has room for it, and the alignment of its longest field.
     let done = unsafe { syscall4(call, at(dir), path, to, flags) };
-    let status = done.map_err(Errno::from).and_then(|_| status(&buffer.0).ok_or(Errno::EIO));
+    let status = done.map_err(Errno::of).and_then(|_| status(&buffer.0).ok_or(Errno::EIO));
     Some(status)
 }
 
 fn status(bytes: &[u8]) -> Option<Status> {
     let mode = LAYOUT.mode.of(bytes)? as u32;
-    // As the kernel packs it (new_encode_dev in include/linux/kdev_t.h).
+    // Packed by the kernel's new_encode_dev (include/linux/kdev_t.h).
     let dev = LAYOUT.dev.of(bytes)? as u32;
     let (major, minor) = (dev >> 8 & 0xFFF, dev & 0xFF | dev >> 12 & 0xF_FF00);
     Some(Status {
@@ -171,7 +172,7 @@ mod tests {
     use crate::sys::status::AT_SYMLINK_NOFOLLOW;
 
     #[test]
-    fn the_older_call_gives_the_same() {
+    fn fstatat_returns_the_same_status_as_statx() {
         if CALL.is_none() {
             return;
         }
@@ -179,7 +180,7 @@ mod tests {
             let old = fstatat(None, path, AT_SYMLINK_NOFOLLOW).unwrap();
             assert_eq!(old, Fd::stat(None, path, Links::Keep), "{path:?}");
         }
-        let none = fstatat(None, c"/none", 0).unwrap();
-        assert_eq!(none, Err(Errno::ENOENT));
+        let missing = fstatat(None, c"/none", 0).unwrap();
+        assert_eq!(missing, Err(Errno::ENOENT));
     }
 }

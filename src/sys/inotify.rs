@@ -10,36 +10,38 @@ use crate::event::Wd;
 use crate::flags::{InitFlags, WatchMask};
 
 impl Fd {
-    /// inotify_init1(2).
+    /// Calls inotify_init1(2).
     pub(crate) fn inotify_init(flags: InitFlags) -> Result<Self, Errno> {
-        // SAFETY: takes a number, and touches no memory of ours.
-        let fd = unsafe { syscall1(Sysno::inotify_init1, flags.bits() as usize) }?;
+        // SAFETY: the argument is a number, and the kernel accesses no memory of this process.
+        let fd =
+            unsafe { syscall1(Sysno::inotify_init1, flags.bits() as usize) }.map_err(Errno::of)?;
         Ok(Self::new(fd))
     }
 
-    /// inotify_add_watch(2).
+    /// Calls inotify_add_watch(2).
     pub(crate) fn inotify_add_watch(&self, path: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
         let (path, mask) = (path.as_ptr() as usize, mask.bits() as usize);
-        // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
-        let wd = unsafe { syscall3(Sysno::inotify_add_watch, self.arg(), path, mask) }?;
+        // SAFETY: the kernel reads `path` up to its NUL, which every CStr has, and writes nothing.
+        let wd = unsafe { syscall3(Sysno::inotify_add_watch, self.arg(), path, mask) }
+            .map_err(Errno::of)?;
         Ok(Wd::from_raw(wd as c_int))
     }
 
-    /// inotify_rm_watch(2).
+    /// Calls inotify_rm_watch(2).
     pub(crate) fn inotify_rm_watch(&self, wd: Wd) -> Result<(), Errno> {
         let wd = wd.as_raw() as usize;
-        // SAFETY: takes numbers, and touches no memory of ours.
-        unsafe { syscall2(Sysno::inotify_rm_watch, self.arg(), wd) }?;
+        // SAFETY: all arguments are numbers, and the kernel accesses no memory of this process.
+        unsafe { syscall2(Sysno::inotify_rm_watch, self.arg(), wd) }.map_err(Errno::of)?;
         Ok(())
     }
 
-    /// `FIONREAD` of ioctl(2): the bytes that can be read at once.
+    /// Calls ioctl(2) with `FIONREAD`. Returns the number of bytes that can be read without waiting.
     pub(crate) fn queued_bytes(&self) -> Result<usize, Errno> {
         let mut queued: c_int = 0;
         let address = (&raw mut queued) as usize;
-        // SAFETY: FIONREAD writes an int, and `queued` is one (ioctl_fionread(2), put_user of an int
-        // in fs/notify/inotify/inotify_user.c).
-        unsafe { syscall3(Sysno::ioctl, self.arg(), FIONREAD, address) }?;
+        // SAFETY: FIONREAD writes one int at `address`, and `queued` is an int (ioctl_fionread(2);
+        // put_user of an int in fs/notify/inotify/inotify_user.c).
+        unsafe { syscall3(Sysno::ioctl, self.arg(), FIONREAD, address) }.map_err(Errno::of)?;
         Ok(usize::try_from(queued).unwrap_or(0))
     }
 }

@@ -1,4 +1,4 @@
-//! What an entry of a directory is, and how it is asked for.
+//! The status of a directory entry, and the constants for reading it.
 
 use super::fd::Fd;
 
@@ -11,27 +11,27 @@ const S_IFMT: u32 = 0o17_0000;
 const S_IFDIR: u32 = 0o4_0000;
 const S_IFLNK: u32 = 0o12_0000;
 
-/// Whether that is the mode of a directory.
+/// Returns `true` for the mode of a directory.
 pub(super) const fn is_dir(mode: u32) -> bool {
     mode & S_IFMT == S_IFDIR
 }
 
-/// Whether that is the mode of a symbolic link.
+/// Returns `true` for the mode of a symbolic link.
 pub(super) const fn is_link(mode: u32) -> bool {
     mode & S_IFMT == S_IFLNK
 }
 
-/// A number for the directory that a path begins at; `None` is the working directory.
+/// Returns the argument for the directory that a path starts at. `None` is the working directory.
 pub(super) fn at(dir: Option<&Fd>) -> usize {
     dir.map_or(AT_FDCWD, Fd::arg)
 }
 
-/// What [`Fd::stat`] tells.
+/// The result of [`Fd::stat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) is_dir: bool,
     pub(crate) is_link: bool,
-    /// Zero where the file system does not say.
+    /// The number of links. Zero if the file system does not report it.
     pub(crate) nlink: u32,
     pub(crate) dev: u64,
     pub(crate) ino: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Status {
     pub(crate) mtime: (i64, u32),
 }
 
-/// What [`Fd::stat`] is to do where the last name is a symbolic link.
+/// Whether a call follows the last component of a path if it is a symbolic link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Links {
     Follow,

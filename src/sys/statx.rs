@@ -1,4 +1,4 @@
-//! The status of an entry, by the call that there is.
+//! Reads the status of an entry: statx(2), or fstatat(2) on older kernels.
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
@@ -53,13 +53,13 @@ struct Statx {
 const _: () = assert!(size_of::<Statx>() == 256);
 
 impl Fd {
-    /// statx(2), or fstatat(2) where that is missing; the empty path is `dir` itself.
+    /// Calls statx(2), or fstatat(2) if statx is missing. An empty path means `dir` itself.
     pub(crate) fn stat(dir: Option<&Self>, path: &CStr, links: Links) -> Result<Status, Errno> {
         let empty = if path.is_empty() { AT_EMPTY_PATH } else { 0 };
         let last = if links == Links::Keep { AT_SYMLINK_NOFOLLOW } else { 0 };
         let flags = AT_NO_AUTOMOUNT | empty | last;
         match Self::statx(dir, path, flags) {
-            // A kernel before 4.11, or a seccomp filter from those days.
+            // A kernel before 4.11, or a seccomp filter that does not know statx.
             Err(errno @ (Errno::ENOSYS | Errno::EPERM)) => {
                 fstatat(dir, path, flags).unwrap_or(Err(errno))
             }
@@ -67,15 +67,16 @@ impl Fd {
         }
     }
 
-    /// statx(2), Linux 4.11.
+    /// Calls statx(2), Linux 4.11.
     fn statx(dir: Option<&Self>, path: &CStr, flags: usize) -> Result<Status, Errno> {
         let mut status = MaybeUninit::<Statx>::uninit();
         let (path, to) = (path.as_ptr() as usize, status.as_mut_ptr() as usize);
-        // SAFETY: the kernel reads `path` up to its NUL, and writes one `struct statx`, of 256
-        // bytes for ever, at `to`, which is of that size.
-        unsafe { syscall5(Sysno::statx, at(dir), path, flags, STATX_BASIC_STATS, to) }?;
-        // SAFETY: the call succeeded, so the kernel wrote all of it (cp_statx in fs/stat.c copies
-        // a cleared one); any bytes are valid integers.
+        // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes one `struct
+        // statx` at `to`. Its size is 256 bytes in every version, and `status` has 256 bytes.
+        unsafe { syscall5(Sysno::statx, at(dir), path, flags, STATX_BASIC_STATS, to) }
+            .map_err(Errno::of)?;
+        // SAFETY: the call succeeded, so the kernel wrote the whole struct (cp_statx in fs/stat.c
+        // copies a zeroed one), and any bytes are valid integers.
         let status = unsafe { status.assume_init_ref() };
         Ok(Status {
             is_dir: is_dir(u32::from(status.mode)),

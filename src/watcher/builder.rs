@@ -147,12 +147,28 @@ impl WatcherBuilder {
     /// Those of [`Inotify::init`](crate::Inotify::init), eventfd(2) and epoll_create1(2), and those of
     /// [`Watches::watch`](super::Watches::watch) for the paths.
     pub fn build(self) -> Result<Watcher, WatchError> {
+        let flags =
+            if self.settings.is_blocking { InitFlags::empty() } else { InitFlags::NONBLOCK };
+        self.build_on(Inotify::init(flags)?)
+    }
+
+    /// Returns a watcher that uses an inotify instance made elsewhere: before privileges were dropped, or by
+    /// another process, for example. [`blocking`](Self::blocking) is ignored. Events of watches that the
+    /// instance has already are skipped. If it fails, the instance is closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`build`](Self::build) except those of [`Inotify::init`](crate::Inotify::init).
+    pub fn build_from(mut self, inotify: Inotify) -> Result<Watcher, WatchError> {
+        // Whether a read would block is not known, so each read is preceded by a poll.
+        self.settings.is_blocking = true;
+        self.build_on(inotify)
+    }
+
+    fn build_on(self, inotify: Inotify) -> Result<Watcher, WatchError> {
         /// Numbers the watchers of this process.
         static WATCHERS: AtomicU32 = AtomicU32::new(0);
 
-        let flags =
-            if self.settings.is_blocking { InitFlags::empty() } else { InitFlags::NONBLOCK };
-        let inotify = Inotify::init(flags)?;
         if self.is_inheritable {
             inotify.set_inheritable().map_err(Error::Init)?;
         }
@@ -184,5 +200,14 @@ impl Watcher {
     #[must_use]
     pub fn builder() -> WatcherBuilder {
         WatcherBuilder::default()
+    }
+}
+
+impl TryFrom<Inotify> for Watcher {
+    type Error = WatchError;
+
+    /// See [`WatcherBuilder::build_from`].
+    fn try_from(inotify: Inotify) -> Result<Self, WatchError> {
+        Self::builder().build_from(inotify)
     }
 }

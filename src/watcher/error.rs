@@ -102,32 +102,34 @@ impl fmt::Display for WatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |name: &std::ffi::OsStr| format!("{}", Escaped(name.as_encoded_bytes()));
         match self {
-            Self::Path { path, error } => write!(f, "{}: {error}", shown(path.as_os_str())),
+            Self::Path { path, error } => fmt_at(f, path, error),
             Self::Nul(path) => write!(
                 f,
-                "cannot watch {}: the path contains a NUL byte, which no file system accepts",
+                "cannot watch: {}: the path contains a NUL byte, which no file system accepts",
                 shown(path.as_os_str())
             ),
             Self::AliasTaken(alias) => write!(
                 f,
-                "cannot add the alias {}: another watch has it; unwatch that one first, or choose another \
+                "cannot add the alias: {}: another watch has it; unwatch that one first, or choose another \
                  alias",
                 shown(alias)
             ),
-            Self::NoSuchAlias(alias) => write!(f, "no watch has the alias {}", shown(alias)),
+            Self::NoSuchAlias(alias) => {
+                write!(f, "unknown alias: {}: no watch has it", shown(alias))
+            }
             Self::NoSuchWatch(watch) => {
                 write!(f, "{watch:?} has ended, or belongs to another watcher")
             }
             Self::Closed => f.write_str("the watcher of this handle was dropped"),
             Self::Moved(path) => write!(
                 f,
-                "cannot change the watch of {}: the path now leads to another file than the watched \
+                "cannot change the watch: {}: the path now leads to another file than the watched \
                  one; unwatch it, then watch again",
                 shown(path.as_os_str())
             ),
             Self::NotBeneath { path, root } => write!(
                 f,
-                "cannot exclude or include {}: it is not beneath the root of the tree, {}; give a path \
+                "cannot exclude or include: {}: it is not beneath the root of the tree, {}; give a path \
                  as the events of the tree show it",
                 shown(path.as_os_str()),
                 shown(root.as_os_str())
@@ -140,7 +142,9 @@ impl fmt::Display for WatchError {
             #[cfg(feature = "glob")]
             Self::Glob(error) => write!(f, "invalid glob pattern: {error}"),
             Self::Inotify(error) => error.fmt(f),
-            Self::Decode(error) => write!(f, "{error}; is the descriptor an inotify instance?"),
+            Self::Decode(error) => {
+                write!(f, "{error}; check that the descriptor is an inotify instance")
+            }
             Self::Runtime(kind) => write!(f, "the runtime cannot wait for events: {kind}"),
             Self::Stopped(StopReason::Requested) => f.write_str("the watcher was stopped"),
             Self::Stopped(StopReason::NoWatches) => f.write_str("no watch is left"),
@@ -155,7 +159,25 @@ impl fmt::Display for WatchError {
     }
 }
 
-/// Has no source: its message tells the cause already.
+/// Writes an error of a path: what failed, the path, why, and what to do.
+fn fmt_at(f: &mut fmt::Formatter<'_>, path: &Path, error: &Error) -> fmt::Result {
+    let path = Escaped(path.as_os_str().as_encoded_bytes());
+    match error {
+        Error::AddWatch(errno) => write!(f, "cannot watch: {path}: {errno}")?,
+        Error::Mask(error) => return write!(f, "cannot watch: {path}: {error}"),
+        _ => return write!(f, "{path}: {error}"),
+    }
+    match error.remedy() {
+        // A name that does not exist yet can be followed here.
+        _ if error.errno() == Some(Errno::ENOENT) => {
+            f.write_str("; to wait until it exists, use watch_name")
+        }
+        Some(remedy) => write!(f, "; {remedy}"),
+        None => Ok(()),
+    }
+}
+
+/// Has no source: the message includes the cause.
 impl core::error::Error for WatchError {}
 
 impl From<Error> for WatchError {
@@ -171,12 +193,15 @@ impl From<DecodeError> for WatchError {
 }
 
 impl From<WatchError> for io::Error {
-    /// Returns an error of the kind that the error number has, with this error inside.
+    /// Keeps the error number: `raw_os_error` returns it, as for the errors of [`std::fs`]. An error
+    /// without one stays inside, and its kind says what it is: `UnexpectedEof` for
+    /// [`Stopped`](WatchError::Stopped), for example.
+    ///
+    /// An error with a number loses its path and its remedy. `io::Error::other(error)` keeps them, and
+    /// has no number.
     fn from(error: WatchError) -> Self {
         let kind = match &error {
-            WatchError::Path { error, .. } | WatchError::Inotify(error) => {
-                Self::from(*error).kind()
-            }
+            WatchError::Path { error, .. } | WatchError::Inotify(error) => return (*error).into(),
             WatchError::Decode(_) => io::ErrorKind::InvalidData,
             WatchError::NoSuchAlias(_) | WatchError::NoSuchWatch(_) => io::ErrorKind::NotFound,
             WatchError::Closed => io::ErrorKind::BrokenPipe,

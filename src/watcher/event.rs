@@ -57,10 +57,10 @@ pub enum TreeChange<'a> {
     /// Events were lost, and every change that was lost has been reported.
     Resynced,
     /// The root's path no longer leads to it: it was renamed, or a directory above it was, which makes
-    /// no event and is noticed at the next look at the disk. Reported whatever the mask.
+    /// no event and is noticed when the tree next accesses the disk. Reported with every mask.
     ///
     /// Its known directories go on to report, with the old path. New ones are `Unwatched` until
-    /// [`Watches::set_path`](super::Watches::set_path) gives the new path, or the old one leads to the
+    /// [`Watches::set_path`](super::Watches::set_path) sets the new path, or the old one leads to the
     /// root again. With [`TreeOptions::hold_root`](super::TreeOptions::hold_root) they are watched.
     RootMoved,
     /// The root is gone. The watch ends with the next event.
@@ -135,7 +135,7 @@ impl<'a> WatchEvent<'a> {
         Some(self.recipient?.path.as_path())
     }
 
-    /// Returns the event of the kernel: with its descriptor, and for [`Moves`](crate::Moves).
+    /// Returns the event of the kernel: with its descriptor, and for [`RenamePairer`](crate::RenamePairer).
     #[must_use]
     pub const fn event(&self) -> Event<'a> {
         self.event
@@ -345,6 +345,18 @@ impl WatchEventBuf {
         Self::made(recipient, mask, cookie, name.unwrap_or_default(), detail)
     }
 
+    /// Returns an overflow, which is of no watch.
+    pub(super) fn overflow(mask: EventMask) -> Self {
+        Self {
+            recipient: None,
+            wd: Wd::NONE,
+            mask,
+            cookie: 0,
+            name_and_nul: Box::default(),
+            detail: None,
+        }
+    }
+
     /// `name` is empty if the event is about the watched file itself.
     pub(super) fn made(
         recipient: Recipient,
@@ -367,8 +379,8 @@ impl WatchEventBuf {
         }
     }
 
-    /// Runs the user's filter, if it applies: it decides about what happened in a tree, not about how
-    /// the tree fares. Returns `true` if the event is to be delivered.
+    /// Returns `true` if the user's filter accepts the event. Filters apply to changes in a tree, and not to
+    /// reports on the tree itself, such as `Unwatched`.
     pub(super) fn is_accepted(&self) -> bool {
         use TreeKind::{Discovered, Exchanged, Renamed, Reported};
         let Some(recipient) = &self.recipient else { return true };
@@ -434,7 +446,7 @@ impl fmt::Debug for WatchEventBuf {
     }
 }
 
-/// All that an event tells, to compare it.
+/// Everything that an event says, for comparison.
 impl WatchEventBuf {
     fn parts(&self) -> impl Eq + Hash {
         let event = self.as_event();

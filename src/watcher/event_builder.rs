@@ -10,7 +10,7 @@ use super::id::WatchId;
 use super::options::WatchOptions;
 use super::path::SharedPath;
 use super::subscription::{Recipient, Subscription, WatchKind};
-use crate::event::Wd;
+use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::follow::NameChange;
 use crate::tree::TreeKind;
@@ -60,6 +60,16 @@ impl WatchEventBuf {
             wd: Wd::NONE,
             detail: None,
         }
+    }
+
+    /// Returns an event as it was recorded, with the path of its directory.
+    pub(super) fn from_record(event: &Event<'_>, directory: PathBuf) -> Self {
+        Self::builder(event.mask())
+            .directory(directory)
+            .name(OsStr::from_bytes(event.name().unwrap_or_default()))
+            .cookie(event.cookie())
+            .wd(event.wd())
+            .build()
     }
 }
 
@@ -137,9 +147,13 @@ impl WatchEventBuilder {
         self
     }
 
-    /// Returns the event. Allocates.
+    /// Returns the event. Allocates. An overflow (`Q_OVERFLOW`) is of no watch and has no path, whatever
+    /// was set here.
     #[must_use]
     pub fn build(self) -> WatchEventBuf {
+        if self.mask.contains(EventMask::Q_OVERFLOW) {
+            return WatchEventBuf::overflow(self.mask);
+        }
         let path = SharedPath::new(&self.directory);
         let subscription = Subscription {
             id: self.watch,

@@ -220,14 +220,14 @@ impl TreeOptions {
     /// [`Unwatched`](super::TreeChange::Unwatched) with [`UnwatchedReason::WatchedElsewhere`](crate::UnwatchedReason::WatchedElsewhere), and take
     /// over when the first is gone.
     ///
-    /// Not noticed until the next overflow, since inotify reports nothing of it:
+    /// inotify(7) makes no event for two changes, which are not noticed before the next overflow:
     ///
-    /// - a target that is made after the link to it;
-    /// - what happens outside of the tree on the way to a target: a directory above the target that
-    ///   is renamed, or another link there that is replaced.
+    /// - The target of a link is created after the link.
+    /// - The way to a target changes outside of the tree: a directory above the target is renamed, or another
+    ///   link on the way is replaced.
     ///
-    /// Each new file costs a look at what it is, and each rename of a directory or of a link costs a look
-    /// at all links to directories, once the queue is empty.
+    /// Each new file costs one statx(2), and each rename of a directory or of a link costs a check
+    /// of all links to directories, once the queue is empty.
     #[must_use]
     pub fn follow_links(mut self, follow: bool) -> Self {
         self.follow_links = follow;

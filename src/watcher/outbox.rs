@@ -1,4 +1,4 @@
-//! The events that the watcher makes itself, in their order: the one place where an event waits.
+//! The queue of events that the watcher makes itself. No event waits anywhere else.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

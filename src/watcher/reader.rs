@@ -1,4 +1,4 @@
-//! Reads events, and finds out who is given each.
+//! Reads records, and finds the recipients of each.
 //!
 //! ```text
 //! kernel's queue → buffer → record → recipients ─┬─ a watch, plain ──────────────────────→ lent
@@ -7,9 +7,9 @@
 //!                                                └─ the engine of a tree ───┴→ outbox ───→ lent
 //! ```
 //!
-//! A record is given to all its recipients before the outbox is emptied, and the outbox is emptied before
-//! the next record is taken. Names are walked when the buffer is empty. Trees that wait for an empty queue
-//! work when nothing is queued.
+//! A record is offered to all its recipients first. Then the outbox is emptied, and then the next record is
+//! taken. Names are walked when the buffer is empty. Trees with work for an empty queue do it when nothing
+//! is queued.
 
 mod buffer;
 mod lent;
@@ -40,7 +40,7 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     settings: Settings,
     buffer: Buffer,
-    /// The record at hand.
+    /// The current record.
     record: Record,
     /// Whether it ended its watch, so that its recipients are no longer in the state.
     is_last: bool,
@@ -48,8 +48,9 @@ pub(crate) struct Reader {
     /// The event out of the outbox that is lent.
     notice: Option<WatchEventBuf>,
     lent: Lent,
-    /// Whether the outbox may hold something.
-    has_notices: bool,
+    /// Whether something may come before the next record: an event in the outbox, a busy tree, or a notice
+    /// that is lent.
+    has_work: bool,
     /// Trees that may have more to report, before they are fed again.
     busy: Vec<WatchId>,
     /// An error that the next call returns.
@@ -67,7 +68,7 @@ impl Reader {
             routes: Routes::new(),
             notice: None,
             lent: Lent::All,
-            has_notices: false,
+            has_work: false,
             busy: Vec::new(),
             failed: None,
         }
@@ -90,8 +91,7 @@ impl Reader {
     pub(super) fn has_buffered(&self) -> bool {
         !self.buffer.is_empty()
             || !self.routes.is_over()
-            || self.has_notices
-            || !self.busy.is_empty()
+            || self.has_work
             || self.failed.is_some()
             || self.shared.look(|state| state.has_waiting())
     }
@@ -126,16 +126,20 @@ impl Reader {
         deadline: Deadline,
     ) -> Result<Option<WatchEvent<'_>>, WatchError> {
         self.check_stop(deadline)?;
-        let taken = self.take_straight()?;
-        if let Some((record, true)) = taken {
-            // As `lend` would, but of what is at hand.
-            return Ok(Some(WatchEvent::new(
-                self.buffer.event(&record),
-                self.routes.first(),
-                None,
-            )));
+        let is_taken = self.can_take();
+        if is_taken {
+            let record = self.take()?;
+            if self.routes.take_first(&record) {
+                if !self.routes.is_over() {
+                    self.keep(record);
+                }
+                // The same as `lend`, without loading again what was just decoded.
+                let event = self.buffer.event(&record);
+                return Ok(Some(WatchEvent::new(event, self.routes.first(), None)));
+            }
+            self.keep(record);
         }
-        let found = self.search(deadline, taken.is_some())?;
+        let found = self.search(deadline, is_taken)?;
         Ok(if found == Found::Event { Some(self.lend()) } else { None })
     }
 
@@ -143,10 +147,15 @@ impl Reader {
     #[inline]
     pub(crate) fn find(&mut self, deadline: Deadline) -> Result<Found, WatchError> {
         self.check_stop(deadline)?;
-        match self.take_straight()? {
-            Some((_, true)) => Ok(Found::Event),
-            taken => self.search(deadline, taken.is_some()),
+        let is_taken = self.can_take();
+        if is_taken {
+            let record = self.take()?;
+            self.keep(record);
+            if self.routes.take_first(&record) {
+                return Ok(Found::Event);
+            }
         }
+        self.search(deadline, is_taken)
     }
 
     #[inline(always)]
@@ -157,38 +166,30 @@ impl Reader {
         Ok(())
     }
 
-    /// The way of nearly all events: nothing else is to be done. Takes the next record, and returns whether
-    /// it is lent to its first recipient.
+    /// Returns `true` if the next record can be taken at once: nothing comes before it.
     #[inline(always)]
-    fn take_straight(&mut self) -> Result<Option<(Record, bool)>, WatchError> {
-        let is_through = self.routes.is_over() && !self.has_notices && self.notice.is_none();
-        if !is_through || !self.busy.is_empty() || self.buffer.is_empty() {
-            return Ok(None);
-        }
-        let record = self.take_record()?;
-        let is_straight = self.routes.first().is_some_and(|first| {
-            first.mask.intersects(record.mask)
-                && !record.mask.intersects(first.slow)
-                && record.position >= first.since
-        });
-        if is_straight {
-            self.routes.next();
-            self.lent = Lent::Record(0);
-        }
-        Ok(Some((record, is_straight)))
+    fn can_take(&self) -> bool {
+        self.routes.is_over() && !self.has_work && !self.buffer.is_empty()
     }
 
+    /// Takes the next record out of the buffer, and goes to its recipients.
     #[inline(always)]
-    fn take_record(&mut self) -> Result<Record, WatchError> {
+    fn take(&mut self) -> Result<Record, WatchError> {
         let record = self.buffer.take()?;
-        self.record = record;
-        self.is_last = false;
         self.routes.go_to(record.wd, &self.shared);
         Ok(record)
     }
 
-    /// Looks for the next event, whatever is to be done on the way. `taken`: a record was taken that is
-    /// not looked at yet.
+    /// Makes a record the current one, lent to its first recipient.
+    #[inline(always)]
+    fn keep(&mut self, record: Record) {
+        self.record = record;
+        self.is_last = false;
+        self.lent = Lent::Record(0);
+    }
+
+    /// Finds the next event, and does all pending work before it. `taken`: the current record was not
+    /// offered yet.
     #[inline(never)]
     fn search(&mut self, deadline: Deadline, taken: bool) -> Result<Found, WatchError> {
         if taken && self.turn()? {
@@ -266,14 +267,14 @@ impl Reader {
             if state.has_notices() || !busy.is_empty() {
                 return Ok((false, true));
             }
-            // Under the lock, so that who adds a watch knows how far the stream was read.
+            // Under the lock, so that a thread that adds a watch knows how far the stream was read.
             let is_filled = buffer.fill(state.queue_mut(), inotify, is_blocking)?;
             if is_filled {
                 state.retry_names();
             }
             Ok::<_, WatchError>((is_filled, false))
         })?;
-        self.has_notices |= has_notices;
+        self.has_work |= has_notices;
         Ok(is_filled || has_notices)
     }
 
@@ -293,7 +294,7 @@ impl Reader {
             self.note_work(tree, worked);
         }
         let has_notices = self.shared.look(|state| state.has_notices());
-        self.has_notices |= has_notices;
+        self.has_work |= has_notices;
         more || has_notices || !self.busy.is_empty()
     }
 
@@ -308,14 +309,11 @@ impl Reader {
                 }
                 self.check_stop(search.deadline)?;
             }
-            if self.has_notices {
-                if self.take_notice() {
+            if self.has_work {
+                if self.work() {
                     return Ok(Found::Event);
                 }
                 self.check_stop(search.deadline)?;
-            } else if let Some(tree) = self.busy.pop() {
-                let worked = self.shared.work_on_tree(tree, |_, _, _| {});
-                self.note_work(tree, worked);
             } else if !self.buffer.is_empty() {
                 if search.is_late(self.buffer.position()) {
                     // What the records before this one have changed is reported first.
@@ -324,7 +322,8 @@ impl Reader {
                     }
                     return Ok(Found::Late);
                 }
-                self.take_record()?;
+                let record = self.take()?;
+                self.keep(record);
                 if self.turn()? {
                     return Ok(Found::Event);
                 }
@@ -336,11 +335,18 @@ impl Reader {
         }
     }
 
-    /// Takes the next event out of the outbox. Returns `true` if it is to be delivered.
-    fn take_notice(&mut self) -> bool {
+    /// Takes the next event out of the outbox; if there is none, works on a busy tree. Returns `true` if an
+    /// event is lent.
+    fn work(&mut self) -> bool {
         let taken = self.shared.change(|state, inotify| state.take_notice(inotify));
         let Some((notice, stopped)) = taken else {
-            self.has_notices = false;
+            match self.busy.pop() {
+                Some(tree) => {
+                    let worked = self.shared.work_on_tree(tree, |_, _, _| {});
+                    self.note_work(tree, worked);
+                }
+                None => self.has_work = false,
+            }
             return false;
         };
         if let (Some(driver), Some(id)) = (stopped, notice.watch()) {
@@ -359,7 +365,7 @@ impl Reader {
         if !self.shared.look(|state| state.has_notices()) {
             return Ok(false);
         }
-        self.has_notices = true;
+        self.has_work = true;
         self.shared.change(|state, inotify| state.walk_names(inotify))?;
         Ok(true)
     }
@@ -371,7 +377,7 @@ impl Reader {
         self.routes.next()
     }
 
-    /// Offers the record to one of its recipients. Returns `true` if it is to be lent.
+    /// Offers the record to one of its recipients. Returns `true` if it is lent to the caller.
     fn offer(&mut self, index: usize) -> bool {
         let Some(recipient) = self.routes.get(index) else { return false };
         let mask = self.record.mask;
@@ -389,7 +395,7 @@ impl Reader {
                 let is_accepted = recipient.subscription.accepts(&event);
                 if is_accepted && recipient.subscription.is_one_shot() {
                     self.shared.change(|state, inotify| state.end_one_shot(inotify, id));
-                    self.has_notices = true;
+                    self.has_work = true;
                 }
                 is_accepted
             }
@@ -415,14 +421,14 @@ impl Reader {
 
     /// Notes what came of work on a tree. Goes on with the panic of its exclude condition.
     fn note_work(&mut self, tree: WatchId, worked: Worked) {
-        self.has_notices = true;
+        self.has_work = true;
         if worked.more {
             self.busy.push(tree);
         }
         worked.resume_panic();
     }
 
-    /// Does what the record says of the end of a watch, or of a loss. Returns `true` if it is to be lent
+    /// Handles the end of a watch, or a loss. Returns `true` if the record is lent
     /// now, to all.
     #[inline]
     fn turn(&mut self) -> Result<bool, WatchError> {
@@ -456,7 +462,7 @@ impl Reader {
             state.overflowed(inotify);
             state.trees().ids().collect()
         });
-        self.has_notices = true;
+        self.has_work = true;
         // Every tree is fed before a panic goes on.
         let mut panicked = Worked::default();
         for tree in trees {

@@ -25,7 +25,7 @@ use crate::tree::linux::Host;
 pub(super) struct Shared {
     inotify: Arc<Inotify>,
     wakeup: Arc<Wakeup>,
-    /// Counts the changes of routes, so that a reader knows when to look again.
+    /// Counts the changes of routes, so that a reader knows when its copies are out of date.
     version: AtomicU64,
     state: Mutex<State>,
     /// Signalled when a tree comes home.

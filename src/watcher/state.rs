@@ -3,7 +3,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `registry` | the watches that users know |
-//! | `subscribers` | who has asked for the events of a descriptor |
+//! | `subscribers` | the recipients of the events of a descriptor |
 //! | `names` | the names that are followed |
 //! | `trees` ← `tree` | the trees |
 //! | `kernel` | nothing: adds watches by paths |
@@ -54,7 +54,7 @@ pub(super) struct State {
     outbox: Outbox,
     /// What was read from the kernel.
     queue: Queue,
-    /// What may hold users' values, and is to be dropped when the lock is open.
+    /// Values that may hold users' values. They are dropped when the lock is open.
     discarded: Vec<Arc<Subscription>>,
     /// Whether routes have changed since [`take_changed`](Self::take_changed).
     changed: bool,
@@ -98,7 +98,7 @@ impl State {
         &mut self.queue
     }
 
-    /// Takes what is to be dropped when the lock is open.
+    /// Takes the values that must be dropped when the lock is open.
     pub fn take_discarded(&mut self) -> Vec<Arc<Subscription>> {
         std::mem::take(&mut self.discarded)
     }
@@ -178,7 +178,7 @@ impl State {
         Ok(id)
     }
 
-    /// Ends a watch. Returns the driver of a tree that was at home: it is to be stopped.
+    /// Ends a watch. Returns the driver of a tree that was at home; the caller stops it.
     pub fn remove(
         &mut self,
         inotify: &Inotify,
@@ -198,7 +198,7 @@ impl State {
         result.map(|()| self.trees.end(id))
     }
 
-    /// Changes the mask of a watch. Returns what the watch is of: a tree is to be changed, too.
+    /// Changes the mask of a watch. Returns the kind of the watch; the caller changes a tree, too.
     pub fn set_mask(
         &mut self,
         inotify: &Inotify,
@@ -320,7 +320,7 @@ impl State {
         }
     }
 
-    /// Returns who is given the events of a descriptor. Allocates only for trees.
+    /// Returns the recipients of the events of a descriptor. Allocates only for trees.
     pub fn route(&self, wd: Wd) -> Route {
         let subscribers = self.subscribers.of(wd);
         let seen = self.trees.see(wd, self.outbox.is_empty());
@@ -346,7 +346,7 @@ impl State {
         self.changed = true;
     }
 
-    /// Events were lost. Every name is to be walked, and a watch may have ended without a record: that is
+    /// Handles a loss of events. Every name is walked again. A watch may have ended without a record: that is
     /// known where there is a /proc.
     pub fn overflowed(&mut self, inotify: &Inotify) {
         self.names.lost();
@@ -466,7 +466,7 @@ impl State {
         std::mem::replace(&mut self.woken, woken) != woken
     }
 
-    /// Takes the next event out of the outbox. Nobody is given events of a watch that has been removed.
+    /// Takes the next event out of the outbox. Events of a removed watch are discarded.
     pub fn take_notice(
         &mut self,
         inotify: &Inotify,

@@ -1,4 +1,4 @@
-//! One watch as it is now, and who is given an event.
+//! One watch as it is now, and the recipients of its events.
 //!
 //! A subscription never changes: a change makes another one in its place. So an event keeps what was
 //! true for it.
@@ -16,7 +16,7 @@ use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::inotify::Error;
 
-/// The events that come unasked.
+/// The events that the kernel reports whatever the mask.
 pub(super) const LIFE: EventMask = EventMask::UNMOUNT.union(EventMask::IGNORED);
 
 /// The events that report the end of a watch, or a loss.
@@ -78,7 +78,7 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// What a watch is to be, but for its key and its descriptor.
+/// A watch that is being added: everything but its key and its descriptor.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub path: &'a Path,
@@ -138,7 +138,7 @@ pub struct TreeDirectory {
     pub wd: Option<Wd>,
 }
 
-/// Who is given the events of a descriptor, and how.
+/// One recipient of the events of a descriptor.
 #[derive(Clone, Debug)]
 pub(super) struct Recipient {
     pub subscription: Arc<Subscription>,

@@ -46,20 +46,20 @@ impl Watcher {
         StopHandle::new(Arc::clone(self.reader.shared().wakeup()))
     }
 
-    /// See [`Watches::watch`].
+    /// Watches a file or directory. The same as [`Watches::watch`].
     ///
     /// # Errors
     ///
-    /// See there.
+    /// Those of [`Watches::watch`].
     pub fn watch(&self, path: impl AsRef<Path>, mask: WatchMask) -> Result<WatchId, WatchError> {
         self.watches().watch(path, mask)
     }
 
-    /// See [`Watches::watch_with`].
+    /// Watches a file or directory, with an alias, a token or a filter. The same as [`Watches::watch_with`].
     ///
     /// # Errors
     ///
-    /// See there.
+    /// Those of [`Watches::watch_with`].
     pub fn watch_with(
         &self,
         path: impl AsRef<Path>,
@@ -69,11 +69,11 @@ impl Watcher {
         self.watches().watch_with(path, mask, options)
     }
 
-    /// See [`Watches::watch_name`].
+    /// Follows a name, whatever file it leads to. The same as [`Watches::watch_name`].
     ///
     /// # Errors
     ///
-    /// See there.
+    /// Those of [`Watches::watch_name`].
     pub fn watch_name(
         &self,
         path: impl AsRef<Path>,
@@ -82,7 +82,7 @@ impl Watcher {
         self.watches().watch_name(path, mask)
     }
 
-    /// See [`Watches::watch_tree`].
+    /// Watches a directory and everything beneath it. The same as [`Watches::watch_tree`].
     ///
     /// ```
     /// # #[cfg(not(miri))] {
@@ -107,7 +107,7 @@ impl Watcher {
     ///
     /// # Errors
     ///
-    /// See there.
+    /// Those of [`Watches::watch_tree`].
     pub fn watch_tree(
         &self,
         path: impl AsRef<Path>,
@@ -117,11 +117,11 @@ impl Watcher {
         self.watches().watch_tree(path, mask, options)
     }
 
-    /// See [`Watches::unwatch`].
+    /// Ends a watch. The same as [`Watches::unwatch`].
     ///
     /// # Errors
     ///
-    /// See there.
+    /// Those of [`Watches::unwatch`].
     pub fn unwatch(&self, watch: WatchId) -> Result<(), WatchError> {
         self.watches().unwatch(watch)
     }
@@ -161,8 +161,8 @@ impl Watcher {
         self.reader.recv(Deadline::Empty)
     }
 
-    /// Waits for the next event, at most for `timeout`: then returns `None`. A timeout of zero looks
-    /// at everything that is queued.
+    /// Waits for the next event, at most for `timeout`: then returns `None`. A timeout of zero
+    /// still reads everything that is queued.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl Watcher {
     }
 
     /// Waits for the next event, at most until `deadline`: then returns `None`. A deadline in the past
-    /// looks at everything that is queued.
+    /// still reads everything that is queued.
     ///
     /// # Errors
     ///

@@ -53,7 +53,7 @@ impl Watches {
         self.shared.upgrade().ok_or(WatchError::Closed)
     }
 
-    /// Watches the file or directory that `path` leads to. Events carry the path as it is given here; a
+    /// Watches the file or directory that `path` leads to. Events carry the path as given here; a
     /// relative path stays relative.
     ///
     /// Several watches of one inode, by whatever paths, each have their own mask, path and events. To
@@ -291,13 +291,12 @@ impl Watches {
         Ok(())
     }
 
-    /// Changes the path that events of a watch carry, after the directory was renamed for example. What is
-    /// watched stays the same.
+    /// Changes the path that events of a watch carry, for example after the directory was renamed. The same file
+    /// or directory stays watched.
     ///
-    /// A tree whose root had moved goes on at the new path: what changed meanwhile where it could not
-    /// look is reported, and directories that were
-    /// [`Unwatched`](super::TreeChange::Unwatched) for that reason are watched. A relative path
-    /// begins at the working directory of now.
+    /// A tree whose root was moved continues at the new path. Changes that it could not see meanwhile are
+    /// reported, and directories that were [`Unwatched`](super::TreeChange::Unwatched) for that reason are
+    /// watched. A relative path begins at the current working directory.
     ///
     /// # Errors
     ///

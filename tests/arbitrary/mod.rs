@@ -1,13 +1,13 @@
-//! What quickcheck makes up: events, streams of them, and streams that were damaged.
+//! Generates events, streams of events, and damaged streams for quickcheck.
 
-// Each test uses the part of it that it needs.
+// Each test binary uses a part of this.
 #![allow(dead_code)]
 
 use quickcheck::{Arbitrary, Gen, QuickCheck, Testable};
 
 use crate::oracle::Record;
 
-/// Runs a property often enough here, and a few times where Miri makes it slow.
+/// Checks a property many times, and a few times under Miri, which is slow.
 pub fn holds(property: impl Testable) {
     let (tests, size) = if cfg!(miri) { (5, 50) } else { (1000, 100) };
     QuickCheck::new().rng(Gen::new(size)).tests(tests).quickcheck(property);
@@ -21,7 +21,7 @@ fn one_in(g: &mut Gen, n: usize) -> bool {
     below(g, n) == 0
 }
 
-/// A name without NUL: mostly short, mostly at one of the lengths where the padding turns over.
+/// Generates a name without NUL, usually short, often of a length at which the padding changes.
 fn name(g: &mut Gen) -> Vec<u8> {
     const EDGES: [usize; 10] = [0, 1, 14, 15, 16, 17, 31, 32, 255, 256];
     let len = match below(g, 40) {
@@ -44,7 +44,7 @@ impl Arbitrary for Record {
         let (wd, mask, cookie) = if any {
             (i32::arbitrary(g), u32::arbitrary(g), u32::arbitrary(g))
         } else {
-            // Few cookies and many halves of renames, so that they meet.
+            // Few cookies and many renames, so that events are paired.
             let bit = *g.choose(&[6, 6, 7, 7, 0, 1, 8, 9, 13, 14, 15]).unwrap();
             (below(g, 6) as i32 - 1, (1 << bit) | u32::arbitrary(g) & 1 << 30, below(g, 5) as u32)
         };
@@ -62,7 +62,7 @@ impl Arbitrary for Record {
     }
 }
 
-/// The records of a stream as a kernel gives it.
+/// The records of a valid stream.
 #[derive(Clone, Debug)]
 pub struct Stream(pub Vec<Record>);
 
@@ -83,7 +83,7 @@ impl Arbitrary for Stream {
     }
 }
 
-/// The bytes of a stream that somebody spoiled in some places, or not at all.
+/// The bytes of a stream with some damage, or none.
 #[derive(Clone, Debug)]
 pub struct Damaged(pub Vec<u8>);
 
@@ -97,17 +97,17 @@ impl Arbitrary for Damaged {
             let record = &mut bytes[start..];
             let last = record.len() - 1;
             match below(g, 30) {
-                // A length, near the true one or anywhere.
+                // The length, any or a likely one.
                 0 => record[12..16].copy_from_slice(&u32::arbitrary(g).to_ne_bytes()),
                 1 => {
                     let len = *g.choose(&[16, 32, 256, 272, 1024, 4096, 4112, 15, 17]).unwrap();
                     record[12..16].copy_from_slice(&u32::to_ne_bytes(len));
                 }
-                // The end of the padding, or else the length's last byte.
+                // The last byte of the padding, or of the length if there is no name.
                 2 => record[last] = u8::arbitrary(g),
                 // A NUL somewhere in the name.
                 3 if last >= 16 => record[16 + below(g, last - 15)] = 0,
-                // NULs to the end of the name, which may leave more than padding has.
+                // NULs from some byte of the name to its end, perhaps more than padding has.
                 4 if last >= 16 => record[16 + below(g, last - 15)..].fill(0),
                 5 => record[below(g, last + 1)] ^= 1 << below(g, 8),
                 _ => {}
@@ -122,8 +122,8 @@ impl Arbitrary for Damaged {
     }
 
     fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
-        // By cells first, many and then few, or no shorter stream would have its headers in place.
-        // Bytes only where few are left: each is tried.
+        // Removes whole cells first, many and then few, so that the headers stay aligned. Shrinks single
+        // bytes only in a short stream, because it tries each.
         let bytes = self.0.clone();
         let cells = bytes.len().div_ceil(16);
         let sizes = std::iter::successors(Some(cells / 2), |size| Some(size / 2));

@@ -1,4 +1,5 @@
-//! A root for one program, entered by a copy of the test binary, and the program that runs there.
+//! A root directory for one program. A copy of the test binary changes to it, and then executes the
+//! program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -18,10 +19,10 @@ use crate::support::{DEADLINE, as_plain_user, is_root, scratch, skipped};
 
 const CAGE: &str = "TINOTIFY_CAGE";
 
-/// A root with nothing in it but the programs and the directories they need, and the way in there.
+/// A root directory that has only the programs and the directories that they need.
 pub struct Cage {
     root: TempDir,
-    /// A copy of this test, for whoever may not enter the directory where it is.
+    /// Has a copy of this test binary, because a plain user may have no permission for its directory.
     entry: TempDir,
     plain_user: bool,
 }
@@ -41,7 +42,7 @@ impl Cage {
         cage
     }
 
-    /// Makes a directory that belongs to whoever is in there.
+    /// Creates a directory that belongs to the user of the program.
     pub fn make_dir(&self, dir: &str) {
         fs::create_dir(self.path(dir)).unwrap();
         if self.plain_user {
@@ -49,7 +50,7 @@ impl Cage {
         }
     }
 
-    /// Whether this machine permits it; says so if not.
+    /// Returns `true` if this machine permits the namespaces. Prints a message otherwise.
     pub fn is_permitted(&self, test: &str) -> bool {
         let try_it = || Command::new("unshare").args(NAMESPACES).arg("true").output();
         let tried = if self.plain_user { as_plain_user(try_it) } else { try_it() };
@@ -58,8 +59,8 @@ impl Cage {
             Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
             Err(error) => format!("unshare(1): {error}"),
         };
-        let who = if self.plain_user { "plain user" } else { "this user" };
-        skipped(test, format_args!("no namespaces for {who}: {why}"));
+        let user = if self.plain_user { "plain user" } else { "this user" };
+        skipped(test, format_args!("no namespaces for {user}: {why}"));
         false
     }
 
@@ -67,7 +68,7 @@ impl Cage {
         self.root.path().join(path)
     }
 
-    /// Puts a whole file there, at once.
+    /// Creates or replaces a file atomically.
     pub fn put(&self, path: &str, text: &str) {
         let path = self.path(path);
         let new = path.with_file_name(".new");
@@ -75,12 +76,13 @@ impl Cage {
         fs::rename(new, path).unwrap();
     }
 
-    /// Runs a program as the first process in there, with these calls permitted, or all.
+    /// Runs a program as the first process of a namespace in this root. Permits only these system calls, or
+    /// all.
     pub fn run(&self, command: &[&str], calls: Option<&BTreeSet<String>>) -> Running {
         self.run_by(Command::new("unshare"), command, calls)
     }
 
-    /// The same, where `unshare` is unshare(1), or runs it.
+    /// Runs a program as [`run`](Self::run) does. `unshare` is unshare(1), or a command that runs it.
     pub fn run_by(
         &self,
         mut unshare: Command,
@@ -104,15 +106,15 @@ impl Cage {
 const NAMESPACES: [&str; 6] =
     ["--user", "--map-root-user", "--pid", "--mount", "--fork", "--kill-child"];
 
-/// The test by which a copy of a test binary enters a cage.
-const ENTRY: &str = "caged::cage::a_cage_is_entered_by_this_test";
+/// The test that changes to the root and executes the program.
+const ENTRY: &str = "caged::cage::entry_of_a_cage";
 
 #[test]
-fn a_cage_is_entered_by_this_test() {
+fn entry_of_a_cage() {
     enter();
 }
 
-/// Becomes the program in the cage, if this process is to.
+/// Executes the program of a cage, if the environment names one.
 fn enter() {
     use rustix::mount::{UnmountFlags, mount_bind_recursive, unmount};
     let Some(root) = env::var_os(CAGE) else { return };
@@ -120,13 +122,13 @@ fn enter() {
     let words = command.split('\n');
     mount_bind_recursive(&root, &root).unwrap();
     env::set_current_dir(&root).unwrap();
-    // The old root comes to lie upon the new one, and is taken away (pivot_root(2)).
+    // This mounts the old root over the new one, and then unmounts it (pivot_root(2)).
     rustix::process::pivot_root(".", ".").unwrap();
     unmount(".", UnmountFlags::DETACH).unwrap();
     env::set_current_dir("/").unwrap();
     assert!(!Path::new("/proc").exists() && !Path::new("/dev").exists());
 
-    // Not by `Command`, which calls more than execve(2) after the filter is there.
+    // Not by `Command`, which makes more calls than execve(2) after the filter is set.
     let words: Vec<_> = words.map(support::c).collect();
     let environment: [CString; 0] = [];
     let calls = env::var("TINOTIFY_CAGE_CALLS").unwrap();
@@ -137,7 +139,7 @@ fn enter() {
     panic!("{command:?}: {error}");
 }
 
-/// Has the kernel kill this process at any other call; and permits the one that starts a program.
+/// Makes the kernel kill this process at any other call. Also permits execve(2).
 fn permit_only<'a>(calls: impl Iterator<Item = &'a str>) {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
     let number = |call: &str| {
@@ -153,10 +155,11 @@ fn permit_only<'a>(calls: impl Iterator<Item = &'a str>) {
     seccompiler::apply_filter(&filter).unwrap();
 }
 
-/// A program that runs, and the lines that it prints to standard error.
+/// A running program, and the lines that it prints to standard error.
 pub struct Running {
     pub child: Child,
     pub lines: Receiver<String>,
+    /// The lines that were read so far.
     pub seen: Vec<String>,
 }
 
@@ -172,13 +175,13 @@ impl Running {
         Self { child, lines, seen: Vec::new() }
     }
 
-    /// Waits for a line that begins so, and gives the rest of it.
-    pub fn told(&mut self, begin: &str) -> String {
+    /// Waits for a line with this beginning, and returns the rest of the line.
+    pub fn wait_for_line(&mut self, begin: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let rest = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(rest) else {
-                panic!("nothing that begins with {begin:?}: {:#?}", self.seen)
+                panic!("no line begins with {begin:?}: {:#?}", self.seen)
             };
             self.seen.push(line.clone());
             if let Some(rest) = line.strip_prefix(begin) {
@@ -192,19 +195,19 @@ impl Running {
         loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => return status,
-                // What is waited for is the process; this is only to be gentle.
                 None if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-                None => panic!("it does not end: {:#?}", self.seen),
+                None => panic!("the program does not end: {:#?}", self.seen),
             }
         }
     }
 
-    /// All lines that have not been looked at, once it has ended.
+    /// Waits for the end of the output, and returns the lines that were not read yet.
     pub fn rest(&mut self) -> Vec<String> {
         self.lines.iter().collect()
     }
 
-    /// The first process of the namespace, as it is seen from here, once it runs that program.
+    /// Waits until the first process of the namespace runs this program. Returns its number outside the
+    /// namespace.
     pub fn first(&self, program: &str) -> Pid {
         let deadline = Instant::now() + DEADLINE;
         let id = self.child.id();
@@ -225,22 +228,22 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // unshare(1) takes the namespace along.
+        // The end of unshare(1) ends the namespace.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Waits until something is so.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+/// Waits until a condition is true.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "timeout: {what}");
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Whether a process waits, and for nothing but events.
+/// Returns `true` if a process sleeps.
 pub fn is_waiting(pid: Pid) -> bool {
     let pid = pid.as_raw_nonzero();
     let wchan = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();

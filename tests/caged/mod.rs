@@ -1,6 +1,6 @@
-//! What the tests of the programs without libc share.
+//! Shared by the tests of the programs without libc.
 
-// Each test binary uses some of this.
+// Each test binary uses a part of this.
 #![allow(dead_code)]
 
 mod cage;

@@ -1,4 +1,4 @@
-//! The programs in `examples/` without libc, built for a target.
+//! Builds the programs without libc in `examples/`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::traced;
 pub const PROGRAMS: [(&str, &str); 3] =
     [("wait-for-file", "wait-for-file"), ("init", "init"), ("init", "examples/probe")];
 
-/// Builds the programs for a target, and gives the directory where they are.
+/// Builds the programs for a target, and returns their directory.
 pub fn build(target: &str, stripped: bool) -> Result<PathBuf, String> {
     let target_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without-libc");
     let target_dir = if stripped { target_dir } else { target_dir.join("symbols") };
@@ -23,7 +23,7 @@ pub fn build(target: &str, stripped: bool) -> Result<PathBuf, String> {
             cargo.args(["--manifest-path", &manifest, "--target", target]);
             cargo.args(offline.then_some("--offline"));
             cargo.env("CARGO_TARGET_DIR", &target_dir);
-            // The settings of whoever runs this test are not those of the programs.
+            // The user's settings must not change the programs.
             cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
             if !stripped {
                 cargo.env("CARGO_PROFILE_RELEASE_STRIP", "none");
@@ -34,7 +34,7 @@ pub fn build(target: &str, stripped: bool) -> Result<PathBuf, String> {
             }
             cargo.output().unwrap()
         };
-        // All that is needed is here, as a rule, for this crate is built of it too.
+        // The dependencies are usually downloaded already, because this crate has them too.
         let mut output = run(true);
         if !output.status.success() {
             output = run(false);
@@ -57,7 +57,8 @@ pub fn native(program: &str) -> PathBuf {
     BUILT.get_or_init(|| build(NATIVE, true).unwrap()).join(program)
 }
 
-/// The programs for aarch64, and what runs them, where both are to be had.
+/// Returns the directory of the programs for aarch64, and the emulator. Prints a message and returns
+/// `None` if one is missing.
 pub fn aarch64(test: &str) -> Option<(PathBuf, PathBuf)> {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()));
     let libs =
@@ -76,7 +77,8 @@ pub fn aarch64(test: &str) -> Option<(PathBuf, PathBuf)> {
     Some((BUILT.get_or_init(|| build(AARCH64, true).unwrap()).clone(), qemu))
 }
 
-/// strace(1), with its log, which tells of new processes too; and whether it works here.
+/// Returns a command that runs strace(1) with new processes included. Prints a message and returns `None` if
+/// strace does not work.
 pub fn strace(log: &Path) -> Option<Command> {
     if !traced::works() {
         skipped("lists of system calls", traced::MISSING);

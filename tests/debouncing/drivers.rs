@@ -1,4 +1,4 @@
-//! Debouncers that read from real watchers, in a thread and in both runtimes.
+//! Debouncers that read the events of real watchers, in a thread and in both runtimes.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use crate::watching::{LONG, Place, Watchdog};
 
 const SHORT: Duration = Duration::from_millis(20);
 
-/// What editors and builds do, and what becomes of it.
-fn work(place: &Place) {
+/// Changes files as editors and builds do.
+fn change_files(place: &Place) {
     fs::write(place.at("page.tmp"), "text").unwrap();
     fs::rename(place.at("page.tmp"), place.at("page")).unwrap();
     fs::create_dir(place.at("new")).unwrap();
@@ -24,8 +24,8 @@ fn work(place: &Place) {
     fs::remove_file(place.at("passing")).unwrap();
 }
 
-/// A tree of a few files.
-fn scene() -> (Place, Watcher) {
+/// Returns a directory with two files, and a watcher of its tree.
+fn small_tree() -> (Place, Watcher) {
     let place = Place::new();
     place.file("known");
     place.file("old");
@@ -44,7 +44,7 @@ fn check(place: &Place, mut groups: Vec<Group>) {
         let kind = kind.split(' ').next().unwrap().to_owned();
         (kind, path, from.map(Path::to_owned))
     };
-    let is: Vec<_> = groups.iter().map(of).collect();
+    let actual: Vec<_> = groups.iter().map(of).collect();
     let expected = [
         ("Created", "dir", None),
         ("Created", "dir/file", None),
@@ -54,7 +54,7 @@ fn check(place: &Place, mut groups: Vec<Group>) {
     ];
     let expected =
         expected.map(|(kind, path, from)| (kind.to_owned(), path.into(), from.map(Into::into)));
-    assert_eq!(is, expected);
+    assert_eq!(actual, expected);
 }
 
 /// The paths that [`check`] expects.
@@ -65,11 +65,11 @@ fn is_done(place: &Place, groups: &[Group]) -> bool {
 }
 
 #[test]
-fn a_thread_gets_one_group_for_each_path() {
+fn recv_from_returns_one_group_for_each_path() {
     let _watchdog = Watchdog::new();
-    let (place, mut watcher) = scene();
+    let (place, mut watcher) = small_tree();
     let mut debouncer = Debouncer::new(SHORT);
-    work(&place);
+    change_files(&place);
     let mut groups = Vec::new();
     while !is_done(&place, &groups) {
         groups.push(debouncer.recv_from(&mut watcher).unwrap());
@@ -78,13 +78,13 @@ fn a_thread_gets_one_group_for_each_path() {
 }
 
 #[test]
-fn a_deadline_ends_the_wait_and_keeps_what_is_pending() {
+fn recv_deadline_from_keeps_pending_groups() {
     let _watchdog = Watchdog::new();
-    let (place, mut watcher) = scene();
+    let (place, mut watcher) = small_tree();
     let mut debouncer = Debouncer::new(LONG);
-    work(&place);
+    change_files(&place);
     let mut groups = Vec::new();
-    // Until all that is queued has been read.
+    // Reads all queued events.
     while let Some(group) = debouncer.recv_deadline_from(&mut watcher, Instant::now()).unwrap() {
         assert_eq!(group.change(), Change::Event);
     }
@@ -94,11 +94,11 @@ fn a_deadline_ends_the_wait_and_keeps_what_is_pending() {
 }
 
 #[test]
-fn a_stop_keeps_what_is_pending() {
+fn a_stop_keeps_pending_groups() {
     let _watchdog = Watchdog::new();
-    let (place, mut watcher) = scene();
+    let (place, mut watcher) = small_tree();
     let mut debouncer = Debouncer::new(LONG);
-    work(&place);
+    change_files(&place);
     watcher.stop_handle().stop();
     let mut groups = Vec::new();
     let error = loop {
@@ -113,7 +113,7 @@ fn a_stop_keeps_what_is_pending() {
 }
 
 #[test]
-fn the_end_of_a_watch_comes_at_once() {
+fn the_end_of_a_watch_is_emitted_at_once() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let file = place.file("a");
@@ -128,7 +128,7 @@ fn the_end_of_a_watch_comes_at_once() {
 }
 
 #[test]
-fn files_go_from_one_watched_directory_to_another() {
+fn a_file_moved_between_watched_directories_is_one_group() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
@@ -158,14 +158,14 @@ mod in_a_runtime {
     }
 
     #[test]
-    fn tokio_gets_one_group_for_each_path() {
+    fn tokio_returns_one_group_for_each_path() {
         let _watchdog = Watchdog::new();
-        let (place, watcher) = scene();
+        let (place, watcher) = small_tree();
         in_tokio(async {
             let mut watcher = TokioWatcher::tokio(watcher).unwrap();
             let mut debouncer = Debouncer::new(SHORT);
             let sleep = |time: Instant| tokio::time::sleep_until(time.into());
-            work(&place);
+            change_files(&place);
             let mut groups = Vec::new();
             while !is_done(&place, &groups) {
                 groups.push(debouncer.recv_from_async(&mut watcher, sleep).await.unwrap());
@@ -175,13 +175,13 @@ mod in_a_runtime {
     }
 
     #[test]
-    fn async_io_gets_one_group_for_each_path() {
+    fn async_io_returns_one_group_for_each_path() {
         let _watchdog = Watchdog::new();
-        let (place, watcher) = scene();
+        let (place, watcher) = small_tree();
         block_on(async {
             let mut watcher = AsyncIoWatcher::async_io(watcher).unwrap();
             let mut debouncer = Debouncer::new(SHORT);
-            work(&place);
+            change_files(&place);
             let mut groups = Vec::new();
             while !is_done(&place, &groups) {
                 groups.push(debouncer.recv_from_async_io(&mut watcher).await.unwrap());
@@ -191,13 +191,13 @@ mod in_a_runtime {
     }
 
     #[test]
-    fn a_dropped_future_keeps_what_is_pending() {
+    fn a_dropped_future_keeps_pending_groups() {
         let _watchdog = Watchdog::new();
-        let (place, watcher) = scene();
+        let (place, watcher) = small_tree();
         in_tokio(async {
             let mut watcher = TokioWatcher::tokio(watcher).unwrap();
             let mut debouncer = Debouncer::new(LONG);
-            work(&place);
+            change_files(&place);
             let mut groups = Vec::new();
             while !has_read_all(&debouncer) {
                 let future =
@@ -214,7 +214,7 @@ mod in_a_runtime {
         });
     }
 
-    /// The five paths, and the one that comes to nothing.
+    /// Returns `true` if all six paths are pending: those of [`PATHS`], and the one without a net effect.
     fn has_read_all(debouncer: &Debouncer) -> bool {
         debouncer.len() > PATHS.len()
     }

@@ -1,4 +1,4 @@
-//! What the tests of the debouncer share: events made by hand, and times made up.
+//! Shared by the tests of the debouncer. They build the events and choose the times themselves.
 
 mod drivers;
 mod property;
@@ -16,7 +16,7 @@ use tinotify::{EventMask, TreeChange, WatchEventBuf};
 
 pub const QUIET: Duration = Duration::from_millis(100);
 
-/// An event of a plain watch.
+/// Returns an event of a plain watch.
 pub fn plain(mask: EventMask, path: impl AsRef<Path>, cookie: u32) -> WatchEventBuf {
     let path = path.as_ref();
     let builder = WatchEventBuf::builder(mask).cookie(cookie);
@@ -24,7 +24,7 @@ pub fn plain(mask: EventMask, path: impl AsRef<Path>, cookie: u32) -> WatchEvent
     builder.build()
 }
 
-/// An event of a tree.
+/// Returns an event of a tree.
 pub fn tree(mask: EventMask, path: impl AsRef<Path>, change: TreeChange<'_>) -> WatchEventBuf {
     let path = path.as_ref();
     let builder = WatchEventBuf::builder(mask).tree_change(change);
@@ -41,7 +41,7 @@ pub fn renamed_dir(from: &str, to: &str) -> WatchEventBuf {
     tree(mask, to, TreeChange::Renamed { from: Path::new(from) })
 }
 
-/// All groups that are due.
+/// Returns all groups that are due.
 pub fn popped(debouncer: &mut Debouncer, now: Instant) -> Vec<Group> {
     std::iter::from_fn(|| debouncer.pop(now)).collect()
 }
@@ -50,7 +50,7 @@ pub fn flushed(debouncer: &mut Debouncer) -> Vec<Group> {
     std::iter::from_fn(|| debouncer.flush()).collect()
 }
 
-/// What is reported of events that follow each other quickly.
+/// Pushes events one millisecond apart, and returns the groups as text.
 pub fn merged(events: impl IntoIterator<Item = WatchEventBuf>) -> Vec<String> {
     let mut debouncer = Debouncer::new(QUIET);
     let mut now = Instant::now();

@@ -1,4 +1,4 @@
-//! Random histories: the groups lead to what the events led to, in time.
+//! Random histories: the groups lead to the same files as the events, and are emitted in time.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ struct History {
     per_watch: bool,
     /// In milliseconds.
     max_delay: Option<u64>,
-    /// Whether the program pops at each deadline, or at the time of every fourth act.
+    /// `true` if the program pops at each deadline, `false` if it pops at every fourth act.
     prompt: bool,
     before: Vec<Act>,
     acts: Vec<(usize, Act)>,
@@ -53,14 +53,14 @@ impl Arbitrary for History {
     }
 }
 
-/// A debouncer, the file system that it is fed with, and a program that it feeds.
+/// A debouncer, the file system whose events it gets, and the program that gets its groups.
 struct Run {
     debouncer: Debouncer,
     world: World,
     replay: Replay,
     max_delay: Option<Duration>,
     prompt: bool,
-    /// When there were events.
+    /// The times of all events.
     times: Vec<Instant>,
     log: Vec<String>,
 }
@@ -106,13 +106,13 @@ impl Run {
             }
         }
         match self.debouncer.next_deadline() {
-            Some(deadline) if deadline <= now => Err("a deadline stays".to_owned()),
+            Some(deadline) if deadline <= now => Err("the deadline is still due".to_owned()),
             _ => Ok(()),
         }
     }
 
-    /// Lets time pass.
-    fn pass(&mut self, until: Instant) -> Result<(), String> {
+    /// Advances the time, and pops at each deadline if the program is prompt.
+    fn advance(&mut self, until: Instant) -> Result<(), String> {
         while self.prompt
             && let Some(deadline) = self.debouncer.next_deadline()
             && deadline <= until
@@ -122,26 +122,26 @@ impl Run {
         Ok(())
     }
 
-    fn go(&mut self, history: &History) -> Result<(), String> {
+    fn run(&mut self, history: &History) -> Result<(), String> {
         let mut now = Instant::now();
         for (i, &(pause, act)) in history.acts.iter().enumerate() {
             let before = now;
             now += Duration::from_millis(PAUSES[pause % PAUSES.len()]);
-            self.pass(now)?;
+            self.advance(now)?;
             if now > before && i % 4 == 0 {
                 self.pop(now)?;
             }
             for event in self.world.act(act) {
                 self.push(event, now);
                 if pause % 3 == 0 {
-                    // A reader can fall between two events of one act.
+                    // A read can end between two events of one act.
                     now += Duration::from_millis(1);
-                    self.pass(now)?;
+                    self.advance(now)?;
                 }
             }
         }
         now += QUIET;
-        self.pass(now)?;
+        self.advance(now)?;
         self.pop(now)?;
         if !self.debouncer.is_empty() {
             return Err("not empty at the end".to_owned());
@@ -153,13 +153,13 @@ impl Run {
         let shown = |nodes: &super::world::Nodes| -> Vec<_> {
             nodes.iter().map(|(path, node)| (path.clone(), node.is_dir, node.content)).collect()
         };
-        let (is, should) = (shown(&self.replay.nodes), shown(&self.world.nodes));
-        if is != should {
-            return Err(format!("is {is:?}\nshould be {should:?}"));
+        let (actual, expected) = (shown(&self.replay.nodes), shown(&self.world.nodes));
+        if actual != expected {
+            return Err(format!("is {actual:?}\nexpected {expected:?}"));
         }
         for (path, node) in &self.replay.nodes {
             if node.touched && !self.world.nodes[path].touched {
-                return Err(format!("{} was not touched", path.display()));
+                return Err(format!("{} was reported, but did not change", path.display()));
             }
         }
         Ok(())
@@ -168,12 +168,12 @@ impl Run {
 
 fn holds(history: History) -> Result<bool, String> {
     let mut run = Run::new(&history);
-    let result = run.go(&history);
+    let result = run.run(&history);
     result.map(|()| true).map_err(|error| format!("{error}\n{}", run.log.join("\n")))
 }
 
 #[test]
-fn groups_lead_to_what_the_events_led_to() {
+fn groups_lead_to_the_same_files_as_the_events() {
     let tests = std::env::var("TINOTIFY_DEBOUNCE_RUNS").map_or(3000, |runs| runs.parse().unwrap());
     for size in [6, 20, 60] {
         let mut check = QuickCheck::new().rng(Gen::new(size)).tests(tests).max_tests(tests);

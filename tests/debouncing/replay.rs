@@ -1,4 +1,4 @@
-//! A program that keeps a copy of the file system by the groups alone.
+//! A program that keeps a copy of the file system from the groups only.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use tinotify::debounce::{Change, Group};
 
 use super::world::{Nodes, exchange};
 
-/// What a program knows. It reads a file when a group says that its content may be new.
+/// The program's copy. The program reads a file when a group reports that its content may be new.
 #[derive(Clone, Debug)]
 pub struct Replay {
     pub nodes: Nodes,
@@ -16,7 +16,7 @@ pub struct Replay {
 const UNREAD: u32 = u32::MAX;
 
 impl Replay {
-    /// Handles a group while the file system is as `actual`.
+    /// Applies a group. `actual` is the state of the file system.
     pub fn apply(&mut self, group: &Group, actual: &Nodes) -> Result<(), String> {
         let path = group.path();
         let known = self.nodes.contains_key(path);

@@ -1,4 +1,4 @@
-//! The same random acts, done to a real directory that a tree watches.
+//! Random acts in a real directory that a tree watches.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use super::replay::Replay;
 use super::world::{Act, Node, Nodes, World};
 use crate::watching::Place;
 
-/// A path of the small file system, on the disk.
+/// Returns the path on disk of a simulated path.
 fn on_disk(place: &Place, path: &Path) -> PathBuf {
     place.at(path.strip_prefix("/").unwrap())
 }
 
-/// Does what was done to the small file system to the disk.
+/// Repeats on disk an act of the simulated file system.
 fn act(place: &Place, world: &World, act: Act) {
     let at = |at| on_disk(place, &world.path(at));
     match act {
@@ -51,7 +51,7 @@ fn act(place: &Place, world: &World, act: Act) {
     }
 }
 
-/// What is on the disk.
+/// Lists the files on disk.
 fn walk(dir: &Path, nodes: &mut Nodes) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -67,7 +67,7 @@ fn names(nodes: &Nodes) -> Vec<(PathBuf, bool)> {
     nodes.iter().map(|(path, node)| (path.clone(), node.is_dir)).collect()
 }
 
-/// A program whose list of names is kept by groups.
+/// A program that keeps a list of names from the groups.
 struct Program {
     watcher: Watcher,
     debouncer: Debouncer,
@@ -76,7 +76,7 @@ struct Program {
 }
 
 impl Program {
-    /// Reads all events, at a time that is made up.
+    /// Reads all events, and pushes them with this time.
     fn read(&mut self, now: Instant) {
         while let Some(event) = self.watcher.try_recv().unwrap() {
             self.log.push(event.to_string());
@@ -88,7 +88,7 @@ impl Program {
         while let Some(group) = self.debouncer.pop(now) {
             self.log.push(format!("    {group}"));
             if group.change() != Change::Event {
-                // A new directory may be known by an event of it already.
+                // Fails if an earlier event has already reported a new directory.
                 let _ = self.replay.apply(&group, &Nodes::new());
             }
         }
@@ -125,19 +125,19 @@ fn holds(before: Vec<Act>, acts: Vec<(u8, Act)>) -> Result<bool, String> {
     }
     program.read(now);
     program.pop(now + QUIET);
-    let (is, mut should) = (names(&program.replay.nodes), Nodes::new());
-    walk(&root, &mut should);
-    let should = names(&should);
-    if is != should {
+    let (actual, mut expected) = (names(&program.replay.nodes), Nodes::new());
+    walk(&root, &mut expected);
+    let expected = names(&expected);
+    if actual != expected {
         let log = program.log.join("\n");
-        return Err(format!("is {is:?}\nshould be {should:?}\n{log}"));
+        return Err(format!("is {actual:?}\nexpected {expected:?}\n{log}"));
     }
     assert!(program.debouncer.is_empty());
     Ok(true)
 }
 
 #[test]
-fn groups_of_a_real_tree_lead_to_what_is_on_the_disk() {
+fn groups_of_a_real_tree_lead_to_the_files_on_disk() {
     let tests = std::env::var("TINOTIFY_DEBOUNCE_STORMS").map_or(150, |runs| runs.parse().unwrap());
     let mut check = QuickCheck::new().rng(Gen::new(40)).tests(tests).max_tests(tests);
     check.quickcheck(holds as fn(Vec<Act>, Vec<(u8, Act)>) -> Result<bool, String>);

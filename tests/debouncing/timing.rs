@@ -34,7 +34,7 @@ fn of(watch: WatchId, mask: EventMask, name: &str, cookie: u32) -> WatchEventBuf
 }
 
 #[test]
-fn an_event_restarts_the_quiet_time_of_its_path_alone() {
+fn an_event_restarts_only_the_quiet_time_of_its_path() {
     let mut debouncer = Debouncer::new(QUIET);
     let start = Instant::now();
     debouncer.push(plain(MODIFY, "/a", 0), start);
@@ -49,7 +49,7 @@ fn an_event_restarts_the_quiet_time_of_its_path_alone() {
 }
 
 #[test]
-fn the_cap_ends_a_group_and_a_new_one_begins() {
+fn max_delay_ends_a_group_and_the_next_event_starts_another() {
     let mut debouncer = Debouncer::new(QUIET).max_delay(ms(150));
     let start = Instant::now();
     for time in [0, 50, 100, 140] {
@@ -64,7 +64,7 @@ fn the_cap_ends_a_group_and_a_new_one_begins() {
 }
 
 #[test]
-fn what_is_due_at_once_comes_by_its_first_event() {
+fn groups_that_are_due_together_are_ordered_by_their_first_event() {
     let mut debouncer = Debouncer::new(QUIET);
     let start = Instant::now();
     for (i, path) in ["/c", "/a", "/b", "/c"].iter().enumerate() {
@@ -75,7 +75,7 @@ fn what_is_due_at_once_comes_by_its_first_event() {
 }
 
 #[test]
-fn what_makes_no_sense_before_another_waits_for_it() {
+fn a_new_file_waits_for_its_new_directory() {
     let mut debouncer = Debouncer::new(QUIET).max_delay(ms(250));
     let start = Instant::now();
     let dir = EventMask::ISDIR;
@@ -89,7 +89,7 @@ fn what_makes_no_sense_before_another_waits_for_it() {
 }
 
 #[test]
-fn the_cap_of_one_takes_what_comes_before_it_along() {
+fn max_delay_also_emits_the_groups_that_must_come_first() {
     let mut debouncer = Debouncer::new(QUIET).max_delay(ms(150));
     let start = Instant::now();
     debouncer.push(plain(CREATE, "/d/x", 0), start);
@@ -100,7 +100,7 @@ fn the_cap_of_one_takes_what_comes_before_it_along() {
 }
 
 #[test]
-fn an_overflow_comes_after_all_that_is_pending() {
+fn an_overflow_is_emitted_after_all_pending_groups() {
     let [one, two] = ids();
     let mut debouncer = Debouncer::new(QUIET);
     let start = Instant::now();
@@ -118,7 +118,7 @@ fn an_overflow_comes_after_all_that_is_pending() {
 }
 
 #[test]
-fn a_report_about_a_tree_comes_after_what_is_pending_of_its_watch() {
+fn a_change_of_a_tree_is_emitted_after_the_pending_groups_of_its_watch() {
     let [one, two] = ids();
     for change in [TreeChange::Established, TreeChange::Resynced, TreeChange::RootMoved] {
         let mut debouncer = Debouncer::new(QUIET);
@@ -137,7 +137,7 @@ fn a_report_about_a_tree_comes_after_what_is_pending_of_its_watch() {
 }
 
 #[test]
-fn two_watches_have_a_group_each() {
+fn each_watch_has_its_own_group() {
     let [one, two] = ids();
     let mut debouncer = Debouncer::new(QUIET);
     let start = Instant::now();
@@ -151,7 +151,7 @@ fn two_watches_have_a_group_each() {
 }
 
 #[test]
-fn a_rename_between_two_watches_is_one() {
+fn a_rename_between_two_watches_is_one_group() {
     let [one, two] = ids();
     let mut debouncer = Debouncer::new(QUIET);
     let start = Instant::now();
@@ -164,7 +164,7 @@ fn a_rename_between_two_watches_is_one() {
 }
 
 #[test]
-fn halves_of_another_watch_are_not_taken_from_the_right_one() {
+fn renames_are_paired_within_a_watch_first() {
     let [one, two] = ids();
     let mut debouncer = Debouncer::new(QUIET);
     let start = Instant::now();
@@ -180,7 +180,7 @@ fn halves_of_another_watch_are_not_taken_from_the_right_one() {
 }
 
 #[test]
-fn a_watch_can_be_quiet_as_a_whole() {
+fn per_watch_the_quiet_time_is_that_of_the_whole_watch() {
     let [one, two] = ids();
     let mut debouncer = Debouncer::new(QUIET).per_watch();
     let start = Instant::now();
@@ -196,7 +196,7 @@ fn a_watch_can_be_quiet_as_a_whole() {
 }
 
 #[test]
-fn events_of_one_path_take_the_memory_of_one() {
+fn memory_does_not_grow_with_the_events_of_one_path() {
     let mut debouncer = Debouncer::new(QUIET);
     let start = Instant::now();
     for i in 0..10_000 {
@@ -210,7 +210,7 @@ fn events_of_one_path_take_the_memory_of_one() {
 }
 
 #[test]
-fn times_that_can_not_be_reached_are_never() {
+fn a_deadline_after_the_end_of_time_is_none() {
     let mut debouncer = Debouncer::new(Duration::MAX).max_delay(Duration::MAX);
     let start = Instant::now();
     debouncer.push(plain(MODIFY, "/a", 0), start);

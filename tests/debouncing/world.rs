@@ -1,4 +1,4 @@
-//! A small file system, and the events of what is done to it.
+//! A simulated file system, and the events of its changes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,32 +8,32 @@ use tinotify::{EventMask, TreeChange, WatchEventBuf};
 
 use super::{plain, tree};
 
-/// What is at a path.
+/// A file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
     pub is_dir: bool,
-    /// Another number after each write. Always 0 for a directory.
+    /// A new number after each write. Always 0 for a directory.
     pub content: u32,
-    /// Whether it was created or written since the beginning.
+    /// Whether it was created or written since the last `settle`.
     pub touched: bool,
 }
 
 pub type Nodes = BTreeMap<PathBuf, Node>;
 
-/// An index of a path.
+/// The index of a path.
 pub type At = u8;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
-    /// Creates the file if it is not there.
+    /// Writes a file, and creates it if necessary.
     Write(At),
     Touch(At),
     MakeDir(At),
-    /// Whatever it is, with everything beneath it.
+    /// Removes a file, or a directory with everything beneath it.
     Remove(At),
     Rename(At, At),
     Exchange(At, At),
-    /// From outside of what is watched; a directory brings a file along.
+    /// Moves in a file, or a directory with one file, from an unwatched directory.
     MoveIn(At, bool),
     MoveOut(At),
 }
@@ -65,7 +65,8 @@ impl Arbitrary for Act {
 const NAMES: usize = 3;
 const PATHS: usize = NAMES + NAMES * NAMES + NAMES * NAMES * NAMES;
 
-/// Names of up to three levels. One name begins like another, so that paths sort between.
+/// Returns a path of up to three levels. One name is a prefix of another, so that other paths sort between
+/// a directory and its entries.
 fn path(at: At) -> PathBuf {
     let mut at = usize::from(at) % PATHS;
     let mut path = PathBuf::from("/r");
@@ -89,7 +90,7 @@ pub struct World {
     pub nodes: Nodes,
     written: u32,
     cookie: u32,
-    /// Whether renames are reported as trees do, or in two halves.
+    /// `true` if a rename is one event, as in a tree, `false` if it is two.
     in_tree: bool,
 }
 
@@ -98,12 +99,12 @@ impl World {
         Self { nodes: Nodes::new(), written: 0, cookie: 0, in_tree }
     }
 
-    /// From here on things count as touched.
+    /// Resets `touched` of all nodes.
     pub fn settle(&mut self) {
         self.nodes.values_mut().for_each(|node| node.touched = false);
     }
 
-    /// A plain watch reports one directory.
+    /// Returns the path with this index. A plain watch covers only one level.
     pub fn path(&self, at: At) -> PathBuf {
         path(if self.in_tree { at } else { at % NAMES as u8 })
     }
@@ -139,7 +140,7 @@ impl World {
         self.event(mask, path, is_dir, TreeChange::Reported)
     }
 
-    /// Does it if that is possible. Returns the events.
+    /// Makes a change if it is possible. Returns its events.
     pub fn act(&mut self, act: Act) -> Vec<WatchEventBuf> {
         match act {
             Act::Write(at) => self.write(&self.path(at)),
@@ -251,7 +252,7 @@ impl World {
     }
 }
 
-/// Lets two directories change places.
+/// Exchanges two directories.
 pub fn exchange(nodes: &mut Nodes, a: &Path, b: &Path) {
     let old = std::mem::take(nodes);
     for (path, node) in old {
@@ -260,7 +261,7 @@ pub fn exchange(nodes: &mut Nodes, a: &Path, b: &Path) {
             (_, Ok(beneath)) => a.join(beneath),
             _ => path,
         };
-        // No slash at the end.
+        // `components` removes a slash at the end.
         nodes.insert(path.components().collect(), node);
     }
 }

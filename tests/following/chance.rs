@@ -1,7 +1,7 @@
-//! Changes at random.
+//! Random changes.
 
 use super::changes::Op;
-use super::inode::{A, B, C, DATA, F, Ino, Kind, Name, Place, SPARE, SPARE_LINK, VERSION};
+use super::inode::{A, B, C, DATA, Dentry, F, Ino, Kind, Name, SPARE, SPARE_LINK, VERSION};
 use super::world::{ROOT, World};
 
 const TEXTS: [&str; 22] = [
@@ -10,7 +10,7 @@ const TEXTS: [&str; 22] = [
 ];
 
 impl World {
-    /// A directory that can be reached, mostly one on the way.
+    /// Chooses a reachable directory, usually one on the followed path.
     fn some_dir(&mut self) -> Ino {
         if self.choices.chance(1, 4) {
             let dirs: Vec<Ino> =
@@ -32,7 +32,7 @@ impl World {
             && node.mounted.is_none()
             && self.path_of(dir).is_some_and(|path| {
                 dir == ROOT
-                    || self.place(&path).is_ok_and(|(at, name)| {
+                    || self.dentry(&path).is_ok_and(|(at, name)| {
                         self.child(at, name).map(|ino| self.topmost(ino)) == Some(dir)
                     })
             })
@@ -46,8 +46,8 @@ impl World {
         [F, A, B, C][self.choices.below(4) as usize]
     }
 
-    /// A place on the way, or any other.
-    fn some_place(&mut self) -> Place {
+    /// Chooses a directory and a name, usually on the followed path. The name may not exist.
+    fn some_dentry(&mut self) -> Dentry {
         let hops = self.now.hops.len() as u32;
         if hops > 0 && !self.choices.chance(1, 3) {
             let hop = self.now.hops[self.choices.below(hops) as usize];
@@ -56,22 +56,22 @@ impl World {
         (self.some_dir(), self.some_name())
     }
 
-    /// A name that is there.
-    fn some_entry(&mut self) -> Place {
+    /// Chooses a directory and a name, usually of an existing entry.
+    fn existing_dentry(&mut self) -> Dentry {
         if self.choices.chance(1, 2) {
-            return self.some_place();
+            return self.some_dentry();
         }
         let dir = self.some_dir();
         let names: Vec<Name> = self.nodes[dir].entries().iter().map(|entry| entry.0).collect();
         (dir, self.choices.pick(&names).unwrap_or(F))
     }
 
-    /// The last name on the way.
-    fn last_place(&self) -> Place {
+    /// Returns the last name on the followed path.
+    fn last_dentry(&self) -> Dentry {
         self.now.hops.last().map_or((ROOT, F), |hop| (hop.dir, hop.name))
     }
 
-    /// Changes something, if there are changes left to make.
+    /// Makes one of the remaining changes.
     pub fn change(&mut self) {
         if self.ops == 0 {
             return;
@@ -109,82 +109,82 @@ impl World {
             w.remove_all,
             w.save,
             w.volume,
-            w.again,
+            w.recreate,
         ];
         let mut at = self.choices.below(weights.iter().sum());
         let kind = weights.iter().position(|weight| {
-            let is_it = at < *weight;
+            let is_chosen = at < *weight;
             at = at.saturating_sub(*weight);
-            is_it
+            is_chosen
         });
         match kind.unwrap_or(0) {
-            0 if self.choices.chance(1, 4) => Op::Write(self.some_entry()),
+            0 if self.choices.chance(1, 4) => Op::Write(self.existing_dentry()),
             0 => self.write_target(),
-            1 => Op::File(self.some_place()),
-            2 => Op::Dir(self.some_place()),
+            1 => Op::File(self.some_dentry()),
+            2 => Op::Dir(self.some_dentry()),
             3 => {
                 let text = TEXTS[self.choices.below(TEXTS.len() as u32) as usize];
-                Op::Link(self.some_place(), text.into())
+                Op::Link(self.some_dentry(), text.into())
             }
-            4 => Op::Hard(self.some_entry(), self.some_place()),
-            5 => Op::Remove(self.some_entry()),
-            6 => Op::Rename(self.some_entry(), self.some_place()),
-            7 => Op::Exchange(self.some_entry(), self.some_entry()),
+            4 => Op::Hard(self.existing_dentry(), self.some_dentry()),
+            5 => Op::Remove(self.existing_dentry()),
+            6 => Op::Rename(self.existing_dentry(), self.some_dentry()),
+            7 => Op::Exchange(self.existing_dentry(), self.existing_dentry()),
             8 => {
                 let mode = [5, 0, 1, 4][self.choices.below(4) as usize];
-                Op::Chmod(self.some_entry(), mode)
+                Op::Chmod(self.existing_dentry(), mode)
             }
             9 => self.some_holding(),
-            10 if self.choices.chance(1, 2) => Op::Umount(self.some_entry()),
-            10 => Op::Mount(self.some_entry()),
-            11 if self.choices.chance(1, 3) => Op::NoUser(self.some_entry()),
-            11 => Op::User(self.some_entry()),
-            12 => Op::RemoveAll(self.some_entry()),
+            10 if self.choices.chance(1, 2) => Op::Umount(self.existing_dentry()),
+            10 => Op::Mount(self.existing_dentry()),
+            11 if self.choices.chance(1, 3) => Op::NoUser(self.existing_dentry()),
+            11 => Op::User(self.existing_dentry()),
+            12 => Op::RemoveAll(self.existing_dentry()),
             13 => self.save(),
             14 => self.swap_volume(),
-            _ => self.make_again(),
+            _ => self.recreate(),
         }
     }
 
-    /// Writes to the file that the name leads to, by some name of it.
+    /// Writes to the file that the followed name leads to, by any of its names.
     fn write_target(&mut self) -> Op {
-        let Some(end) = self.now.end else { return Op::Write(self.last_place()) };
+        let Some(end) = self.now.end else { return Op::Write(self.last_dentry()) };
         for dir in 0..self.nodes.len() {
             let found = self.nodes[dir].entries().iter().find(|entry| entry.1 == end);
             if let Some((name, _)) = found {
                 return Op::Write((dir, *name));
             }
         }
-        Op::Write(self.last_place())
+        Op::Write(self.last_dentry())
     }
 
     fn some_holding(&mut self) -> Op {
-        let held: Vec<Ino> = (0..self.nodes.len()).filter(|ino| self.nodes[*ino].held).collect();
-        match self.choices.pick(&held) {
+        let open: Vec<Ino> = (0..self.nodes.len()).filter(|ino| self.nodes[*ino].is_open).collect();
+        match self.choices.pick(&open) {
             Some(ino) if self.choices.chance(1, 2) => Op::Release(ino),
-            _ => Op::Hold(self.some_entry()),
+            _ => Op::Hold(self.existing_dentry()),
         }
     }
 
-    /// An atomic save.
+    /// Saves the file atomically.
     fn save(&mut self) -> Op {
-        let place = self.last_place();
-        let spare = (place.0, SPARE);
-        self.plan.extend([Op::Write(spare), Op::Rename(spare, place)]);
+        let dentry = self.last_dentry();
+        let spare = (dentry.0, SPARE);
+        self.plan.extend([Op::Write(spare), Op::Rename(spare, dentry)]);
         Op::File(spare)
     }
 
-    /// The way in which the kubelet brings a new version of a volume.
+    /// Replaces a volume with a new version, as the kubelet does.
     fn swap_volume(&mut self) -> Op {
         let dir = self.now.hops.iter().find(|hop| hop.name == DATA || hop.name == F);
         let dir = dir.map_or(ROOT, |hop| hop.dir);
         let old = self.child(dir, VERSION[0]).is_some();
         let (new, old) = if old { (VERSION[1], VERSION[0]) } else { (VERSION[0], VERSION[1]) };
         let text = super::inode::text_of(new).as_bytes().to_vec();
-        // The inode of the new directory is the next one.
-        let made = self.nodes.len();
+        // The new directory gets the next inode.
+        let new_dir = self.nodes.len();
         self.plan.extend([
-            Op::File((made, F)),
+            Op::File((new_dir, F)),
             Op::Link((dir, SPARE_LINK), text),
             Op::Rename((dir, SPARE_LINK), (dir, DATA)),
             Op::RemoveAll((dir, old)),
@@ -195,21 +195,21 @@ impl World {
         Op::Dir((dir, new))
     }
 
-    /// Moves a directory on the way aside, and makes it anew.
-    fn make_again(&mut self) -> Op {
-        let place = self.some_place();
+    /// Renames a directory on the followed path, and creates a new one in its place.
+    fn recreate(&mut self) -> Op {
+        let dentry = self.some_dentry();
         let aside = (self.some_dir(), self.some_name());
-        let made = self.nodes.len();
+        let new_dir = self.nodes.len();
         let name = self.some_name();
-        self.plan.extend([Op::Dir(place), Op::File((made, name))]);
+        self.plan.extend([Op::Dir(dentry), Op::File((new_dir, name))]);
         if self.choices.chance(1, 2) {
             self.plan.push_back(Op::RemoveAll(aside));
         }
-        Op::Rename(place, aside)
+        Op::Rename(dentry, aside)
     }
 
-    /// What is there at the beginning.
-    pub fn furnish(&mut self) {
+    /// Creates the files that exist before the first walk.
+    pub fn create_initial_files(&mut self) {
         let mut dir = ROOT;
         let path = String::from_utf8_lossy(&self.path).into_owned();
         let names = path.split('/').filter(|name| !name.is_empty() && !name.starts_with('.'));
@@ -220,12 +220,12 @@ impl World {
                 break;
             }
             let is_last = at + 1 == names.len() && !path.ends_with(['/', '.']);
-            let made = self.nodes.len();
+            let new = self.nodes.len();
             self.apply(if is_last { Op::File((dir, *name)) } else { Op::Dir((dir, *name)) });
-            if !matches!(self.nodes.get(made).map(|node| &node.kind), Some(Kind::Dir { .. })) {
+            if !matches!(self.nodes.get(new).map(|node| &node.kind), Some(Kind::Dir { .. })) {
                 break;
             }
-            dir = made;
+            dir = new;
         }
         self.ops = self.choices.below(6);
         while self.ops > 0 {

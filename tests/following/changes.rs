@@ -1,40 +1,41 @@
-//! Changes of the world, and the events that Linux 6.18 queues for each, in its order.
+//! The changes of the simulated world, and the events that Linux 6.18 queues for each, in its order.
 
 use tinotify::{EventMask, WatchMask};
 
-use super::inode::{Ino, Kind, Place};
-use super::truth::{Hop, Trace};
+use super::inode::{Dentry, Ino, Kind};
+use super::resolve::{Hop, Trace};
 use super::world::{Notice, ROOT, World};
 
 #[derive(Clone, Debug)]
 pub enum Op {
-    File(Place),
-    Dir(Place),
-    Link(Place, Vec<u8>),
-    /// A second name for a file.
-    Hard(Place, Place),
-    Remove(Place),
-    Rename(Place, Place),
-    Exchange(Place, Place),
-    Write(Place),
-    /// Read and search, as 4 and 1.
-    Chmod(Place, u32),
-    /// Somebody opens a file.
-    Hold(Place),
-    /// And writes to it and closes it, wherever it is now.
+    File(Dentry),
+    Dir(Dentry),
+    Link(Dentry, Vec<u8>),
+    /// Adds a second name (hard link) to a file.
+    Hard(Dentry, Dentry),
+    Remove(Dentry),
+    Rename(Dentry, Dentry),
+    Exchange(Dentry, Dentry),
+    Write(Dentry),
+    /// Sets the permissions: 4 is read, 1 is search.
+    Chmod(Dentry, u32),
+    /// Another process opens a file.
+    Hold(Dentry),
+    /// That process writes to the file and closes it, whatever its name is now.
     Release(Ino),
-    Mount(Place),
-    Umount(Place),
-    /// Another subscriber.
-    User(Place),
-    NoUser(Place),
-    /// A directory with all that is in it, step by step.
-    RemoveAll(Place),
+    Mount(Dentry),
+    Umount(Dentry),
+    /// Another subscriber watches the entry.
+    User(Dentry),
+    /// The other subscriber ends its watch.
+    NoUser(Dentry),
+    /// Removes a directory and everything in it, step by step.
+    RemoveAll(Dentry),
 }
 
 impl Op {
-    /// Where it changes something.
-    fn places(&self) -> [Option<Place>; 2] {
+    /// Returns the entries that the change concerns.
+    fn dentries(&self) -> [Option<Dentry>; 2] {
         match *self {
             Self::Hard(a, b) | Self::Rename(a, b) | Self::Exchange(a, b) => [Some(a), Some(b)],
             Self::File(at)
@@ -54,7 +55,7 @@ impl Op {
     }
 }
 
-/// What another subscriber asks for.
+/// The mask of the other subscriber.
 pub const USER: WatchMask = WatchMask::OPEN.union(WatchMask::MODIFY).union(WatchMask::DELETE);
 
 impl World {
@@ -62,31 +63,31 @@ impl World {
         if self.nodes[ino].is_dir() { EventMask::ISDIR } else { EventMask::empty() }
     }
 
-    /// An event of an entry, for its directory.
-    fn tell_entry(&mut self, place: Place, mask: EventMask, subject: Ino) {
+    /// Queues an event of an entry for its directory.
+    fn notify_entry(&mut self, dentry: Dentry, mask: EventMask, subject: Ino) {
         let mask = mask | self.dir_mask(subject);
-        self.tell(Notice::Event(place.0, mask, Some(place.1)));
+        self.notify(Notice::Event(dentry.0, mask, Some(dentry.1)));
     }
 
-    /// An event of a file, for its directory and itself.
-    fn tell_both(&mut self, place: Place, mask: EventMask, ino: Ino) {
-        self.tell_entry(place, mask, ino);
+    /// Queues an event of a file for its directory and for itself.
+    fn notify_both(&mut self, dentry: Dentry, mask: EventMask, ino: Ino) {
+        self.notify_entry(dentry, mask, ino);
         let mask = mask | self.dir_mask(ino);
-        self.tell(Notice::Event(ino, mask, None));
+        self.notify(Notice::Event(ino, mask, None));
     }
 
-    fn enter(&mut self, place: Place, ino: Ino) {
-        if let Kind::Dir { entries, .. } = &mut self.nodes[place.0].kind {
-            entries.push((place.1, ino));
+    fn add_entry(&mut self, dentry: Dentry, ino: Ino) {
+        if let Kind::Dir { entries, .. } = &mut self.nodes[dentry.0].kind {
+            entries.push((dentry.1, ino));
         }
         if let Kind::Dir { parent, .. } = &mut self.nodes[ino].kind {
-            *parent = place;
+            *parent = dentry;
         }
     }
 
-    fn leave(&mut self, place: Place) {
-        if let Kind::Dir { entries, .. } = &mut self.nodes[place.0].kind {
-            entries.retain(|entry| entry.0 != place.1);
+    fn remove_entry(&mut self, dentry: Dentry) {
+        if let Kind::Dir { entries, .. } = &mut self.nodes[dentry.0].kind {
+            entries.retain(|entry| entry.0 != dentry.1);
         }
     }
 
@@ -94,52 +95,52 @@ impl World {
         self.nodes[dir].is_dir() && self.nodes[dir].links > 0
     }
 
-    /// Returns `true` if an entry may be made there.
-    fn is_free(&self, place: Place) -> bool {
-        self.is_open_dir(place.0) && self.child(place.0, place.1).is_none()
+    /// Returns `true` if an entry can be created there.
+    fn is_free(&self, dentry: Dentry) -> bool {
+        self.is_open_dir(dentry.0) && self.child(dentry.0, dentry.1).is_none()
     }
 
-    fn create(&mut self, place: Place, kind: Kind) -> bool {
-        if !self.is_free(place) {
+    fn create(&mut self, dentry: Dentry, kind: Kind) -> bool {
+        if !self.is_free(dentry) {
             return false;
         }
-        let ino = self.add_inode(kind, self.nodes[place.0].dev);
-        self.enter(place, ino);
-        self.tell_entry(place, EventMask::CREATE, ino);
+        let ino = self.add_inode(kind, self.nodes[dentry.0].dev);
+        self.add_entry(dentry, ino);
+        self.notify_entry(dentry, EventMask::CREATE, ino);
         true
     }
 
-    /// Drops one name of an inode.
+    /// Removes one link of an inode.
     fn drop_link(&mut self, ino: Ino) {
         self.nodes[ino].links -= 1;
         let mask = EventMask::ATTRIB | self.dir_mask(ino);
-        self.tell(Notice::Event(ino, mask, None));
+        self.notify(Notice::Event(ino, mask, None));
     }
 
-    fn bury(&mut self, ino: Ino) {
-        if self.nodes[ino].links == 0 && !self.nodes[ino].held {
-            self.tell(Notice::Death(ino));
+    fn delete_if_unused(&mut self, ino: Ino) {
+        if self.nodes[ino].links == 0 && !self.nodes[ino].is_open {
+            self.notify(Notice::Deleted(ino));
         }
     }
 
-    /// Something that can be unlinked or renamed over.
+    /// Returns `true` if the inode can be unlinked or replaced by a rename.
     fn is_removable(&self, ino: Ino) -> bool {
         self.nodes[ino].entries().is_empty() && self.nodes[ino].mounted.is_none()
     }
 
-    fn remove(&mut self, place: Place) -> bool {
-        let Some(ino) = self.child(place.0, place.1) else { return false };
+    fn remove(&mut self, dentry: Dentry) -> bool {
+        let Some(ino) = self.child(dentry.0, dentry.1) else { return false };
         if !self.is_removable(ino) {
             return false;
         }
-        self.leave(place);
+        self.remove_entry(dentry);
         if self.nodes[ino].is_dir() {
             self.nodes[ino].links = 0;
         } else {
             self.drop_link(ino);
         }
-        self.tell_entry(place, EventMask::DELETE, ino);
-        self.bury(ino);
+        self.notify_entry(dentry, EventMask::DELETE, ino);
+        self.delete_if_unused(ino);
         true
     }
 
@@ -156,25 +157,25 @@ impl World {
         }
     }
 
-    /// Returns `true` if an inode may be put in that directory.
-    fn may_move(&self, ino: Ino, to: Place) -> bool {
+    /// Returns `true` if an inode can be moved to that directory.
+    fn may_move(&self, ino: Ino, to: Dentry) -> bool {
         self.is_open_dir(to.0)
             && self.nodes[ino].dev == self.nodes[to.0].dev
             && self.nodes[ino].mounted.is_none()
             && !(self.nodes[ino].is_dir() && self.is_beneath(to.0, ino))
     }
 
-    fn tell_move(&mut self, from: Place, to: Place, ino: Ino) {
-        self.tell_entry(from, EventMask::MOVED_FROM, ino);
-        self.tell_entry(to, EventMask::MOVED_TO, ino);
+    fn notify_rename(&mut self, from: Dentry, to: Dentry, ino: Ino) {
+        self.notify_entry(from, EventMask::MOVED_FROM, ino);
+        self.notify_entry(to, EventMask::MOVED_TO, ino);
     }
 
-    fn tell_moved(&mut self, ino: Ino) {
+    fn notify_move_self(&mut self, ino: Ino) {
         let mask = EventMask::MOVE_SELF | self.dir_mask(ino);
-        self.tell(Notice::Event(ino, mask, None));
+        self.notify(Notice::Event(ino, mask, None));
     }
 
-    fn rename(&mut self, from: Place, to: Place) -> bool {
+    fn rename(&mut self, from: Dentry, to: Dentry) -> bool {
         let Some(ino) = self.child(from.0, from.1) else { return false };
         let victim = self.child(to.0, to.1);
         if from == to || victim == Some(ino) || !self.may_move(ino, to) {
@@ -185,69 +186,69 @@ impl World {
             if !alike || !self.is_removable(victim) {
                 return false;
             }
-            self.leave(to);
+            self.remove_entry(to);
         }
-        self.leave(from);
-        self.enter(to, ino);
-        self.tell_move(from, to, ino);
+        self.remove_entry(from);
+        self.add_entry(to, ino);
+        self.notify_rename(from, to, ino);
         if let Some(victim) = victim {
             if self.nodes[victim].is_dir() {
                 self.nodes[victim].links = 1;
             }
             self.drop_link(victim);
         }
-        self.tell_moved(ino);
+        self.notify_move_self(ino);
         if let Some(victim) = victim {
-            self.bury(victim);
+            self.delete_if_unused(victim);
         }
         true
     }
 
-    fn exchange(&mut self, a: Place, b: Place) -> bool {
+    fn exchange(&mut self, a: Dentry, b: Dentry) -> bool {
         let (Some(first), Some(second)) = (self.child(a.0, a.1), self.child(b.0, b.1)) else {
             return false;
         };
         if first == second || !self.may_move(first, b) || !self.may_move(second, a) {
             return false;
         }
-        self.leave(a);
-        self.leave(b);
-        self.enter(b, first);
-        self.enter(a, second);
-        self.tell_move(a, b, first);
-        self.tell_moved(first);
-        self.tell_move(b, a, second);
-        self.tell_moved(second);
+        self.remove_entry(a);
+        self.remove_entry(b);
+        self.add_entry(b, first);
+        self.add_entry(a, second);
+        self.notify_rename(a, b, first);
+        self.notify_move_self(first);
+        self.notify_rename(b, a, second);
+        self.notify_move_self(second);
         true
     }
 
-    fn write(&mut self, place: Place) -> bool {
-        let Some(ino) = self.child(place.0, place.1).filter(|ino| self.nodes[*ino].is_file())
+    fn write(&mut self, dentry: Dentry) -> bool {
+        let Some(ino) = self.child(dentry.0, dentry.1).filter(|ino| self.nodes[*ino].is_file())
         else {
             return false;
         };
         self.nodes[ino].version += 1;
         for mask in [EventMask::OPEN, EventMask::MODIFY, EventMask::CLOSE_WRITE] {
-            self.tell_both(place, mask, ino);
+            self.notify_both(dentry, mask, ino);
         }
         true
     }
 
     fn release(&mut self, ino: Ino) -> bool {
-        if !self.nodes[ino].held {
+        if !self.nodes[ino].is_open {
             return false;
         }
-        self.nodes[ino].held = false;
+        self.nodes[ino].is_open = false;
         self.nodes[ino].version += 1;
-        // The name by which it was opened does not matter to the follower.
-        self.tell(Notice::Event(ino, EventMask::MODIFY, None));
-        self.tell(Notice::Event(ino, EventMask::CLOSE_WRITE, None));
-        self.bury(ino);
+        // The follower does not use the name by which the file was opened.
+        self.notify(Notice::Event(ino, EventMask::MODIFY, None));
+        self.notify(Notice::Event(ino, EventMask::CLOSE_WRITE, None));
+        self.delete_if_unused(ino);
         true
     }
 
-    fn chmod(&mut self, place: Place, mode: u32) -> bool {
-        let Some(ino) = self.child(place.0, place.1) else { return false };
+    fn chmod(&mut self, dentry: Dentry, mode: u32) -> bool {
+        let Some(ino) = self.child(dentry.0, dentry.1) else { return false };
         let ino = self.topmost(ino);
         if matches!(self.nodes[ino].kind, Kind::Link(_)) {
             return false;
@@ -257,15 +258,15 @@ impl World {
         if self.nodes[ino].covers.is_some() {
             // The root of a mount has no entry in a directory.
             let mask = EventMask::ATTRIB | EventMask::ISDIR;
-            self.tell(Notice::Event(ino, mask, None));
+            self.notify(Notice::Event(ino, mask, None));
         } else {
-            self.tell_both(place, EventMask::ATTRIB, ino);
+            self.notify_both(dentry, EventMask::ATTRIB, ino);
         }
         true
     }
 
-    fn mount(&mut self, place: Place) -> bool {
-        let Some(ino) = self.child(place.0, place.1).map(|ino| self.topmost(ino)) else {
+    fn mount(&mut self, dentry: Dentry) -> bool {
+        let Some(ino) = self.child(dentry.0, dentry.1).map(|ino| self.topmost(ino)) else {
             return false;
         };
         if !self.nodes[ino].is_dir() || self.mounts >= 4 {
@@ -278,30 +279,34 @@ impl World {
         *parent = (over, 0);
         self.nodes[over].covers = Some(ino);
         self.nodes[ino].mounted = Some(over);
-        // What is there from the beginning is on the mount.
+        // The mounted file system may have a file from the start.
         if self.choices.chance(1, 2) {
             let file = self.add_inode(Kind::File, dev);
-            self.enter((over, super::inode::F), file);
+            self.add_entry((over, super::inode::F), file);
         }
         true
     }
 
-    fn umount(&mut self, place: Place) -> bool {
-        let Some(root) = self.child(place.0, place.1).map(|ino| self.topmost(ino)) else {
+    fn umount(&mut self, dentry: Dentry) -> bool {
+        let Some(root) = self.child(dentry.0, dentry.1).map(|ino| self.topmost(ino)) else {
             return false;
         };
         let Some(covered) = self.nodes[root].covers else { return false };
         let dev = self.nodes[root].dev;
-        let of_it = |node: &super::inode::Inode| node.dev == dev;
-        // Busy with another mount in it, or an open file.
-        if self.nodes.iter().any(|node| of_it(node) && (node.held || node.mounted.is_some())) {
+        let is_on_mount = |node: &super::inode::Inode| node.dev == dev;
+        // Busy: another mount is on it, or a file is open.
+        if self
+            .nodes
+            .iter()
+            .any(|node| is_on_mount(node) && (node.is_open || node.mounted.is_some()))
+        {
             return false;
         }
         self.nodes[covered].mounted = None;
         self.nodes[root].covers = None;
         self.flush(false);
         for ino in 0..self.nodes.len() {
-            if of_it(&self.nodes[ino]) {
+            if is_on_mount(&self.nodes[ino]) {
                 self.nodes[ino].links = 0;
                 self.nodes[ino].is_dead = true;
                 if self.nodes[ino].wd != 0 {
@@ -318,8 +323,9 @@ impl World {
         true
     }
 
-    fn user(&mut self, place: Place) -> bool {
-        let Some(ino) = self.child(place.0, place.1).filter(|ino| !self.nodes[*ino].is_dead) else {
+    fn user(&mut self, dentry: Dentry) -> bool {
+        let Some(ino) = self.child(dentry.0, dentry.1).filter(|ino| !self.nodes[*ino].is_dead)
+        else {
             return false;
         };
         self.nodes[ino].other = USER;
@@ -327,25 +333,25 @@ impl World {
         true
     }
 
-    fn no_user(&mut self, place: Place) -> bool {
-        let Some(ino) = self.child(place.0, place.1) else { return false };
+    fn no_user(&mut self, dentry: Dentry) -> bool {
+        let Some(ino) = self.child(dentry.0, dentry.1) else { return false };
         self.nodes[ino].other = WatchMask::empty();
-        if !self.held.contains(&self.nodes[ino].wd) {
+        if !self.follower_wds.contains(&self.nodes[ino].wd) {
             self.end_watch(ino);
         }
         true
     }
 
-    fn remove_all(&mut self, place: Place) -> bool {
-        let Some(ino) = self.child(place.0, place.1) else { return false };
-        self.plan.push_front(Op::Remove(place));
+    fn remove_all(&mut self, dentry: Dentry) -> bool {
+        let Some(ino) = self.child(dentry.0, dentry.1) else { return false };
+        self.plan.push_front(Op::Remove(dentry));
         for (name, _) in self.nodes[ino].entries().to_vec() {
             self.plan.push_front(Op::RemoveAll((ino, name)));
         }
         self.plan.len() < 100
     }
 
-    /// Returns `true` if it could be done.
+    /// Makes a change. Returns `false` if it is impossible.
     fn perform(&mut self, op: &Op) -> bool {
         match *op {
             Op::File(at) => self.create(at, Kind::File),
@@ -361,9 +367,9 @@ impl World {
                     return false;
                 }
                 self.nodes[ino].links += 1;
-                self.enter(at, ino);
-                self.tell(Notice::Event(ino, EventMask::ATTRIB, None));
-                self.tell_entry(at, EventMask::CREATE, ino);
+                self.add_entry(at, ino);
+                self.notify(Notice::Event(ino, EventMask::ATTRIB, None));
+                self.notify_entry(at, EventMask::CREATE, ino);
                 true
             }
             Op::Remove(at) => self.remove(at),
@@ -374,7 +380,7 @@ impl World {
             Op::Hold(at) => {
                 let ino = self.child(at.0, at.1).filter(|ino| self.nodes[*ino].is_file());
                 ino.is_some_and(|ino| {
-                    self.nodes[ino].held = true;
+                    self.nodes[ino].is_open = true;
                     true
                 })
             }
@@ -387,15 +393,15 @@ impl World {
         }
     }
 
-    /// Returns `true` if it could be done.
+    /// Makes a change and records it. Returns `false` if it is impossible.
     pub fn apply(&mut self, op: Op) -> bool {
-        // A plan may count on a directory that was not made, or is gone.
+        // A plan may need a directory that was not created, or that was removed.
         let is_gone = |dir: Ino| self.nodes.get(dir).is_none_or(|node| node.is_dead);
-        if op.places().into_iter().flatten().any(|place| is_gone(place.0)) {
+        if op.dentries().into_iter().flatten().any(|dentry| is_gone(dentry.0)) {
             return false;
         }
         let text = self.script.as_ref().map(|_| self.op_text(&op));
-        // Events keep their order.
+        // Events stay in order.
         self.flush(false);
         let unmounts = matches!(op, Op::Umount(_)) && !self.holds_mount(&op);
         if !self.perform(&op) {
@@ -408,9 +414,9 @@ impl World {
         let after = self.trace();
         let before = std::mem::replace(&mut self.now, after);
         if before != self.now {
-            self.touched += 1;
-            self.ends.extend(self.now.end);
-            if unmounts || !self.is_heard(&op, &before) {
+            self.relevant_changes += 1;
+            self.recent_targets.extend(self.now.end);
+            if unmounts || !self.is_detectable(&op, &before) {
                 self.is_silent = true;
             }
         }
@@ -420,25 +426,25 @@ impl World {
         true
     }
 
-    /// Returns `true` if the root of the mount that ends is watched, and so will say so.
+    /// Returns `true` if the root of the mount that ends is watched, and so reports the unmount.
     fn holds_mount(&self, op: &Op) -> bool {
-        let Op::Umount(place) = op else { return false };
-        let root = self.child(place.0, place.1).map(|ino| self.topmost(ino));
-        root.is_some_and(|ino| self.held.contains(&self.nodes[ino].wd)) && !self.is_walking
+        let Op::Umount(dentry) = op else { return false };
+        let root = self.child(dentry.0, dentry.1).map(|ino| self.topmost(ino));
+        root.is_some_and(|ino| self.follower_wds.contains(&self.nodes[ino].wd)) && !self.is_walking
     }
 
-    /// Returns `true` if a follower that keeps to its promises hears of this change of the way.
-    fn is_heard(&self, op: &Op, before: &Trace) -> bool {
+    /// Returns `true` if a correct follower can detect this change of the path.
+    fn is_detectable(&self, op: &Op, before: &Trace) -> bool {
         let hops = before.hops.iter().zip(&self.now.hops);
         let Some((old, new)) = hops.clone().find(|(old, new)| old != new) else { return true };
         match op {
             Op::Mount(_) => return false,
-            // The caller has asked before.
+            // The caller checks this before the change.
             Op::Umount(_) => return true,
             _ => {}
         }
-        // That what was there can say so itself.
-        let says = |hop: &Hop, mask: WatchMask| {
+        // Returns `true` if the follower watches the old entry itself with this mask.
+        let reports = |hop: &Hop, mask: WatchMask| {
             hop.child.is_some_and(|ino| {
                 let wd = self.nodes[ino].wd;
                 let asks = |of: &(i32, WatchMask)| of.0 == wd && of.1.contains(mask);
@@ -446,17 +452,17 @@ impl World {
             })
         };
         if old.child != new.child {
-            // What is watched in a directory that is not has to be asked about itself.
-            return self.nodes[old.dir].read || says(old, WatchMask::empty());
+            // If the directory is not watched, only the entry itself can report the change.
+            return self.nodes[old.dir].read || reports(old, WatchMask::empty());
         }
         let by_name = match *op {
-            Op::Chmod(place, _) => {
-                place == (old.dir, old.name)
+            Op::Chmod(dentry, _) => {
+                dentry == (old.dir, old.name)
                     && self.nodes[old.dir].read
                     && old.child.is_some_and(|ino| self.nodes[ino].covers.is_none())
             }
             _ => true,
         };
-        by_name || says(old, WatchMask::ATTRIB)
+        by_name || reports(old, WatchMask::ATTRIB)
     }
 }

@@ -1,4 +1,5 @@
-//! A kernel that answers at random, and events at random: what no kernel does must not panic, either.
+//! A kernel with random results, and random events, including those that no kernel has. They must not
+//! cause a panic.
 
 use tinotify::follow::{Entry, Follower, Kernel};
 use tinotify::{Errno, Event, EventMask, WatchMask, Wd};
@@ -39,7 +40,7 @@ impl Kernel for Chaos {
 
     fn unwatch(&mut self, _: Wd) {}
 
-    fn look(&mut self, _: &[u8]) -> Result<Entry, Errno> {
+    fn stat(&mut self, _: &[u8]) -> Result<Entry, Errno> {
         self.error()?;
         if self.0.chance(1, 4) {
             return Ok(Entry::Link(self.text()));
@@ -48,7 +49,7 @@ impl Kernel for Chaos {
     }
 }
 
-/// Walks and feeds.
+/// Walks and feeds with random results and events.
 pub fn run(seed: u64) {
     let mut chaos = Chaos(Choices::seeded(seed));
     let path = chaos.text();

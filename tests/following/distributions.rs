@@ -1,4 +1,4 @@
-//! Which worlds are likely: several distributions, each with its own emphasis.
+//! Distributions of schedules: each makes some kinds of changes more likely.
 
 use std::env;
 use std::sync::OnceLock;
@@ -7,28 +7,28 @@ use tinotify::WatchMask;
 
 use super::choices::Choices;
 
-/// An emphasis, by its name.
+/// The name of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Distribution {
-    /// Some of everything.
+    /// All kinds of changes.
     Mixed,
-    /// Files that are written to a spare name and renamed, among writes in place.
+    /// Atomic saves, and writes in place.
     Saves,
     /// Volumes as Kubernetes mounts them.
     Volumes,
-    /// Links, retargeted and in circles, with dots in them.
+    /// Links that are retargeted, that form loops, and that have dots.
     Links,
-    /// Directories on the way are removed, moved and made again.
+    /// Directories on the path are removed, moved and created again.
     Ancestors,
-    /// Read and search are granted and denied.
+    /// Read and search permissions are granted and denied.
     Permissions,
-    /// Calls fail for want of something.
+    /// Calls fail because a limit is reached.
     Scarce,
-    /// A short queue, long unread.
+    /// The queue is short and is read rarely.
     Overflows,
-    /// Mounts come and go.
+    /// File systems are mounted and unmounted.
     Mounts,
-    /// Others watch the same inodes, and files have several names and are held open.
+    /// Other subscribers watch the same inodes. Files have several names and are open.
     Shared,
 }
 
@@ -47,7 +47,7 @@ pub const ALL: [Distribution; 10] = [
     D::Shared,
 ];
 
-/// How likely each kind of change is.
+/// The relative frequency of each kind of change.
 #[derive(Clone, Copy)]
 pub struct Weights {
     pub file: u32,
@@ -65,7 +65,7 @@ pub struct Weights {
     pub remove_all: u32,
     pub save: u32,
     pub volume: u32,
-    pub again: u32,
+    pub recreate: u32,
 }
 
 const SOME: Weights = Weights {
@@ -84,7 +84,7 @@ const SOME: Weights = Weights {
     remove_all: 1,
     save: 2,
     volume: 0,
-    again: 1,
+    recreate: 1,
 };
 
 #[derive(Clone, Copy)]
@@ -95,20 +95,20 @@ pub struct Rules {
     pub disturb: u32,
     /// The chance in 64 that a call fails.
     pub faults: u32,
-    /// Events may come later than what they report.
+    /// `true` if events may be queued later than the changes that they report.
     pub late: bool,
-    /// Inode numbers are used again.
+    /// `true` if inode numbers are reused.
     pub reuse: bool,
-    /// Records of one read.
+    /// The maximum number of records of one read.
     pub batch: u32,
-    /// Most changes between two rests.
+    /// The maximum number of changes between two rests. 0 for a script.
     pub burst: u32,
     pub mask: WatchMask,
     pub weights: Weights,
 }
 
 impl Rules {
-    /// Those of a script.
+    /// Returns the rules of a script.
     pub fn plain() -> Self {
         Self {
             queue_limit: 1000,
@@ -130,15 +130,19 @@ impl Distribution {
         format!("{self:?}").to_lowercase()
     }
 
-    /// The one of a seed: they take turns, but `TINOTIFY_DISTRIBUTION` names one for all.
+    /// Returns the distribution of a seed: the one that `TINOTIFY_DISTRIBUTION` names, or else each in
+    /// turn.
     pub fn of_seed(seed: u64) -> Self {
-        static ASKED: OnceLock<Option<Distribution>> = OnceLock::new();
-        let asked = *ASKED.get_or_init(|| {
-            let name = env::var("TINOTIFY_DISTRIBUTION").ok()?;
-            let found = ALL.into_iter().find(|distribution| distribution.name() == name);
-            Some(found.unwrap_or_else(|| panic!("no distribution is named {name}")))
-        });
-        asked.unwrap_or(ALL[(seed % ALL.len() as u64) as usize])
+        static CHOSEN: OnceLock<Option<Distribution>> = OnceLock::new();
+        let chosen =
+            *CHOSEN.get_or_init(|| {
+                let name = env::var("TINOTIFY_DISTRIBUTION").ok()?;
+                let found = ALL.into_iter().find(|distribution| distribution.name() == name);
+                Some(found.unwrap_or_else(|| {
+                    panic!("TINOTIFY_DISTRIBUTION={name}: unknown distribution")
+                }))
+            });
+        chosen.unwrap_or(ALL[(seed % ALL.len() as u64) as usize])
     }
 
     fn weights(self) -> Weights {
@@ -148,16 +152,16 @@ impl Distribution {
             D::Volumes => Weights { volume: 14, write: 3, save: 2, ..SOME },
             D::Links => Weights { link: 14, dir: 5, exchange: 4, ..SOME },
             D::Ancestors => {
-                Weights { dir: 8, again: 8, remove_all: 5, rename: 9, exchange: 5, ..SOME }
+                Weights { dir: 8, recreate: 8, remove_all: 5, rename: 9, exchange: 5, ..SOME }
             }
             D::Permissions => Weights { chmod: 14, ..SOME },
-            D::Scarce | D::Overflows => Weights { again: 3, save: 5, ..SOME },
+            D::Scarce | D::Overflows => Weights { recreate: 3, save: 5, ..SOME },
             D::Mounts => Weights { mount: 10, dir: 8, ..SOME },
             D::Shared => Weights { user: 7, hard: 5, hold: 5, ..SOME },
         }
     }
 
-    /// The rules of one schedule.
+    /// Chooses the rules of one schedule.
     pub fn rules(self, choices: &mut Choices) -> Rules {
         let plain = Rules::plain();
         let masks = [
@@ -191,7 +195,7 @@ impl Distribution {
         }
     }
 
-    /// The path that is followed.
+    /// Chooses the path that is followed.
     pub fn path(self, choices: &mut Choices) -> &'static str {
         let paths: &[&str] = match self {
             D::Volumes => &["/a/f", "/f", "/a/..data/f"],

@@ -1,4 +1,4 @@
-//! Drives the follower over the simulated kernel, and keeps what a program would keep that trusts it.
+//! Drives the follower over the simulated kernel, and keeps the state that a program would keep.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use super::inode::{Ino, Inode};
 use super::queue::Record;
 use super::world::World;
 
-/// What a program read when it was last told to.
+/// The file that a program read after the last reported change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
     pub ino: Ino,
@@ -19,31 +19,32 @@ pub struct Reading {
 pub struct Run {
     pub world: World,
     pub follower: Follower,
-    /// Records that were read and not fed.
+    /// Records that were read, but not fed yet.
     pub inbox: VecDeque<Record>,
-    /// Whether the name was announced to be there.
-    pub is_announced: bool,
+    /// Whether the last report says that the name leads to a file.
+    pub is_reported: bool,
     pub reading: Option<Reading>,
-    /// What was announced since the last rest, or since a script asked.
-    pub told: Vec<NameChange>,
-    /// Announcements since the last rest.
-    pub announced: u32,
+    /// The changes reported since the last rest, or since the last `expect` of a script.
+    pub reported: Vec<NameChange>,
+    /// The number of reports since the last rest.
+    pub reports: u32,
     pub overflows: u32,
-    /// The mask was changed, and the walk that goes with it is to be made.
-    pub is_masked: bool,
+    /// `true` if the mask was changed, and the walk after it has not succeeded yet.
+    pub has_new_mask: bool,
     pub masks: u32,
     pub walks: u64,
     pub failed_walks: u64,
     pub events: u64,
-    /// Rests at which the name led to a file, and at which the follower had to be told of a change.
+    /// The number of rests at which the name led to a file.
     pub found: u64,
-    pub poked: u64,
-    /// Announcements, ever.
-    pub announcements: u64,
+    /// The number of walks after changes that cause no event.
+    pub forced_walks: u64,
+    /// The number of all reports.
+    pub reports_total: u64,
 }
 
-/// More calls than any walk can need: each link may have four parts.
-pub const MOST_CALLS: usize = 2 * (8 + 41 * 5);
+/// An upper limit for the calls of one walk: each link has at most four components.
+pub const MAX_CALLS: usize = 2 * (8 + 41 * 5);
 
 impl Run {
     pub fn new(world: World) -> Self {
@@ -53,19 +54,19 @@ impl Run {
             world,
             follower,
             inbox: VecDeque::new(),
-            is_announced: false,
+            is_reported: false,
             reading: None,
-            told: Vec::new(),
-            announced: 0,
+            reported: Vec::new(),
+            reports: 0,
             overflows: 0,
-            is_masked: false,
+            has_new_mask: false,
             masks: 0,
             walks: 0,
             failed_walks: 0,
             events: 0,
             found: 0,
-            poked: 0,
-            announcements: 0,
+            forced_walks: 0,
+            reports_total: 0,
         }
     }
 
@@ -73,7 +74,7 @@ impl Run {
         self.world.rules.mask = mask;
         self.world.record(|_| format!("mask {mask}"));
         self.follower.set_mask(mask);
-        self.is_masked = true;
+        self.has_new_mask = true;
         self.masks += 1;
     }
 
@@ -82,7 +83,7 @@ impl Run {
         watches.map(|(wd, _, entry)| (wd.as_raw(), entry.map(<[u8]>::to_vec))).collect()
     }
 
-    /// Walks, whether or not it is needed. Returns `true` if that did not fail.
+    /// Walks, even if no walk is pending. Returns `true` if the walk succeeded.
     pub fn walk(&mut self) -> Result<bool, String> {
         let before = self.watches();
         let was_found = self.follower.is_found();
@@ -90,87 +91,88 @@ impl Run {
         self.walks += 1;
         let result = self.follower.walk(&mut self.world);
         self.world.is_walking = false;
-        if let Some(wrong) = self.world.wrong.take() {
-            return Err(wrong);
+        if let Some(violation) = self.world.violation.take() {
+            return Err(violation);
         }
-        if self.world.calls > MOST_CALLS {
+        if self.world.calls > MAX_CALLS {
             return Err(format!("{} calls for one walk", self.world.calls));
         }
         match result {
             Ok(change) => {
                 if self.follower.is_pending() {
-                    return Err("pending after a walk".into());
+                    return Err("a walk is pending after a walk".into());
                 }
-                self.compare_held()?;
+                self.compare_follower_wds()?;
                 let watches = self.follower.watches();
                 self.world.interest = watches.map(|(wd, mask, _)| (wd.as_raw(), mask)).collect();
-                if std::mem::take(&mut self.is_masked) {
+                if std::mem::take(&mut self.has_new_mask) {
                     self.read_file();
                 }
                 if let Some(change) = change {
-                    self.announce(change)?;
+                    self.report(change)?;
                 }
             }
             Err(errno) => {
                 self.failed_walks += 1;
-                if self.world.is_quiet && self.world.ambush.is_empty() && !self.is_scripted() {
-                    return Err(format!("a walk fails with {errno} for no reason"));
+                if self.world.is_quiet && self.world.injections.is_empty() && !self.is_scripted() {
+                    return Err(format!("a walk fails with {errno} without an injected error"));
                 }
                 if !self.follower.is_pending() || self.follower.is_found() != was_found {
-                    return Err("a walk that failed changed something".into());
+                    return Err("a failed walk changed the state".into());
                 }
                 if before != self.watches() {
-                    return Err("a walk that failed changed the watches".into());
+                    return Err("a failed walk changed the watches".into());
                 }
-                self.compare_held()?;
+                self.compare_follower_wds()?;
             }
         }
         Ok(result.is_ok())
     }
 
-    /// Whether a script says what happens, and not chance.
+    /// Returns `true` if a script determines the changes.
     pub fn is_scripted(&self) -> bool {
         self.world.rules.burst == 0
     }
 
-    /// What the follower says it holds is what it was given.
-    fn compare_held(&self) -> Result<(), String> {
-        let says: std::collections::BTreeSet<i32> =
+    /// Checks that `Follower::watches` returns the watches that the kernel has added for it.
+    fn compare_follower_wds(&self) -> Result<(), String> {
+        let returned: std::collections::BTreeSet<i32> =
             self.follower.watches().map(|(wd, ..)| wd.as_raw()).collect();
-        if says != self.world.held {
-            return Err(format!("says it holds {says:?} and holds {:?}", self.world.held));
+        if returned != self.world.follower_wds {
+            let added = &self.world.follower_wds;
+            return Err(format!("watches() returns {returned:?}, the kernel has {added:?}"));
         }
         Ok(())
     }
 
-    /// The program reads the file that the follower means: it has it open, or opens it again.
+    /// Reads the file that the follower watches, as a program does after a report.
     fn read_file(&mut self) {
         let target = self.follower.watches().find(|(_, _, entry)| entry.is_none());
         let watched = target.and_then(|(wd, ..)| self.world.watched_as(wd.as_raw()));
-        let ino = watched.or(Some(self.world.last_look)).filter(|_| self.follower.is_found());
+        let ino = watched.or(Some(self.world.last_stat)).filter(|_| self.follower.is_found());
         self.reading = ino.map(|ino| Reading { ino, version: self.world.nodes[ino].version });
     }
 
-    fn announce(&mut self, change: NameChange) -> Result<(), String> {
-        self.announced += 1;
-        self.announcements += 1;
-        self.told.push(change);
-        let is_right = match change {
-            NameChange::Appeared => !self.is_announced,
-            _ => self.is_announced,
+    fn report(&mut self, change: NameChange) -> Result<(), String> {
+        self.reports += 1;
+        self.reports_total += 1;
+        self.reported.push(change);
+        let is_valid = match change {
+            NameChange::Appeared => !self.is_reported,
+            _ => self.is_reported,
         };
-        if !is_right {
-            return Err(format!("{change:?}, and announced before: {}", self.is_announced));
+        if !is_valid {
+            return Err(format!("{change:?}, reported before: {}", self.is_reported));
         }
-        self.is_announced = change != NameChange::Vanished;
-        if self.is_announced != self.follower.is_found() {
-            return Err(format!("{change:?}, and is_found() is {}", self.follower.is_found()));
+        self.is_reported = change != NameChange::Vanished;
+        if self.is_reported != self.follower.is_found() {
+            return Err(format!("{change:?}, but is_found() is {}", self.follower.is_found()));
         }
         self.read_file();
         Ok(())
     }
 
-    /// Whether an event is among those that the follower says are of interest.
+    /// Returns `true` if `Follower::watches` says that the follower needs this event.
     fn is_of_interest(&self, event: &Event<'_>) -> bool {
         let life = EventMask::UNMOUNT | EventMask::IGNORED;
         self.follower.watches().any(|(wd, mask, entry)| {
@@ -182,9 +184,9 @@ impl Run {
         })
     }
 
-    /// Reads so many records at most.
-    pub fn read(&mut self, most: u32) {
-        for _ in 0..most {
+    /// Reads at most `max` records.
+    pub fn read(&mut self, max: u32) {
+        for _ in 0..max {
             let Some(record) = self.world.queue.pop() else { break };
             self.inbox.push_back(record);
         }
@@ -199,42 +201,42 @@ impl Run {
         let is_of_interest = event.is_overflow() || self.is_of_interest(&event);
         let change = self.follower.feed(&event);
         if event.is_ignored() {
-            self.world.held.remove(&record.wd);
+            self.world.follower_wds.remove(&record.wd);
         }
         self.overflows += u32::from(event.is_overflow());
         if was_pending && !self.follower.is_pending() {
-            return Err("an event ends a pending walk".into());
+            return Err("an event cancelled a pending walk".into());
         }
         if !is_of_interest && (change.is_some() || was_pending != self.follower.is_pending()) {
-            return Err(format!("is moved by {event}"));
+            return Err(format!("an event that is not of interest had an effect: {event}"));
         }
-        self.compare_held()?;
+        self.compare_follower_wds()?;
         if let Some(change) = change {
-            self.announce(change)?;
+            self.report(change)?;
         }
         Ok(true)
     }
 
-    /// Stops following, after which only what others need is watched.
+    /// Stops following. Then only the watches of other subscribers may be left.
     pub fn end(&mut self) -> Result<(), String> {
         self.world.is_quiet = true;
         let next = Follower::new(b"/", WatchMask::MODIFY);
         std::mem::replace(&mut self.follower, next).end(&mut self.world);
-        if let Some(wrong) = self.world.wrong.take() {
-            return Err(wrong);
+        if let Some(violation) = self.world.violation.take() {
+            return Err(violation);
         }
         let is_left = |node: &Inode| node.wd != 0 && node.other.is_empty();
-        if !self.world.held.is_empty() || self.world.nodes.iter().any(is_left) {
+        if !self.world.follower_wds.is_empty() || self.world.nodes.iter().any(is_left) {
             return Err("watches are left".into());
         }
         Ok(())
     }
 
-    /// Does what there is to do, until nothing is left. The world is quiet.
+    /// Reads, feeds and walks until nothing is left to do. The world must be quiet.
     pub fn settle(&mut self) -> Result<(), String> {
         self.world.flush(false);
-        let most = 20 + 2 * (self.world.queue.len() + self.inbox.len());
-        for _ in 0..most {
+        let max = 20 + 2 * (self.world.queue.len() + self.inbox.len());
+        for _ in 0..max {
             self.read(u32::MAX);
             while self.feed()? {}
             if self.follower.is_pending() {
@@ -243,6 +245,6 @@ impl Run {
                 return Ok(());
             }
         }
-        Err("does not come to rest".into())
+        Err("the follower does not come to rest".into())
     }
 }

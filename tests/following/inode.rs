@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use tinotify::WatchMask;
 
-/// An inode, by its place in `World::nodes`. Never used again within one world.
+/// The index of an inode in `World::nodes`. Never reused within one world.
 pub type Ino = usize;
 
-/// A name, by its place in [`NAMES`].
+/// The index of a name in [`NAMES`].
 pub type Name = u8;
 
 pub const NAMES: [&std::ffi::CStr; 10] =
@@ -22,7 +22,7 @@ pub const VERSION: [Name; 2] = [6, 7];
 pub const SPARE: Name = 8;
 pub const SPARE_LINK: Name = 9;
 
-/// The name of these bytes.
+/// Returns the name with these bytes.
 pub fn name_of(bytes: &[u8]) -> Option<Name> {
     NAMES.iter().position(|name| name.to_bytes() == bytes).map(|at| at as Name)
 }
@@ -31,14 +31,14 @@ pub fn text_of(name: Name) -> &'static str {
     NAMES[usize::from(name)].to_str().unwrap()
 }
 
-/// A directory, and a name in it.
-pub type Place = (Ino, Name);
+/// A directory, and a name in it, which may not exist.
+pub type Dentry = (Ino, Name);
 
 pub enum Kind {
     Dir {
         entries: Vec<(Name, Ino)>,
-        /// Where it is. The root and the roots of mounts are in themselves.
-        parent: Place,
+        /// Its entry in the parent directory. The root and the roots of mounts are their own parents.
+        parent: Dentry,
     },
     File,
     Link(Rc<[u8]>),
@@ -47,26 +47,26 @@ pub enum Kind {
 pub struct Inode {
     pub kind: Kind,
     pub dev: u64,
-    /// The inode number that lstat(2) gives. A freed number may be used again.
+    /// The inode number that lstat(2) returns. A free number may be reused.
     pub number: u64,
     pub links: u32,
-    /// Whether somebody has it open.
-    pub held: bool,
+    /// Whether a process has it open.
+    pub is_open: bool,
     pub is_dead: bool,
-    /// Permission to read it, and so to watch it.
+    /// Whether it has read permission, so that it can be watched.
     pub read: bool,
-    /// Permission to reach what is in it.
+    /// Whether it has search permission, so that its entries can be reached.
     pub search: bool,
-    /// What is mounted on this directory.
+    /// The root of the file system that is mounted on this directory.
     pub mounted: Option<Ino>,
-    /// What this root of a mount covers.
+    /// The directory that this root of a mount covers.
     pub covers: Option<Ino>,
-    /// Raised by each write.
+    /// Each write increments it.
     pub version: u64,
-    /// 0: not watched.
+    /// 0 if it is not watched.
     pub wd: i32,
     pub mask: WatchMask,
-    /// What another subscriber of the same instance asked for. Empty if there is none.
+    /// The mask of another subscriber of the same instance, or empty.
     pub other: WatchMask,
 }
 

@@ -1,18 +1,18 @@
-//! What the follower asks of the simulated kernel.
+//! Implements the follower's `Kernel` for the simulated world.
 
 use tinotify::follow::{Entry, Kernel};
 use tinotify::{Errno, WatchMask, Wd};
 
-use super::driver::MOST_CALLS;
+use super::driver::MAX_CALLS;
 use super::inode::{Ino, Kind};
-use super::truth::Trace;
-use super::world::{AmbushStep, World};
+use super::resolve::Trace;
+use super::world::{InjectedStep, World};
 
 impl World {
-    /// Has an inode watched, for this too.
+    /// Watches an inode, and adds to its mask.
     pub fn add_watch(&mut self, ino: Ino, mask: WatchMask) -> i32 {
         if self.nodes[ino].wd == 0 {
-            // The kernel hands them out cyclically.
+            // The kernel assigns descriptors cyclically.
             self.wds.push(ino);
             self.nodes[ino].wd = self.wds.len() as i32;
             self.watched += 1;
@@ -21,15 +21,15 @@ impl World {
         self.nodes[ino].wd
     }
 
-    /// What a descriptor was given for.
+    /// Returns the inode of a descriptor.
     pub fn watched_as(&self, wd: i32) -> Option<Ino> {
         self.wds.get(usize::try_from(wd).ok()?.checked_sub(1)?).copied()
     }
 
-    /// What happens just before a call of the engine. An error is what the call fails with.
+    /// Changes the world before a call of the engine. Returns an error if the call must fail.
     fn before(&mut self, call: &str, path: &[u8]) -> Result<(), Errno> {
-        if !self.ambush.is_empty() {
-            self.spring(&format!("{call} {}", String::from_utf8_lossy(path)))?;
+        if !self.injections.is_empty() {
+            self.inject(&format!("{call} {}", String::from_utf8_lossy(path)))?;
         }
         if self.is_quiet {
             return Ok(());
@@ -60,16 +60,18 @@ impl World {
         Ok(())
     }
 
-    /// Does what a script wants done before a call.
-    fn spring(&mut self, call: &str) -> Result<(), Errno> {
-        while let Some(at) = self.ambush.iter().position(|ambush| ambush.call == call.trim_end()) {
-            match self.ambush.remove(at).step {
-                AmbushStep::Fail(errno) => return Err(errno),
-                AmbushStep::Op(line) => match self.op(&line) {
+    /// Makes the changes that a script lists for this call.
+    fn inject(&mut self, call: &str) -> Result<(), Errno> {
+        while let Some(at) =
+            self.injections.iter().position(|injection| injection.call == call.trim_end())
+        {
+            match self.injections.remove(at).step {
+                InjectedStep::Fail(errno) => return Err(errno),
+                InjectedStep::Op(line) => match self.op(&line) {
                     Ok(op) => {
                         self.apply(op);
                     }
-                    Err(why) => self.wrong = Some(why),
+                    Err(why) => self.violation = Some(why),
                 },
             }
         }
@@ -82,7 +84,7 @@ impl Kernel for World {
         self.calls += 1;
         self.before("watch", path)?;
         if !mask.contains(WatchMask::DONT_FOLLOW) || mask.intersects(WatchMask::MASK_ADD) {
-            self.wrong = Some(format!("a watch with {mask}"));
+            self.violation = Some(format!("watch with the mask {mask}"));
         }
         let ino = self.resolve(path, false, &mut Trace::default())?;
         let node = &self.nodes[ino];
@@ -96,14 +98,14 @@ impl Kernel for World {
             return Err(Errno::ENOSPC);
         }
         let wd = self.add_watch(ino, mask);
-        self.held.insert(wd);
+        self.follower_wds.insert(wd);
         Ok(Wd::from_raw(wd))
     }
 
     fn unwatch(&mut self, wd: Wd) {
         let _ = self.before("unwatch", b"");
-        if !self.held.remove(&wd.as_raw()) {
-            self.wrong = Some(format!("takes back watch {wd}, which it does not hold"));
+        if !self.follower_wds.remove(&wd.as_raw()) {
+            self.violation = Some(format!("unwatch of {wd}, which the follower does not have"));
         }
         let ino = self.nodes.iter().position(|node| node.wd == wd.as_raw());
         if let Some(ino) = ino.filter(|ino| self.nodes[*ino].other.is_empty()) {
@@ -111,12 +113,12 @@ impl Kernel for World {
         }
     }
 
-    fn look(&mut self, path: &[u8]) -> Result<Entry, Errno> {
+    fn stat(&mut self, path: &[u8]) -> Result<Entry, Errno> {
         self.calls += 1;
-        assert!(self.calls < 10 * MOST_CALLS, "a walk does not end");
-        self.before("look", path)?;
+        assert!(self.calls < 10 * MAX_CALLS, "the walk does not end");
+        self.before("stat", path)?;
         let ino = self.resolve(path, false, &mut Trace::default())?;
-        self.last_look = ino;
+        self.last_stat = ino;
         let node = &self.nodes[ino];
         Ok(match &node.kind {
             Kind::Link(text) => Entry::Link(text.to_vec()),

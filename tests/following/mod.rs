@@ -1,8 +1,8 @@
-//! A simulated kernel for the follower of names, and the oracle.
+//! A simulated kernel for the follower, and an oracle.
 //!
 //! [`World`](world::World) is a file system with an inotify instance. It implements the engine's
-//! `Kernel`, and changes itself before any call of it. Every decision comes from `Choices`, so a
-//! schedule is one number, and can be shrunk.
+//! `Kernel`, and may change before each call of the engine. Every decision comes from `Choices`, so one
+//! number determines a schedule, and a failing schedule can be shrunk.
 
 pub mod chance;
 pub mod changes;
@@ -17,9 +17,9 @@ pub mod kernel;
 pub mod oracle;
 pub mod queue;
 pub mod real;
+pub mod resolve;
 pub mod schedule;
 pub mod script;
 pub mod shrink;
 pub mod steps;
-pub mod truth;
 pub mod world;

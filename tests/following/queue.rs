@@ -1,5 +1,5 @@
-//! The queue of one inotify instance, with its limit, its merging and its one record of overflow
-//! (fsnotify_insert_event and inotify_merge, Linux 6.18).
+//! The queue of one inotify instance: it has a limit, merges identical records, and queues one overflow
+//! record at a time (fsnotify_insert_event and inotify_merge, Linux 6.18).
 
 use std::collections::VecDeque;
 
@@ -33,7 +33,7 @@ impl Queue {
     }
 
     pub fn push(&mut self, record: Record) {
-        // The limit comes before merging, and one overflow is reported at a time.
+        // The kernel checks the limit before it merges, and reports one overflow at a time.
         if self.records.len() >= self.limit {
             if !self.is_overflown {
                 self.is_overflown = true;

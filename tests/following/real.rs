@@ -1,4 +1,4 @@
-//! The follower over the real kernel: the scripts again.
+//! Runs the scripts with the real kernel.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -14,10 +14,10 @@ use tinotify::{Errno, InitFlags, Inotify, WatchMask, Wd};
 
 use super::script::{head, mask};
 
-/// The real kernel, and the watches that the follower and others have.
+/// The real kernel, with the watches of the follower and of other subscribers.
 struct Real {
     inotify: Inotify,
-    held: BTreeSet<Wd>,
+    follower_wds: BTreeSet<Wd>,
     others: BTreeSet<Wd>,
 }
 
@@ -37,8 +37,8 @@ impl Real {
     }
 
     fn end(&self, wd: Wd) {
-        if !self.held.contains(&wd) && !self.others.contains(&wd) {
-            // It may have ended by itself.
+        if !self.follower_wds.contains(&wd) && !self.others.contains(&wd) {
+            // The kernel may have removed it already.
             let _ = self.inotify.rm_watch(wd);
         }
     }
@@ -53,16 +53,16 @@ impl Real {
 impl Kernel for Real {
     fn watch(&mut self, path: &[u8], mask: WatchMask) -> Result<Wd, Errno> {
         let wd = self.add(path, mask)?;
-        self.held.insert(wd);
+        self.follower_wds.insert(wd);
         Ok(wd)
     }
 
     fn unwatch(&mut self, wd: Wd) {
-        assert!(self.held.remove(&wd), "takes back watch {wd}, which it does not hold");
+        assert!(self.follower_wds.remove(&wd), "unwatch of {wd}, which the follower does not have");
         self.end(wd);
     }
 
-    fn look(&mut self, path: &[u8]) -> Result<Entry, Errno> {
+    fn stat(&mut self, path: &[u8]) -> Result<Entry, Errno> {
         let path = path_of(path);
         let file = fs::symlink_metadata(path).map_err(|error| errno(&error))?;
         if file.is_symlink() {
@@ -73,19 +73,19 @@ impl Kernel for Real {
     }
 }
 
-/// A script over the real kernel.
+/// A run of a script with the real kernel.
 struct Run {
     root: PathBuf,
     path: PathBuf,
-    asked: WatchMask,
+    mask: WatchMask,
     kernel: Real,
     follower: Follower,
-    told: Vec<NameChange>,
-    /// What was read at the last announcement: the inode and the length.
+    reported: Vec<NameChange>,
+    /// The inode and the length of the file at the last report.
     reading: Option<(u64, u64)>,
 }
 
-/// What only the simulated world has.
+/// Steps that only the simulated world has.
 const SIMULATED: [&str; 9] =
     ["before ", "limit ", "mount ", "umount ", "hold ", "release ", "read ", "feed", "walk"];
 
@@ -96,12 +96,12 @@ impl Run {
 
     fn file(&self) -> Option<(u64, u64)> {
         let file = fs::metadata(&self.path).ok()?;
-        // The size of a directory is its own affair.
+        // A write to a file does not determine the size of its directory.
         Some((file.ino(), if file.is_file() { file.len() } else { 0 }))
     }
 
-    fn announce(&mut self, change: NameChange) {
-        self.told.push(change);
+    fn report(&mut self, change: NameChange) {
+        self.reported.push(change);
         self.reading = self.file();
     }
 
@@ -112,7 +112,7 @@ impl Run {
                 Ok(events) => events,
                 Err(error) if error.is_would_block() && self.follower.is_pending() => {
                     if let Some(change) = self.follower.walk(&mut self.kernel).unwrap() {
-                        self.announce(change);
+                        self.report(change);
                     }
                     continue;
                 }
@@ -122,24 +122,24 @@ impl Run {
             for event in events {
                 let event = event.unwrap();
                 if event.is_ignored() {
-                    self.kernel.held.remove(&event.wd());
+                    self.kernel.follower_wds.remove(&event.wd());
                     self.kernel.others.remove(&event.wd());
                 }
                 if let Some(change) = self.follower.feed(&event) {
-                    self.announce(change);
+                    self.report(change);
                 }
             }
         }
-        assert_eq!(self.follower.is_found(), self.file().is_some(), "found, or not");
-        let held: BTreeSet<Wd> = self.follower.watches().map(|(wd, ..)| wd).collect();
-        assert_eq!(held, self.kernel.held, "what it says it holds, and what it holds");
-        let all = held.union(&self.kernel.others).count();
-        assert_eq!(self.kernel.watches(), all, "the kernel watches what is needed");
+        assert_eq!(self.follower.is_found(), self.file().is_some(), "is_found()");
+        let returned: BTreeSet<Wd> = self.follower.watches().map(|(wd, ..)| wd).collect();
+        assert_eq!(returned, self.kernel.follower_wds, "watches()");
+        let all = returned.union(&self.kernel.others).count();
+        assert_eq!(self.kernel.watches(), all, "the number of watches in the kernel");
     }
 
-    /// What was read last is what is there.
+    /// Checks that the file at the last report is the current one.
     fn compare(&self) {
-        if self.asked.intersects(WatchMask::MODIFY | WatchMask::CLOSE_WRITE) {
+        if self.mask.intersects(WatchMask::MODIFY | WatchMask::CLOSE_WRITE) {
             assert_eq!(self.reading.filter(|_| self.follower.is_found()), self.file());
         }
     }
@@ -187,15 +187,15 @@ impl Run {
     }
 }
 
-/// Runs a script over the real kernel, if it can be. Returns `false` if not.
+/// Runs a script with the real kernel. Returns `false` if the script needs the simulated one.
 pub fn run(text: &str) -> bool {
-    let (path, asked, lines) = head(text).unwrap();
+    let (path, events, lines) = head(text).unwrap();
     let lines: Vec<&str> = lines.collect();
     let is_simulated = |line: &&str| SIMULATED.iter().any(|word| line.starts_with(word));
     if lines.iter().any(is_simulated) {
         return false;
     }
-    // Root may read everything.
+    // Permissions do not apply to root.
     if lines.iter().any(|line| line.starts_with("chmod")) && rustix::process::geteuid().is_root() {
         return false;
     }
@@ -203,23 +203,24 @@ pub fn run(text: &str) -> bool {
     let root = fs::canonicalize(dir.path()).unwrap();
     let path = PathBuf::from(format!("{}{path}", root.display()));
     let inotify = Inotify::init(InitFlags::NONBLOCK).unwrap();
-    let kernel = Real { inotify, held: BTreeSet::new(), others: BTreeSet::new() };
-    let follower = Follower::new(path.as_os_str().as_bytes(), asked);
-    let (told, reading) = (Vec::new(), None);
-    let mut run = Run { root, path, asked, kernel, follower, told, reading };
+    let kernel = Real { inotify, follower_wds: BTreeSet::new(), others: BTreeSet::new() };
+    let follower = Follower::new(path.as_os_str().as_bytes(), events);
+    let (reported, reading) = (Vec::new(), None);
+    let mut run = Run { root, path, mask: events, kernel, follower, reported, reading };
     for line in lines {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "start" => {}
             "rest" => run.rest(),
-            "told" => {
-                let told: Vec<String> = run.told.drain(..).map(|it| format!("{it:?}")).collect();
-                assert_eq!(told.join(" "), rest);
+            "expect" => {
+                let reported: Vec<String> =
+                    run.reported.drain(..).map(|it| format!("{it:?}")).collect();
+                assert_eq!(reported.join(" "), rest);
                 run.compare();
             }
             "mask" => {
-                run.asked = mask(rest).unwrap();
-                run.follower.set_mask(run.asked);
+                run.mask = mask(rest).unwrap();
+                run.follower.set_mask(run.mask);
             }
             _ => run.change(line),
         }

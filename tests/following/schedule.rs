@@ -1,4 +1,4 @@
-//! One schedule: a world, its changes, and when they are read.
+//! One schedule: a world, its changes, and the order of changes and reads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,7 +9,7 @@ use super::distributions::Distribution;
 use super::driver::Run;
 use super::world::World;
 
-/// What happened in some schedules.
+/// Counts of what happened in several schedules.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     pub schedules: u64,
@@ -17,9 +17,9 @@ pub struct Totals {
     pub events: u64,
     pub walks: u64,
     pub failed_walks: u64,
-    pub announced: u64,
+    pub reports: u64,
     pub found: u64,
-    pub poked: u64,
+    pub forced_walks: u64,
 }
 
 impl Totals {
@@ -29,15 +29,15 @@ impl Totals {
         self.events += more.events;
         self.walks += more.walks;
         self.failed_walks += more.failed_walks;
-        self.announced += more.announced;
+        self.reports += more.reports;
         self.found += more.found;
-        self.poked += more.poked;
+        self.forced_walks += more.forced_walks;
     }
 }
 
 impl Run {
-    /// Walks where it is pending; tries again what fails, sometimes.
-    fn see_to_it(&mut self) -> Result<(), String> {
+    /// Walks if a walk is pending. Sometimes repeats a walk that fails.
+    fn walk_if_pending(&mut self) -> Result<(), String> {
         for _ in 0..3 {
             if !self.follower.is_pending() {
                 break;
@@ -51,25 +51,25 @@ impl Run {
     }
 
     fn read_some(&mut self) -> Result<(), String> {
-        let most = 1 + self.world.choices.below(self.world.rules.batch);
+        let max = 1 + self.world.choices.below(self.world.rules.batch);
         let walks_each = self.world.choices.chance(1, 2);
-        self.world.record(|_| format!("read {most}"));
-        self.read(most);
+        self.world.record(|_| format!("read {max}"));
+        self.read(max);
         while !self.inbox.is_empty() {
             self.world.record(|_| "feed".into());
             self.feed()?;
             if walks_each {
-                self.see_to_it()?;
+                self.walk_if_pending()?;
             }
         }
-        self.see_to_it()
+        self.walk_if_pending()
     }
 
-    fn go(&mut self) -> Result<u64, String> {
+    fn run_rounds(&mut self) -> Result<u64, String> {
         self.world.record(|_| "start".into());
         self.world.is_quiet = false;
         self.world.ops = self.world.choices.below(3);
-        self.see_to_it()?;
+        self.walk_if_pending()?;
         let rounds = 1 + self.world.choices.below(6);
         for _ in 0..rounds {
             self.world.ops = self.world.choices.below(self.world.rules.burst + 1);
@@ -84,16 +84,16 @@ impl Run {
                 let masks = [WatchMask::MODIFY, WatchMask::CLOSE_WRITE, WatchMask::ALL_EVENTS];
                 let mask = masks[self.world.choices.below(3) as usize];
                 self.set_mask(mask);
-                self.see_to_it()?;
+                self.walk_if_pending()?;
             }
             if !self.world.choices.chance(1, 3) {
                 self.world.record(|_| "rest".into());
                 self.rest()?;
-                self.told.clear();
+                self.reported.clear();
             }
         }
         self.world.record(|_| "rest".into());
-        // Sometimes with walks pending, and events unread.
+        // Sometimes the follower ends with a pending walk and unread events.
         if !self.world.choices.chance(1, 8) {
             self.rest()?;
         }
@@ -102,14 +102,14 @@ impl Run {
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub fn panicked(what: &(dyn std::any::Any + Send)) -> String {
     let text = what.downcast_ref::<String>().cloned();
     let text = text.or_else(|| what.downcast_ref::<&str>().map(|text| (*text).to_owned()));
     format!("panics: {}", text.unwrap_or_default())
 }
 
-/// Runs the schedule of these choices. Returns what happened, as a script if that is wanted.
+/// Runs the schedule of these choices. Returns its result, its script if `wants_script`, and its choices.
 pub fn run_in(
     mut choices: Choices,
     distribution: Distribution,
@@ -123,13 +123,13 @@ pub fn run_in(
         world.record(|_| format!("limit {}", rules.queue_limit));
     }
     world.follow(path.as_bytes());
-    world.furnish();
+    world.create_initial_files();
     world.flush(false);
-    // Others may have been told of what was before.
-    world.touched = 1 + world.queue.len() as u32;
+    // Other subscribers may have events of the initial changes.
+    world.relevant_changes = 1 + world.queue.len() as u32;
     world.is_silent = false;
     let mut run = Run::new(world);
-    let result = catch_unwind(AssertUnwindSafe(|| run.go()));
+    let result = catch_unwind(AssertUnwindSafe(|| run.run_rounds()));
     let result = result.unwrap_or_else(|what| Err(panicked(&*what)));
     let totals = result.map(|rests| Totals {
         schedules: 1,
@@ -137,9 +137,9 @@ pub fn run_in(
         events: run.events,
         walks: run.walks,
         failed_walks: run.failed_walks,
-        announced: run.announcements,
+        reports: run.reports_total,
         found: run.found,
-        poked: run.poked,
+        forced_walks: run.forced_walks,
     });
     let script = run.world.script.take().unwrap_or_default();
     (totals, script, run.world.choices)

@@ -1,31 +1,32 @@
-//! Scripted worlds: steps with names, which mean the same whatever the engine does.
+//! Scripted worlds: lists of named steps, which keep their meaning when the engine changes.
 //!
-//! One step a line; `#` begins a comment. Paths are absolute, and links in them are not followed.
+//! Each line is one step; `#` starts a comment. Paths are absolute, and links in them are not followed.
 //!
 //! | step | what it does |
 //! |---|---|
 //! | `follow PATH MASK` | the first line |
-//! | `file P`, `dir P`, `link P TEXT`, `hard P Q`, `rm P`, `mv P Q`, `exchange P Q`, `write P` | a change; before `start` it is there from the beginning |
-//! | `chmod MODE P` | 4 is read, 1 is search |
-//! | `hold P`, `release INODE` | somebody has a file open; writes to it and closes it |
-//! | `mount P`, `umount P` | a new file system over P; and away again |
-//! | `user P`, `nouser P` | another subscriber watches P; no more |
-//! | `limit N` | the queue holds so many records |
-//! | `start` | the world is furnished. The first walk is a step, too: `walk` or `rest` |
-//! | `walk` | walks, if that is pending |
-//! | `read N` | reads so many records |
+//! | `file P`, `dir P`, `link P TEXT`, `hard P Q`, `rm P`, `mv P Q`, `exchange P Q`, `write P` | makes a change; the changes before `start` make the initial files |
+//! | `chmod MODE P` | sets the permissions: 4 is read, 1 is search |
+//! | `hold P` | another process opens a file |
+//! | `release INODE` | that process writes to the file and closes it |
+//! | `mount P`, `umount P` | mounts a new file system over P; unmounts it |
+//! | `user P`, `nouser P` | another subscriber watches P; ends its watch |
+//! | `limit N` | limits the queue to N records |
+//! | `start` | ends the initial changes. The first walk is a step too: `walk` or `rest` |
+//! | `walk` | walks, if a walk is pending |
+//! | `read N` | reads N records |
 //! | `feed` | feeds one of them |
-//! | `mask MASK` | asks for other events |
-//! | `before CALL PATH: STEP` | a change, or `fail ERRNO`, just before the next such call of the engine: `watch` or `look` of that path, or `unwatch` |
-//! | `rest` | reads, feeds and walks until nothing is left to do, and compares everything |
-//! | `told WORDS` | what was announced since the last `told` |
+//! | `mask MASK` | changes the mask |
+//! | `before CALL PATH: STEP` | makes a change, or `fail ERRNO`, before the next such call of the engine: `watch` or `stat` of that path, or `unwatch` |
+//! | `rest` | reads, feeds and walks until nothing is left to do, then checks everything |
+//! | `expect WORDS` | checks the changes reported since the last `expect` |
 
 use tinotify::{Errno, WatchMask};
 
 use super::choices::Choices;
 use super::distributions::Rules;
 use super::driver::Run;
-use super::world::{Ambush, AmbushStep, World};
+use super::world::{InjectedStep, Injection, World};
 
 fn errno(name: &str) -> Result<Errno, String> {
     let all = [
@@ -38,19 +39,19 @@ fn errno(name: &str) -> Result<Errno, String> {
         Errno::ENOENT,
     ];
     let found = all.into_iter().find(|errno| errno.name() == Some(name));
-    found.ok_or_else(|| format!("no errno {name}"))
+    found.ok_or_else(|| format!("unknown errno {name}"))
 }
 
 fn number(text: &str) -> Result<u32, String> {
-    text.trim().parse().map_err(|_| format!("{text:?} is no number"))
+    text.trim().parse().map_err(|_| format!("{text:?}: expected a number"))
 }
 
-/// A mask, by the names of its bits.
+/// Parses a mask.
 pub fn mask(text: &str) -> Result<WatchMask, String> {
-    text.parse().map_err(|_| format!("{text:?} is no mask"))
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
 }
 
-/// The path and the mask of the first line, and the other lines.
+/// Returns the path and the mask of the first line, and the other lines.
 pub fn head(text: &str) -> Result<(&str, WatchMask, impl Iterator<Item = &str>), String> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let mut lines = lines.filter(|line| !line.is_empty());
@@ -66,8 +67,8 @@ impl Run {
             "limit" => self.world.queue.limit = number(rest)? as usize,
             "start" => {
                 self.world.flush(false);
-                // Others may have been told of what was before.
-                self.world.touched = 1 + self.world.queue.len() as u32;
+                // Other subscribers may have events of the initial changes.
+                self.world.relevant_changes = 1 + self.world.queue.len() as u32;
                 self.world.is_silent = false;
             }
             "walk" if self.follower.is_pending() => {
@@ -82,16 +83,17 @@ impl Run {
             "before" => {
                 let (call, step) = rest.split_once(": ").ok_or("no step")?;
                 let step = match step.strip_prefix("fail ") {
-                    Some(name) => AmbushStep::Fail(errno(name)?),
-                    None => AmbushStep::Op(step.to_owned()),
+                    Some(name) => InjectedStep::Fail(errno(name)?),
+                    None => InjectedStep::Op(step.to_owned()),
                 };
-                self.world.ambush.push(Ambush { call: call.trim().to_owned(), step });
+                self.world.injections.push(Injection { call: call.trim().to_owned(), step });
             }
             "rest" => self.rest()?,
-            "told" => {
-                let told: Vec<String> = self.told.drain(..).map(|it| format!("{it:?}")).collect();
-                if told.join(" ") != rest {
-                    return Err(format!("told {told:?}"));
+            "expect" => {
+                let reported: Vec<String> =
+                    self.reported.drain(..).map(|it| format!("{it:?}")).collect();
+                if reported.join(" ") != rest {
+                    return Err(format!("reported {reported:?}"));
                 }
             }
             _ => {
@@ -106,7 +108,7 @@ impl Run {
     }
 }
 
-/// Runs a script, which must be right.
+/// Runs a script. Returns an error if it fails.
 pub fn run(text: &str) -> Result<(), String> {
     let (path, mask, lines) = head(text)?;
     let rules = Rules { mask, ..Rules::plain() };
@@ -118,8 +120,8 @@ pub fn run(text: &str) -> Result<(), String> {
     }
     run.rest().map_err(|why| format!("at the end: {why}"))?;
     run.end()?;
-    match run.world.ambush.first() {
-        Some(ambush) => Err(format!("no such call: {:?}", ambush.call)),
+    match run.world.injections.first() {
+        Some(injection) => Err(format!("no such call: {:?}", injection.call)),
         None => Ok(()),
     }
 }

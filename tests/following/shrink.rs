@@ -1,4 +1,4 @@
-//! A failing schedule, made as short as it can be, and explained.
+//! Shrinks a failing schedule, and prints it as a script.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,13 @@ use super::choices::Choices;
 use super::distributions::Distribution;
 use super::schedule::run_in;
 
-/// The words of a failure without the numbers that are its own.
+/// Returns the kind of a failure: its message without words that have a digit.
 pub fn kind(why: &str) -> String {
-    let own = |word: &&str| !word.contains(|c: char| c.is_ascii_digit());
-    why.split_whitespace().filter(own).collect::<Vec<_>>().join(" ")
+    let is_plain = |word: &&str| !word.contains(|c: char| c.is_ascii_digit());
+    why.split_whitespace().filter(is_plain).collect::<Vec<_>>().join(" ")
 }
 
-/// Makes a failing list of choices shorter and duller for as long as it fails in the same way.
+/// Shrinks a failing list of choices, as long as it fails in the same way.
 fn shrink(list: Vec<u32>, distribution: Distribution, why: &str) -> Vec<u32> {
     let why = kind(why);
     let mut tries = 0;
@@ -24,18 +24,18 @@ fn shrink(list: Vec<u32>, distribution: Distribution, why: &str) -> Vec<u32> {
     super::choices::shrink(list, fails)
 }
 
-/// What went wrong in a schedule: a short script, and whether it is wrong in the same way.
+/// Returns a short script that fails as a schedule does, and the result of that script alone.
 pub fn explain(seed: u64, distribution: Distribution) -> String {
     let (result, _, choices) = run_in(Choices::seeded(seed).keeping(), distribution, false);
     let list = shrink(choices.kept(), distribution, &result.err().unwrap_or_default());
     let (result, script, _) = run_in(Choices::list(list), distribution, true);
     let script = script.join("\n");
-    let why = result.err().unwrap_or_else(|| "(shrunk, it does not fail)".into());
-    let again = match super::script::run(&script) {
+    let why = result.err().unwrap_or_else(|| "(the shrunk schedule does not fail)".into());
+    let alone = match super::script::run(&script) {
         Ok(()) => "right".into(),
         Err(why) => why,
     };
     let mut text = String::new();
-    let _ = write!(text, "{script}\nWRONG: {why}\nthe script alone: {again}");
+    let _ = write!(text, "{script}\nWRONG: {why}\nthe script alone: {alone}");
     text
 }

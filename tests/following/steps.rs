@@ -1,12 +1,12 @@
-//! Changes as lines of a script, and back.
+//! Converts changes to lines of a script, and back.
 
 use super::changes::Op;
-use super::inode::{Name, Place, name_of};
+use super::inode::{Dentry, Name, name_of};
 use super::world::{ROOT, World};
 
 impl World {
-    /// The place that a path of a script names, or its directory would have.
-    pub fn place(&self, path: &str) -> Result<Place, String> {
+    /// Returns the directory entry that a path of a script names. It may not exist.
+    pub fn dentry(&self, path: &str) -> Result<Dentry, String> {
         let (mut dir, mut names) = (ROOT, path.split('/').filter(|name| !name.is_empty()));
         let last = names.next_back().ok_or("no path")?;
         for name in names {
@@ -18,36 +18,36 @@ impl World {
         Ok((dir, name))
     }
 
-    /// The change that a line of a script names.
+    /// Parses a change from a line of a script.
     pub fn op(&self, line: &str) -> Result<Op, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let word = |at: usize| words.get(at).copied().ok_or(format!("{line}: too short"));
-        let place = |at: usize| self.place(word(at)?).map_err(|why| format!("{line}: {why}"));
+        let dentry = |at: usize| self.dentry(word(at)?).map_err(|why| format!("{line}: {why}"));
         Ok(match word(0)? {
-            "file" => Op::File(place(1)?),
-            "dir" => Op::Dir(place(1)?),
-            "link" => Op::Link(place(1)?, word(2)?.as_bytes().to_vec()),
-            "hard" => Op::Hard(place(1)?, place(2)?),
-            "rm" => Op::Remove(place(1)?),
-            "mv" => Op::Rename(place(1)?, place(2)?),
-            "exchange" => Op::Exchange(place(1)?, place(2)?),
-            "write" => Op::Write(place(1)?),
+            "file" => Op::File(dentry(1)?),
+            "dir" => Op::Dir(dentry(1)?),
+            "link" => Op::Link(dentry(1)?, word(2)?.as_bytes().to_vec()),
+            "hard" => Op::Hard(dentry(1)?, dentry(2)?),
+            "rm" => Op::Remove(dentry(1)?),
+            "mv" => Op::Rename(dentry(1)?, dentry(2)?),
+            "exchange" => Op::Exchange(dentry(1)?, dentry(2)?),
+            "write" => Op::Write(dentry(1)?),
             "chmod" => {
                 let mode = word(1)?.parse().map_err(|_| format!("{line}: no mode"))?;
-                Op::Chmod(place(2)?, mode)
+                Op::Chmod(dentry(2)?, mode)
             }
-            "hold" => Op::Hold(place(1)?),
+            "hold" => Op::Hold(dentry(1)?),
             "release" => Op::Release(word(1)?.parse().map_err(|_| format!("{line}: no inode"))?),
-            "mount" => Op::Mount(place(1)?),
-            "umount" => Op::Umount(place(1)?),
-            "user" => Op::User(place(1)?),
-            "nouser" => Op::NoUser(place(1)?),
+            "mount" => Op::Mount(dentry(1)?),
+            "umount" => Op::Umount(dentry(1)?),
+            "user" => Op::User(dentry(1)?),
+            "nouser" => Op::NoUser(dentry(1)?),
             _ => return Err(format!("unknown step {line:?}")),
         })
     }
 
     pub fn op_text(&self, op: &Op) -> String {
-        let text = |place: &Place| self.place_text(*place);
+        let text = |dentry: &Dentry| self.dentry_text(*dentry);
         match op {
             Op::File(at) => format!("file {}", text(at)),
             Op::Dir(at) => format!("dir {}", text(at)),

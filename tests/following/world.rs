@@ -1,4 +1,4 @@
-//! A file system and the inotify instance that watches it.
+//! A simulated file system, and the inotify instance that watches it.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,20 +7,20 @@ use tinotify::{Errno, EventMask, WatchMask};
 use super::changes::Op;
 use super::choices::Choices;
 use super::distributions::Rules;
-use super::inode::{Ino, Inode, Kind, Name, Place, text_of};
+use super::inode::{Dentry, Ino, Inode, Kind, Name, text_of};
 use super::queue::{Queue, Record};
-use super::truth::Trace;
+use super::resolve::Trace;
 
 pub const ROOT: Ino = 0;
 
-/// What is to happen just before a call.
-pub struct Ambush {
-    /// `watch`, `look` or `unwatch`, and the path; `unwatch` has none.
+/// A step of a script that is made before a call of the engine.
+pub struct Injection {
+    /// `watch` or `stat` with a path, or `unwatch`.
     pub call: String,
-    pub step: AmbushStep,
+    pub step: InjectedStep,
 }
 
-pub enum AmbushStep {
+pub enum InjectedStep {
     Op(String),
     Fail(Errno),
 }
@@ -30,54 +30,54 @@ pub struct World {
     pub rules: Rules,
     pub nodes: Vec<Inode>,
     pub queue: Queue,
-    /// The path that is followed.
+    /// The followed path.
     pub path: Vec<u8>,
-    /// The way of that path, as it is now.
+    /// The resolution of that path now.
     pub now: Trace,
-    /// Changes that may still be made before the next rest.
+    /// The number of changes that may still be made before the next rest.
     pub ops: u32,
-    /// Nothing changes and no call fails, but for what a script says.
+    /// `true` if only a script changes the world or makes calls fail.
     pub is_quiet: bool,
-    /// The engine walks.
+    /// `true` while the engine walks.
     pub is_walking: bool,
-    /// Changes that somebody is in the midst of, such as an atomic save.
+    /// The remaining changes of a sequence, such as an atomic save.
     pub plan: VecDeque<Op>,
-    /// Events of changes that were made already, and that are queued later.
+    /// Events of earlier changes that are not queued yet.
     pub late: VecDeque<Notice>,
-    /// Inode numbers that are free.
+    /// Free inode numbers.
     pub free: Vec<(u64, u64)>,
     pub next_number: u64,
-    /// What each descriptor was given for; the first is 1.
+    /// The inode of each descriptor; the first descriptor is 1.
     pub wds: Vec<Ino>,
     pub watched: u32,
     pub mounts: u32,
-    /// Watches that the follower was given and has not taken back, nor was fed the `IGNORED` of.
-    pub held: BTreeSet<i32>,
-    /// The events of which the follower says they are of interest.
+    /// The follower's watches: added, neither released nor fed an `IGNORED` since.
+    pub follower_wds: BTreeSet<i32>,
+    /// The events that the follower needs, from `Follower::watches`.
     pub interest: Vec<(i32, WatchMask)>,
-    /// Something on the way or at its end changed since the last rest, so often.
-    pub touched: u32,
-    /// What the engine looked at last.
-    pub last_look: Ino,
-    /// Where the name led to since the last rest.
-    pub ends: Vec<Ino>,
-    /// The way changed without an event that the follower can have. Until the next rest.
+    /// The number of changes since the last rest that concern the path or its target.
+    pub relevant_changes: u32,
+    /// The inode of the engine's last `stat`.
+    pub last_stat: Ino,
+    /// The targets of the name since the last rest.
+    pub recent_targets: Vec<Ino>,
+    /// `true` if the path changed since the last rest without an event for the follower.
     pub is_silent: bool,
-    /// Calls of this walk, without `unwatch`.
+    /// The number of calls of this walk, without `unwatch`.
     pub calls: usize,
-    /// What the follower did that it must not do.
-    pub wrong: Option<String>,
-    pub ambush: Vec<Ambush>,
-    /// What happened, as a script; kept where somebody wants to read it.
+    /// The first call of the follower that is forbidden.
+    pub violation: Option<String>,
+    pub injections: Vec<Injection>,
+    /// The schedule as a script, if it is recorded.
     pub script: Option<Vec<String>>,
 }
 
-/// Something that inotify instances are to be told of an inode.
+/// A change of an inode that inotify reports.
 #[derive(Clone, Copy)]
 pub enum Notice {
     Event(Ino, EventMask, Option<Name>),
-    /// The last name is gone, and nobody has it open.
-    Death(Ino),
+    /// The last link was removed, and no process has the file open.
+    Deleted(Ino),
 }
 
 impl World {
@@ -99,15 +99,15 @@ impl World {
             wds: Vec::new(),
             watched: 0,
             mounts: 0,
-            held: BTreeSet::new(),
+            follower_wds: BTreeSet::new(),
             interest: Vec::new(),
-            touched: 0,
-            last_look: ROOT,
-            ends: Vec::new(),
+            relevant_changes: 0,
+            last_stat: ROOT,
+            recent_targets: Vec::new(),
             is_silent: false,
             calls: 0,
-            wrong: None,
-            ambush: Vec::new(),
+            violation: None,
+            injections: Vec::new(),
             script: None,
         };
         world.add_inode(Kind::Dir { entries: Vec::new(), parent: (ROOT, 0) }, 1);
@@ -117,7 +117,7 @@ impl World {
     pub fn follow(&mut self, path: &[u8]) {
         self.path = path.to_vec();
         self.now = self.trace();
-        self.ends = self.now.end.into_iter().collect();
+        self.recent_targets = self.now.end.into_iter().collect();
     }
 
     pub fn add_inode(&mut self, kind: Kind, dev: u64) -> Ino {
@@ -134,7 +134,7 @@ impl World {
             dev,
             number,
             links: 1,
-            held: false,
+            is_open: false,
             is_dead: false,
             read: true,
             search: true,
@@ -148,17 +148,17 @@ impl World {
         self.nodes.len() - 1
     }
 
-    /// Queues events, some of them later.
-    pub fn tell(&mut self, notice: Notice) {
+    /// Adds an event to those that `flush` queues.
+    pub fn notify(&mut self, notice: Notice) {
         self.late.push_back(notice);
     }
 
-    /// Queues what was to be queued later, or the first of it.
+    /// Queues the events of earlier changes. With `some`, it may queue only the first ones.
     pub fn flush(&mut self, some: bool) {
         while let Some(notice) = self.late.pop_front() {
             match notice {
                 Notice::Event(ino, mask, name) => self.queue_event(ino, mask, name),
-                Notice::Death(ino) => self.queue_death(ino),
+                Notice::Deleted(ino) => self.queue_deleted(ino),
             }
             if some && self.choices.chance(1, 2) {
                 break;
@@ -167,9 +167,9 @@ impl World {
     }
 
     fn queue_event(&mut self, ino: Ino, mask: EventMask, name: Option<Name>) {
-        // What it led to a while ago is watched until the next walk.
-        if self.ends.contains(&ino) {
-            self.touched += 1;
+        // An old target is watched until the next walk.
+        if self.recent_targets.contains(&ino) {
+            self.relevant_changes += 1;
         }
         let node = &self.nodes[ino];
         if node.wd != 0 && mask.intersects(node.mask.events()) {
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    fn queue_death(&mut self, ino: Ino) {
+    fn queue_deleted(&mut self, ino: Ino) {
         if self.nodes[ino].is_dead {
             return;
         }
@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// The kernel ends a watch.
+    /// Ends a watch, and queues its `IGNORED`.
     pub fn end_watch(&mut self, ino: Ino) {
         let node = &mut self.nodes[ino];
         if node.wd == 0 {
@@ -206,7 +206,7 @@ impl World {
         self.queue.push(record);
     }
 
-    /// The path of a directory, for scripts. `None` if it has none any more.
+    /// Returns the path of a directory, for scripts. `None` if it was removed.
     pub fn path_of(&self, mut dir: Ino) -> Option<String> {
         let mut path = String::new();
         loop {
@@ -225,9 +225,9 @@ impl World {
         }
     }
 
-    pub fn place_text(&self, place: Place) -> String {
-        let dir = self.path_of(place.0).unwrap_or_else(|| "?".into());
-        format!("{dir}/{}", text_of(place.1))
+    pub fn dentry_text(&self, dentry: Dentry) -> String {
+        let dir = self.path_of(dentry.0).unwrap_or_else(|| "?".into());
+        format!("{dir}/{}", text_of(dentry.1))
     }
 
     pub fn record(&mut self, line: impl FnOnce(&Self) -> String) {

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The first process of a machine that tests/kernels.sh boots: runs each program of /tests, one after another,
-# says on the console how it ended, and switches the machine off.
+# The first process of a machine that tests/kernels.sh boots: runs each program of /tests in turn, prints its
+# exit status on the console, and switches off the machine.
 export PATH=/bin TMPDIR=/tmp HOME=/tmp RUST_BACKTRACE=1
 /bin/busybox --install -s /bin
 
@@ -17,22 +17,23 @@ echo 'nobody:*:65534:65534::/tmp:/bin/sh' >/etc/passwd
 echo 'nogroup:*:65534:' >/etc/group
 exec </dev/null >/dev/console 2>&1
 
-# Some tests have trees of 75,000 directories. The limit goes by memory, and was 8,192 before Linux 5.11.
+# Some tests have trees of 75,000 directories. The default limit depends on the memory, and was 8,192 before
+# Linux 5.11.
 echo 200000 >/proc/sys/fs/inotify/max_user_watches
 
 seconds=$(sed -n 's/.*tinotify.seconds=\([0-9]*\).*/\1/p' /proc/cmdline)
 uname -sr
-# The tests look for the tool where cargo has put it.
+# The tests expect the tool at the path where cargo built it.
 if [ -e /tool ]; then
     mkdir -p "$(dirname "$(cat /tool.path)")"
     cp /tool "$(cat /tool.path)"
 fi
-# Runs a program by a command, as a suite of a name.
+# Runs a command as the suite NAME: run NAME COMMAND...
 run() {
     local suite=$1 begin ended
     shift
     echo "=== $suite"
-    # Cargo runs tests where there is `src`.
+    # Cargo runs tests in a directory that has `src`.
     mkdir -m 777 "/tmp/$suite"
     mkdir "/tmp/$suite/src"
     cd "/tmp/$suite" || return
@@ -47,7 +48,7 @@ run() {
 for program in /tests/*; do
     run "${program##*/}" "$program"
     if [ "$program" = /tests/tree_permissions ]; then
-        # Again by a process that never was root: as root the tests have threads give that up.
+        # Again in a process that never was root. In the first run, threads of the tests drop root.
         run tree_permissions_of_nobody su -s "$program" nobody
     fi
 done

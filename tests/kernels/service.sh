@@ -1,5 +1,5 @@
-# The last service of a machine whose PID 1 is examples/init: has init start, restart, reap and end others,
-# and switch the machine off. tests/kernels.sh reads what it prints.
+# The last service of a machine whose PID 1 is examples/init. Checks that init starts, restarts, reaps and ends
+# other services, then makes it switch off the machine. tests/kernels.sh reads its output.
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -39,12 +39,12 @@ is_child_of_init() {
 await 'a service is started' pid_of steady
 steady=$(pid_of steady)
 kill -9 "$steady"
-await 'what died is started again' is_another steady "$steady"
+await 'a service that was killed is started again' is_another steady "$steady"
 
 steady=$(pid_of steady)
 touch /run/init-restart-10-steady
 await 'a request restarts a service' is_another steady "$steady"
-await 'a request is taken away' [ ! -e /run/init-restart-10-steady ]
+await 'a request is removed' [ ! -e /run/init-restart-10-steady ]
 
 echo '/probe late' >/etc/services/.late
 mv /etc/services/.late /etc/services/30-late
@@ -55,12 +55,12 @@ await 'a changed file restarts its service' is_another later "$late"
 rm /etc/services/30-late
 await 'a removed file ends its service' is_gone late
 
-# The shell that started it ends at once.
+# The shell that starts it ends at once.
 orphan=$(setsid sleep 2 >/dev/null & echo $!)
 await 'an orphan becomes a child of init' is_child_of_init "$orphan"
-await 'and is reaped' [ ! -e "/proc/$orphan" ]
+await 'an orphan is reaped' [ ! -e "/proc/$orphan" ]
 
 echo 'service: done'
 touch /run/init-poweroff
-# init ends this one, too.
+# init ends this service too.
 sleep 60

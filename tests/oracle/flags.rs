@@ -1,19 +1,19 @@
-//! What must hold for any text that is read as flags.
+//! Checks the parser of flags with any text.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use tinotify::{EventMask, InitFlags, ParseFlagsError, WatchMask};
 
-/// Reads a text as each type of flags.
+/// Parses a text as each type of flags, and checks the result.
 pub fn check_parse(text: &str) {
     check::<InitFlags>(text);
     check::<WatchMask>(text);
     check::<EventMask>(text);
 }
 
-/// What is read can be printed and read again, whatever the case; what is refused is refused at the
-/// first word that is none.
+/// Checks that accepted text is parsed the same in any case and after printing, and that an error has the
+/// range of the first invalid word.
 fn check<F>(text: &str)
 where
     F: FromStr<Err = ParseFlagsError> + Display + PartialEq + std::fmt::Debug,
@@ -29,12 +29,12 @@ where
             assert!(!word.contains([',', '|', ' ', '\t', '\n', '\r', '\x0c']), "{word:?}");
             assert_eq!(word.parse::<F>().map_err(|error| error.range()), Err(0..word.len()));
             assert!(!error.to_string().is_empty());
-            // With a good word in its place, all up to there is good.
+            // With a valid word in its place, the text up to there is valid.
             let end = range.start + "0x0".len();
-            let mended = format!("{}0x0{}", &text[..range.start], &text[range.end..]);
-            assert!(mended[..end].parse::<F>().is_ok(), "{:?}", &mended[..end]);
-            if let Err(later) = mended.parse::<F>() {
-                assert!(later.range().start >= end, "{mended:?}");
+            let corrected = format!("{}0x0{}", &text[..range.start], &text[range.end..]);
+            assert!(corrected[..end].parse::<F>().is_ok(), "{:?}", &corrected[..end]);
+            if let Err(next) = corrected.parse::<F>() {
+                assert!(next.range().start >= end, "{corrected:?}");
             }
         }
     }

@@ -1,13 +1,13 @@
-//! The crate once more, written for clarity alone: it copies, allocates and indexes as it likes.
+//! A simple implementation of the core, which may copy, allocate and index.
 //!
-//! The tests and the fuzz targets compare the real code with it.
+//! The tests and the fuzz targets compare the crate with it.
 
-// Whoever includes this uses the part of it that they need.
+// Each user of this module uses a part of it.
 #![allow(dead_code)]
 
 use tinotify::{DecodeErrorKind, Event, EventRing, ExtendError, Rename, RenamePairer};
 
-/// An event as plain data. A name may hold anything here.
+/// An event as plain data. Its name may have any bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub wd: i32,
@@ -17,7 +17,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// The bytes that the kernel would give: the name, then 1 to 16 NULs, to a multiple of 16.
+    /// Returns the bytes that the kernel would write. The name field is the name and 1 to 16 NULs, a
+    /// multiple of 16 bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let mut field = self.name.clone().unwrap_or_default();
         if self.name.is_some() {
@@ -47,14 +48,14 @@ impl From<Event<'_>> for Record {
     }
 }
 
-/// What a decoder makes of a stream: events, and then perhaps a fault at an offset.
+/// The result of decoding a stream: events, and the offset and kind of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     pub events: Vec<Record>,
     pub fault: Option<(usize, DecodeErrorKind)>,
 }
 
-/// What `Events` should make of these bytes, or `StrictEvents` where `strict`.
+/// Decodes these bytes as `Events` should, or as `StrictEvents` should if `strict`.
 pub fn decode(bytes: &[u8], strict: bool) -> Decoded {
     let mut events = Vec::new();
     let mut at = 0;
@@ -70,7 +71,7 @@ pub fn decode(bytes: &[u8], strict: bool) -> Decoded {
     Decoded { events, fault: None }
 }
 
-/// The first event and the size of its record.
+/// Decodes the first event. Returns it with the size of its record.
 fn first(bytes: &[u8], strict: bool) -> Result<(Record, usize), DecodeErrorKind> {
     if bytes.len() < 16 {
         return Err(DecodeErrorKind::HeaderCut { have: bytes.len() });
@@ -89,7 +90,7 @@ fn first(bytes: &[u8], strict: bool) -> Result<(Record, usize), DecodeErrorKind>
     let mut name = None;
     if len > 0 {
         let mut bytes = bytes[16..16 + len].to_vec();
-        // The padding. A seventeenth NUL would be the name's own.
+        // The padding has at most 16 NULs. More NULs are part of the name.
         let mut padding = 0;
         while padding < 16 && bytes.last() == Some(&0) {
             bytes.pop();
@@ -98,12 +99,12 @@ fn first(bytes: &[u8], strict: bool) -> Result<(Record, usize), DecodeErrorKind>
         if padding == 0 {
             return Err(DecodeErrorKind::MissingNul);
         }
-        let no_file = bytes.is_empty()
+        let is_no_file_name = bytes.is_empty()
             || bytes == b"."
             || bytes == b".."
             || bytes.contains(&0)
             || bytes.contains(&b'/');
-        if strict && no_file {
+        if strict && is_no_file_name {
             return Err(DecodeErrorKind::BadName);
         }
         name = Some(bytes);
@@ -112,7 +113,7 @@ fn first(bytes: &[u8], strict: bool) -> Result<(Record, usize), DecodeErrorKind>
     Ok((record, 16 + len))
 }
 
-/// Checks both decoders against [`decode`]: each event, the fault, and what is told on the way.
+/// Compares both decoders with [`decode`]: each event, the error, and the offsets and remainders.
 pub fn check_decoders(bytes: &[u8]) {
     let mut events = tinotify::Events::new(bytes);
     check_decoder(bytes, false, || (events.next(), events.offset(), events.remainder()));
@@ -136,18 +137,18 @@ fn check_decoder<'a>(bytes: &'a [u8], strict: bool, mut next: impl FnMut() -> St
         assert_eq!((at, error.offset(), error.kind()), (offset, offset, kind));
     }
     for _ in 0..2 {
-        assert_eq!(next(), (None, at, &bytes[at..]), "the end stays the end");
+        assert_eq!(next(), (None, at, &bytes[at..]), "after the end");
     }
 }
 
-/// Feeds a stream to a ring of `N` cells and takes the events out, as the script says: each byte of
-/// it is a step. What is left when it ends is fed and taken in large steps. After each step all that
-/// the ring tells is compared with what follows from how many bytes went in and came out.
+/// Feeds a stream to a ring of `N` cells and pops the events. Each byte of the script is one step; the rest
+/// of the stream is fed and popped in large steps. After each step, compares the state of the ring with
+/// the numbers of bytes that went in and came out.
 pub fn check_ring<const N: usize>(ring: &mut EventRing<N>, stream: &[u8], script: &[u8]) {
     ring.clear();
-    let mut feed = Feed { ring, stream, taken: 0, given: 0, events: Vec::new(), stopped: false };
+    let mut feed = Feed { ring, stream, taken: 0, popped: 0, events: Vec::new(), stopped: false };
     for step in script {
-        // From nothing to 588 bytes, the small ones more often.
+        // From 0 to 588 bytes, more often small.
         let size = usize::from(step / 6).pow(2) / 3;
         match step % 6 {
             0 | 1 => feed.extend(size),
@@ -159,45 +160,45 @@ pub fn check_ring<const N: usize>(ring: &mut EventRing<N>, stream: &[u8], script
     }
     while feed.taken < stream.len() && !feed.stopped {
         feed.extend(usize::MAX);
-        assert!(feed.pop_one() || feed.taken == stream.len(), "full, and yet nothing comes out");
+        assert!(feed.pop_one() || feed.taken == stream.len(), "the ring is full, but has no event");
     }
     while feed.pop_one() {}
 
-    // All that was to come has come.
-    let Feed { events, given, .. } = feed;
+    // All events have been popped.
+    let Feed { events, popped, .. } = feed;
     let whole = decode(stream, false);
     match (ring.fault().map(|fault| (fault.offset(), fault.kind())), whole.fault) {
-        // The rest of a record may still come.
+        // The record is incomplete, which is no error for a ring.
         (None, Some((_, DecodeErrorKind::HeaderCut { .. } | DecodeErrorKind::NameCut { .. }))) => {
             assert_eq!(events, whole.events);
         }
         (Some((offset, DecodeErrorKind::OverCapacity { size })), _) => {
             assert!(size > 16 * N);
-            assert_eq!((offset, &events[..]), (given, &whole.events[..events.len()]));
+            assert_eq!((offset, &events[..]), (popped, &whole.events[..events.len()]));
         }
-        (told, fault) => {
-            assert_eq!(told, fault);
+        (actual, expected) => {
+            assert_eq!(actual, expected);
             assert_eq!(events, whole.events);
         }
     }
 }
 
-/// A ring that is being fed, and how many bytes of the stream went in and came out as events.
+/// A ring, and the numbers of bytes of the stream that went in and came out.
 struct Feed<'a, const N: usize> {
     ring: &'a mut EventRing<N>,
     stream: &'a [u8],
     taken: usize,
-    given: usize,
+    popped: usize,
     events: Vec<Record>,
     stopped: bool,
 }
 
 impl<const N: usize> Feed<'_, N> {
     fn held(&self) -> &[u8] {
-        &self.stream[self.given..self.taken]
+        &self.stream[self.popped..self.taken]
     }
 
-    /// What should come next.
+    /// Returns the expected result of the next pop.
     fn next(&self) -> Option<Result<(Record, usize), DecodeErrorKind>> {
         if self.stopped {
             return None;
@@ -206,7 +207,7 @@ impl<const N: usize> Feed<'_, N> {
             Err(DecodeErrorKind::NameCut { len, .. }) if 16 + len > 16 * N => {
                 Some(Err(DecodeErrorKind::OverCapacity { size: 16 + len }))
             }
-            // The rest may still come.
+            // The record is incomplete.
             Err(DecodeErrorKind::HeaderCut { .. } | DecodeErrorKind::NameCut { .. }) => None,
             next => Some(next),
         }
@@ -239,7 +240,7 @@ impl<const N: usize> Feed<'_, N> {
         self.check();
     }
 
-    /// As a reader would: asks for room, writes a part of it, and says so.
+    /// Writes through `spare` and `commit`, as a reader does.
     fn write(&mut self, size: usize) {
         let room = 16 * N - self.held().len();
         let spare = self.ring.spare(size);
@@ -251,7 +252,7 @@ impl<const N: usize> Feed<'_, N> {
         }
         let len = size.min(spare.len()).min(self.stream.len() - self.taken);
         spare[..len].copy_from_slice(&self.stream[self.taken..][..len]);
-        // Looking between the two changes nothing.
+        // Methods between `spare` and `commit` have no effect on them.
         self.check();
         self.peek();
         self.ring.commit(len);
@@ -261,14 +262,14 @@ impl<const N: usize> Feed<'_, N> {
 
     fn peek(&mut self) {
         let expected = self.next();
-        let offset = self.given;
+        let offset = self.popped;
         match (self.ring.peek(), expected) {
             (Some(Ok(event)), Some(Ok((record, _)))) => assert_eq!(Record::from(event), record),
             (Some(Err(error)), Some(Err(kind))) => {
                 assert_eq!((error.offset(), error.kind()), (offset, kind));
             }
             (None, None) => {}
-            (got, expected) => panic!("peeked at {got:?}, expected {expected:?}"),
+            (actual, expected) => panic!("peeked {actual:?}, expected {expected:?}"),
         }
         self.check();
     }
@@ -277,15 +278,15 @@ impl<const N: usize> Feed<'_, N> {
         self.pop_one();
     }
 
-    /// Whether something came out.
+    /// Pops one event or error. Returns `false` if the ring has none.
     fn pop_one(&mut self) -> bool {
         let expected = self.next();
-        let offset = self.given;
+        let offset = self.popped;
         match (self.ring.pop(), expected) {
             (Some(Ok(event)), Some(Ok((record, size)))) => {
                 assert_eq!(Record::from(event), record);
                 self.events.push(record);
-                self.given += size;
+                self.popped += size;
             }
             (Some(Err(error)), Some(Err(kind))) => {
                 assert_eq!((error.offset(), error.kind()), (offset, kind));
@@ -295,7 +296,7 @@ impl<const N: usize> Feed<'_, N> {
                 self.check();
                 return false;
             }
-            (got, expected) => panic!("popped {got:?}, expected {expected:?}"),
+            (actual, expected) => panic!("popped {actual:?}, expected {expected:?}"),
         }
         self.check();
         true
@@ -305,81 +306,83 @@ impl<const N: usize> Feed<'_, N> {
 const MOVED_FROM: u32 = 0x40;
 const MOVED_TO: u32 = 0x80;
 
-/// What should become of an event.
+/// A [`Rename`] that owns its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Moved {
-    Renamed(Record, Record),
-    OnlyFrom(Record),
-    OnlyTo(Record),
+pub enum OwnedRename {
+    Paired(Record, Record),
+    UnpairedFrom(Record),
+    UnpairedTo(Record),
     Other(Record),
 }
 
-impl From<Rename<'_>> for Moved {
-    fn from(given: Rename<'_>) -> Self {
-        match given {
-            Rename::Paired { from, to } => Self::Renamed(from.into(), to.into()),
-            Rename::UnpairedFrom(event) => Self::OnlyFrom(event.into()),
-            Rename::UnpairedTo(event) => Self::OnlyTo(event.into()),
+impl From<Rename<'_>> for OwnedRename {
+    fn from(rename: Rename<'_>) -> Self {
+        match rename {
+            Rename::Paired { from, to } => Self::Paired(from.into(), to.into()),
+            Rename::UnpairedFrom(event) => Self::UnpairedFrom(event.into()),
+            Rename::UnpairedTo(event) => Self::UnpairedTo(event.into()),
             Rename::Other(event) => Self::Other(event.into()),
         }
     }
 }
 
-/// A window of old names; the oldest first.
-pub struct Window {
-    pub room: usize,
+/// A simple implementation of [`RenamePairer`].
+pub struct SimplePairer {
+    pub capacity: usize,
+    /// The oldest first.
     pub waiting: Vec<Record>,
 }
 
-impl Window {
-    pub fn push(&mut self, event: Record) -> Option<Moved> {
+impl SimplePairer {
+    pub fn push(&mut self, event: Record) -> Option<OwnedRename> {
         match event.mask & (MOVED_FROM | MOVED_TO) {
             MOVED_FROM if event.name.as_ref().is_some_and(|name| name.len() > 255) => {
-                Some(Moved::OnlyFrom(event))
+                Some(OwnedRename::UnpairedFrom(event))
             }
             MOVED_FROM => {
                 self.waiting.push(event);
-                let too_many = self.waiting.len() > self.room;
-                too_many.then(|| Moved::OnlyFrom(self.waiting.remove(0)))
+                let is_over = self.waiting.len() > self.capacity;
+                is_over.then(|| OwnedRename::UnpairedFrom(self.waiting.remove(0)))
             }
             MOVED_TO => {
                 let same = self.waiting.iter().rposition(|from| from.cookie == event.cookie);
                 Some(match same {
-                    Some(at) => Moved::Renamed(self.waiting.remove(at), event),
-                    None => Moved::OnlyTo(event),
+                    Some(at) => OwnedRename::Paired(self.waiting.remove(at), event),
+                    None => OwnedRename::UnpairedTo(event),
                 })
             }
-            _ => Some(Moved::Other(event)),
+            _ => Some(OwnedRename::Other(event)),
         }
     }
 }
 
-/// Pushes the events of a stream through a window of `N`, with some given up on the way, and checks
-/// that each one that went in comes out once.
-pub fn check_moves<const N: usize>(stream: &[u8]) {
-    let mut moves = RenamePairer::<N>::new();
-    let mut model = Window { room: N, waiting: Vec::new() };
-    let (mut pushed, mut came) = (0, 0);
+/// Pushes the events of a stream into a pairer of `N`, and expires some. Compares each result with the
+/// simple pairer, and checks that each event is returned once.
+pub fn check_rename_pairs<const N: usize>(stream: &[u8]) {
+    let mut pairer = RenamePairer::<N>::new();
+    let mut model = SimplePairer { capacity: N, waiting: Vec::new() };
+    let (mut pushed, mut returned) = (0, 0);
     for event in tinotify::Events::new(stream).map_while(Result::ok) {
         pushed += 1;
-        let moved = moves.push(event).map(Moved::from);
-        assert_eq!(moved, model.push(event.into()));
-        came += match moved {
+        let rename = pairer.push(event).map(OwnedRename::from);
+        assert_eq!(rename, model.push(event.into()));
+        returned += match rename {
             None => 0,
-            Some(Moved::Renamed(..)) => 2,
+            Some(OwnedRename::Paired(..)) => 2,
             Some(_) => 1,
         };
-        // The stream itself says when: an empty queue is like any bit of it.
+        // The stream determines when an event expires.
         if event.wd().as_raw() % 4 == 3 && !model.waiting.is_empty() {
-            assert_eq!(moves.expire().map(Record::from), Some(model.waiting.remove(0)));
-            came += 1;
+            assert_eq!(pairer.expire().map(Record::from), Some(model.waiting.remove(0)));
+            returned += 1;
         }
-        assert_eq!((moves.len(), moves.is_empty()), (model.waiting.len(), pushed == came));
+        let is_empty = pushed == returned;
+        assert_eq!((pairer.len(), pairer.is_empty()), (model.waiting.len(), is_empty));
     }
     for record in model.waiting {
-        assert_eq!(moves.expire().map(Record::from), Some(record));
-        came += 1;
+        assert_eq!(pairer.expire().map(Record::from), Some(record));
+        returned += 1;
     }
-    assert_eq!(moves.expire(), None);
-    assert_eq!(came, pushed);
+    assert_eq!(pairer.expire(), None);
+    assert_eq!(returned, pushed);
 }

@@ -1,5 +1,5 @@
-//! What the tests against the real kernel share: scratch directories, events read behind a fence,
-//! and ways to run a test as somebody else or in a process of its own.
+//! Shared by the tests with the real kernel: scratch directories, reading events, and running a test as
+//! another user or in a separate process.
 
 // Each test binary uses some of this.
 #![allow(dead_code)]
@@ -15,10 +15,10 @@ use std::{env, fmt};
 use tempfile::TempDir;
 use tinotify::{Error, Event, EventMask, Events, InitFlags, Inotify, WatchMask, Wd};
 
-/// Where waiting is for something that must come: never reached by a test that passes.
+/// The time after which a test fails instead of waiting. A test that passes never reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A directory of its own for one test, removed with it. Others may enter, not write.
+/// Creates a directory for one test, which is removed on drop. Other users may enter it, but not write.
 pub fn scratch() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
@@ -30,7 +30,7 @@ pub fn c(path: impl AsRef<Path>) -> CString {
     CString::new(path.as_ref().as_os_str().as_bytes()).unwrap()
 }
 
-/// An instance that does not block.
+/// Creates a non-blocking instance.
 pub fn instance() -> Inotify {
     Inotify::init(InitFlags::NONBLOCK).unwrap()
 }
@@ -39,28 +39,28 @@ pub fn watch(inotify: &Inotify, path: impl AsRef<Path>, mask: WatchMask) -> Wd {
     inotify.add_watch(&c(path), mask).unwrap()
 }
 
-/// An instance that does not block, and a watch of it.
+/// Creates a non-blocking instance with one watch.
 pub fn watching(path: impl AsRef<Path>, mask: WatchMask) -> (Inotify, Wd) {
     let inotify = instance();
     let wd = watch(&inotify, path, mask);
     (inotify, wd)
 }
 
-/// An event with a name of its own, to be compared.
+/// An event that owns its name, for comparisons.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct OwnedEvent {
     pub wd: Wd,
     pub mask: EventMask,
     pub cookie: u32,
     pub name: Option<Vec<u8>>,
 }
 
-/// What is expected: an event without a name or a cookie.
-pub fn ev(wd: Wd, mask: EventMask) -> Seen {
-    Seen { wd, mask, cookie: 0, name: None }
+/// Returns an event without a name and a cookie.
+pub fn ev(wd: Wd, mask: EventMask) -> OwnedEvent {
+    OwnedEvent { wd, mask, cookie: 0, name: None }
 }
 
-impl Seen {
+impl OwnedEvent {
     pub fn name(self, name: impl AsRef<[u8]>) -> Self {
         Self { name: Some(name.as_ref().to_vec()), ..self }
     }
@@ -69,13 +69,13 @@ impl Seen {
         Self { cookie, ..self }
     }
 
-    /// The size of the record, by what the documentation says, and not by the crate's own sum.
+    /// Returns the size of the record as inotify(7) documents it, independent of the crate's code.
     pub fn record_size(&self) -> usize {
         16 + self.name.as_ref().map_or(0, |name| (name.len() / 16 + 1) * 16)
     }
 }
 
-impl From<Event<'_>> for Seen {
+impl From<Event<'_>> for OwnedEvent {
     fn from(event: Event<'_>) -> Self {
         Self {
             wd: event.wd(),
@@ -86,7 +86,7 @@ impl From<Event<'_>> for Seen {
     }
 }
 
-impl fmt::Debug for Seen {
+impl fmt::Debug for OwnedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "wd {} {} cookie {}", self.wd, self.mask, self.cookie)?;
         match &self.name {
@@ -96,42 +96,42 @@ impl fmt::Debug for Seen {
     }
 }
 
-/// The bytes that are queued now, as the kernel gave them. The size of the queue is the fence: all
-/// that happened before is there, so nobody need wait for it.
+/// Reads the bytes that are queued now. The size of the queue is the fence: it includes all earlier
+/// changes, so no wait is needed.
 pub fn raw_bytes(inotify: &Inotify) -> Vec<u8> {
     let queued = inotify.queued_bytes().unwrap();
     let mut bytes = Vec::with_capacity(queued);
     let mut buffer = vec![0; 1 << 16];
     while bytes.len() < queued {
-        // Before the first event is taken, all the bytes remain.
+        // Before the first event is decoded, the remainder is all bytes.
         bytes.extend_from_slice(inotify.read(&mut buffer).unwrap().remainder());
     }
-    assert_eq!(bytes.len(), queued, "what was read is what was queued");
+    assert_eq!(bytes.len(), queued, "bytes read, bytes queued");
     bytes
 }
 
-/// Decodes what came from the kernel: strictly, and so that encoding gives the same bytes again.
-pub fn decoded(bytes: &[u8]) -> Vec<Seen> {
-    let mut again = Vec::with_capacity(bytes.len());
+/// Decodes the kernel's bytes with the strict decoder, and checks that encoding writes the same bytes.
+pub fn decoded(bytes: &[u8]) -> Vec<OwnedEvent> {
+    let mut encoded = Vec::with_capacity(bytes.len());
     let mut record = [0xAA; 512];
     let mut seen = Vec::new();
     for event in Events::new(bytes).strict() {
-        let event = event.expect("the kernel's bytes are events");
+        let event = event.expect("a valid record from the kernel");
         let len = event.encode(&mut record).unwrap();
-        again.extend_from_slice(&record[..len]);
-        seen.push(Seen::from(event));
+        encoded.extend_from_slice(&record[..len]);
+        seen.push(OwnedEvent::from(event));
     }
-    assert_eq!(bytes, again, "encoding is decoding's mirror");
+    assert_eq!(bytes, encoded, "the encoded events");
     seen
 }
 
-/// The events that are queued now, cookies as they came.
-pub fn drain(inotify: &Inotify) -> Vec<Seen> {
+/// Reads the events that are queued now. The cookies are those of the kernel.
+pub fn drain(inotify: &Inotify) -> Vec<OwnedEvent> {
     decoded(&raw_bytes(inotify))
 }
 
-/// The events that are queued now. Cookies become 1, 2, 3 in the order in which they first come.
-pub fn told(inotify: &Inotify) -> Vec<Seen> {
+/// Reads the events that are queued now. Replaces the cookies by 1, 2, 3 in order of appearance.
+pub fn events_of(inotify: &Inotify) -> Vec<OwnedEvent> {
     let mut cookies = vec![0];
     let mut seen = drain(inotify);
     for event in &mut seen {
@@ -145,26 +145,28 @@ pub fn told(inotify: &Inotify) -> Vec<Seen> {
     seen
 }
 
-/// Whether the instance has nothing to tell.
+/// Returns `true` if no event is queued.
 pub fn is_silent(inotify: &Inotify) -> bool {
     let mut buffer = [0; 4096];
-    let nothing = inotify.read(&mut buffer).is_err_and(|error| error.is_would_block());
-    nothing && inotify.queued_bytes() == Ok(0) && inotify.poll(Some(Duration::ZERO)) == Ok(false)
+    let would_block = inotify.read(&mut buffer).is_err_and(|error| error.is_would_block());
+    would_block
+        && inotify.queued_bytes() == Ok(0)
+        && inotify.poll(Some(Duration::ZERO)) == Ok(false)
 }
 
-/// What an error says, after checking that it says something.
+/// Returns the message of an error, and checks its start.
 pub fn text(error: Error) -> String {
     let text = error.to_string();
     assert!(text.starts_with("cannot "), "{text}");
     text
 }
 
-/// Says that a test did not run, past the capturing of output.
+/// Prints that a test did not run. The test runner does not capture this.
 pub fn skipped(what: &str, why: impl fmt::Display) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {why}");
 }
 
-/// The program that runs this binary where the machine itself can't, from `TINOTIFY_QEMU`.
+/// Returns the emulator in `TINOTIFY_QEMU` that runs this binary, if the machine itself can't.
 pub fn qemu() -> Option<String> {
     env::var("TINOTIFY_QEMU").ok().filter(|program| !program.is_empty())
 }
@@ -173,8 +175,8 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Runs `work` as a user who is not root. Credentials belong to threads in Linux (the C library
-/// hides that), so a thread of its own gives up its own.
+/// Runs `work` as a user other than root. In Linux each thread has its own credentials (the C library
+/// hides that), so a new thread changes them for itself.
 pub fn as_plain_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
     std::thread::scope(|scope| {
@@ -185,7 +187,7 @@ pub fn as_plain_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
                     rustix::thread::set_thread_groups(&[]).unwrap();
                     rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
                     rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
-                    // That made /proc/thread-self root's.
+                    // The change of the user has given /proc/thread-self to root.
                     set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
                 }
                 assert!(!is_root());
@@ -197,15 +199,15 @@ pub fn as_plain_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 const CHILD: &str = "TINOTIFY_CHILD";
-/// What a child prints, so that a test that was not run there does not count as passed.
+/// Printed by a child, so that the parent knows that the test ran.
 const DONE: &str = "the child is done";
 
-/// Runs the rest of a test alone in a new process: `test` is its name, `wrapper` a command that runs
-/// the command behind it. In that child this gives `true`, and in the parent `false`, when the child
-/// is done.
+/// Runs the rest of a test in a new process. `test` is the name of the test. `wrapper` is the start of a
+/// command line that runs the rest of the line. Returns `true` in the child, and `false` in the parent
+/// after the child has ended.
 pub fn in_child(test: &str, wrapper: &[&str]) -> bool {
     if env::var(CHILD).is_ok_and(|child| child == test) {
-        // The harness is silent about it; an exit status alone would also be that of no test run.
+        // The exit status is also zero if the test runner finds no test of this name.
         let _ = writeln!(std::io::stdout(), "{DONE}");
         return true;
     }
@@ -218,7 +220,7 @@ pub fn in_child(test: &str, wrapper: &[&str]) -> bool {
     false
 }
 
-/// Runs a test in this program, which is run by a command.
+/// Runs one test of this binary by a command that starts the binary.
 fn run(test: &str, mut command: Command) {
     let output = command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -229,20 +231,20 @@ fn run(test: &str, mut command: Command) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
     assert!(stdout.contains(DONE), "{command:?} did not run {test}:\n{stdout}\n{stderr}");
-    let is_for_all = |line: &&str| line.starts_with("SKIPPED") || line.starts_with("storm ");
-    for line in stderr.lines().filter(is_for_all) {
+    let is_forwarded = |line: &&str| line.starts_with("SKIPPED") || line.starts_with("storm ");
+    for line in stderr.lines().filter(is_forwarded) {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 }
 
-/// As [`in_child`], for a process that is not root's. Gives `false` where none is to be had, after
-/// saying so.
+/// Like [`in_child`], in a process of a user other than root. Prints a message and returns `false` if such
+/// a process can't be started.
 pub fn in_plain_process(test: &str) -> bool {
     use std::os::unix::process::CommandExt;
     if env::var(CHILD).is_ok() {
         return in_child(test, &[]);
     }
-    // Not by its path, which a plain user may not be permitted to go.
+    // Not by its path: a plain user may have no permission to search it.
     let command = || {
         let mut command = Command::new("/proc/self/exe");
         if is_root() {
@@ -258,8 +260,8 @@ pub fn in_plain_process(test: &str) -> bool {
     false
 }
 
-/// As [`in_child`], for a process that is root in a new user namespace with its own mounts. Gives
-/// `false` where the machine permits none, after saying so.
+/// Like [`in_child`], in a process that is root in a new user namespace with its own mounts. Prints a
+/// message and returns `false` if the machine does not permit that.
 pub fn in_namespace(test: &str) -> bool {
     const UNSHARE: [&str; 2] = ["unshare", "-Urm"];
     if env::var(CHILD).is_err() {

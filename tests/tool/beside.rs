@@ -1,4 +1,4 @@
-//! Both programs, the tool and the real inotifywait, at work on the same changes.
+//! Runs the tool and the real inotifywait on the same changes.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use crate::support;
 use crate::support::{Ended, Program, inotifywait, lossy};
 
-/// The last change of most tests of a monitor: a file of that name is made.
+/// The name of the file that most tests with `--monitor` create at the end.
 pub const END: &str = "the-end";
 
-/// Both programs at work.
+/// Both programs, running.
 pub struct Both {
     dir: TempDir,
     pub theirs: Program,
@@ -22,7 +22,7 @@ pub struct Both {
 }
 
 impl Both {
-    /// `None` where there is no inotifywait.
+    /// Starts both programs. Returns `None` if inotifywait is not installed.
     pub fn start(args: &[&str], prepare: impl FnOnce(&Path)) -> Option<Self> {
         Self::start_with(args, prepare, Program::established)
     }
@@ -44,7 +44,7 @@ impl Both {
         self.dir.path().join(name)
     }
 
-    /// They end by themselves, and have written the same. Gives what.
+    /// Waits until both end, and checks that their output is the same. Returns the events.
     pub fn agree(mut self) -> String {
         let (theirs, ours) = (self.theirs.end(), self.ours.end());
         assert_eq!(show(&ours), show(&theirs), "{}", self.args);
@@ -55,24 +55,25 @@ impl Both {
         self.agree_until(at, END)
     }
 
-    /// Makes the last change in that directory, and compares all that was written before. Gives what.
+    /// Creates the file `end` in `at`, and checks that the output before it is the same. Returns the
+    /// events.
     pub fn agree_until(self, at: &str, end: &str) -> String {
         File::create(self.path(at).join(end)).unwrap();
         let before = |program: &Program| {
             let text = lossy(&program.events.until(end));
-            // The kernel merges neighbours that are equal, unless the first was read already.
+            // The kernel merges identical neighbours, unless the first has already been read.
             let mut lines: Vec<&str> = text.split(end).next().unwrap().split('\n').collect();
             lines.dedup();
             lines.join("\n")
         };
         let (theirs, ours) = (before(&self.theirs), before(&self.ours));
         assert_eq!(ours, theirs, "{}", self.args);
-        let [theirs_told, ours_told] = [&self.theirs, &self.ours].map(|program| {
-            // What follows is difference 6.
-            let told = lossy(&program.messages.until(support::ESTABLISHED));
-            told.split_inclusive("established.\n").next().unwrap_or_default().to_owned()
+        let [their_messages, our_messages] = [&self.theirs, &self.ours].map(|program| {
+            // Later messages are difference 6.
+            let messages = lossy(&program.messages.until(support::ESTABLISHED));
+            messages.split_inclusive("established.\n").next().unwrap_or_default().to_owned()
         });
-        assert_eq!(ours_told, theirs_told, "{}", self.args);
+        assert_eq!(our_messages, their_messages, "{}", self.args);
         theirs
     }
 }
@@ -81,7 +82,7 @@ pub fn show(ended: &Ended) -> (Option<i32>, String, &str) {
     (ended.code, lossy(&ended.events), &ended.messages)
 }
 
-/// Runs both where they end at once, each alone in a directory with `d` and `f` in it.
+/// Runs both programs to their ends, one after the other, in a directory with `d` and `f`.
 pub fn both(args: &[&str]) -> Option<[Ended; 2]> {
     let (program, _) = inotifywait()?;
     let dir = tempfile::tempdir().unwrap();
@@ -96,8 +97,8 @@ pub fn with_d(dir: &Path) {
     fs::create_dir(dir.join("d")).unwrap();
 }
 
-/// Everything that can happen in `d`.
-pub fn life(both: &Both) {
+/// Makes all kinds of changes in `d`.
+pub fn make_changes(both: &Both) {
     let d = |name: &str| both.path("d").join(name);
     fs::write(d("file"), "text").unwrap();
     fs::read(d("file")).unwrap();

@@ -1,4 +1,4 @@
-//! What the tests of the tool share: programs at work in a directory, and what they wrote.
+//! Shared by the tests of the tool: running programs, and their output.
 
 // Each test binary uses some of this.
 #![allow(dead_code)]
@@ -16,20 +16,20 @@ use std::{fs, io, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Where waiting is for something that must come: never reached by a test that passes.
+/// The time after which a test fails instead of waiting. A test that passes never reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 pub const ESTABLISHED: &str = "Watches established.\n";
 
-/// What a program writes into a pipe, as it comes.
+/// The output of a program, read from a pipe.
 #[derive(Clone, Default)]
 pub struct Text(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// What came, and whether that is all.
+    /// The text so far, and whether the pipe is closed.
     state: Mutex<(Vec<u8>, bool)>,
-    news: Condvar,
+    changed: Condvar,
 }
 
 impl Text {
@@ -43,7 +43,7 @@ impl Text {
                 let mut state = writer.0.state.lock().unwrap();
                 state.0.extend_from_slice(&buffer[..len]);
                 state.1 = len == 0;
-                writer.0.news.notify_all();
+                writer.0.changed.notify_all();
                 if len == 0 {
                     return;
                 }
@@ -52,7 +52,7 @@ impl Text {
         text
     }
 
-    /// Waits until it has come to what is asked for, or has ended.
+    /// Waits until the text is `enough`, or the pipe is closed.
     fn wait(&self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let begin = Instant::now();
         let mut state = self.0.state.lock().unwrap();
@@ -60,9 +60,9 @@ impl Text {
             let Some(left) = DEADLINE.checked_sub(begin.elapsed()) else {
                 let text = lossy(&state.0);
                 drop(state);
-                panic!("waited in vain after: {text}");
+                panic!("timeout after: {text}");
             };
-            state = self.0.news.wait_timeout(state, left).unwrap().0;
+            state = self.0.changed.wait_timeout(state, left).unwrap().0;
         }
         state.0.clone()
     }
@@ -91,14 +91,14 @@ pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A program at work; killed if it is still there at the end.
+/// A running program. Dropping it kills the program.
 pub struct Program {
     pub child: Child,
     pub events: Text,
     pub messages: Text,
 }
 
-/// What has become of it.
+/// The result of a program that has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -119,14 +119,14 @@ impl Program {
         Self { child, events, messages }
     }
 
-    /// And waits until its watches are there.
+    /// Starts a program, and waits for its message that the watches are set up.
     pub fn established(command: &mut Command) -> Self {
         let program = Self::start(command);
         program.messages.until(ESTABLISHED);
         program
     }
 
-    /// And waits until it watches so many things, for one that does not say so.
+    /// Starts a program that prints no message, and waits until it has `count` watches.
     pub fn watching(command: &mut Command, count: usize) -> Self {
         let program = Self::start(command);
         wait_for_watches(&program.child, count);
@@ -137,7 +137,7 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for it to end by itself.
+    /// Waits until the program ends.
     pub fn end(&mut self) -> Ended {
         let begin = Instant::now();
         let (events, messages) = (self.events.to_end(), lossy(&self.messages.to_end()));
@@ -145,14 +145,14 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(begin.elapsed() < DEADLINE, "it does not end");
+            assert!(begin.elapsed() < DEADLINE, "the program does not end");
             thread::yield_now();
         };
         Ended { code: status.code(), events, messages }
     }
 }
 
-/// Waits until a program watches so many things: the kernel lists them.
+/// Waits until a program has `count` watches, which the kernel lists in /proc.
 pub fn wait_for_watches(child: &Child, count: usize) {
     let begin = Instant::now();
     let dir = format!("/proc/{}/fdinfo", child.id());
@@ -162,7 +162,7 @@ pub fn wait_for_watches(child: &Child, count: usize) {
         if texts.map(|text| text.matches("inotify wd:").count()).sum::<usize>() >= count {
             return;
         }
-        assert!(begin.elapsed() < DEADLINE, "it watches nothing");
+        assert!(begin.elapsed() < DEADLINE, "the program does not have {count} watches");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -174,7 +174,7 @@ impl Drop for Program {
     }
 }
 
-/// The tool, to be run in a directory.
+/// Returns a command that runs the tool in a directory.
 pub fn tool(dir: &Path, args: &[impl AsRef<OsStr>]) -> Command {
     program(OsStr::new(env!("CARGO_BIN_EXE_tinotify")), dir, args)
 }
@@ -185,12 +185,12 @@ pub fn program(program: &OsStr, dir: &Path, args: &[impl AsRef<OsStr>]) -> Comma
     command
 }
 
-/// The real inotifywait, or another one from `INOTIFYWAIT`, and its version; says so where there is
-/// none.
+/// Returns inotifywait, or the program in `INOTIFYWAIT`, and its version. Prints a message if it is not
+/// installed.
 pub fn inotifywait() -> Option<(OsString, u32)> {
     let program = std::env::var_os("INOTIFYWAIT").unwrap_or_else(|| "inotifywait".into());
     let Ok(output) = Command::new(&program).arg("--help").output() else {
-        skip("side by side with inotifywait: it is not installed (inotify-tools)");
+        skip("comparison with inotifywait: it is not installed (inotify-tools)");
         return None;
     };
     let help = String::from_utf8(output.stdout).unwrap();
@@ -199,12 +199,12 @@ pub fn inotifywait() -> Option<(OsString, u32)> {
     Some((program, major))
 }
 
-/// Says that something was not tested, past the capturing of output.
+/// Prints that something was not tested. The test runner does not capture this.
 pub fn skip(why: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 
-/// Names that have broken programs.
+/// Returns names that are known to break programs.
 pub fn hostile_names() -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = [
         &b"plain"[..],

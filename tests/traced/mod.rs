@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-/// Why these tests are skipped where [`works`] says no.
+/// Why a test is skipped if [`works`] returns `false`.
 pub const MISSING: &str = "strace is missing, or may not trace here";
 
-/// Whether strace is there, and may trace.
+/// Returns `true` if strace is installed and may trace.
 pub fn works() -> bool {
     let output = Command::new("strace").args(["-e", "trace=none", "true"]).output();
     output.is_ok_and(|output| output.status.success())
 }
 
-/// The calls in the paragraph behind a heading of `docs/syscalls.md`.
+/// Returns the calls in the first paragraph after a heading of `docs/syscalls.md`.
 pub fn documented(heading: &str) -> BTreeSet<String> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/syscalls.md");
     let text = fs::read_to_string(file).unwrap();
@@ -26,8 +26,8 @@ pub fn documented(heading: &str) -> BTreeSet<String> {
     calls.map(|call| call.trim_matches('`').to_owned()).collect()
 }
 
-/// The thread and the call of each line of a log that `-f` made: `PID CALL(`; the second half of a call
-/// that was interrupted has none.
+/// Returns the thread and the call of each line of a log of `strace -f`: `PID CALL(`. Skips other lines,
+/// such as the end of an interrupted call.
 pub fn calls(log: &str) -> impl Iterator<Item = (&str, &str)> {
     log.lines().filter_map(|line| {
         let (thread, line) = line.split_once(' ')?;

@@ -1,5 +1,5 @@
-//! What a C library does for a program: its start, its arguments, the memory functions that the
-//! compiler calls, and a few system calls. For programs that have none, on x86-64 and aarch64.
+//! Replaces a C library: the start of the program, its arguments, the memory functions that the compiler
+//! calls, and a few system calls. For programs without libc, on x86-64 and aarch64.
 //!
 //! ```ignore
 //! #![no_std]
@@ -7,14 +7,14 @@
 //!
 //! bare::main!(run);
 //!
-//! /// Gives the exit status.
+//! /// Returns the exit status.
 //! fn run(args: bare::Args) -> u8 {
 //!     bare::say!("called with {} arguments", args.count());
 //!     0
 //! }
 //! ```
 //!
-//! All the `unsafe` of these programs is here, and in tinotify's `sys`.
+//! All the `unsafe` code of these programs is here, and in tinotify's `sys`.
 
 #![no_std]
 

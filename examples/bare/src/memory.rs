@@ -1,7 +1,7 @@
-//! The functions that the compiler puts calls to wherever it likes.
+//! The memory functions that the compiler may call anywhere.
 //!
-//! The accesses are volatile, or it would see that this `memcpy` does what memcpy does, and have it
-//! call itself.
+//! Their accesses are volatile. Otherwise the compiler would recognise the loop of `memcpy` as memcpy(3),
+//! and replace it by a call of itself.
 
 use core::ffi::c_int;
 
@@ -23,7 +23,7 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
     if to.addr() <= from.addr() {
-        // SAFETY: as here. What is read has not been written over, going upwards.
+        // SAFETY: the caller lends `len` bytes at both. Upwards, no byte is overwritten before it is read.
         return unsafe { memcpy(to, from, len) };
     }
     for at in (0..len).rev() {
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, len: usize) -> *m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memset(to: *mut u8, byte: c_int, len: usize) -> *mut u8 {
     for at in 0..len {
-        // SAFETY: the caller lends `len` bytes. The value is a byte, says the manual.
+        // SAFETY: the caller lends `len` bytes. memset(3) uses `byte` as an unsigned char.
         unsafe { to.add(at).write_volatile(byte as u8) };
     }
     to
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn memcmp(one: *const u8, other: *const u8, len: usize) ->
 /// As bcmp(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, len: usize) -> c_int {
-    // SAFETY: as here.
+    // SAFETY: the caller lends `len` bytes at both.
     unsafe { memcmp(one, other, len) }
 }
 
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, len: usize) -> c
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn strlen(text: *const u8) -> usize {
     let mut len = 0;
-    // SAFETY: the caller says that there is a NUL.
+    // SAFETY: the caller promises a NUL.
     while unsafe { text.add(len).read_volatile() } != 0 {
         len += 1;
     }

@@ -6,7 +6,7 @@ use heapless::Vec;
 
 use crate::sys;
 
-/// Gathers what is written into it, so that a line comes out in one piece where it is not too long.
+/// Buffers what is written, so that one write(2) prints a line of up to 512 bytes.
 #[derive(Default)]
 pub struct Message(Vec<u8, 512>);
 
@@ -26,7 +26,7 @@ impl fmt::Write for Message {
             if self.0.is_full() {
                 self.flush();
             }
-            // There is room now.
+            // There is room after the flush.
             let _ = self.0.push(byte);
         }
         Ok(())
@@ -39,7 +39,7 @@ impl Drop for Message {
     }
 }
 
-/// Prints a line to standard error, as `eprintln` does. There is nobody to tell if that fails.
+/// Prints a line to standard error, as `eprintln` does. Errors are ignored.
 #[macro_export]
 macro_rules! say {
     ($($words:tt)*) => {{

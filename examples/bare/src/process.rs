@@ -1,4 +1,4 @@
-//! Starting programs, and what becomes of them.
+//! Starts programs, sends signals, and reaps processes.
 
 use core::ffi::{CStr, c_int};
 use core::ptr;
@@ -23,24 +23,24 @@ impl Signal {
     pub const CHLD: Self = Self(17);
 }
 
-/// Signals that come as something to read, and not by surprise.
+/// Blocks signals and reads them from a descriptor (signalfd(2)).
 #[derive(Debug)]
 pub struct Signals(Fd);
 
 impl Signals {
-    /// Has these signals wait to be read: rt_sigprocmask(2), signalfd4(2).
-    pub fn take(signals: &[Signal]) -> Result<Self, Errno> {
+    /// Blocks these signals, and makes them readable: rt_sigprocmask(2), signalfd4(2).
+    pub fn block(signals: &[Signal]) -> Result<Self, Errno> {
         let mask = signals.iter().fold(0_u64, |mask, signal| mask | 1 << (signal.0 - 1));
         set_blocked(mask)?;
         let (mask, flags) =
             ((&raw const mask) as usize, (sys::O_CLOEXEC | sys::O_NONBLOCK) as usize);
         // SAFETY: the kernel reads eight bytes of the mask. -1 asks for a new descriptor.
         let fd = unsafe { syscall4(Sysno::signalfd4, -1_isize as usize, mask, 8, flags) }?;
-        // SAFETY: it is new, so nobody else owns it.
+        // SAFETY: the descriptor is new, and nothing else owns it.
         Ok(Self(unsafe { Fd::from_raw(fd as c_int) }))
     }
 
-    /// The next signal, if one has come: read(2).
+    /// Returns the next signal, or `None` if none is pending: read(2).
     pub fn next(&self) -> Option<Signal> {
         // `struct signalfd_siginfo`, whose first field is the number.
         let mut info = [0_u32; 32];
@@ -51,69 +51,71 @@ impl Signals {
         (got == Ok(len)).then_some(Signal(signal))
     }
 
-    /// The descriptor, to wait for.
+    /// Returns the descriptor, to poll it.
     #[must_use]
     pub fn as_raw(&self) -> c_int {
         self.0.as_raw()
     }
 }
 
-/// `SIG_SETMASK` of rt_sigprocmask(2).
+/// Sets the mask of blocked signals: rt_sigprocmask(2) with `SIG_SETMASK`.
 fn set_blocked(mask: u64) -> Result<(), Errno> {
     const SIG_SETMASK: usize = 2;
-    // SAFETY: the kernel reads eight bytes of the mask. No handler is there that could run.
+    // SAFETY: the kernel reads eight bytes of the mask. The process has no signal handlers.
     unsafe { syscall4(Sysno::rt_sigprocmask, SIG_SETMASK, (&raw const mask) as usize, 0, 8) }?;
     Ok(())
 }
 
-/// kill(2), for a process that [`spawn`](Command::spawn) gave, and all others of its group.
+/// Sends a signal to the process group of a process from [`spawn`](Command::spawn): kill(2).
 pub fn kill(pid: c_int, signal: Signal) {
-    // SAFETY: takes numbers, and touches no memory of ours.
+    // SAFETY: the arguments are numbers, and the call accesses no memory of this process.
     let _ = unsafe { syscall2(Sysno::kill, -pid as usize, signal.0 as usize) };
 }
 
-/// How a process has ended.
+/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    With(u8),
-    By(Signal),
+pub enum Exit {
+    /// With this exit status.
+    Status(u8),
+    /// By this signal.
+    Signal(Signal),
 }
 
-/// A child that has ended, if there is one: wait4(2).
+/// Returns the number of a child that has ended, and how it ended; `None` if there is none: wait4(2).
 #[must_use]
-pub fn reap() -> Option<(c_int, Ended)> {
+pub fn reap() -> Option<(c_int, Exit)> {
     const WNOHANG: usize = 1;
     let mut status: c_int = 0;
     let to = (&raw mut status) as usize;
-    // SAFETY: the kernel writes an int to `status`, and no usage where a null is.
+    // SAFETY: the kernel writes an int to `status`. With a null it writes no resource usage.
     let pid = unsafe { syscall4(Sysno::wait4, -1_isize as usize, to, WNOHANG, 0) };
     let pid = pid.ok().filter(|&pid| pid != 0)?;
-    let ended = match status & 0x7F {
-        0 => Ended::With((status >> 8) as u8),
-        signal => Ended::By(Signal(signal as u32)),
+    let exit = match status & 0x7F {
+        0 => Exit::Status((status >> 8) as u8),
+        signal => Exit::Signal(Signal(signal as u32)),
     };
-    Some((pid as c_int, ended))
+    Some((pid as c_int, exit))
 }
 
-/// The most words of a command.
-const WORDS: usize = 32;
+/// The maximum number of words of a command.
+const MAX_WORDS: usize = 32;
 
-/// A program to be started, and its arguments.
+/// A program and its arguments.
 #[derive(Debug)]
 pub struct Command {
-    /// All words, each with a NUL behind it.
+    /// All words, each with a NUL after it.
     bytes: Vec<u8, 1024>,
 }
 
 impl Command {
-    /// Splits a line at its blanks. `None` if it does not begin with a slash, or is too long.
+    /// Splits a line at its blanks. Returns `None` if it does not begin with a slash, or is too long.
     #[must_use]
     pub fn parse(line: &[u8]) -> Option<Self> {
         let mut bytes = Vec::new();
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
         let words = line.split(is_blank).filter(|word| !word.is_empty());
         for (number, word) in words.enumerate() {
-            if number >= WORDS || word.contains(&0) {
+            if number >= MAX_WORDS || word.contains(&0) {
                 return None;
             }
             bytes.extend_from_slice(word).ok()?;
@@ -122,31 +124,32 @@ impl Command {
         bytes.starts_with(b"/").then_some(Self { bytes })
     }
 
-    /// Starts the program in a session of its own, with the environment of this one and no signal
-    /// blocked: clone(2), and there setsid(2), execve(2). Gives the number of its process, which
-    /// ends with 127 where the program can't be run.
+    /// Starts the program in a new session, with the environment of this process and no signal blocked:
+    /// clone(2), then setsid(2) and execve(2) in the child. Returns the number of the process. It exits
+    /// with 127 if the program can't be run.
     pub fn spawn(&self, args: Args) -> Result<c_int, Errno> {
-        let mut words = [ptr::null::<u8>(); WORDS + 1];
+        let mut words = [ptr::null::<u8>(); MAX_WORDS + 1];
         let starts = self.bytes.split_inclusive(|&byte| byte == 0).map(<[u8]>::as_ptr);
         for (word, start) in words.iter_mut().zip(starts) {
             *word = start;
         }
-        // Go on when the child has called execve, and so leads a group that can be sent signals.
+        // Continue after the child has called execve: it then leads a process group, to which signals can be
+        // sent.
         const CLONE_VFORK: usize = 0x4000;
         let flags = CLONE_VFORK | Signal::CHLD.0 as usize;
-        // SAFETY: as fork(2): without CLONE_VM the child has a copy of all memory, and there is no
-        // other thread that it could miss.
+        // SAFETY: like fork(2): without CLONE_VM the child has a copy of all memory. This process has no
+        // other thread.
         let pid = unsafe { syscall5(Sysno::clone, flags, 0, 0, 0, 0) }?;
         if pid != 0 {
             return Ok(pid as c_int);
         }
-        // SAFETY: takes nothing. A new process leads no group, so this does not fail.
+        // SAFETY: no arguments. It does not fail, because a new process leads no group.
         let _ = unsafe { syscall0(Sysno::setsid) };
         let _ = set_blocked(0);
         let (words, environment) = (words.as_ptr() as usize, args.environment() as usize);
         let program = self.bytes.as_ptr() as usize;
-        // SAFETY: the words and the environment are strings with a NUL each, and both lists end with a
-        // null. The call returns only where it fails.
+        // SAFETY: the words and the environment are strings with a NUL, and both lists end with a null. The
+        // call returns only if it fails.
         let failed = unsafe { syscall3(Sysno::execve, program, words, environment) };
         if let (Err(errno), Ok(program)) = (failed, CStr::from_bytes_until_nul(&self.bytes)) {
             crate::say!("{}: {}", program.to_bytes().escape_ascii(), Errno::from(errno));
@@ -155,7 +158,7 @@ impl Command {
     }
 }
 
-/// What becomes of the machine.
+/// What to do with the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Machine {
@@ -163,12 +166,12 @@ pub enum Machine {
     PowerOff = 0x4321_FEDC,
 }
 
-/// sync(2) and reboot(2): returns only where it is not permitted.
+/// Restarts the machine or switches it off: sync(2), reboot(2). Returns only if it is not permitted.
 pub fn reboot(what: Machine) -> Errno {
     const MAGIC: (usize, usize) = (0xFEE1_DEAD, 672_274_793);
-    // SAFETY: takes nothing.
+    // SAFETY: no arguments.
     let _ = unsafe { syscall0(Sysno::sync) };
-    // SAFETY: takes numbers. This process has nothing left to lose.
+    // SAFETY: the arguments are numbers. If it succeeds, this process ends.
     match unsafe { syscall3(Sysno::reboot, MAGIC.0, MAGIC.1, what as usize) } {
         Ok(_) => Errno::EINTR,
         Err(errno) => errno.into(),

@@ -1,4 +1,4 @@
-//! From the kernel's jump to the program's `run`.
+//! The entry point of the program, and its arguments.
 
 use core::arch::global_asm;
 use core::ffi::{CStr, c_char};
@@ -8,14 +8,14 @@ use crate::sys;
 
 // The kernel jumps here. There is no caller: the stack holds the number of arguments, their
 // addresses, a null, the addresses of the environment, a null (fs/binfmt_elf.c, create_elf_tables).
-// `start` gets the address of that; zeroed registers tell debuggers that no frame is further out.
+// `start` receives the address of the stack. Zeroed registers mark the outermost frame for debuggers.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".globl _start",
     "_start:",
     "xor ebp, ebp",
     "mov rdi, rsp",
-    // As at every call of a C function; the kernel has aligned it already.
+    // The alignment of every call of a C function; the kernel has aligned the stack already.
     "and rsp, -16",
     "call {start}",
     start = sym start,
@@ -34,21 +34,21 @@ global_asm!(
 compile_error!("_start is written for x86-64 and aarch64 only");
 
 unsafe extern "Rust" {
-    /// What [`main!`](crate::main) makes.
+    /// The function that [`main!`](crate::main) defines.
     fn bare_main(args: Args) -> u8;
 }
 
 /// # Safety
 ///
-/// `stack` is where the kernel has put the arguments.
+/// `stack` is the address at which the kernel put the arguments.
 unsafe extern "C" fn start(stack: *const usize) -> ! {
-    // SAFETY: the number comes first, and the addresses follow it.
+    // SAFETY: the number of arguments is first, and their addresses follow it.
     let args = unsafe { Args { count: *stack, argv: stack.add(1).cast() } };
-    // SAFETY: it is a safe function there.
+    // SAFETY: `main!` defines it as a safe function.
     sys::exit(unsafe { bare_main(args) })
 }
 
-/// Names the function that the program begins with: `fn(bare::Args) -> u8`.
+/// Sets the function that the program runs: `fn(bare::Args) -> u8`, which returns the exit status.
 #[macro_export]
 macro_rules! main {
     ($run:path) => {
@@ -59,7 +59,7 @@ macro_rules! main {
     };
 }
 
-/// The arguments of the program, its own name first, and its environment.
+/// The arguments of the program, beginning with its name, and its environment.
 #[derive(Clone, Copy, Debug)]
 pub struct Args {
     count: usize,
@@ -67,31 +67,31 @@ pub struct Args {
 }
 
 impl Args {
-    /// The number of arguments, with the program's name.
+    /// Returns the number of arguments, including the name of the program.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// An argument; 0 is the program's name.
+    /// Returns an argument; argument 0 is the name of the program.
     #[must_use]
     pub fn get(&self, at: usize) -> Option<&'static CStr> {
         if at >= self.count {
             return None;
         }
-        // SAFETY: the kernel has put `count` addresses of strings there. They stay as they are as long
-        // as the process lives, for nothing here writes to them.
+        // SAFETY: the kernel put `count` addresses of strings there. They are valid for the life of the
+        // process, because nothing writes to them.
         unsafe { Some(CStr::from_ptr(*self.argv.add(at))) }
     }
 
-    /// The environment, as execve(2) takes it.
+    /// Returns the environment, in the form for execve(2).
     pub(crate) fn environment(&self) -> *const *const c_char {
-        // SAFETY: it comes behind the null that ends the arguments.
+        // SAFETY: it begins after the null that ends the arguments.
         unsafe { self.argv.add(self.count).add(1) }
     }
 }
 
-/// Nothing here is meant to panic. A status of its own tells it from an ordinary failure.
+/// No code here should panic. A separate status distinguishes it from an ordinary failure.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     let _ = sys::write(2, b"panicked\n");

@@ -1,4 +1,4 @@
-//! System calls that tinotify has no use for.
+//! System calls that tinotify does not need.
 
 use core::ffi::{CStr, c_int, c_short};
 use core::time::Duration;
@@ -6,15 +6,15 @@ use core::time::Duration;
 use syscalls::{Sysno, syscall2, syscall3, syscall5};
 use tinotify::{Errno, Fd};
 
-/// exit_group(2).
+/// Ends the process: exit_group(2).
 pub fn exit(status: u8) -> ! {
     loop {
-        // SAFETY: takes a number, and does not return.
+        // SAFETY: the argument is a number, and the call does not return.
         let _ = unsafe { syscalls::syscall1(Sysno::exit_group, usize::from(status)) };
     }
 }
 
-/// write(2): the number of bytes that were taken. Repeated where a signal interrupts it.
+/// Returns the number of bytes that were written: write(2). Repeats the call if a signal interrupts it.
 pub fn write(fd: c_int, bytes: &[u8]) -> Result<usize, Errno> {
     loop {
         // SAFETY: the kernel reads `len` bytes at the address, which are those of `bytes`.
@@ -25,11 +25,11 @@ pub fn write(fd: c_int, bytes: &[u8]) -> Result<usize, Errno> {
     }
 }
 
-/// What a path in a system call begins at, where it does not begin with a slash.
+/// Relative paths begin at the working directory.
 pub(crate) const AT_FDCWD: usize = -100_isize as usize;
 
-/// faccessat(2): whether the path leads to something, all links followed.
-pub fn look(path: &CStr) -> Result<(), Errno> {
+/// Returns an error if the path does not exist, after following all links: faccessat(2).
+pub fn check_exists(path: &CStr) -> Result<(), Errno> {
     const F_OK: usize = 0;
     // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
     unsafe { syscall3(Sysno::faccessat, AT_FDCWD, path.as_ptr() as usize, F_OK) }?;
@@ -43,18 +43,18 @@ struct Timespec {
     nsec: i64,
 }
 
-/// clock_gettime(2): the time since the machine was started, which nobody can set.
+/// Returns the time since the machine was started, on the monotonic clock: clock_gettime(2).
 #[must_use]
 pub fn now() -> Duration {
     const CLOCK_MONOTONIC: usize = 1;
     let mut time = Timespec { sec: 0, nsec: 0 };
-    // SAFETY: the kernel writes one `struct __kernel_timespec`. It has this clock.
+    // SAFETY: the kernel writes one `struct __kernel_timespec`. Every kernel has this clock.
     let _ = unsafe { syscall2(Sysno::clock_gettime, CLOCK_MONOTONIC, (&raw mut time) as usize) };
     Duration::new(time.sec as u64, time.nsec as u32)
 }
 
-/// ppoll(2): which of the descriptors can be read without blocking, after at most `timeout`; none
-/// waits for ever.
+/// Returns which of the descriptors can be read without blocking, after at most `timeout`: ppoll(2).
+/// Without a timeout it waits for ever.
 pub fn poll<const N: usize>(
     fds: [c_int; N],
     timeout: Option<Duration>,
@@ -73,13 +73,13 @@ pub fn poll<const N: usize>(
         nsec: i64::from(timeout.subsec_nanos()),
     });
     let time = time.as_mut().map_or(0, |time| (time as *mut Timespec) as usize);
-    // SAFETY: the kernel reads and writes `N` of `struct pollfd`; it reads the time, if there is one,
-    // and writes what is left of it there. A null signal mask is not looked at.
+    // SAFETY: the kernel reads and writes `N` of `struct pollfd`. It reads the time, if any, and writes the
+    // remaining time to it. It ignores a null signal mask.
     unsafe { syscall5(Sysno::ppoll, polls.as_mut_ptr() as usize, N, time, 0, 0) }?;
     Ok(polls.map(|poll| poll.revents != 0))
 }
 
-// The same on x86-64 and aarch64: include/uapi/asm-generic/fcntl.h.
+// Equal on x86-64 and aarch64: include/uapi/asm-generic/fcntl.h.
 pub(crate) const O_NONBLOCK: u32 = 0o4000;
 pub(crate) const O_CLOEXEC: u32 = 0o200_0000;
 const O_PATH: u32 = 0o1000_0000;
@@ -88,12 +88,12 @@ fn open(path: &CStr, flags: u32) -> Result<Fd, Errno> {
     let (path, flags) = (path.as_ptr() as usize, flags as usize);
     // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
     let fd = unsafe { syscall3(Sysno::openat, AT_FDCWD, path, flags) }?;
-    // SAFETY: it is new, so nobody else owns it.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { Fd::from_raw(fd as c_int) })
 }
 
-/// The first process of a machine may have no standard input, output and error, and its messages would
-/// go to whatever is opened next. So something that gives and takes nothing is put there.
+/// Opens `/` with `O_PATH` as standard input, output and error if they are closed, as they may be in the
+/// first process of a machine. Otherwise messages would be written to the next descriptor that is opened.
 pub fn fill_standard_descriptors() {
     while let Ok(fd) = open(c"/", O_PATH) {
         if fd.as_raw() > 2 {
@@ -103,9 +103,9 @@ pub fn fill_standard_descriptors() {
     }
 }
 
-/// openat(2), read(2), close(2): as much of a file as fits into `buffer`.
+/// Reads as much of a file as `buffer` can hold: openat(2), read(2), close(2).
 pub fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-    // Without waiting, if it is a pipe.
+    // Do not wait if it is a pipe.
     let fd = open(path, O_CLOEXEC | O_NONBLOCK)?;
     let mut filled = 0;
     while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
@@ -119,9 +119,9 @@ pub fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errn
     Ok(buffer.get(..filled).unwrap_or_default())
 }
 
-/// openat(2), getdents64(2), close(2): the names in a directory, in no order.
+/// Calls `each` for every name in a directory, in any order: openat(2), getdents64(2), close(2).
 pub fn list(path: &CStr, mut each: impl FnMut(&CStr)) -> Result<(), Errno> {
-    /// As the kernel aligns its records.
+    /// Aligned like the records of the kernel.
     #[repr(align(8))]
     struct Buffer([u8; 1024]);
     const RECORD_LEN: usize = 16;
@@ -148,7 +148,7 @@ pub fn list(path: &CStr, mut each: impl FnMut(&CStr)) -> Result<(), Errno> {
     }
 }
 
-/// unlinkat(2).
+/// Removes a file: unlinkat(2).
 pub fn remove(path: &CStr) -> Result<(), Errno> {
     // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
     unsafe { syscall3(Sysno::unlinkat, AT_FDCWD, path.as_ptr() as usize, 0) }?;

@@ -1,6 +1,6 @@
-//! A service to try `init` with: `probe NAME [stubborn|parent]` says when it is started and when it is
-//! asked to end, which it does at once, or never if it is stubborn. A parent starts another one, and
-//! leaves it behind.
+//! A service for trying `init`: `probe NAME [stubborn|parent]` prints when it is started and when it is
+//! asked to end. It ends at once; with `stubborn`, it never does. With `parent`, it starts another probe and
+//! exits without waiting for it.
 
 #![no_std]
 #![no_main]
@@ -13,7 +13,7 @@ bare::main!(run);
 
 fn run(args: Args) -> u8 {
     let name = args.get(1).unwrap_or(c"probe").to_bytes().escape_ascii();
-    let Ok(signals) = Signals::take(&[Signal::TERM]) else { return 1 };
+    let Ok(signals) = Signals::block(&[Signal::TERM]) else { return 1 };
     say!("{name} is here");
     if args.get(2) == Some(c"parent") {
         let child = Command::parse(b"/probe child").map(|command| command.spawn(args));

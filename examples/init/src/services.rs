@@ -1,56 +1,50 @@
-//! The table of services, and what becomes of each.
+//! The table of services, and the state of each.
 
 use core::ffi::{CStr, c_int};
 use core::time::Duration;
 
-use bare::process::{self, Command, Ended, Signal};
+use bare::process::{self, Command, Exit, Signal};
 use bare::{Args, say, sys};
 use heapless::{CString, Vec};
 use tinotify::Errno;
 
-/// The most services. No more are started, and that is told.
+/// The maximum number of services. Further ones are reported, and not started.
 pub const SERVICES: usize = 32;
-/// The most bytes of a name, with a NUL.
+/// The maximum size of a name, with a NUL, in bytes.
 pub const NAME: usize = 64;
-/// The most bytes of a path, with a NUL.
+/// The maximum size of a path, with a NUL, in bytes.
 pub const PATH: usize = 512;
-/// The most bytes of a command, with its newline.
+/// The maximum size of a command, with its newline, in bytes.
 const LINE: usize = 1024;
 
-/// How long a service may take to end, before it is killed.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it takes until a service that died is started again; twice as long each time.
+/// How long a service may take to end before it is killed.
+const KILL_AFTER: Duration = Duration::from_secs(5);
+/// The delay before a service that died is started again. It doubles each time.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// Whoever lived that long is given the first delay again.
-const LONG_LIFE: Duration = Duration::from_secs(10);
+/// After this time, the next delay of a service is the first one again.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// Times are those of `sys::now`.
+/// The state of a service. Times are those of `sys::now`.
 #[derive(Clone, Copy)]
 enum State {
-    /// To be started then.
-    Waiting {
-        until: Duration,
-    },
-    Running {
-        pid: c_int,
-        since: Duration,
-    },
-    /// Asked to end, to be killed then; to be started again afterwards, if its file is still there.
-    Stopping {
-        pid: c_int,
-        until: Duration,
-    },
-    /// Ended by itself, without an error: its work is done.
+    /// Will be started at `until`.
+    Waiting { until: Duration },
+    /// Runs since `since`.
+    Running { pid: c_int, since: Duration },
+    /// Was asked to end, and will be killed at `until`. Will be started again if its file still exists.
+    Stopping { pid: c_int, until: Duration },
+    /// Has exited by itself with 0.
     Done,
 }
 
 struct Service {
     name: CString<NAME>,
-    /// Of the line that it was started with, to tell whether that has changed.
+    /// The checksum of the line that it was started with, to notice a change.
     sum: u64,
-    /// Whether its file is there.
-    wanted: bool,
+    /// `true` if its file exists.
+    has_file: bool,
+    /// The delay before the next start after it dies.
     delay: Duration,
     state: State,
 }
@@ -67,32 +61,32 @@ impl Services {
         Self { directory, args, table: Vec::new() }
     }
 
-    /// Looks at all files.
-    pub fn look_at_all(&mut self) {
+    /// Checks all files.
+    pub fn check_all(&mut self) {
         let directory = self.directory;
-        if let Err(errno) = sys::list(directory, |name| self.look_at(name, true)) {
+        if let Err(errno) = sys::list(directory, |name| self.check(name, true)) {
             say!("init: {}: {errno}", directory.to_bytes().escape_ascii());
         }
-        // Those whose files are gone. From the end, for the table may become shorter.
+        // The services without a file. From the end, because the table may become shorter.
         for at in (0..self.table.len()).rev() {
             if let Some(name) = self.table.get(at).map(|service| service.name.clone()) {
-                self.look_at(&name, true);
+                self.check(&name, true);
             }
         }
     }
 
-    /// Looks at the file of that name, which was changed in some way. If it is not complete yet,
-    /// that is told only where it should be.
-    pub fn look_at(&mut self, name: &CStr, complete: bool) {
+    /// Checks the file of that name after a change. Reports a file without a command only if it
+    /// `is_complete`.
+    pub fn check(&mut self, name: &CStr, is_complete: bool) {
         let bytes = name.to_bytes();
-        // What editors leave, and hide.
+        // Hidden files, and backups of editors.
         if bytes.starts_with(b".") || bytes.ends_with(b"~") {
             return;
         }
         match self.command(name) {
-            Ok((_, sum)) => self.is_there(name, sum),
-            Err(Errno::ENOENT) => self.is_gone(name),
-            Err(Errno::EINVAL) if complete => {
+            Ok((_, sum)) => self.file_found(name, sum),
+            Err(Errno::ENOENT) => self.file_removed(name),
+            Err(Errno::EINVAL) if is_complete => {
                 say!("init: {}: no line with the path of a program", bytes.escape_ascii());
             }
             Err(Errno::EINVAL) => {}
@@ -100,12 +94,12 @@ impl Services {
         }
     }
 
-    /// The command in the file of that name, and the sum of its line.
+    /// Returns the command in the file of that name, and the checksum of its line.
     fn command(&self, name: &CStr) -> Result<(Command, u64), Errno> {
         let path = join(self.directory, name).ok_or(Errno::ENAMETOOLONG)?;
         let mut buffer = [0; LINE];
         let text = sys::read_file(&path, &mut buffer)?;
-        // Without its end it may be half of what is being written.
+        // A line without a newline may be incomplete.
         let end = text.iter().position(|&byte| byte == b'\n').ok_or(Errno::EINVAL)?;
         let line = text.get(..end).unwrap_or_default();
         // FNV-1a.
@@ -115,13 +109,13 @@ impl Services {
         Ok((Command::parse(line).ok_or(Errno::EINVAL)?, sum))
     }
 
-    fn is_there(&mut self, name: &CStr, sum: u64) {
+    fn file_found(&mut self, name: &CStr, sum: u64) {
         let now = sys::now();
         let found = self.table.binary_search_by(|service| service.name.as_c_str().cmp(name));
         match found.map(|at| self.table.get_mut(at)) {
             Ok(Some(service)) => {
-                let was_wanted = core::mem::replace(&mut service.wanted, true);
-                if service.sum != sum || !was_wanted {
+                let had_file = core::mem::replace(&mut service.has_file, true);
+                if service.sum != sum || !had_file {
                     service.sum = sum;
                     service.restart(now);
                 }
@@ -132,13 +126,13 @@ impl Services {
                 let service = own.extend_from_bytes(name.to_bytes()).ok().map(|()| Service {
                     name: own,
                     sum,
-                    wanted: true,
+                    has_file: true,
                     delay: FIRST_DELAY,
                     state: State::Waiting { until: now },
                 });
                 if service.is_none_or(|service| self.table.insert(at, service).is_err()) {
                     say!(
-                        "init: {}: no room for it, or a long name",
+                        "init: {}: not started: too many services, or the name is too long",
                         name.to_bytes().escape_ascii()
                     );
                 }
@@ -146,20 +140,20 @@ impl Services {
         }
     }
 
-    fn is_gone(&mut self, name: &CStr) {
+    fn file_removed(&mut self, name: &CStr) {
         let found = self.table.binary_search_by(|service| service.name.as_c_str().cmp(name));
         let Some((at, service)) = found.ok().and_then(|at| Some((at, self.table.get_mut(at)?)))
         else {
             return;
         };
-        service.wanted = false;
+        service.has_file = false;
         service.stop(sys::now());
         if service.pid().is_none() {
             self.table.remove(at);
         }
     }
 
-    /// Restarts the service of that name, or starts it, whatever it does.
+    /// Restarts the service of that name, or starts it, in any state.
     pub fn restart(&mut self, name: &[u8]) {
         match self.table.iter_mut().find(|service| service.name.to_bytes() == name) {
             Some(service) => service.restart(sys::now()),
@@ -167,34 +161,34 @@ impl Services {
         }
     }
 
-    /// Notes that a child has ended, which may be none of the services.
-    pub fn ended(&mut self, pid: c_int, how: Ended) {
+    /// Notes that a child has ended. It need not be a service.
+    pub fn note_exit(&mut self, pid: c_int, exit: Exit) {
         let now = sys::now();
         let found = self.table.iter().position(|service| service.pid() == Some(pid));
         let Some((at, service)) = found.and_then(|at| Some((at, self.table.get_mut(at)?))) else {
             return;
         };
-        // Whatever it has left.
+        // The rest of its process group.
         process::kill(pid, Signal::KILL);
-        service.tell(how);
+        service.report(exit);
         service.state = match service.state {
-            _ if !service.wanted => {
+            _ if !service.has_file => {
                 self.table.remove(at);
                 return;
             }
-            State::Running { .. } if how == Ended::With(0) => State::Done,
+            State::Running { .. } if exit == Exit::Status(0) => State::Done,
             State::Running { since, .. } => {
-                if now.saturating_sub(since) >= LONG_LIFE {
+                if now.saturating_sub(since) >= STABLE_AFTER {
                     service.delay = FIRST_DELAY;
                 }
-                State::Waiting { until: now.saturating_add(service.postpone()) }
+                State::Waiting { until: now.saturating_add(service.next_delay()) }
             }
             _ => State::Waiting { until: now },
         };
     }
 
-    /// Starts and kills what is due.
-    pub fn turn(&mut self) {
+    /// Starts and kills the services that are due.
+    pub fn start_and_kill_due(&mut self) {
         for at in 0..self.table.len() {
             let now = sys::now();
             match self.table.get(at).map(|service| service.state) {
@@ -207,7 +201,7 @@ impl Services {
 
     fn start(&mut self, at: usize, now: Duration) {
         let Some(name) = self.table.get(at).map(|service| service.name.clone()) else { return };
-        // As it is now: more may have changed since.
+        // The current command: the file may have changed again.
         let started = self.command(&name).and_then(|(command, sum)| {
             let pid = command.spawn(self.args)?;
             Ok((pid, sum))
@@ -220,10 +214,10 @@ impl Services {
                 service.sum = sum;
                 State::Running { pid, since: now }
             }
-            // If the file is gone, there will be an event.
+            // If the file was removed, an event follows.
             Err(errno) => {
                 say!("init: {shown}: not started: {errno}");
-                State::Waiting { until: now.saturating_add(service.postpone()) }
+                State::Waiting { until: now.saturating_add(service.next_delay()) }
             }
         };
     }
@@ -236,12 +230,12 @@ impl Services {
         }
     }
 
-    /// Ends the services one after another, the last first. Gives whether none is left.
+    /// Ends the services one by one, the last first. Returns `true` if none is left.
     pub fn end(&mut self) -> bool {
         let now = sys::now();
         for at in 0..self.table.len() {
             let Some(service) = self.table.get_mut(at) else { continue };
-            service.wanted = false;
+            service.has_file = false;
             match service.state {
                 State::Waiting { .. } => service.state = State::Done,
                 State::Stopping { pid, until } if until <= now => self.kill(at, pid),
@@ -257,8 +251,8 @@ impl Services {
         self.table.is_empty()
     }
 
-    /// When the next turn is due.
-    pub fn next_turn(&self) -> Option<Duration> {
+    /// Returns when the next start or kill is due.
+    pub fn next_due(&self) -> Option<Duration> {
         let due = self.table.iter().filter_map(|service| match service.state {
             State::Waiting { until } | State::Stopping { until, .. } => Some(until),
             State::Running { .. } | State::Done => None,
@@ -278,7 +272,7 @@ impl Service {
     fn stop(&mut self, now: Duration) {
         if let State::Running { pid, .. } = self.state {
             process::kill(pid, Signal::TERM);
-            self.state = State::Stopping { pid, until: now.saturating_add(PATIENCE) };
+            self.state = State::Stopping { pid, until: now.saturating_add(KILL_AFTER) };
         }
     }
 
@@ -291,23 +285,23 @@ impl Service {
         }
     }
 
-    /// The delay that is due now; the next one is longer.
-    fn postpone(&mut self) -> Duration {
+    /// Returns the delay before the next start, and doubles the one after it.
+    fn next_delay(&mut self) -> Duration {
         let delay = self.delay;
         self.delay = delay.saturating_mul(2).min(LONGEST_DELAY);
         delay
     }
 
-    fn tell(&self, how: Ended) {
+    fn report(&self, exit: Exit) {
         let name = self.name.to_bytes().escape_ascii();
-        match how {
-            Ended::With(status) => say!("init: {name}: ended with {status}"),
-            Ended::By(Signal(signal)) => say!("init: {name}: ended by signal {signal}"),
+        match exit {
+            Exit::Status(status) => say!("init: {name}: ended with {status}"),
+            Exit::Signal(Signal(signal)) => say!("init: {name}: ended by signal {signal}"),
         }
     }
 }
 
-/// The path of a name in a directory.
+/// Returns the path of a name in a directory; `None` if it is too long.
 pub fn join(directory: &CStr, name: &CStr) -> Option<CString<PATH>> {
     let mut path = CString::new();
     path.extend_from_bytes(directory.to_bytes()).ok()?;

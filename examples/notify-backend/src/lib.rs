@@ -8,22 +8,21 @@
 //! delivered once, and ending one of the watches loses nothing.
 
 mod reader;
+mod state;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::{env, fs, thread};
 
 #[cfg(feature = "notify-9")]
 use notify::WatchPathConfig;
 use notify::event::EventKindMask;
-use notify::{Config, Error, ErrorKind, EventHandler, RecursiveMode, Result, Watcher, WatcherKind};
-use tinotify::{
-    Errno, StopHandle, TreeOptions, WatchError, WatchId, WatchMask, WatchOptions, Watches,
-};
+use notify::{Config, Error, EventHandler, RecursiveMode, Result, Watcher, WatcherKind};
+use tinotify::{StopHandle, TreeOptions, WatchError, WatchMask, WatchOptions, Watches};
 
-use reader::Reader;
+use reader::to_error;
+use state::{Root, State};
 
 /// A [`notify::Watcher`] that reads inotify through tinotify.
 #[derive(Debug)]
@@ -33,72 +32,17 @@ pub struct INotifyWatcher {
     state: Arc<Mutex<State>>,
 }
 
-/// What the calls and the reading thread share. No call to tinotify is made under the lock.
-#[derive(Debug)]
-struct State {
-    /// All watches by their tokens. A watch has a smaller token than each younger one.
-    roots: BTreeMap<u64, Root>,
-    /// The token of each absolute path.
-    tokens: HashMap<PathBuf, u64>,
-    last_token: u64,
-    kinds: EventKindMask,
-    follow_links: bool,
-}
-
-/// A watched path.
-#[derive(Clone, Debug)]
-struct Root {
-    /// `None` during the set-up.
-    id: Option<WatchId>,
-    /// How events show the path.
-    shown: PathBuf,
-    absolute: PathBuf,
-    /// The path without symbolic links.
-    real: PathBuf,
-    inode: (u64, u64),
-    is_dir: bool,
-    is_tree: bool,
-    /// A link is watched itself.
-    is_link: bool,
-    /// What a tree does not watch, as absolute paths.
-    excluded: HashSet<PathBuf>,
-    /// Another directory may be at the path now.
-    has_moved: bool,
-}
-
-impl State {
-    /// Returns `true` if an older watch than `token` reports what happens in the directory of `path`.
-    fn is_reported_by_older(&self, token: u64, path: &Path) -> bool {
-        let (root, dir) = (&self.roots[&token], path.parent().filter(|_| self.roots.len() > 1));
-        let Some(Ok(beneath)) = dir.map(|dir| dir.strip_prefix(&root.shown)) else { return false };
-        let (dir, real) = (root.absolute.join(beneath), root.real.join(beneath));
-        let reports = |older: &Root| {
-            let beneath = dir.strip_prefix(&older.absolute).unwrap_or(&dir);
-            let is_root = beneath.as_os_str().is_empty() && !older.is_link;
-            let is_followed = self.follow_links || real == older.real.join(beneath);
-            let is_excluded = dir.ancestors().any(|dir| older.excluded.contains(dir));
-            !older.has_moved && !is_excluded && (is_root || older.is_tree && is_followed)
-        };
-        let mut tokens = dir.ancestors().filter_map(|path| self.tokens.get(path));
-        tokens.any(|older| *older < token && reports(&self.roots[older]))
-    }
-
-    fn remove(&mut self, token: u64) -> Option<Root> {
-        let root = self.roots.remove(&token)?;
-        if self.tokens.get(&root.absolute) == Some(&token) {
-            self.tokens.remove(&root.absolute);
-        }
-        Some(root)
-    }
-}
-
 impl INotifyWatcher {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
     fn add(&self, path: &Path, recursive: bool, is_link: bool) -> Result<()> {
         let status = if is_link { fs::symlink_metadata(path) } else { fs::metadata(path) };
         let status = status.map_err(|error| Error::io_watch(error).add_path(path.into()))?;
         let absolute = absolute(path)?;
-        let mut state = self.state.lock().unwrap();
-        let links = state.roots.values().filter(|root| root.is_link).map(|link| &link.absolute);
+        let mut state = self.state();
+        let links = state.roots.values().filter(|root| root.is_link);
         let root = Root {
             id: None,
             shown: if cfg!(feature = "notify-9") { path.into() } else { absolute.clone() },
@@ -107,45 +51,38 @@ impl INotifyWatcher {
             is_dir: status.is_dir(),
             is_tree: recursive && status.is_dir(),
             is_link,
-            excluded: links.cloned().collect(),
+            excluded: links.map(|link| link.absolute.clone()).collect(),
             has_moved: false,
             absolute,
         };
         let previous = state.tokens.get(&root.absolute).copied();
-        let key = |root: &Root| (root.inode, root.is_tree, root.is_link, root.shown.clone());
-        if previous.is_some_and(|previous| key(&root) == key(&state.roots[&previous])) {
+        if previous.is_some_and(|previous| root.is_same(&state.roots[&previous])) {
             return Ok(());
         }
-        state.last_token += 1;
-        let (token, kinds, follow_links) = (state.last_token, state.kinds, state.follow_links);
-        state.roots.insert(token, root.clone());
+        let token = state.insert(root.clone());
+        let (mask, follow_links) = (mask(state.kinds, is_link), state.follow_links);
         drop(state);
 
         let Root { shown, absolute, is_tree, excluded, .. } = root;
-        let (mask, options) = (mask(kinds, is_link), WatchOptions::new().token(token));
+        let (options, top) = (WatchOptions::new().token(token), absolute.clone());
         let watched = if is_tree {
-            let top = absolute.clone();
-            let options =
-                TreeOptions::new().track_files(true).follow_links(follow_links).watch(options);
-            let options = options.exclude(move |beneath| excluded.contains(&top.join(beneath)));
-            self.watches.watch_tree(&shown, mask, options)
+            let tree = TreeOptions::new().track_files(true).follow_links(follow_links);
+            let tree = tree.exclude(move |beneath| excluded.contains(&top.join(beneath)));
+            self.watches.watch_tree(&shown, mask, tree.watch(options))
         } else {
             self.watches.watch_with(&shown, mask, options)
         };
-
-        let mut state = self.state.lock().unwrap();
-        let id = watched.map_err(|error| {
-            state.remove(token);
-            to_error(error, shown)
-        })?;
-        if let Some(root) = state.roots.get_mut(&token) {
-            root.id = Some(id);
-            state.tokens.insert(absolute.clone(), token);
+        let previous = match watched {
+            Ok(id) => self.state().replace(previous, token, id),
+            Err(error) => {
+                self.state().remove(token);
+                return Err(to_error(error, shown));
+            }
+        };
+        if let Some(id) = previous {
+            // The previous watch may have ended before.
+            let _ = self.watches.unwatch(id);
         }
-        let previous = previous.and_then(|previous| state.remove(previous));
-        drop(state);
-        // The previous watch may have ended before.
-        let _ = previous.and_then(|root| root.id).map(|id| self.watches.unwatch(id));
         if is_link {
             self.exclude(&absolute);
         }
@@ -154,7 +91,7 @@ impl INotifyWatcher {
 
     /// Excludes a directory from the trees that watch it. Returns `false` if no tree watches it.
     fn exclude(&self, absolute: &Path) -> bool {
-        let roots = self.state.lock().unwrap().roots.clone();
+        let roots = self.state().roots.clone();
         let mut is_excluded = false;
         for (token, root) in roots.iter().filter(|(_, root)| root.is_tree) {
             let (Some(id), Ok(beneath)) = (root.id, absolute.strip_prefix(&root.absolute)) else {
@@ -165,7 +102,7 @@ impl INotifyWatcher {
             let is_watched = directories.iter().any(|dir| dir.wd.is_some() && dir.path == shown);
             if is_watched && self.watches.exclude(id, &shown).is_ok() {
                 is_excluded = true;
-                if let Some(root) = self.state.lock().unwrap().roots.get_mut(token) {
+                if let Some(root) = self.state().roots.get_mut(token) {
                     root.excluded.insert(absolute.into());
                 }
             }
@@ -177,17 +114,11 @@ impl INotifyWatcher {
 impl Watcher for INotifyWatcher {
     fn new<F: EventHandler>(handler: F, config: Config) -> Result<Self> {
         let watcher = tinotify::Watcher::new().map_err(|error| to_error(error, PathBuf::new()))?;
-        let state = Arc::new(Mutex::new(State {
-            roots: BTreeMap::new(),
-            tokens: HashMap::new(),
-            last_token: 0,
-            kinds: kinds(&config),
-            follow_links: config.follow_symlinks(),
-        }));
         let (watches, stop) = (watcher.watches(), watcher.stop_handle());
-        let reader = Reader::new(Arc::clone(&state), handler);
+        let state = Arc::new(Mutex::new(State::new(kinds(&config), config.follow_symlinks())));
+        let shared = Arc::clone(&state);
         let thread = thread::Builder::new().name("notify inotify".into());
-        thread.spawn(move || reader.run(watcher))?;
+        thread.spawn(move || reader::run(watcher, &shared, handler))?;
         Ok(Self { watches, stop, state })
     }
 
@@ -197,9 +128,8 @@ impl Watcher for INotifyWatcher {
 
     fn unwatch(&mut self, path: &Path) -> Result<()> {
         let absolute = absolute(path)?;
-        let mut state = self.state.lock().unwrap();
-        let root = state.tokens.get(&absolute).copied().and_then(|token| state.remove(token));
-        drop(state);
+        let token = self.state().tokens.get(&absolute).copied();
+        let root = token.and_then(|token| self.state().remove(token));
         let is_removed = match root.and_then(|root| root.id) {
             Some(id) => self.watches.unwatch(id).is_ok(),
             None => self.exclude(&absolute),
@@ -207,9 +137,9 @@ impl Watcher for INotifyWatcher {
         if is_removed { Ok(()) } else { Err(Error::watch_not_found().add_path(path.into())) }
     }
 
-    /// Changes the kinds of events. Returns `false` if links are to be followed and are not, or the reverse.
+    /// Changes the kinds of events. Returns `false` if `follow_symlinks` differs, which can't be changed.
     fn configure(&mut self, config: Config) -> Result<bool> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         if config.follow_symlinks() != state.follow_links {
             return Ok(false);
         }
@@ -219,7 +149,7 @@ impl Watcher for INotifyWatcher {
         for root in roots.into_values() {
             let Some(id) = root.id else { continue };
             match self.watches.set_mask(id, mask(kinds(&config), root.is_link)) {
-                // It ended, or its path leads to another file.
+                // The watch has ended, or its path leads to another file.
                 Ok(()) | Err(WatchError::NoSuchWatch(_) | WatchError::Moved(_)) => {}
                 Err(error) => return Err(to_error(error, root.shown)),
             }
@@ -235,7 +165,7 @@ impl Watcher for INotifyWatcher {
 
     #[cfg(feature = "notify-9")]
     fn watched_paths(&self) -> Result<Vec<(PathBuf, RecursiveMode)>> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let modes = [RecursiveMode::NonRecursive, RecursiveMode::Recursive];
         let roots = state.tokens.values().map(|token| &state.roots[token]);
         Ok(roots.map(|root| (root.shown.clone(), modes[usize::from(root.is_tree)])).collect())
@@ -257,7 +187,7 @@ fn kinds(config: &Config) -> EventKindMask {
     config.event_kinds()
 }
 
-/// notify 8 leaves no choice.
+/// notify 8 has no such option.
 #[cfg(not(feature = "notify-9"))]
 fn kinds(_: &Config) -> EventKindMask {
     EventKindMask::ALL.difference(EventKindMask::ACCESS_CLOSE_NOWRITE)
@@ -282,17 +212,4 @@ fn mask(kinds: EventKindMask, is_link: bool) -> WatchMask {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     if path.is_absolute() { Ok(path.into()) } else { Ok(env::current_dir()?.join(path)) }
-}
-
-fn errno_error(errno: Errno, path: PathBuf) -> Error {
-    // For other calls ENOSPC says that the disk is full.
-    let limit = (errno == Errno::ENOSPC).then(|| Error::new(ErrorKind::MaxFilesWatch));
-    limit.unwrap_or_else(|| Error::io_watch(errno.into())).add_path(path)
-}
-
-fn to_error(error: WatchError, path: PathBuf) -> Error {
-    match error.errno() {
-        Some(errno) => errno_error(errno, path),
-        None => Error::io(error.into()).add_path(path),
-    }
 }

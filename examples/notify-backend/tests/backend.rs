@@ -1,4 +1,4 @@
-//! The backend keeps the contract of notify's `Watcher`. notify's own tests are not repeated here.
+//! Tests the contract of notify's `Watcher`. notify's own tests are not repeated here.
 
 mod support;
 
@@ -7,14 +7,17 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use notify::{Config, ErrorKind, RecursiveMode, Watcher as _, WatcherKind};
-use support::{Backend, DATA, FILE, FOLDER, FROM, NO_FILE, NO_FOLDER, TO, Watched, scratch};
+use support::{
+    Backend, DATA, FILE_CREATED, FILE_REMOVED, FOLDER_CREATED, FOLDER_REMOVED, FROM, TO, Watched,
+    scratch,
+};
 
 fn is_not_found(result: notify::Result<()>) -> bool {
     matches!(result, Err(notify::Error { kind: ErrorKind::WatchNotFound, .. }))
 }
 
 #[test]
-fn it_is_the_kind_of_the_inotify_backend() {
+fn its_kind_is_inotify() {
     assert_eq!(Backend::kind(), WatcherKind::Inotify);
 }
 
@@ -32,7 +35,7 @@ fn a_missing_path_is_not_found_and_is_named() {
 }
 
 #[test]
-fn a_file_is_watched_alone_whatever_the_mode() {
+fn a_file_is_watched_alone_in_both_modes() {
     let root = scratch();
     let file = root.path().join("file");
     fs::write(&file, "").unwrap();
@@ -41,21 +44,21 @@ fn a_file_is_watched_alone_whatever_the_mode() {
         watched.watcher.watch(&file, mode).unwrap();
         fs::write(root.path().join("other"), "").unwrap();
         fs::remove_file(&file).unwrap();
-        watched.wait(NO_FILE, &file);
+        watched.wait(FILE_REMOVED, &file);
         assert!(watched.paths().iter().all(|path| *path == file), "{:?}", watched.seen);
         fs::write(&file, "").unwrap();
     }
 }
 
 #[test]
-fn a_directory_is_watched_without_those_beneath_it() {
+fn a_directory_is_watched_without_its_subdirectories() {
     let root = scratch();
     let mut watched = Watched::new(Config::default());
     watched.directory(root.path());
     fs::create_dir_all(root.path().join("a/b")).unwrap();
     watched.settle(root.path());
-    assert_eq!(watched.count(FOLDER, root.path().join("a")), 1);
-    assert_eq!(watched.count(FOLDER, root.path().join("a/b")), 0);
+    assert_eq!(watched.count(FOLDER_CREATED, root.path().join("a")), 1);
+    assert_eq!(watched.count(FOLDER_CREATED, root.path().join("a/b")), 0);
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn a_removed_path_is_no_longer_watched() {
         let mut watched = Watched::new(Config::default());
         watched.watcher.watch(&directory, mode).unwrap();
         fs::remove_dir(&directory).unwrap();
-        assert_eq!(watched.wait(NO_FOLDER, &directory), 1);
+        assert_eq!(watched.wait(FOLDER_REMOVED, &directory), 1);
         watched.directory(root.path());
         watched.settle(root.path());
         assert!(is_not_found(watched.watcher.unwatch(&directory)));
@@ -75,7 +78,7 @@ fn a_removed_path_is_no_longer_watched() {
 }
 
 #[test]
-fn two_links_of_a_file_are_two_watches() {
+fn two_hard_links_of_a_file_are_two_watches() {
     let root = scratch();
     let (first, second) = (root.path().join("first"), root.path().join("second"));
     fs::write(&first, "").unwrap();
@@ -85,8 +88,8 @@ fn two_links_of_a_file_are_two_watches() {
     watched.directory(&second);
     fs::remove_file(&first).unwrap();
     fs::remove_file(&second).unwrap();
-    watched.wait(NO_FILE, &first);
-    watched.wait(NO_FILE, &second);
+    watched.wait(FILE_REMOVED, &first);
+    watched.wait(FILE_REMOVED, &second);
 }
 
 #[test]
@@ -100,9 +103,9 @@ fn a_moved_root_is_reported_as_the_first_half_of_a_rename() {
         fs::rename(&old, root.path().join("new")).unwrap();
         assert_eq!(watched.wait(FROM, &old), 1);
         fs::create_dir(root.path().join("new/a")).unwrap();
-        watched.wait(FOLDER, old.join("a"));
+        watched.wait(FOLDER_CREATED, old.join("a"));
         fs::remove_dir_all(root.path().join("new")).unwrap();
-        watched.wait(NO_FOLDER, &old);
+        watched.wait(FOLDER_REMOVED, &old);
         assert_eq!(watched.count(FROM, &old), 1);
     }
 }
@@ -116,21 +119,21 @@ fn watching_a_path_again_replaces_the_watch() {
     fs::write(root.path().join("a/unseen"), "").unwrap();
     fs::write(root.path().join("seen"), "").unwrap();
     watched.settle(root.path());
-    assert_eq!(watched.count(FILE, root.path().join("seen")), 1);
-    assert_eq!(watched.count(FILE, root.path().join("a/unseen")), 0);
+    assert_eq!(watched.count(FILE_CREATED, root.path().join("seen")), 1);
+    assert_eq!(watched.count(FILE_CREATED, root.path().join("a/unseen")), 0);
     watched.watcher.unwatch(root.path()).unwrap();
     assert!(is_not_found(watched.watcher.unwatch(root.path())));
 }
 
 #[test]
-fn watching_a_path_again_as_before_loses_nothing() {
+fn watching_a_path_again_in_the_same_mode_loses_nothing() {
     let root = scratch();
     let mut watched = Watched::tree(root.path());
     for number in 0..200 {
         let file = root.path().join(number.to_string());
         fs::write(&file, "").unwrap();
         watched.watcher.watch(root.path(), RecursiveMode::Recursive).unwrap();
-        assert_eq!(watched.wait(FILE, &file), 1);
+        assert_eq!(watched.wait(FILE_CREATED, &file), 1);
     }
 }
 
@@ -152,7 +155,7 @@ fn a_replaced_file_can_be_watched_again() {
 }
 
 #[test]
-fn a_directory_can_be_taken_out_of_a_tree() {
+fn a_directory_can_be_excluded_from_a_tree() {
     let root = scratch();
     let child = root.path().join("child");
     fs::create_dir_all(child.join("grandchild")).unwrap();
@@ -166,9 +169,9 @@ fn a_directory_can_be_taken_out_of_a_tree() {
 
     watched.directory(&child);
     fs::write(child.join("seen"), "").unwrap();
-    assert_eq!(watched.wait(FILE, child.join("seen")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, child.join("seen")), 1);
     fs::remove_dir_all(&child).unwrap();
-    watched.wait(NO_FOLDER, &child);
+    watched.wait(FOLDER_REMOVED, &child);
 }
 
 #[test]
@@ -187,24 +190,24 @@ fn watches_that_overlap_report_each_event_once() {
             watched.watcher.watch(path, RecursiveMode::Recursive).unwrap();
         }
         fs::create_dir(&deep).unwrap();
-        watched.wait(FOLDER, &deep);
+        watched.wait(FOLDER_CREATED, &deep);
         fs::write(deep.join("file"), "").unwrap();
         fs::rename(deep.join("file"), root.path().join("file")).unwrap();
         fs::rename(root.path().join("file"), &file).unwrap();
         fs::remove_file(&file).unwrap();
         watched.wait_for_renames(2);
         fs::remove_dir(&deep).unwrap();
-        watched.wait(NO_FOLDER, &deep);
+        watched.wait(FOLDER_REMOVED, &deep);
         watched.settle(root.path());
         watched.settle(&child);
         let count = |kind, path: &Path| watched.count(kind, path);
-        assert_eq!(count(FOLDER, &deep), 1, "{child_first}");
-        assert_eq!(count(FILE, &deep.join("file")), 1, "{child_first}");
+        assert_eq!(count(FOLDER_CREATED, &deep), 1, "{child_first}");
+        assert_eq!(count(FILE_CREATED, &deep.join("file")), 1, "{child_first}");
         assert_eq!(count(FROM, &deep.join("file")), 1, "{child_first}");
         assert_eq!(count(TO, &root.path().join("file")), 1, "{child_first}");
         assert_eq!(count(FROM, &root.path().join("file")), 1, "{child_first}");
         assert_eq!(count(TO, &file), 1, "{child_first}");
-        assert_eq!(count(NO_FILE, &file), 1, "{child_first}");
+        assert_eq!(count(FILE_REMOVED, &file), 1, "{child_first}");
         let middle = root.path().join("file");
         let mut renames = watched.both();
         renames.sort();
@@ -214,7 +217,7 @@ fn watches_that_overlap_report_each_event_once() {
 }
 
 #[test]
-fn a_rename_between_two_trees_is_one() {
+fn a_rename_between_two_trees_is_one_rename() {
     let (first, second) = (scratch(), scratch());
     let (from, to) = (first.path().join("from"), second.path().join("to"));
     fs::write(&from, "").unwrap();
@@ -226,7 +229,7 @@ fn a_rename_between_two_trees_is_one() {
 }
 
 #[test]
-fn a_directory_that_takes_the_place_of_a_watched_one_is_reported() {
+fn a_directory_that_replaces_a_watched_one_is_reported() {
     let root = scratch();
     let child = root.path().join("parent/child");
     fs::create_dir_all(&child).unwrap();
@@ -235,13 +238,13 @@ fn a_directory_that_takes_the_place_of_a_watched_one_is_reported() {
     watched.watcher.watch(root.path(), RecursiveMode::Recursive).unwrap();
     fs::rename(root.path().join("parent"), root.path().join("old")).unwrap();
     fs::create_dir_all(&child).unwrap();
-    watched.wait(FOLDER, &child);
+    watched.wait(FOLDER_CREATED, &child);
     fs::write(child.join("file"), "").unwrap();
-    assert_eq!(watched.wait(FILE, child.join("file")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, child.join("file")), 1);
 }
 
 #[test]
-fn two_directories_that_change_places_are_two_renames() {
+fn an_exchange_of_two_directories_is_two_renames() {
     let root = scratch();
     let (a, b) = (root.path().join("a"), root.path().join("b"));
     fs::create_dir_all(a.join("in_a")).unwrap();
@@ -250,7 +253,7 @@ fn two_directories_that_change_places_are_two_renames() {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     renameat_with(CWD, &a, CWD, &b, RenameFlags::EXCHANGE).unwrap();
     fs::write(b.join("in_a/file"), "").unwrap();
-    watched.wait(FILE, b.join("in_a/file"));
+    watched.wait(FILE_CREATED, b.join("in_a/file"));
     let mut renames = watched.both();
     renames.sort();
     assert_eq!(renames, [[a.clone(), b.clone()], [b, a]]);
@@ -261,7 +264,7 @@ fn two_directories_that_change_places_are_two_renames() {
 }
 
 #[test]
-fn links_are_followed_unless_the_configuration_forbids_it() {
+fn links_are_followed_unless_the_configuration_disables_it() {
     for follow in [true, false] {
         let (root, outside) = (scratch(), scratch());
         let link = root.path().join("link");
@@ -270,43 +273,43 @@ fn links_are_followed_unless_the_configuration_forbids_it() {
         watched.watcher.watch(root.path(), RecursiveMode::Recursive).unwrap();
         fs::write(outside.path().join("file"), "").unwrap();
         watched.settle(root.path());
-        assert_eq!(watched.count(FILE, link.join("file")), usize::from(follow));
-        // The link itself can be watched beside the tree, and is followed then.
+        assert_eq!(watched.count(FILE_CREATED, link.join("file")), usize::from(follow));
+        // The link can be watched in addition to the tree, and is followed then.
         watched.directory(&link);
         fs::write(outside.path().join("other"), "").unwrap();
-        assert_eq!(watched.wait(FILE, link.join("other")), 1);
+        assert_eq!(watched.wait(FILE_CREATED, link.join("other")), 1);
     }
 }
 
 #[test]
-fn a_link_to_its_own_tree_is_no_loop() {
+fn a_link_to_its_own_tree_is_no_error() {
     let root = scratch();
     symlink(".", root.path().join("loop")).unwrap();
     let mut watched = Watched::tree(root.path());
     fs::create_dir(root.path().join("a")).unwrap();
     watched.settle(root.path());
-    assert_eq!(watched.count(FOLDER, root.path().join("a")), 1);
+    assert_eq!(watched.count(FOLDER_CREATED, root.path().join("a")), 1);
 }
 
 #[test]
-fn a_directory_without_permission_is_an_error_and_its_siblings_are_watched() {
+fn an_unreadable_directory_is_an_error_and_its_siblings_are_watched() {
     use std::os::unix::fs::PermissionsExt;
     let root = scratch();
-    let (barred, open) = (root.path().join("barred"), root.path().join("open"));
-    fs::create_dir(&barred).unwrap();
-    fs::create_dir(&open).unwrap();
-    fs::set_permissions(&barred, PermissionsExt::from_mode(0o000)).unwrap();
-    let is_root = fs::read_dir(&barred).is_ok();
+    let (unreadable, readable) = (root.path().join("unreadable"), root.path().join("readable"));
+    fs::create_dir(&unreadable).unwrap();
+    fs::create_dir(&readable).unwrap();
+    fs::set_permissions(&unreadable, PermissionsExt::from_mode(0o000)).unwrap();
+    let is_root = fs::read_dir(&unreadable).is_ok();
     let mut watched = Watched::tree(root.path());
-    fs::set_permissions(&barred, PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(&unreadable, PermissionsExt::from_mode(0o755)).unwrap();
     if is_root {
-        eprintln!("SKIPPED: permissions say nothing to root");
+        eprintln!("SKIPPED: root may read every directory");
         return;
     }
     let errors = std::iter::from_fn(|| watched.events.recv().ok()).filter_map(Result::err);
-    assert_eq!({ errors }.next().unwrap().paths, [barred]);
-    fs::write(open.join("file"), "").unwrap();
-    watched.wait(FILE, open.join("file"));
+    assert_eq!({ errors }.next().unwrap().paths, [unreadable]);
+    fs::write(readable.join("file"), "").unwrap();
+    watched.wait(FILE_CREATED, readable.join("file"));
 }
 
 #[test]
@@ -314,14 +317,14 @@ fn the_handler_is_dropped_with_the_watcher() {
     let root = scratch();
     let mut watched = Watched::tree(root.path());
     fs::write(root.path().join("file"), "").unwrap();
-    watched.wait(FILE, root.path().join("file"));
+    watched.wait(FILE_CREATED, root.path().join("file"));
     let Watched { watcher, events, .. } = watched;
     drop(watcher);
     while events.recv().is_ok() {}
 }
 
 #[test]
-fn the_watcher_is_configured_at_run_time_as_far_as_linux_has_options() {
+fn configure_accepts_every_option_that_linux_supports() {
     let mut watched = Watched::new(Config::default());
     assert!(watched.watcher.configure(Config::default().with_compare_contents(true)).unwrap());
     assert!(!watched.watcher.configure(Config::default().with_follow_symlinks(false)).unwrap());
@@ -364,16 +367,16 @@ mod notify_9 {
         watched.watcher.watch(root.path(), RecursiveMode::Recursive).unwrap();
         fs::write(root.path().join("first"), "text").unwrap();
         watched.settle(root.path());
-        assert!(watched.seen.iter().all(|event| event.kind == FILE), "{:?}", watched.seen);
+        assert!(watched.seen.iter().all(|event| event.kind == FILE_CREATED), "{:?}", watched.seen);
         assert!(watched.watcher.configure(only(EventKindMask::REMOVE)).unwrap());
         fs::write(root.path().join("second"), "text").unwrap();
         fs::remove_file(root.path().join("second")).unwrap();
-        watched.wait(NO_FILE, root.path().join("second"));
-        assert_eq!(watched.count(FILE, root.path().join("second")), 0);
+        watched.wait(FILE_REMOVED, root.path().join("second"));
+        assert_eq!(watched.count(FILE_CREATED, root.path().join("second")), 0);
     }
 
     #[test]
-    fn renames_are_reported_to_those_who_want_nothing_else() {
+    fn renames_alone_can_be_selected() {
         let root = scratch();
         let (old, new) = (root.path().join("old"), root.path().join("new"));
         fs::write(&old, "").unwrap();
@@ -387,7 +390,7 @@ mod notify_9 {
     }
 
     #[test]
-    fn what_is_written_in_new_directories_is_reported_without_their_creation() {
+    fn writes_in_new_directories_are_reported_without_create_events() {
         let root = scratch();
         let deep = root.path().join("1/2/3");
         for _ in 0..20 {
@@ -407,9 +410,9 @@ mod notify_9 {
         let relative = Path::new(root.path().file_name().unwrap());
         let mut watched = Watched::tree(relative);
         fs::create_dir(relative.join("a")).unwrap();
-        watched.wait(FOLDER, relative.join("a"));
+        watched.wait(FOLDER_CREATED, relative.join("a"));
         fs::write(relative.join("a/file"), "").unwrap();
-        watched.wait(FILE, relative.join("a/file"));
+        watched.wait(FILE_CREATED, relative.join("a/file"));
         let paths = watched.watcher.watched_paths().unwrap();
         assert_eq!(paths, [(relative.to_owned(), RecursiveMode::Recursive)]);
     }
@@ -430,7 +433,7 @@ mod notify_9 {
             }
             fs::write(outside.path().join("unseen"), "").unwrap();
             watched.settle(root.path());
-            assert_eq!(watched.count(FILE, link.join("unseen")), 0, "{link_first}");
+            assert_eq!(watched.count(FILE_CREATED, link.join("unseen")), 0, "{link_first}");
             fs::remove_file(&link).unwrap();
             watched.settle(root.path());
             assert!(watched.paths().contains(&link));
@@ -447,7 +450,7 @@ mod notify_9 {
         assert!(matches!(error.kind, ErrorKind::PathNotFound));
         watched.watcher.watch_with(&link, link_itself()).unwrap();
         fs::remove_file(&link).unwrap();
-        watched.wait(NO_FILE, &link);
+        watched.wait(FILE_REMOVED, &link);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What this backend does that notify's own does not: the rows of the table in the README.
+//! What is better than in notify's own backend: the rows of the table in README.md.
 
 mod support;
 
@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use notify::event::Flag;
 use notify::{Config, Event, EventKind, RecursiveMode, Result, Watcher as _};
-use support::{Backend, DEADLINE, FILE, FOLDER, NO_FILE, NO_FOLDER, Watched, scratch};
+use support::{
+    Backend, DEADLINE, FILE_CREATED, FILE_REMOVED, FOLDER_CREATED, FOLDER_REMOVED, Watched, scratch,
+};
 
 #[test]
 fn everything_in_new_directories_is_reported_once() {
@@ -19,12 +21,17 @@ fn everything_in_new_directories_is_reported_once() {
     for round in 0..20 {
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("file"), "").unwrap();
-        assert_eq!(watched.wait(FILE, deep.join("file")), 1, "round {round}");
+        assert_eq!(watched.wait(FILE_CREATED, deep.join("file")), 1, "round {round}");
         for depth in deep.ancestors().take(5) {
-            assert_eq!(watched.count(FOLDER, depth), 1, "round {round}: {}", depth.display());
+            assert_eq!(
+                watched.count(FOLDER_CREATED, depth),
+                1,
+                "round {round}: {}",
+                depth.display()
+            );
         }
         fs::remove_dir_all(root.path().join("a")).unwrap();
-        watched.wait(NO_FOLDER, root.path().join("a"));
+        watched.wait(FOLDER_REMOVED, root.path().join("a"));
         watched.seen.clear();
     }
 }
@@ -42,8 +49,8 @@ fn events_right_after_a_rename_have_the_true_path() {
         let file = new.join(&beneath).join("file");
         fs::write(&file, "").unwrap();
         fs::remove_file(&file).unwrap();
-        watched.wait(NO_FILE, &file);
-        assert_eq!(watched.count(FILE, &file), 1, "round {round}");
+        watched.wait(FILE_REMOVED, &file);
+        assert_eq!(watched.count(FILE_CREATED, &file), 1, "round {round}");
         assert_eq!(watched.both(), [[old, new.clone()]], "round {round}");
         watched.seen.clear();
         old = new;
@@ -58,61 +65,62 @@ fn a_directory_that_is_moved_in_is_reported_with_its_contents() {
     fs::write(made.join("a/file"), "").unwrap();
     let mut watched = Watched::tree(root.path());
     fs::rename(&made, root.path().join("moved")).unwrap();
-    assert_eq!(watched.wait(FILE, root.path().join("moved/a/file")), 1);
-    assert_eq!(watched.count(FOLDER, root.path().join("moved/a")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, root.path().join("moved/a/file")), 1);
+    assert_eq!(watched.count(FOLDER_CREATED, root.path().join("moved/a")), 1);
 }
 
 #[test]
-fn links_to_directories_are_followed_that_are_made_later() {
+fn links_that_are_created_later_are_followed() {
     let (root, outside) = (scratch(), scratch());
     let mut watched = Watched::tree(root.path());
     let link = root.path().join("link");
     symlink(outside.path(), &link).unwrap();
     watched.settle(root.path());
     fs::write(outside.path().join("file"), "").unwrap();
-    watched.wait(FILE, link.join("file"));
+    watched.wait(FILE_CREATED, link.join("file"));
 }
 
-/// A watcher whose handler stops at its first event until the sender gives something, or is dropped.
-fn stopped_handler() -> (Backend, mpsc::Sender<()>, Receiver<()>, Receiver<Result<Event>>) {
-    let (go_on, gate) = mpsc::channel();
-    let (at_gate, is_at_gate) = mpsc::channel();
+/// Returns a watcher whose handler blocks at each event until the sender sends or is dropped. The first
+/// receiver reports each such event, the second one has the delivered events.
+fn blocked_handler() -> (Backend, mpsc::Sender<()>, Receiver<()>, Receiver<Result<Event>>) {
+    let (resume, is_resumed) = mpsc::channel();
+    let (blocked, is_blocked) = mpsc::channel();
     let (sender, events) = mpsc::channel();
     let handler = move |event| {
-        let _ = at_gate.send(());
-        let _ = gate.recv();
+        let _ = blocked.send(());
+        let _ = is_resumed.recv();
         let _ = sender.send(event);
     };
-    (Backend::new(handler, Config::default()).unwrap(), go_on, is_at_gate, events)
+    (Backend::new(handler, Config::default()).unwrap(), resume, is_blocked, events)
 }
 
 #[test]
-fn what_was_lost_in_an_overflow_is_reported() {
+fn lost_changes_are_reported_after_an_overflow() {
     let root = scratch();
     let old = root.path().join("old");
     fs::write(&old, "").unwrap();
-    let (mut watcher, go_on, is_at_gate, events) = stopped_handler();
+    let (mut watcher, resume, is_blocked, events) = blocked_handler();
     watcher.watch(root.path(), RecursiveMode::Recursive).unwrap();
     fs::write(root.path().join("first"), "").unwrap();
-    is_at_gate.recv().unwrap();
+    is_blocked.recv().unwrap();
     let max = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let max: u32 = max.trim().parse().unwrap();
     let noise = root.path().join("noise");
     for _ in 0..max {
-        // At least three events.
+        // Makes at least three events.
         fs::write(&noise, "text").unwrap();
     }
     fs::create_dir_all(root.path().join("a/b")).unwrap();
     fs::write(root.path().join("a/b/file"), "").unwrap();
     fs::write(root.path().join("file"), "").unwrap();
     fs::remove_file(&old).unwrap();
-    drop(go_on);
+    drop(resume);
 
     let mut watched = Watched { watcher, events, seen: Vec::new() };
-    assert_eq!(watched.wait(FILE, root.path().join("a/b/file")), 1);
-    assert_eq!(watched.wait(FILE, root.path().join("file")), 1);
-    assert_eq!(watched.wait(NO_FILE, &old), 1);
-    assert_eq!(watched.count(FOLDER, root.path().join("a/b")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, root.path().join("a/b/file")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, root.path().join("file")), 1);
+    assert_eq!(watched.wait(FILE_REMOVED, &old), 1);
+    assert_eq!(watched.count(FOLDER_CREATED, root.path().join("a/b")), 1);
     let lost: Vec<_> = watched.seen.iter().filter(|event| event.need_rescan()).collect();
     assert_eq!(lost, [&Event::new(EventKind::Other).set_flag(Flag::Rescan)]);
 }
@@ -120,10 +128,10 @@ fn what_was_lost_in_an_overflow_is_reported() {
 #[test]
 fn calls_do_not_wait_for_the_handler() {
     let (first, second) = (scratch(), scratch());
-    let (mut watcher, go_on, is_at_gate, events) = stopped_handler();
+    let (mut watcher, resume, is_blocked, events) = blocked_handler();
     watcher.watch(first.path(), RecursiveMode::NonRecursive).unwrap();
     fs::write(first.path().join("file"), "").unwrap();
-    is_at_gate.recv().unwrap();
+    is_blocked.recv().unwrap();
     let (done, is_done) = mpsc::channel();
     let path = second.path().to_owned();
     std::thread::spawn(move || {
@@ -132,22 +140,23 @@ fn calls_do_not_wait_for_the_handler() {
         done.send(watcher).unwrap();
     });
     is_done.recv_timeout(DEADLINE).unwrap();
-    drop((go_on, events));
+    drop((resume, events));
 }
 
 #[test]
-fn a_handler_may_watch_and_unwatch() {
+fn a_handler_can_watch_and_unwatch() {
     let root = scratch();
     let late = root.path().join("late");
     let (sender, events) = mpsc::channel();
     let slot = Arc::new(Mutex::new(None::<Backend>));
-    let (its_slot, its_late, its_root) = (slot.clone(), late.clone(), root.path().to_owned());
+    let (slot_of_handler, late_of_handler, root_of_handler) =
+        (slot.clone(), late.clone(), root.path().to_owned());
     let handler = move |event: Result<Event>| {
-        if event.as_ref().is_ok_and(|event| event.kind == FOLDER) {
-            let mut slot = its_slot.lock().unwrap();
+        if event.as_ref().is_ok_and(|event| event.kind == FOLDER_CREATED) {
+            let mut slot = slot_of_handler.lock().unwrap();
             let watcher = slot.as_mut().unwrap();
-            watcher.watch(&its_late, RecursiveMode::NonRecursive).unwrap();
-            watcher.unwatch(&its_root).unwrap();
+            watcher.watch(&late_of_handler, RecursiveMode::NonRecursive).unwrap();
+            watcher.unwatch(&root_of_handler).unwrap();
         }
         let _ = sender.send(event);
     };
@@ -162,14 +171,14 @@ fn a_handler_may_watch_and_unwatch() {
             return event.paths;
         }
     };
-    assert_eq!(wait(FOLDER), std::slice::from_ref(&late));
+    assert_eq!(wait(FOLDER_CREATED), std::slice::from_ref(&late));
     fs::write(root.path().join("unseen"), "").unwrap();
     fs::write(late.join("file"), "").unwrap();
-    assert_eq!(wait(FILE), [late.join("file")]);
+    assert_eq!(wait(FILE_CREATED), [late.join("file")]);
 }
 
 #[test]
-fn each_path_to_a_directory_is_a_watch_of_its_own() {
+fn each_path_to_a_directory_is_a_separate_watch() {
     let root = scratch();
     let (real, link) = (root.path().join("real"), root.path().join("link"));
     fs::create_dir(&real).unwrap();
@@ -178,16 +187,16 @@ fn each_path_to_a_directory_is_a_watch_of_its_own() {
     watched.directory(&real);
     watched.directory(&link);
     fs::write(real.join("file"), "").unwrap();
-    assert_eq!(watched.wait(FILE, real.join("file")), 1);
-    assert_eq!(watched.wait(FILE, link.join("file")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, real.join("file")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, link.join("file")), 1);
     watched.watcher.unwatch(&link).unwrap();
     watched.seen.clear();
     fs::write(real.join("other"), "").unwrap();
-    watched.wait(FILE, real.join("other"));
-    assert_eq!(watched.count(FILE, link.join("other")), 0);
+    watched.wait(FILE_CREATED, real.join("other"));
+    assert_eq!(watched.count(FILE_CREATED, link.join("other")), 0);
 }
 
-/// Watches a tree and a directory in it, ends one of them, and expects the other one to report.
+/// Watches a tree and a directory in it, ends one of the watches, and expects the other one to report.
 fn one_outlives_the_other(ends_the_tree: bool) {
     let root = scratch();
     let child = root.path().join("child");
@@ -195,18 +204,18 @@ fn one_outlives_the_other(ends_the_tree: bool) {
     let mut watched = Watched::tree(root.path());
     watched.directory(&child);
     fs::write(child.join("before"), "").unwrap();
-    assert_eq!(watched.wait(FILE, child.join("before")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, child.join("before")), 1);
     watched.watcher.unwatch(if ends_the_tree { root.path() } else { &child }).unwrap();
     fs::write(child.join("after"), "").unwrap();
-    assert_eq!(watched.wait(FILE, child.join("after")), 1);
+    assert_eq!(watched.wait(FILE_CREATED, child.join("after")), 1);
 }
 
 #[test]
-fn a_watch_beneath_a_tree_outlives_it() {
+fn a_watch_in_a_tree_outlives_the_tree() {
     one_outlives_the_other(true);
 }
 
 #[test]
-fn a_tree_outlives_a_watch_beneath_it() {
+fn a_tree_outlives_a_watch_in_it() {
     one_outlives_the_other(false);
 }

@@ -1,6 +1,6 @@
-//! Waits until a path is there.
+//! Waits until a path exists.
 //!
-//! An example of tinotify's core in a program of a few kilobytes: no libc, no heap, no threads.
+//! An example of tinotify's core in a program of a few kilobytes, without libc, heap or threads.
 
 #![no_std]
 #![no_main]
@@ -16,11 +16,11 @@ bare::main!(run);
 
 const USAGE: &str = "\
 usage: wait-for-file PATH [SECONDS]
-Ends with 0 when PATH is there, with 2 after SECONDS, and with 1 if it can't wait.";
+Exits with 0 when PATH exists, with 2 after SECONDS, and with 1 if it can't wait.";
 
-/// Not everything that makes a path appear is an event: not a mount on the way, not the end of a link
-/// that leads elsewhere, and not what the kernel does in /proc and /sys.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often to check without an event. A path can appear without one: by a mount on the way, at the end of
+/// a link, or in /proc and /sys.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 fn run(args: Args) -> u8 {
     let timeout = args.get(2).map(|text| seconds(text.to_bytes()));
@@ -33,37 +33,37 @@ fn run(args: Args) -> u8 {
         Ok(true) => 0,
         Ok(false) => 2,
         Err(error) => {
-            tell(path, error);
+            report(path, error);
             1
         }
     }
 }
 
-/// Gives whether the path is there, at the latest at the time `until`.
+/// Returns `true` when the path exists, or `false` at the time `until`.
 fn wait(path: &CStr, until: Option<Duration>) -> Result<bool, Error> {
     let inotify = Inotify::init(InitFlags::NONBLOCK)?;
     loop {
-        // In this order: what comes to be after the look comes as an event.
+        // Watch first, check second: what is created after the check is an event.
         let watched = watch_parents(&inotify, path);
-        match sys::look(path) {
+        match sys::check_exists(path) {
             Ok(()) => return Ok(true),
             Err(Errno::ENOENT | Errno::ENOTDIR) => watched?,
-            // A link that leads to itself, a name that is too long: waiting does not help.
+            // A loop of links or a name that is too long: waiting does not help.
             Err(errno) => return watched.and(Err(Error::AddWatch(errno))),
         }
         loop {
             let now = sys::now();
-            let rest = until.map_or(LOOK_AGAIN, |until| until.saturating_sub(now));
+            let rest = until.map_or(CHECK_INTERVAL, |until| until.saturating_sub(now));
             if rest.is_zero() {
                 return Ok(false);
             }
-            match inotify.poll(Some(rest.min(LOOK_AGAIN))) {
-                Ok(true) => match has_news::<RECORD_SIZE>(&inotify, path) {
+            match inotify.poll(Some(rest.min(CHECK_INTERVAL))) {
+                Ok(true) => match must_check::<RECORD_SIZE>(&inotify, path) {
                     Ok(false) => {}
                     Ok(true) => break,
                     // Some file systems have longer names.
                     Err(error) if error.errno() == Some(Errno::EINVAL) => {
-                        has_news::<MAX_RECORD_SIZE>(&inotify, path)?;
+                        must_check::<MAX_RECORD_SIZE>(&inotify, path)?;
                         break;
                     }
                     Err(error) => return Err(error),
@@ -76,8 +76,8 @@ fn wait(path: &CStr, until: Option<Duration>) -> Result<bool, Error> {
     }
 }
 
-/// Watches each directory on the way that is there. The last of them must be watched; those before it
-/// tell only of the rare case that the way itself changes.
+/// Watches each existing directory on the path. Returns the result for the last of them. The directories above
+/// it only report the rare case that one of them is renamed or removed.
 fn watch_parents(inotify: &Inotify, path: &CStr) -> Result<(), Error> {
     const MASK: WatchMask = WatchMask::CREATE
         .union(WatchMask::MOVED_TO)
@@ -87,43 +87,42 @@ fn watch_parents(inotify: &Inotify, path: &CStr) -> Result<(), Error> {
     let bytes = path.to_bytes();
     let is_relative = !bytes.starts_with(b"/");
     let mut watched = if is_relative { inotify.add_watch(c".", MASK).map(drop) } else { Ok(()) };
-    // Only what is written to of it takes memory.
+    // Only the part that is written to takes memory.
     let mut parent = heapless::CString::<4097>::new();
     for name in bytes.split_inclusive(|&byte| byte == b'/').filter(|name| name.ends_with(b"/")) {
         if parent.extend_from_bytes(name).is_err() {
-            break; // Longer than any path that the kernel takes; `look` will say so.
+            break; // Longer than any path that the kernel accepts; `check_exists` fails then.
         }
         match inotify.add_watch(&parent, MASK) {
             Err(Error::AddWatch(Errno::ENOENT | Errno::ENOTDIR)) => break,
-            here => watched = here.map(drop),
+            result => watched = result.map(drop),
         }
     }
     watched
 }
 
-/// Reads all events that are queued. Gives whether there is reason to look again.
+/// Reads all queued events. Returns `true` if the path may exist now.
 #[inline(never)]
-fn has_news<const ROOM: usize>(inotify: &Inotify, path: &CStr) -> Result<bool, Error> {
-    let is_on_the_way =
+fn must_check<const ROOM: usize>(inotify: &Inotify, path: &CStr) -> Result<bool, Error> {
+    let is_on_the_path =
         |name: &[u8]| path.to_bytes().split(|&b| b == b'/').any(|part| part == name);
-    // What has no name is about a directory on the way, or says that events were lost.
-    let is_news = |event: Event<'_>| event.name().is_none_or(is_on_the_way);
-    let mut news = false;
+    // An event without a name is about a directory on the path, or reports lost events.
+    let is_relevant = |event: Event<'_>| event.name().is_none_or(is_on_the_path);
+    let mut is_found = false;
     loop {
         match inotify.read(&mut [0; ROOM]) {
-            Ok(mut events) => news |= events.any(|event| event.map_or(true, is_news)),
-            Err(error) if error.is_would_block() => return Ok(news),
+            Ok(mut events) => is_found |= events.any(|event| event.map_or(true, is_relevant)),
+            Err(error) if error.is_would_block() => return Ok(is_found),
             Err(error) if error.is_interrupted() => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// What `say!("{error}")` would print, without a table of all error numbers, which is half as large as
-/// all of this program.
-fn tell(path: &CStr, error: Error) {
+/// Prints an error. `say!("{error}")` would need a table of all error numbers, half as large as the program.
+fn report(path: &CStr, error: Error) {
     let what = match error {
-        Error::Init(_) => "cannot make an inotify instance",
+        Error::Init(_) => "cannot create an inotify instance",
         Error::AddWatch(_) => "cannot watch",
         _ => "cannot read events",
     };
@@ -136,12 +135,12 @@ fn tell(path: &CStr, error: Error) {
         Some(Errno::ENOMEM) => "the kernel has no memory left",
         _ => "see errno(3)",
     };
-    let remedy = error.remedy().unwrap_or("nothing is known that helps");
+    let remedy = error.remedy().unwrap_or("no remedy is known");
     let path = path.to_bytes().escape_ascii();
     say!("wait-for-file: {path}: {what}: error {number}: {why}; {remedy}");
 }
 
-/// A number such as `10` or `0.5`.
+/// Parses a number such as `10` or `0.5`.
 fn seconds(text: &[u8]) -> Option<Duration> {
     let text = str::from_utf8(text).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));

@@ -1,5 +1,4 @@
-//! The command line: one table of options, from which the parser, the help, the man page and the
-//! completions are made.
+//! The command line. The parser, the help, the man page and the completions all use one table of options.
 //!
 //! ```text
 //! parse ──► values, options, error ──► table

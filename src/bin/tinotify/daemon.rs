@@ -1,8 +1,10 @@
 //! `--daemon`: runs in the background.
 //!
-//! fork(2) cannot be called from safe Rust. So the program starts itself again, and the second process
-//! opens a session of its own. The first process ends when the second writes a byte to its standard
-//! output, which means that it is ready, or ends, which gives the exit status.
+//! Safe Rust cannot call fork(2). So the program starts itself again, and the second process creates its
+//! own session. The first process waits until the second one
+//!
+//! - writes a byte to its standard output: it is ready, and the exit status is 0, or
+//! - ends: the exit status is that of the second process.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -21,7 +23,7 @@ pub fn is_in_background() -> bool {
 pub fn start() -> io::Result<ExitCode> {
     let mut args = env::args_os();
     let name = args.next().unwrap_or_default();
-    // Without /proc, the name with which the shell found the program.
+    // Without /proc, use the name that the shell used.
     let program = env::current_exe().unwrap_or_else(|_| name.into());
     let mut child =
         Command::new(program).args(args).env(MARK, "1").stdout(Stdio::piped()).spawn()?;
@@ -35,13 +37,13 @@ pub fn start() -> io::Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Leaves the terminal. For the start of the second process.
+/// Leaves the terminal. Call it at the start of the second process.
 pub fn leave_terminal() -> io::Result<()> {
     rustix::process::setsid()?;
     Ok(())
 }
 
-/// Reports to the first process that the second is ready, and closes what it inherited.
+/// Reports to the first process that the second is ready, then closes the inherited standard streams.
 pub fn report_ready() -> io::Result<()> {
     io::stdout().write_all(b"\n")?;
     io::stdout().flush()?;

@@ -10,7 +10,7 @@ use crate::filter::Filter;
 use crate::output::{Event, Location};
 use crate::sink::Sink;
 
-/// What an event led to, from the least to the most.
+/// The effect of an event on the session. A greater one takes precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// Nothing was emitted.
@@ -23,13 +23,13 @@ pub enum Effect {
 
 /// Emits events. Without `--monitor` it emits one, and discards the others.
 pub struct Emitter {
-    /// The events that were asked for.
+    /// The selected events.
     events: EventMask,
     monitor: bool,
     joins_renames: bool,
     filter: Option<Arc<Filter>>,
     sink: Sink,
-    /// The only event was emitted.
+    /// `true` if no more events are emitted.
     done: bool,
 }
 
@@ -55,7 +55,7 @@ impl Emitter {
         self.selected(at, &Event { cookie, ..Event::new(at, mask) })
     }
 
-    /// Emits a change that was discovered on disk, under the name of an event that was asked for.
+    /// Emits a change that was discovered on disk, under the name of a selected event.
     pub fn discovered(
         &mut self,
         at: Location<'_>,
@@ -66,7 +66,7 @@ impl Emitter {
         self.selected(at, &Event { cookie, discovered: true, ..Event::new(at, mask) })
     }
 
-    /// Emits an event that the kernel does not have. It is always asked for.
+    /// Emits an event that the kernel does not have. It is always selected.
     pub fn word(
         &mut self,
         word: &'static str,
@@ -76,7 +76,7 @@ impl Emitter {
         self.filtered(at, &Event { word: Some(word), discovered: true, ..Event::new(at, mask) })
     }
 
-    /// Prints an object in JSON, where other formats have a message or nothing.
+    /// Prints an object in JSON. In other formats it is a message, or nothing.
     pub fn note(
         &mut self,
         word: &'static str,
@@ -88,7 +88,7 @@ impl Emitter {
         Ok(Effect::Nothing)
     }
 
-    /// Emits a rename: with `--renames` as one event if both paths pass the filter, else as two.
+    /// Emits a rename: as one event with `--renames` if both paths pass the filter, otherwise as two.
     pub fn renamed(
         &mut self,
         from: Location<'_>,
@@ -105,8 +105,8 @@ impl Emitter {
         Ok(first.max(self.event(to, moved_to, cookie)?))
     }
 
-    /// Emits an exchange of two names: with `--renames` as one event if both paths pass the filter,
-    /// else as two renames.
+    /// Emits an exchange of two names: as one event with `--renames` if both paths pass the filter,
+    /// otherwise as two renames.
     pub fn exchanged(
         &mut self,
         one: Location<'_>,
@@ -122,14 +122,14 @@ impl Emitter {
         Ok(first.max(self.renamed(other, one, is_dir, cookie.wrapping_add(1))?))
     }
 
-    /// Counts an overflow, and emits it if it was asked for. In JSON it is always printed.
+    /// Counts an overflow, and emits it if it is selected. JSON always prints it.
     pub fn overflow(&mut self, mask: EventMask) -> Result<Effect, Failure> {
         let selected = self.events.contains(EventMask::Q_OVERFLOW);
         self.sink.overflow(&Event::new(Location::watched(b""), mask), selected)?;
         Ok(if selected { Effect::Emitted } else { Effect::Interrupted })
     }
 
-    /// Emits one event for two paths, if renames were asked for.
+    /// Emits one event for two paths if renames are selected.
     fn joined(
         &mut self,
         word: &'static str,
@@ -145,7 +145,7 @@ impl Emitter {
         self.emit(&Event { word: Some(word), cookie, from: from.path(), ..event })
     }
 
-    /// Emits an event if it was asked for.
+    /// Emits an event if it is selected.
     fn selected(&mut self, at: Location<'_>, event: &Event<'_>) -> Result<Effect, Failure> {
         if event.mask.intersects(self.events) {
             self.filtered(at, event)
@@ -177,7 +177,6 @@ impl Emitter {
         Ok(Effect::Emitted)
     }
 
-    /// Returns where the emitted events go.
     pub fn sink(&self) -> &Sink {
         &self.sink
     }
@@ -187,9 +186,9 @@ impl Emitter {
     }
 }
 
-/// Chooses an event of the kernel for a discovered change, whose cause is unknown: one that was asked
-/// for, if that is possible.
-fn kernel_event(discovered: EventMask, asked: EventMask) -> EventMask {
+/// Chooses an event of the kernel for a discovered change, whose cause is unknown: a selected one if
+/// possible.
+fn kernel_event(discovered: EventMask, selected: EventMask) -> EventMask {
     use EventMask as E;
     let candidates: &[E] = if discovered.contains(E::DELETE) {
         &[E::DELETE, E::MOVED_FROM]
@@ -200,6 +199,6 @@ fn kernel_event(discovered: EventMask, asked: EventMask) -> EventMask {
     } else {
         &[E::CREATE, E::CLOSE_WRITE, E::MOVED_TO, E::MODIFY]
     };
-    let event = candidates.iter().find(|event| asked.intersects(**event));
+    let event = candidates.iter().find(|event| selected.intersects(**event));
     event.map_or(discovered, |event| *event | discovered & E::ISDIR)
 }

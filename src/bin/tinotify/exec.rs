@@ -14,28 +14,29 @@ use crate::daemon;
 /// The placeholder of the path.
 const PLACEHOLDER: &[u8] = b"{}";
 
-/// The most bytes of paths for one command. Linux allows four times as many (execve(2)).
+/// The maximum number of bytes of paths for one command. Linux allows four times as many (execve(2)).
 const MAX_BYTES: usize = 512 * 1024;
 
-/// Runs one command again and again, with the paths of events.
+/// Runs one command repeatedly, with the paths of events.
 #[derive(Debug)]
 pub struct Exec {
     words: Vec<OsString>,
     debounce: Option<Duration>,
-    /// The pending runs: the paths of each.
+    /// The paths of each pending run.
     queue: VecDeque<Vec<Vec<u8>>>,
     /// The paths of the current burst, in order, each once.
     burst: Vec<Vec<u8>>,
     in_burst: HashSet<Vec<u8>>,
-    /// When the burst ends, unless another event comes before.
+    /// The end of the burst, unless there is another event before.
     burst_ends: Option<Instant>,
     running: Option<Child>,
-    /// A run could not be started.
+    /// `true` if a run could not be started.
     failed: bool,
 }
 
 impl Exec {
-    /// `debounce` joins events to bursts: one that comes within this time belongs to the same burst.
+    /// With `debounce`, an event belongs to the same burst as the event before if less than this time
+    /// has passed between them.
     pub fn new(words: Vec<OsString>, debounce: Option<Duration>) -> Self {
         Self {
             words,
@@ -54,7 +55,7 @@ impl Exec {
         match self.debounce {
             None => self.queue.push_back(vec![path]),
             Some(quiet) => {
-                // A time beyond the range of the clock never comes.
+                // `None` if the time is beyond the range of the clock.
                 self.burst_ends = Instant::now().checked_add(quiet);
                 if self.in_burst.insert(path.clone()) {
                     self.burst.push(path);
@@ -63,7 +64,7 @@ impl Exec {
         }
     }
 
-    /// Returns when a run is due, if no event comes before. The end of a run sends SIGCHLD.
+    /// Returns when a run is due, unless there is another event before. The end of a run sends SIGCHLD.
     pub fn due(&self) -> Option<Instant> {
         self.burst_ends
     }
@@ -110,7 +111,7 @@ impl Exec {
         let mut size = 0;
         let mut paths = Vec::new();
         for path in self.burst.drain(..) {
-            // In the worst case each path is a word of its own, with its end and a pointer.
+            // In the worst case each path is a separate word, with a NUL and a pointer.
             size += path.len() + 16;
             if size > MAX_BYTES && !paths.is_empty() {
                 self.queue.push_back(std::mem::take(&mut paths));
@@ -137,7 +138,7 @@ impl Exec {
             Err(error) => {
                 self.failed = true;
                 let program = Escaped(program.as_bytes());
-                Err(io::Error::new(error.kind(), format!("cannot run {program}: {error}")))
+                Err(io::Error::new(error.kind(), format!("cannot run: {program}: {error}")))
             }
         }
     }
@@ -156,7 +157,7 @@ fn words(words: &[OsString], paths: &[Vec<u8>]) -> Vec<OsString> {
     all
 }
 
-/// Returns where the placeholder is.
+/// Returns the offset of the first placeholder.
 fn find(word: &[u8]) -> Option<usize> {
     word.windows(PLACEHOLDER.len()).position(|window| window == PLACEHOLDER)
 }
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_that_is_too_big_for_one_command_is_cut() {
+    fn a_burst_that_is_too_big_for_one_command_is_split() {
         let mut exec = Exec::new(vec!["true".into()], Some(Duration::from_secs(1)));
         for number in 0..40_000 {
             exec.push(format!("/some/directory/file-{number}").into_bytes());

@@ -1,10 +1,10 @@
-//! What ends the tool with an error.
+//! Errors that end the tool.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use tinotify::{Escaped, WatchError};
+use tinotify::{Errno, Escaped, WatchError};
 
 use crate::filter::PatternError;
 
@@ -17,13 +17,20 @@ pub enum Failure {
     File(PathBuf, io::Error),
     /// Events cannot be written.
     Output(io::Error),
-    System(io::Error),
+    /// A system call failed. The text says what the tool could not do.
+    System(&'static str, io::Error),
     NoPaths,
     NegativeTimeout,
 }
 
 impl Failure {
-    /// Returns `true` if the reader of the events is gone, as `head` is after its last line.
+    /// Returns a function that adds what failed to an error of a system call.
+    pub fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::System(what, error)
+    }
+
+    /// Returns `true` if the reader of the events has closed the pipe, as `head` does after its last
+    /// line.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -32,6 +39,13 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Watch(WatchError::Path { path, error })
+                if error.errno() == Some(Errno::ENOENT) =>
+            {
+                let path = Escaped(path.as_os_str().as_encoded_bytes());
+                let errno = Errno::ENOENT;
+                write!(f, "cannot watch: {path}: {errno}; to wait until it exists, use --follow")
+            }
             Self::Watch(error) => error.fmt(f),
             Self::Pattern(pattern, error) => {
                 write!(f, "invalid regular expression: {}: {error}", Escaped(pattern))
@@ -40,10 +54,10 @@ impl fmt::Display for Failure {
                 write!(f, "cannot open: {}: {error}", Escaped(path.as_os_str().as_encoded_bytes()))
             }
             Self::Output(error) => write!(f, "cannot write events: {error}"),
-            Self::System(error) => error.fmt(f),
-            Self::NoPaths => f.write_str("no path to watch: --fromfile has none"),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::NoPaths => f.write_str("no path to watch: --fromfile has none; add a path to it"),
             Self::NegativeTimeout => {
-                f.write_str("the watches were set up; ending, since the timeout is negative")
+                f.write_str("the watches were set up; ending because the timeout is negative")
             }
         }
     }
@@ -56,7 +70,7 @@ impl From<WatchError> for Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// An error of the output. All others are converted by name.
+    /// Converts an error of the output. All other errors need an explicit variant.
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }

@@ -1,7 +1,7 @@
 //! `--exclude` and `--include`: POSIX extended regular expressions on bytes.
 //!
-//! inotifywait matches in the C locale, where a character is a byte. `regex_lite` matches text. So a path
-//! that is not ASCII is matched as text with one character for each byte: U+0000 to U+00FF.
+//! inotifywait matches in the C locale, where a character is one byte. `regex_lite` matches text. So a
+//! path that is not ASCII is matched as text with one character per byte: U+0000 to U+00FF.
 
 mod posix;
 
@@ -17,9 +17,9 @@ pub use posix::PatternError;
 pub struct Filter {
     regex: Regex,
     exclude: bool,
-    /// A path that starts with an excluded path is excluded too.
+    /// `true` if each path that starts with an excluded path is excluded too.
     by_prefix: bool,
-    /// The path that is being matched, if it is not ASCII. Kept for its memory.
+    /// The path that is being matched, if it is not ASCII. Kept to reuse its memory.
     text: Mutex<String>,
 }
 
@@ -45,7 +45,7 @@ impl Filter {
         if self.exclude { !self.matches(path) } else { !is_dir && self.matches(path) }
     }
 
-    /// Returns `true` if no path beneath a directory is shown. The directory's path ends with a slash.
+    /// Returns `true` if no path beneath a directory is shown. `dir` must end with a slash.
     pub fn hides_all_beneath(&self, dir: &[u8]) -> bool {
         self.by_prefix && self.matches(dir)
     }
@@ -174,13 +174,13 @@ mod tests {
         Filter::new(&Pattern { regex, ignore_case, exclude: true })
     }
 
-    /// Matches texts with regcomp(3) and regexec(3), through a condition of bash. Returns one answer for
-    /// each text, or `None` if the pattern is invalid.
+    /// Matches texts with regcomp(3) and regexec(3), by a condition of bash. Returns one result per text,
+    /// or `None` if the pattern is invalid.
     ///
     /// # Errors
     ///
-    /// If bash is not installed.
-    fn libc_says(
+    /// Fails if bash is not installed.
+    fn libc_matches(
         pattern: &str,
         texts: &[&str],
         ignore_case: bool,
@@ -203,20 +203,19 @@ mod tests {
     }
 
     #[test]
-    fn regular_expressions_mean_what_they_mean_in_posix() {
+    fn regular_expressions_match_as_in_libc() {
         let mut faults = Vec::new();
         for pattern in PATTERNS {
             for ignore_case in [false, true] {
                 let ours = filter(pattern, ignore_case);
-                let Ok(libc) = libc_says(pattern, &TEXTS, ignore_case) else {
+                let Ok(libc) = libc_matches(pattern, &TEXTS, ignore_case) else {
                     eprintln!("SKIPPED: no bash to compare regular expressions with");
                     return;
                 };
                 let ours =
                     ours.ok().map(|filter| TEXTS.map(|text| filter.matches(text.as_bytes())));
                 if ours.map(Vec::from) != libc {
-                    faults
-                        .push(format!("{pattern:?} ({ignore_case}): {ours:?}, libc says {libc:?}"));
+                    faults.push(format!("{pattern:?} ({ignore_case}): {ours:?}, in libc {libc:?}"));
                 }
             }
         }
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_stays_matched_hides_all_beneath() {
+    fn a_directory_is_pruned_only_if_every_path_beneath_it_is_hidden() {
         assert!(filter(r"/\.git/", false).unwrap().hides_all_beneath(b"a/.git/"));
         assert!(!filter(r"/\.git$", false).unwrap().hides_all_beneath(b"a/.git"));
         assert!(!filter(r"a\>", false).unwrap().hides_all_beneath(b"a/"));

@@ -1,4 +1,4 @@
-//! Waits for changes to files and prints them: a stand-in for inotifywait.
+//! Waits for changes to files and prints them. Accepts the command line of inotifywait.
 //!
 //! ```text
 //! main ──► watch ──► session ──► report ──► renames ──► emit ──► sink ──► output, exec, stats

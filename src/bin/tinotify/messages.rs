@@ -50,7 +50,7 @@ impl Messages {
                 return;
             }
         }
-        // In one write, so that lines of two programs do not mix. There is no way to report an error.
+        // One write, so that the lines of two programs do not mix. An error can't be reported.
         let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
     }
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn syslog_gets_the_facility_the_severity_the_program_and_the_text() {
+    fn a_message_to_syslog_has_facility_severity_program_and_text() {
         let (socket, other) = UnixDatagram::pair().unwrap();
         let messages = Messages { quiet: Quiet::No, syslog: Some(socket) };
         messages.inform("Watches established.");

@@ -1,4 +1,4 @@
-//! Prints events: to standard output or a file, in one of four formats.
+//! Prints events to standard output or a file, in one of four formats.
 //!
 //! ```text
 //! Output ──► Format: template ─► clock, csv, json ──► event, text
@@ -29,9 +29,9 @@ pub struct Output {
     path: Option<PathBuf>,
     buffer: Vec<u8>,
     format: Format,
-    /// Escapes names for a terminal, which obeys control characters. A pipe gets names as they are.
+    /// `true` for a terminal: control characters in names are escaped. A pipe gets names unchanged.
     escape: bool,
-    /// What ends each event.
+    /// The bytes after each event.
     end: &'static [u8],
     silent: bool,
 }
@@ -50,7 +50,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// If `--outfile` cannot be opened.
+    /// Fails if `--outfile` cannot be opened.
     pub fn new(options: &Options) -> io::Result<Self> {
         let (to, path) = match &options.outfile {
             Some(path) => (open(path)?, Some(path.clone())),
@@ -74,7 +74,7 @@ impl Output {
         Ok(Self { to, path, buffer: Vec::new(), format, escape, end, silent })
     }
 
-    /// Prints an event. It is written at the latest by [`flush`](Self::flush).
+    /// Prints an event to the buffer. [`flush`](Self::flush) writes it.
     pub fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         if self.silent {
             return Ok(());
@@ -102,7 +102,7 @@ impl Output {
         result
     }
 
-    /// Opens `--outfile` again, if it was given: the old file may have been moved away.
+    /// Opens `--outfile` again, because the old file may have been moved away.
     pub fn reopen(&mut self) -> io::Result<()> {
         self.flush()?;
         if let Some(path) = &self.path {
@@ -111,8 +111,8 @@ impl Output {
         Ok(())
     }
 
-    /// Returns the descriptor, which reports an error when its reader is gone. `None` if nothing is
-    /// ever written to it.
+    /// Returns the descriptor, which reports an error when its reader has closed it. `None` if the output
+    /// is silent.
     pub fn reader(&self) -> Option<BorrowedFd<'_>> {
         (!self.silent).then(|| self.to.as_fd())
     }

@@ -1,4 +1,4 @@
-//! Paths of the command line: what to watch for each, and how events print it.
+//! The paths of the command line: the watch of each, and how events print it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,23 +7,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What to watch for one path.
+/// The watch of one path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
-    /// One file or directory.
+    /// A plain watch of one file or directory.
     One,
-    /// A directory and all beneath it, but for these relative paths.
+    /// A tree, except these relative paths.
     Tree { without: HashSet<PathBuf> },
-    /// Nothing: it is already watched.
+    /// No watch, because the path is already watched.
     Nothing,
 }
 
-/// Decides what to watch, so that each file and directory is watched once.
+/// Decides what to watch for each path, so that each file and directory is watched once.
 #[derive(Debug, Default)]
 pub struct Targets {
     /// Absolute paths of excluded directories.
     excluded: Vec<PathBuf>,
-    /// Device and inode of what is watched alone.
+    /// Device and inode of each plain watch.
     ones: HashSet<(u64, u64)>,
     /// The real paths of the watched trees.
     trees: Vec<PathBuf>,
@@ -38,7 +38,7 @@ impl Targets {
     /// Returns what to watch for a path, and remembers it.
     pub fn target(&mut self, path: &Path, recursive: bool, no_dereference: bool) -> Target {
         let metadata = if no_dereference { fs::symlink_metadata(path) } else { fs::metadata(path) };
-        // The attempt to watch it gives the error.
+        // The attempt to watch it will return the error.
         let Ok(metadata) = metadata else { return Target::One };
         if !recursive || !metadata.is_dir() {
             let new = self.ones.insert((metadata.dev(), metadata.ino()));
@@ -61,7 +61,7 @@ impl Targets {
     }
 }
 
-/// Returns a path as events print it: a directory's ends with a slash.
+/// Returns a path as events print it. The path of a directory ends with a slash.
 pub fn printed(path: &Path, no_dereference: bool) -> Vec<u8> {
     let mut name = path.as_os_str().as_bytes().to_vec();
     let is_dir = if no_dereference { !path.is_symlink() && path.is_dir() } else { path.is_dir() };

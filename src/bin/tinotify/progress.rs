@@ -1,4 +1,4 @@
-//! The progress of the set-up of trees, as a line on a terminal.
+//! Shows the progress of the set-up of trees as a line on a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Time until the line appears. A shorter set-up has no line.
+/// The time until the line appears. A shorter set-up shows no line.
 const DELAY: Duration = Duration::from_millis(300);
-/// Time between updates of the line.
+/// The time between two updates of the line.
 const STEP: Duration = Duration::from_millis(100);
 
 /// Shows the line until it is dropped.
@@ -21,6 +21,7 @@ pub struct Progress {
 
 impl Progress {
     /// Starts to show the number of directories. Returns `None` if standard error is not a terminal.
+    /// Stops when the value is dropped.
     pub fn on_terminal(directories: &Arc<AtomicU64>) -> Option<Self> {
         if !io::stderr().is_terminal() {
             return None;

@@ -1,7 +1,10 @@
-//! `--renames` for plain watches: joins the two halves of a rename. A tree joins its own.
+//! `--renames` for plain watches: joins `MOVED_FROM` and `MOVED_TO`. A tree joins them itself.
 //!
-//! `MOVED_FROM` is held back until one of these comes: the `MOVED_TO` of the same cookie, an event that
-//! the kernel queues only after it, or the end of [`GRACE`].
+//! `MOVED_FROM` is delayed until one of these:
+//!
+//! - the `MOVED_TO` with the same cookie;
+//! - an event that the kernel can queue only after that `MOVED_TO`;
+//! - the end of [`GRACE`].
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +14,19 @@ use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
 use crate::output::Location;
 
-/// How long a `MOVED_FROM` waits for its `MOVED_TO`. One call of the kernel queues both, but a reader
-/// can read between them.
+/// The maximum time that a `MOVED_FROM` waits for its `MOVED_TO`. The kernel queues both in one system
+/// call, but a read can end between them.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// Holds back first halves of renames.
+/// Joins renames, and keeps each `MOVED_FROM` that waits for its `MOVED_TO`.
 #[derive(Debug)]
 pub struct Renames {
-    /// `--renames` was given.
+    /// Whether `--renames` was given.
     joins: bool,
     pending: Vec<PendingRename>,
 }
 
-/// A `MOVED_FROM` without its `MOVED_TO`.
+/// A `MOVED_FROM` that waits for its `MOVED_TO`.
 #[derive(Debug)]
 struct PendingRename {
     path: Vec<u8>,
@@ -44,7 +47,7 @@ impl Renames {
         Self { joins, pending: Vec::new() }
     }
 
-    /// Emits an event, or holds it back if it is the first half of a rename.
+    /// Emits an event, or delays it if it is a `MOVED_FROM`.
     pub fn event(
         &mut self,
         at: Location<'_>,
@@ -67,8 +70,8 @@ impl Renames {
         emitter.event(at, mask, cookie)
     }
 
-    /// Emits the halves whose other half would come before this event: between the two, the kernel
-    /// queues no creation, removal or other rename in the same directory.
+    /// Emits each pending `MOVED_FROM` whose `MOVED_TO` must have come before this event: between the two,
+    /// the kernel queues no creation, removal or other rename of the same directory.
     pub fn emit_before(
         &mut self,
         at: Location<'_>,
@@ -89,17 +92,17 @@ impl Renames {
         self.emit(is_earlier, emitter)
     }
 
-    /// Emits the halves that have waited long enough.
+    /// Emits each pending `MOVED_FROM` that has waited for [`GRACE`].
     pub fn emit_overdue(&mut self, now: Instant, emitter: &mut Emitter) -> Result<Effect, Failure> {
         self.emit(|pending| pending.due <= now, emitter)
     }
 
-    /// Emits all halves.
+    /// Emits each pending `MOVED_FROM`.
     pub fn emit_all(&mut self, emitter: &mut Emitter) -> Result<Effect, Failure> {
         self.emit(|_| true, emitter)
     }
 
-    /// Returns when a half is overdue next.
+    /// Returns when the next pending `MOVED_FROM` is due.
     pub fn due(&self) -> Option<Instant> {
         self.pending.iter().map(|pending| pending.due).min()
     }
@@ -110,13 +113,13 @@ impl Renames {
         emitter: &mut Emitter,
     ) -> Result<Effect, Failure> {
         let mut effect = Effect::Nothing;
-        while let Some(half) = self.take(&which) {
-            effect = effect.max(emitter.event(half.location(), half.mask, half.cookie)?);
+        while let Some(rename) = self.take(&which) {
+            effect = effect.max(emitter.event(rename.location(), rename.mask, rename.cookie)?);
         }
         Ok(effect)
     }
 
-    /// Takes the oldest half for which `which` returns `true`.
+    /// Removes and returns the oldest pending `MOVED_FROM` for which `which` returns `true`.
     fn take(&mut self, which: impl Fn(&PendingRename) -> bool) -> Option<PendingRename> {
         let index = self.pending.iter().position(which)?;
         Some(self.pending.remove(index))

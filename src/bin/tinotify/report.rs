@@ -1,4 +1,5 @@
-//! Reports what the watcher returns: events go to the [`Emitter`], the state of the watches to the user.
+//! Reports what the watcher returns: sends events to the [`Emitter`], and messages about the watches to
+//! the user.
 //!
 //! ```text
 //! WatchEvent ──► Report ──► Renames ──► Emitter ──► Sink
@@ -25,7 +26,7 @@ pub struct Report<'a> {
     follow_links: bool,
     roots: Roots,
     renames: Renames,
-    /// The path of the current event. Kept for its memory.
+    /// The path of the current event. Kept to reuse its memory.
     path: PathBuf,
 }
 
@@ -95,7 +96,7 @@ impl<'a> Report<'a> {
             TreeChange::Established => emitter.note("ESTABLISHED", at, false),
             TreeChange::Watched => emitter.note("WATCHED", at, true),
             TreeChange::Unwatched(reason) => {
-                // With --follow-links it is usual that two paths lead to one directory.
+                // With --follow-links, two paths often lead to one directory.
                 if !self.follow_links || reason != UnwatchedReason::WatchedElsewhere {
                     let why = why_unwatched(reason);
                     self.messages.inform(format_args!("Cannot watch {path}: {why}"));
@@ -104,7 +105,7 @@ impl<'a> Report<'a> {
             }
             TreeChange::Unlisted(errno) => {
                 self.messages.warn(format_args!(
-                    "cannot list {path} after an overflow: {errno}; trying again later"
+                    "cannot list {path} after an overflow: {errno}; it will be retried"
                 ));
                 emitter.note("UNLISTED", at, true)
             }
@@ -117,7 +118,7 @@ impl<'a> Report<'a> {
             }
             TreeChange::Resynced => {
                 self.messages.warn(format_args!(
-                    "{path} is resynchronised: the changes that can still be discovered were shown"
+                    "{path} is resynchronised: all changes that can be discovered were shown"
                 ));
                 emitter.note("RESYNCED", at, true)
             }
@@ -125,7 +126,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Reports lost events, however quiet the tool is.
+    /// Reports lost events, even with `--quiet`.
     fn overflow(&self, mask: EventMask, emitter: &mut Emitter) -> Result<Effect, Failure> {
         self.messages.warn(
             "events were lost: the kernel's queue was full; raise the sysctl \
@@ -154,17 +155,17 @@ impl<'a> Report<'a> {
         self.roots.is_empty()
     }
 
-    /// Emits the halves of renames that have waited long enough for their other half.
+    /// Emits each pending `MOVED_FROM` that has waited long enough for its `MOVED_TO`.
     pub fn emit_overdue(&mut self, emitter: &mut Emitter) -> Result<Effect, Failure> {
         self.renames.emit_overdue(Instant::now(), emitter)
     }
 
-    /// Emits all halves of renames that wait for their other half.
+    /// Emits each pending `MOVED_FROM`.
     pub fn emit_all(&mut self, emitter: &mut Emitter) -> Result<Effect, Failure> {
         self.renames.emit_all(emitter)
     }
 
-    /// Returns when a half of a rename is overdue next.
+    /// Returns when the next pending `MOVED_FROM` is due.
     pub fn due(&self) -> Option<Instant> {
         self.renames.due()
     }

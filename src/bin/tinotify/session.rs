@@ -1,4 +1,4 @@
-//! The loop: reads events in bursts, and between them looks after signals, commands and the timeout.
+//! The main loop: reads a burst of events, then handles signals, commands and the timeout.
 
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -19,16 +19,16 @@ use crate::stats::Stats;
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// An event that was asked for was emitted, without `--monitor`.
+    /// Without `--monitor`: a selected event was emitted.
     Seen,
     TimedOut,
     /// A watch ended, or events were lost.
     Ended,
-    /// By this signal.
+    /// The tool got this signal.
     Killed(i32),
 }
 
-/// The most events of one burst.
+/// The maximum number of events of one burst.
 const BURST: usize = 1024;
 
 pub struct Session<'a> {
@@ -53,7 +53,7 @@ impl<'a> Session<'a> {
         Self { monitor: options.monitor, messages, watcher, signals, report, emitter, idle }
     }
 
-    /// Runs until there is a reason to end. Prints all that is pending.
+    /// Runs until there is a reason to end, then prints everything pending.
     pub fn run(&mut self) -> Result<Outcome, Failure> {
         let outcome = loop {
             let is_drained = match self.read_burst()? {
@@ -79,7 +79,7 @@ impl<'a> Session<'a> {
         self.finish(outcome)
     }
 
-    /// Reports events until none is left or the burst is full. Returns `true` if none is left.
+    /// Reports at most [`BURST`] events. Returns `true` if none is left.
     fn read_burst(&mut self) -> Result<ControlFlow<Outcome, bool>, Failure> {
         for _ in 0..BURST {
             let effect = match self.watcher.try_recv() {
@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
         Ok(Continue(()))
     }
 
-    /// Restarts the timeout after an emitted event. Ends the session if that was all.
+    /// Restarts the timeout after an emitted event. Without `--monitor`, ends the session.
     fn after(&mut self, effect: Effect) -> ControlFlow<Outcome> {
         match effect {
             Effect::Emitted if !self.monitor => return Break(Outcome::Seen),
@@ -134,19 +134,19 @@ impl<'a> Session<'a> {
         Continue(())
     }
 
-    /// Waits for an event, a signal, the loss of the reader, or the end of `timeout`.
+    /// Waits for an event, a signal, the close of the output by its reader, or the end of `timeout`.
     fn wait(&self, timeout: Option<Duration>) -> Result<(), Failure> {
         let timeout = timeout.map(|timeout| Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         });
         let (events, signals) = (self.watcher.as_fd(), self.signals.as_fd());
-        // Without a reader, the signals twice.
+        // If the output is silent, polls the signals twice.
         let reader = self.emitter.sink().reader().unwrap_or(signals);
         let mut fds = [
             PollFd::from_borrowed_fd(events, PollFlags::IN),
             PollFd::from_borrowed_fd(signals, PollFlags::IN),
-            // An error is always reported.
+            // poll(2) always reports an error.
             PollFd::from_borrowed_fd(reader, PollFlags::empty()),
         ];
         match poll(&mut fds, timeout.as_ref()) {
@@ -154,11 +154,11 @@ impl<'a> Session<'a> {
                 Err(Failure::Output(io::ErrorKind::BrokenPipe.into()))
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(Failure::System(error.into())),
+            Err(error) => Err(Failure::System("cannot wait for events", error.into())),
         }
     }
 
-    /// Emits and writes what is pending, and runs the pending commands.
+    /// Emits and writes all pending events, and runs the pending commands.
     fn finish(&mut self, outcome: Outcome) -> Result<Outcome, Failure> {
         if self.monitor {
             self.report.emit_all(&mut self.emitter)?;
@@ -180,7 +180,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// `--timeout`: how long there may be no event.
+/// `--timeout`: the maximum time without an event.
 #[derive(Debug)]
 struct Idle {
     timeout: Option<Duration>,

@@ -14,11 +14,10 @@ use crate::filter::Filter;
 use crate::paths::{self, Target, Targets};
 use crate::progress::Progress;
 
-/// The path of each watch, as it is printed.
+/// The path of each watch, as events print it.
 pub type Roots = HashMap<WatchId, Vec<u8>>;
 
-/// Watches all paths. It is not inlined, so that the later stages do not keep its stack and code in
-/// memory.
+/// Watches all paths. Not inlined, so that its stack and code do not stay in memory afterwards.
 ///
 /// # Errors
 ///
@@ -61,7 +60,7 @@ pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<(Watcher
     Ok((watcher, roots))
 }
 
-/// Returns the events to ask the kernel for.
+/// Returns the mask for the kernel.
 fn watch_mask(options: &Options) -> WatchMask {
     let mut mask = WatchMask::from_bits_retain(options.events.bits()) & WatchMask::ALL_EVENTS;
     if options.renames && mask.intersects(WatchMask::MOVE) {
@@ -77,7 +76,7 @@ fn watch_mask(options: &Options) -> WatchMask {
     mask
 }
 
-/// Returns a prune function that excludes nothing, but counts the directories.
+/// Returns an exclude condition that counts the directories and excludes none.
 fn count_in(directories: &Arc<AtomicU64>) -> impl Fn(&Path) -> bool + Send + use<> {
     let directories = Arc::clone(directories);
     move |_| {
@@ -86,7 +85,7 @@ fn count_in(directories: &Arc<AtomicU64>) -> impl Fn(&Path) -> bool + Send + use
     }
 }
 
-/// Returns a prune function that excludes a directory if all events beneath it would be hidden.
+/// Returns an exclude condition for directories beneath which the filter hides all events.
 fn hidden_by(filter: &Arc<Filter>, root: &[u8]) -> impl Fn(&Path) -> bool + Send + use<> {
     let (filter, root) = (Arc::clone(filter), root.to_vec());
     move |path| filter.hides_all_beneath(&[&root, path.as_os_str().as_bytes(), b"/"].concat())

@@ -1,4 +1,4 @@
-//! Turns signals into a descriptor to poll, and flags to read afterwards.
+//! Turns signals into a descriptor to poll and flags to read.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -51,14 +51,14 @@ impl Signals {
         Ok(())
     }
 
-    /// Makes the descriptor unreadable until the next signal. Call it before reading the flags, so that
-    /// a signal that comes later wakes again.
+    /// Makes the descriptor unreadable until the next signal. Call it before reading the flags, so that a
+    /// later signal makes it readable again.
     pub fn clear_wakeups(&self) {
         let mut bytes = [0; 64];
         while matches!((&self.read).read(&mut bytes), Ok(len) if len == bytes.len()) {}
     }
 
-    /// Returns the last signal that asked to end.
+    /// Returns the last SIGINT or SIGTERM.
     pub fn end(&self) -> Option<i32> {
         match self.end.load(Ordering::Relaxed) {
             0 => None,
@@ -66,7 +66,7 @@ impl Signals {
         }
     }
 
-    /// Returns `true` if SIGHUP came since the last call.
+    /// Returns `true` if there was a SIGHUP since the last call.
     pub fn take_reopen(&self) -> bool {
         self.reopen.swap(false, Ordering::Relaxed)
     }
@@ -78,7 +78,7 @@ impl AsFd for Signals {
     }
 }
 
-/// Ends the program by this signal, so that its parent sees the true reason.
+/// Ends the program by this signal, so that its parent sees the real reason.
 pub fn die_of(signal: i32) {
     let _ = low_level::emulate_default_handler(signal);
 }

@@ -1,4 +1,4 @@
-//! Where emitted events go: they are printed, counted and given to the command.
+//! Prints and counts emitted events, and passes their paths to the command.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -20,7 +20,7 @@ impl Sink {
         Self { output, exec, stats: Stats::new() }
     }
 
-    /// Prints and counts an event, and gives its path to the command.
+    /// Prints and counts an event, and passes its path to the command.
     pub fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         self.output.event(event)?;
         self.stats.count(event.mask);
@@ -35,7 +35,7 @@ impl Sink {
         if self.output.is_json() { self.output.event(event) } else { Ok(()) }
     }
 
-    /// Counts an overflow. Prints it if it was asked for, and in JSON.
+    /// Counts an overflow. Prints it if it is selected, and always in JSON.
     pub fn overflow(&mut self, event: &Event<'_>, selected: bool) -> io::Result<()> {
         self.stats.count_overflow();
         if selected { self.output.event(event) } else { self.note(event) }
@@ -50,12 +50,12 @@ impl Sink {
         self.output.flush()
     }
 
-    /// Opens the file of the output again.
+    /// Opens `--outfile` again.
     pub fn reopen(&mut self) -> io::Result<()> {
         self.output.reopen()
     }
 
-    /// Returns the descriptor that reports an error when the reader of the events is gone.
+    /// Returns the descriptor that reports an error when the reader of the events has closed it.
     pub fn reader(&self) -> Option<BorrowedFd<'_>> {
         self.output.reader()
     }

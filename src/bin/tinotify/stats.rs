@@ -7,9 +7,9 @@ use tinotify::EventMask;
 
 #[derive(Debug)]
 pub struct Stats {
-    /// Start of the count.
+    /// The start of the count.
     begun: Instant,
-    /// Emitted events by the number of their bit.
+    /// The number of emitted events for each bit.
     kinds: [u64; 32],
     shown: u64,
     hidden: u64,

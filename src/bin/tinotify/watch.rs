@@ -1,4 +1,4 @@
-//! Watches: from the options to the end, one step after another.
+//! Watches: all steps from the options to the end.
 
 use std::sync::Arc;
 
@@ -17,20 +17,23 @@ use crate::setup;
 use crate::signals::Signals;
 use crate::sink::Sink;
 
+/// What failed if the handlers of signals can't be set.
+const SIGNALS: &str = "cannot handle signals";
+
 /// Sets up the watches, then reports events until there is a reason to end.
 ///
 /// # Errors
 ///
-/// [`Failure`] if the set-up fails, or the output, or a system call.
+/// [`Failure`] if the set-up, the output, or a system call fails.
 pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure> {
     if options.daemon {
-        daemon::leave_terminal().map_err(Failure::System)?;
+        daemon::leave_terminal().map_err(Failure::system("cannot leave the terminal"))?;
     }
     read_fromfile(&mut options)?;
     let filter = compile_filter(&options)?;
     let output = open_output(&options)?;
-    let signals = Signals::new().map_err(Failure::System)?;
-    signals.catch_reopen().map_err(Failure::System)?;
+    let signals = Signals::new().map_err(Failure::system(SIGNALS))?;
+    signals.catch_reopen().map_err(Failure::system(SIGNALS))?;
 
     messages.inform(if options.recursive {
         "Setting up watches.  Beware: since -r was given, this may take a while!"
@@ -39,14 +42,14 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     });
     let (watcher, roots) = setup::watch(&options, filter.as_ref())?;
     // Before this, a signal ends the program without any cleanup.
-    signals.catch_end().map_err(Failure::System)?;
+    signals.catch_end().map_err(Failure::system(SIGNALS))?;
     let exec = options.exec.take().map(|words| Exec::new(words, options.debounce));
     if exec.is_some() {
-        signals.catch_children().map_err(Failure::System)?;
+        signals.catch_children().map_err(Failure::system(SIGNALS))?;
     }
     messages.inform("Watches established.");
     if options.daemon {
-        daemon::report_ready().map_err(Failure::System)?;
+        daemon::report_ready().map_err(Failure::system("cannot go to the background"))?;
     }
     if options.timeout == Timeout::Negative {
         return Err(Failure::NegativeTimeout);

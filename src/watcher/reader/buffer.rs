@@ -52,7 +52,7 @@ impl Buffer {
     /// Position in the stream of the next record.
     #[inline]
     pub const fn position(&self) -> u64 {
-        // No kernel lives to give 2^64 bytes.
+        // 2^64 bytes are never read.
         self.base.wrapping_add(self.ahead.start as u64)
     }
 

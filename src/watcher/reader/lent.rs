@@ -1,4 +1,4 @@
-//! Which event is lent, and to whom.
+//! The event that is lent, and its recipient.
 
 use super::super::event::{Detail, WatchEvent, WatchEventBuf};
 use super::routes::Routes;

@@ -1,4 +1,4 @@
-//! Who is given the record at hand.
+//! The recipients of the current record.
 //!
 //! Routes are kept with the version of the state that they are of, so that the lock is seldom needed.
 
@@ -6,13 +6,14 @@ use crate::event::Wd;
 
 use super::super::shared::Shared;
 use super::super::subscription::{Recipient, Route};
+use super::buffer::Record;
 
 /// A power of two.
 const SLOTS: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Routes {
-    /// Who is given the record at hand, and the next of them to be asked.
+    /// The recipients of the current record, and the index of the next one.
     current: Route,
     next: usize,
     /// The descriptor and the version that `current` is of.
@@ -59,6 +60,19 @@ impl Routes {
         self.of = of;
     }
 
+    /// Goes past the first recipient, if it is lent the record as it is: no filter, no tree. Returns `true`
+    /// then.
+    #[inline(always)]
+    pub fn take_first(&mut self, record: &Record) -> bool {
+        let is_plain = self.first().is_some_and(|first| {
+            first.mask.intersects(record.mask)
+                && !record.mask.intersects(first.slow)
+                && record.position >= first.since
+        });
+        self.next = usize::from(is_plain);
+        is_plain
+    }
+
     #[inline(always)]
     pub fn first(&self) -> Option<&Recipient> {
         self.current.first()
@@ -88,7 +102,7 @@ impl Routes {
         Some(index)
     }
 
-    /// Has nobody else be given the record.
+    /// Skips the remaining recipients.
     pub fn finish(&mut self) {
         self.next = self.current.len();
     }

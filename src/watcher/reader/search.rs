@@ -1,21 +1,21 @@
-//! How long one call looks for an event.
+//! How far one call reads before it returns without an event.
 
 use std::time::{Duration, Instant};
 
-/// How long to look for an event.
+/// When to return without an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deadline {
-    /// Until there is an event.
+    /// Never: the call waits.
     Never,
-    /// Until the queue is found empty.
+    /// When the queue is empty.
     Empty,
-    /// Until the queue is found empty, but through at most so many records that are for nobody.
+    /// When the queue is empty, or after this number of records that nobody receives.
     #[cfg_attr(
         not(any(feature = "tokio", feature = "async-io")),
         allow(dead_code, reason = "for asynchronous readers")
     )]
     Turn(u32),
-    /// Until there is an event, or it is so late.
+    /// At this time.
     At(Instant),
 }
 
@@ -54,11 +54,11 @@ pub(crate) enum Found {
     Late,
 }
 
-/// How far one call has looked for an event.
+/// The progress of one call.
 #[derive(Debug)]
 pub(super) struct Search {
     pub deadline: Deadline,
-    /// Records before this position are looked at though the time is over.
+    /// Records before this position are handled even after the deadline.
     fence: u64,
     /// Whether the time was over at the last read.
     is_over: bool,
@@ -66,14 +66,14 @@ pub(super) struct Search {
     is_fruitless: bool,
     /// Whether the next read does not wait for the delay.
     pub reads_now: bool,
-    /// How many records may still be looked at.
+    /// The number of records that may still be handled.
     turn: u32,
-    /// Whether no record was looked at.
+    /// Whether no record was handled.
     is_first: bool,
 }
 
 impl Search {
-    /// Begins to look. `taken`: a record was looked at. `reads_now`: the first read does not wait.
+    /// Begins a call. `taken`: a record was handled. `reads_now`: the first read does not wait.
     pub fn new(
         deadline: Deadline,
         taken: bool,
@@ -82,7 +82,7 @@ impl Search {
     ) -> Self {
         Self {
             deadline,
-            // What is queued now is looked at, however late it is.
+            // The records that are queued now are handled even after the deadline.
             fence: if deadline.is_over() { queue_end() } else { 0 },
             is_over: false,
             is_fruitless: false,
@@ -92,7 +92,8 @@ impl Search {
         }
     }
 
-    /// Returns `true` if the record at a position is not looked at in this call. One record always is.
+    /// Returns `true` if the record at a position is left for the next call. Each call handles at least one
+    /// record.
     pub fn is_late(&mut self, position: u64) -> bool {
         let is_first = std::mem::replace(&mut self.is_first, false);
         match self.deadline {
@@ -109,7 +110,7 @@ impl Search {
         self.is_over
     }
 
-    /// The time is over. What is queued before `fence` is looked at.
+    /// Notes that the deadline has passed. Records before `fence` are still handled.
     pub const fn set_over(&mut self, fence: u64) {
         (self.is_over, self.fence) = (true, fence);
     }

@@ -1,4 +1,4 @@
-//! Adds watches by paths, and looks at what is there.
+//! Adds watches by paths, and checks what the paths lead to.
 
 use std::ffi::{CString, OsStr};
 use std::fs;
@@ -59,7 +59,7 @@ impl Kernel for Paths<'_> {
         self.unneeded.push(wd);
     }
 
-    fn look(&mut self, path: &[u8]) -> Result<Entry, Errno> {
+    fn stat(&mut self, path: &[u8]) -> Result<Entry, Errno> {
         let path = Path::new(OsStr::from_bytes(path));
         loop {
             let metadata = fs::symlink_metadata(path).map_err(|error| errno_of(&error))?;

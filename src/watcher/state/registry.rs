@@ -61,7 +61,7 @@ impl Registry {
         subscription
     }
 
-    /// Puts a subscription in the place of the one with its key, which it returns.
+    /// Replaces the subscription with the same key, and returns the old one.
     pub fn replace(&mut self, new: Arc<Subscription>) -> Option<Arc<Subscription>> {
         self.get(new.id).ok()?;
         self.slots.get_mut(new.id.index())?.subscription.replace(new)

@@ -47,7 +47,7 @@ impl Subscribers {
         }
     }
 
-    /// Puts another recipient in the place of the one of the same watch of the inode.
+    /// Replaces the recipient of the same watch.
     pub fn replace(&mut self, wd: Wd, new: &Recipient) {
         if let Some(route) = self.routes.get_mut(&wd) {
             let update = |old: &Recipient| if old.is_same(new) { new } else { old }.clone();

@@ -33,7 +33,7 @@ const ENGINE: EventMask = EventMask::ISDIR
 /// The same, where links are followed: the kernel's events call a link to a directory a file.
 const ENTRIES: EventMask = EventMask::CREATE.union(EventMask::DELETE);
 
-/// At most so many reports are made at once.
+/// The number of reports that are made at once.
 const MANY: usize = 1024;
 
 thread_local! {
@@ -174,7 +174,7 @@ impl TreeDriver {
         self.work(inotify, host, |tree, kernel| tree.feed(kernel, event, position));
     }
 
-    /// Does what is to be done when the queue is empty. Returns `true` if there is more to do.
+    /// Does the work that needs an empty queue. Returns `true` if there is more.
     pub fn idle(&mut self, inotify: &Inotify, host: &dyn Host, consumed: u64) -> bool {
         self.work(inotify, host, |tree, kernel| tree.idle(kernel, consumed))
     }
@@ -250,7 +250,7 @@ impl TreeDriver {
         self.excludes.take_panic()
     }
 
-    /// Returns `true` if nothing is to be done when the queue is empty.
+    /// Returns `true` if no work needs an empty queue.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
         self.tree.is_at_rest()

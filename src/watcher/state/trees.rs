@@ -84,7 +84,7 @@ pub(in crate::watcher) struct Seen {
 }
 
 impl Seen {
-    /// Returns who is given the events of the descriptor for the tree.
+    /// Returns the recipients of the descriptor's events among the trees.
     pub fn recipient(self, registry: &Registry) -> Option<Recipient> {
         let Self { id, path, engine, since } = self;
         let subscription = registry.get(id).ok()?;
@@ -146,7 +146,7 @@ impl Trees {
         }
     }
 
-    /// Brings a tree home. Returns the driver of one that was ended: it is to be stopped.
+    /// Brings a tree home. Returns the driver of one that was ended; the caller stops it.
     pub fn come_home(
         &mut self,
         id: WatchId,
@@ -166,7 +166,7 @@ impl Trees {
         self.slot(id).filter(|slot| !slot.requests.is_empty())?.take()
     }
 
-    /// Ends a tree. Returns the driver if it is at home: it is to be stopped.
+    /// Ends a tree. Returns the driver if it is at home; the caller stops it.
     pub fn end(&mut self, id: WatchId) -> Option<Box<TreeDriver>> {
         let slot = self.slot(id)?;
         slot.is_ended = true;

@@ -1,6 +1,6 @@
-//! A watcher whose events are collected.
+//! A watcher that collects its events.
 
-// Each test binary uses some of this.
+// Each test binary uses a part of this.
 #![allow(dead_code)]
 
 use std::fs;
@@ -13,13 +13,13 @@ use notify::event::{CreateKind, DataChange, ModifyKind, RemoveKind, RenameMode};
 use notify::{Config, Event, EventKind, RecursiveMode, Result, Watcher as _};
 pub use notify_backend::INotifyWatcher as Backend;
 
-/// Where waiting is for something that must come.
+/// How long to wait for an event that must come.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-pub const FILE: EventKind = EventKind::Create(CreateKind::File);
-pub const FOLDER: EventKind = EventKind::Create(CreateKind::Folder);
-pub const NO_FILE: EventKind = EventKind::Remove(RemoveKind::File);
-pub const NO_FOLDER: EventKind = EventKind::Remove(RemoveKind::Folder);
+pub const FILE_CREATED: EventKind = EventKind::Create(CreateKind::File);
+pub const FOLDER_CREATED: EventKind = EventKind::Create(CreateKind::Folder);
+pub const FILE_REMOVED: EventKind = EventKind::Remove(RemoveKind::File);
+pub const FOLDER_REMOVED: EventKind = EventKind::Remove(RemoveKind::Folder);
 pub const DATA: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
 pub const FROM: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::From));
 pub const TO: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
@@ -28,7 +28,7 @@ pub const BOTH: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::Both)
 pub struct Watched {
     pub watcher: Backend,
     pub events: Receiver<Result<Event>>,
-    /// What came, but events of access.
+    /// The received events, without those of access.
     pub seen: Vec<Event>,
 }
 
@@ -48,7 +48,7 @@ impl Watched {
         self.watcher.watch(path, RecursiveMode::NonRecursive).unwrap();
     }
 
-    /// Waits for an event, and returns how many like it have come.
+    /// Waits for an event, and returns how many equal ones have come.
     #[track_caller]
     pub fn wait(&mut self, kind: EventKind, path: impl AsRef<Path>) -> usize {
         let path = path.as_ref();
@@ -56,7 +56,7 @@ impl Watched {
         self.count(kind, path)
     }
 
-    /// Waits for whole renames.
+    /// Waits for this number of whole renames.
     pub fn wait_for_renames(&mut self, count: usize) {
         self.wait_until(|watched| watched.both().len() >= count);
     }
@@ -68,23 +68,23 @@ impl Watched {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
                 Ok(event) => self.seen.extend(event.ok().filter(|event| !event.kind.is_access())),
-                Err(_) => panic!("not all that is awaited has come: {:#?}", self.seen),
+                Err(_) => panic!("an expected event is missing: {:#?}", self.seen),
             }
         }
     }
 
     pub fn count(&self, kind: EventKind, path: impl AsRef<Path>) -> usize {
         let path = path.as_ref();
-        let is_it = |event: &&Event| event.kind == kind && event.paths == [path];
-        self.seen.iter().filter(is_it).count()
+        let is_equal = |event: &&Event| event.kind == kind && event.paths == [path];
+        self.seen.iter().filter(is_equal).count()
     }
 
-    /// Waits for all events of what has happened before. `directory` is watched.
+    /// Waits for the events of all previous changes. `directory` must be watched.
     pub fn settle(&mut self, directory: &Path) {
         static FENCES: AtomicU32 = AtomicU32::new(0);
         let fence = directory.join(format!("fence{}", FENCES.fetch_add(1, Ordering::Relaxed)));
         fs::write(&fence, "").unwrap();
-        self.wait(FILE, &fence);
+        self.wait(FILE_CREATED, &fence);
     }
 
     pub fn paths(&self) -> Vec<PathBuf> {

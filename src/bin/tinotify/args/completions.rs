@@ -1,13 +1,13 @@
-//! Completions for shells.
+//! Generates shell completions.
 
 use std::fmt::Write;
 
 use crate::args::table::{EVENTS, OPTIONS, Opt};
 
-/// What `--generate` can print.
+/// The values of `--generate`.
 const DOCUMENTS: &str = "man bash zsh fish";
 
-/// What the value of an option is completed with.
+/// The completions of an option's value.
 enum Values {
     Files,
     Events,

@@ -1,4 +1,4 @@
-//! What is wrong with a command line.
+//! Errors of the command line.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum UsageError {
     InvalidDebounce(String),
     Ambiguous(String),
     Fanotify,
-    /// The first needs the second.
+    /// The first option needs the second.
     Needs(&'static str, &'static str),
     /// Only one of these can be given.
     OnlyOne(&'static str),
@@ -27,7 +27,7 @@ impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPaths => f.write_str("no path to watch: give a PATH or --fromfile"),
-            Self::NoCommand => f.write_str("--exec needs a command"),
+            Self::NoCommand => f.write_str("no command to run: give a COMMAND after --exec"),
             Self::UnknownEvent(name) => match similar_event(name) {
                 Some(similar) => write!(f, "unknown event {name:?}; did you mean {similar:?}?"),
                 None => write!(f, "unknown event {name:?}; --help lists the events"),
@@ -46,16 +46,16 @@ impl fmt::Display for UsageError {
                 matching.try_for_each(|option| write!(f, " --{}", option.long))?;
                 f.write_str("?")
             }
-            Self::Fanotify => f.write_str("fanotify is not supported: leave out -F and -S"),
+            Self::Fanotify => f.write_str("fanotify is not supported: remove -F and -S"),
             Self::Needs(option, other) => write!(f, "{option} needs {other}"),
             Self::OnlyOne(options) => write!(f, "only one of {options} can be given"),
-            Self::Twice(long) => write!(f, "--{long} was given twice"),
+            Self::Twice(long) => write!(f, "--{long} was given twice: give it once"),
             Self::Syntax(error) => error.fmt(f),
         }
     }
 }
 
-/// Returns an event that `name` abbreviates, else one that shares its first three bytes.
+/// Returns an event that starts with `name`, or else one with the same first three bytes.
 fn similar_event(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let starting = |start: &str| EVENTS.iter().find(|(event, _)| event.starts_with(start));

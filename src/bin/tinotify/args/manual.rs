@@ -8,8 +8,8 @@ const SUMMARY: &str = "Wait for changes to files, and print them.";
 
 const USAGE: &str = "[OPTION]... PATH... [@PATH]...";
 
-const OUTPUT: &str = "Each event is one line: the watched path, the names of the event, the name in \
-                      the directory.";
+const OUTPUT: &str = "Each event is one line: the watched path, the names of the event, and the name \
+                      in the directory.";
 
 const EXCLUDED: &str = "@PATH excludes a directory from the trees of --recursive.";
 
@@ -51,7 +51,7 @@ pub fn help() -> String {
     text
 }
 
-/// Breaks a text into lines of at most `width` bytes. A longer word gets a line of its own.
+/// Breaks a text into lines of at most `width` bytes. A longer word has its own line.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

@@ -1,4 +1,4 @@
-//! What the command line asks for.
+//! The parsed command line.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -15,7 +15,7 @@ pub enum Command {
     Watch(Box<Options>),
 }
 
-/// What `--generate` can print.
+/// The values of `--generate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
     Man,
@@ -48,7 +48,7 @@ pub struct Options {
     pub exec: Option<Vec<OsString>>,
     pub debounce: Option<Duration>,
     pub stats: bool,
-    /// Remarks on the command line that are not errors.
+    /// Warnings about the command line.
     pub warnings: Vec<&'static str>,
 }
 
@@ -57,7 +57,7 @@ pub enum Timeout {
     #[default]
     Never,
     After(Duration),
-    /// Sets up the watches and ends, as a check that they can be set up.
+    /// Sets up the watches, then ends. Checks that they can be set up.
     Negative,
 }
 
@@ -90,7 +90,7 @@ pub struct Pattern {
     /// A POSIX extended regular expression.
     pub regex: Vec<u8>,
     pub ignore_case: bool,
-    /// Hides what matches. If `false`, hides what does not match.
+    /// `true` hides the paths that match, `false` those that do not match.
     pub exclude: bool,
 }
 

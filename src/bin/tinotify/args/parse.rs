@@ -39,22 +39,22 @@ const PATTERN_OPTIONS: &str = "--exclude, --excludei, --include and --includei";
 const REPEATED_PATTERN: &str =
     "the same pattern option was given more than once: only the last pattern is used";
 
-/// What was given so far.
+/// The options so far.
 #[derive(Default)]
 struct Given {
     options: Options,
-    // These are checked and combined at the end.
+    // `finish` checks and combines these.
     csv: bool,
     json: bool,
     no_newline: bool,
     format: Option<Vec<u8>>,
     timefmt: Option<Vec<u8>>,
-    /// Which of the four options gave the pattern.
+    /// The option of the pattern, one of four.
     pattern: Option<Id>,
 }
 
 impl Given {
-    /// Takes an option and its value. Returns the command if it is not to watch.
+    /// Takes an option and its value. Returns a command that ends the parsing, such as `--help`.
     fn take(
         &mut self,
         option: &Opt,
@@ -119,7 +119,7 @@ impl Given {
         Ok(())
     }
 
-    /// Checks the options together, and combines those that belong together.
+    /// Checks the combination of options, and sets the format and the defaults.
     fn finish(&mut self) -> Result<(), UsageError> {
         self.options.format = self.take_format()?;
         let options = &mut self.options;
@@ -187,8 +187,8 @@ fn with_letter(letter: char) -> Result<&'static Opt, UsageError> {
     option.ok_or_else(|| lexopt::Error::UnexpectedOption(format!("-{letter}")).into())
 }
 
-/// Returns the option of a long name, or the only one whose name begins with it. The options of
-/// inotifywait are searched first, so that its abbreviations stay unambiguous.
+/// Returns the option with a long name, or the only option that starts with it. Searches the options of
+/// inotifywait first, so that its abbreviations stay unambiguous.
 fn with_name(name: &str) -> Result<&'static Opt, UsageError> {
     if let Some(option) = OPTIONS.iter().find(|option| option.long == name) {
         return Ok(option);
@@ -217,11 +217,11 @@ fn bytes(parser: &mut lexopt::Parser) -> Result<Vec<u8>, UsageError> {
 
 /// Takes the value of an option that can be given once.
 fn only_once(
-    place: &mut Option<PathBuf>,
+    value: &mut Option<PathBuf>,
     option: &Opt,
     parser: &mut lexopt::Parser,
 ) -> Result<(), UsageError> {
-    match place.replace(parser.value()?.into()) {
+    match value.replace(parser.value()?.into()) {
         None => Ok(()),
         Some(_) => Err(UsageError::Twice(option.long)),
     }

@@ -1,6 +1,6 @@
 //! The table of options and the table of events.
 
-/// One option: how it is parsed, and how it is documented.
+/// One option, for the parser and for the documentation.
 #[derive(Debug)]
 pub struct Opt {
     pub id: Id,
@@ -95,7 +95,7 @@ pub const OPTIONS: [Opt; 32] = [
         Id::Recursive,
         'r',
         "recursive",
-        "Watch directories with all directories beneath them, \
+        "Watch directories and all directories beneath them, \
          including new ones. Links are not followed without --follow-links.",
     ),
     valued(
@@ -103,8 +103,8 @@ pub const OPTIONS: [Opt; 32] = [
         Some('t'),
         "timeout",
         "SECONDS",
-        "End after this time without an event; fractions are allowed. 0: never. Negative: set the \
-         watches up and end. Default: 0.",
+        "End after this time without an event; fractions are allowed. 0: never. Negative: set up \
+         the watches, then end. Default: 0.",
     ),
     flag(
         Id::Quiet,
@@ -148,8 +148,8 @@ pub const OPTIONS: [Opt; 32] = [
         None,
         "format",
         "FORMAT",
-        "Print events in this format: %w watched path, %f name, %e event names, %Xe the same with the \
-         separator X, %T time, %c cookie, %0 NUL, %n newline, %% percent sign.",
+        "Print events in this format: %w watched path, %f name, %e event names, %Xe event names with \
+         the separator X, %T time, %c cookie, %0 NUL, %n newline, %% percent sign.",
     ),
     Opt {
         id: Id::NoNewline,
@@ -175,9 +175,9 @@ pub const OPTIONS: [Opt; 32] = [
     ),
     flag(Id::Daemon, 'd', "daemon", "Run in the background, with -m and -s; needs -o."),
     flag(Id::Syslog, 's', "syslog", "Send messages to syslog."),
-    flag(Id::Inotify, 'I', "inotify", "Use inotify. Always the case."),
-    flag(Id::Fanotify, 'F', "fanotify", "Not supported: refused with status 1."),
-    flag(Id::Filesystem, 'S', "filesystem", "Not supported: refused with status 1."),
+    flag(Id::Inotify, 'I', "inotify", "Use inotify. Has no effect: it is always used."),
+    flag(Id::Fanotify, 'F', "fanotify", "Not supported: ends with status 1."),
+    flag(Id::Filesystem, 'S', "filesystem", "Not supported: ends with status 1."),
     flag(Id::Help, 'h', "help", "Print this help."),
     own(
         Id::Null,
@@ -199,7 +199,7 @@ pub const OPTIONS: [Opt; 32] = [
         None,
         "follow",
         None,
-        "Watch names, not files: also a file that replaces the watched one, or that is created \
+        "Watch names, not files: also watch a file that replaces the watched one, or that is created \
          later.",
     ),
     own(
@@ -207,24 +207,24 @@ pub const OPTIONS: [Opt; 32] = [
         None,
         "follow-links",
         None,
-        "With -r: follow links to directories. Each directory is watched once, by its real path \
-         beneath PATH if it has one, else by the first link found.",
+        "With -r: follow links to directories. Each directory is watched once: by its real path if \
+         that is beneath PATH, otherwise by the first link found.",
     ),
     own(
         Id::Exec,
         None,
         "exec",
         Some("COMMAND [ARG]... [;]"),
-        "Run a command for each event, one at a time; {} is the path. Takes all arguments up to ; or \
-         the end.",
+        "Run a command for each event, one at a time; {} is the path. The command is all arguments up \
+         to ; or the end.",
     ),
     own(
         Id::Debounce,
         None,
         "debounce",
         Some("MILLISECONDS"),
-        "Run the command after this time without an event, once for all paths of the burst: a word \
-         with {} is repeated for each path.",
+        "Run the command after this time without an event, once for all paths since its last run: a \
+         word with {} is repeated for each path.",
     ),
     own(Id::Stats, None, "stats", None, "Print the number of events of each kind at the end."),
     own(

@@ -1,4 +1,4 @@
-//! The values of options, from text.
+//! Parses the values of options.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tinotify::{EventMask, ParseFlagsError};
 use crate::args::error::UsageError;
 use crate::args::options::{Document, Timeout};
 
-/// The events that can be asked for.
+/// The events that `--event` accepts.
 const SELECTABLE: EventMask = EventMask::ALL_EVENTS
     .union(EventMask::UNMOUNT)
     .union(EventMask::Q_OVERFLOW)

@@ -1,9 +1,9 @@
-//! POSIX extended regular expressions, translated for `regex_lite`.
+//! Translates POSIX extended regular expressions for `regex_lite`.
 
 use std::fmt;
 use std::iter::Peekable;
 
-/// Translates a POSIX extended regular expression to one of `regex_lite`, with a character for each byte.
+/// Translates a POSIX extended regular expression to one of `regex_lite`, with one character per byte.
 pub fn translate(pattern: &[u8]) -> Result<String, PatternError> {
     let mut out = Out { text: String::new(), atom: None, repeated: false };
     let mut groups = Vec::new();
@@ -57,7 +57,7 @@ struct Out {
     text: String,
     /// Start of the last atom, which a repetition applies to. `None` if there is nothing to repeat.
     atom: Option<usize>,
-    /// The last atom has a repetition.
+    /// `true` if the last atom has a repetition.
     repeated: bool,
 }
 
@@ -105,7 +105,7 @@ impl Out {
     }
 }
 
-/// Escapes a byte, so that it stands for itself.
+/// Escapes a byte, so that it matches itself.
 fn literal(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("\\x{byte:02X}") }
 }
@@ -234,7 +234,7 @@ impl fmt::Display for PatternError {
             Self::Interval => "invalid repetition count in braces",
             Self::Parenthesis => "unclosed parenthesis",
             Self::Range => "range out of order",
-            Self::TooBig => "too big",
+            Self::TooBig => "the expression is too big",
             Self::Repetition => "nothing to repeat",
         })
     }

@@ -15,7 +15,7 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(format: &[u8]) -> Self {
-        // libc too takes UTC if there is no time zone or an invalid one.
+        // libc also uses UTC if the time zone is missing or invalid.
         let zone = match env::var("TZ") {
             Ok(zone) => TimeZone::from_posix_tz(&zone),
             Err(_) => TimeZone::local(),
@@ -41,7 +41,7 @@ impl Clock {
 
     fn at(&self, seconds: i64, nanoseconds: u32) -> Vec<u8> {
         let zone = self.zone.as_ref();
-        // Fails only for times outside the range of the zone, which a clock of today does not give.
+        // Fails only for times outside the range of the zone, far from today.
         let Ok(time) = DateTime::from_timespec(seconds, nanoseconds, zone) else {
             return Vec::new();
         };
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_mean_what_they_mean_in_libc() {
+    fn formats_print_the_same_as_date() {
         let letters = b"aAbBcCdDeFgGhHIjklmMnprRsStTuUVwWxXyYzZ%";
         let mut formats: Vec<String> =
             letters.iter().map(|&letter| format!("%{}", char::from(letter))).collect();

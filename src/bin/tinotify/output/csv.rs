@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_quotes_what_needs_it() {
+    fn fields_with_special_characters_are_quoted() {
         let cases = [
             ("a b", "a b"),
             (" a", "\" a\""),

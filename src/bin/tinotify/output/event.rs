@@ -1,4 +1,4 @@
-//! An event as it is printed, and where it happened.
+//! A printed event, and its location.
 
 use tinotify::EventMask;
 
@@ -27,7 +27,7 @@ const NAMES: [(EventMask, &str); 17] = [
 #[derive(Clone, Copy, Debug)]
 pub struct Location<'a> {
     path: &'a [u8],
-    /// Where the name begins.
+    /// The offset of the name.
     name: usize,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Location<'a> {
     }
 }
 
-/// An event as it is printed.
+/// A printed event.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
     /// The watched path. That of a directory ends with a slash.
@@ -75,7 +75,7 @@ pub struct Event<'a> {
     pub cookie: u32,
     /// The old path of a rename. Default: empty.
     pub from: &'a [u8],
-    /// It was discovered on disk, not reported by the kernel. Default: `false`.
+    /// `true` if it was discovered on disk and not reported by the kernel. Default: `false`.
     pub discovered: bool,
 }
 

@@ -1,7 +1,7 @@
-//! `--json`: an event as a JSON object (RFC 8259).
+//! `--json`: prints an event as a JSON object (RFC 8259).
 //!
-//! Names are bytes, but strings of JSON are text. A name that is not UTF-8 is written twice: as text
-//! with U+FFFD for the invalid bytes, and exactly, in hexadecimal, in a second field.
+//! Names are bytes, but JSON strings are text. A name that is not UTF-8 is printed twice: as text, with
+//! U+FFFD for invalid bytes, and in a second field as hexadecimal bytes.
 
 use std::fmt;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::output::event::Event;
 
-/// Appends an event as one object. Fields without a value are left out.
+/// Appends an event as one object. Fields without a value are omitted.
 pub fn write(out: &mut Vec<u8>, event: &Event<'_>) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut object = Object::begin(out);
@@ -93,7 +93,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Appends a string. Control characters beyond ASCII are escaped too, since terminals obey them.
+/// Appends a string. Escapes control characters outside ASCII too, because terminals obey them.
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for char in text.chars() {
@@ -120,7 +120,7 @@ mod tests {
     use crate::output::event::Location;
 
     #[test]
-    fn fields_without_a_value_are_left_out() {
+    fn fields_without_a_value_are_omitted() {
         let mut out = Vec::new();
         let mask = EventMask::CREATE | EventMask::ISDIR;
         write(&mut out, &Event::new(Location::new(b"d/n", 1), mask));
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    fn comes_back(names: &[Vec<u8>; 2]) -> bool {
+    fn is_parsed_back(names: &[Vec<u8>; 2]) -> bool {
         let mut out = Vec::new();
         let mut object = Object::begin(&mut out);
         object.name("dir", &names[0]);
@@ -161,17 +161,17 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_come_back_exactly() {
+    fn any_bytes_are_parsed_back_exactly() {
         for byte in 0..=u8::MAX {
-            assert!(comes_back(&[vec![byte], vec![b'a', byte, b'z']]), "{byte}");
+            assert!(is_parsed_back(&[vec![byte], vec![b'a', byte, b'z']]), "{byte}");
         }
         quickcheck::quickcheck(
-            (|dir, name| comes_back(&[dir, name])) as fn(Vec<u8>, Vec<u8>) -> bool,
+            (|dir, name| is_parsed_back(&[dir, name])) as fn(Vec<u8>, Vec<u8>) -> bool,
         );
     }
 
     #[test]
-    fn any_text_comes_back_without_a_second_field() {
+    fn any_text_is_parsed_back_without_a_second_field() {
         fn text(text: String) -> bool {
             let mut out = Vec::new();
             string(&mut out, &text);

@@ -1,4 +1,4 @@
-//! `--format`: an event as text with its fields in any order.
+//! `--format`: prints an event as text, with its fields in any order.
 
 use crate::output::clock::Clock;
 use crate::output::event::Event;
@@ -25,12 +25,12 @@ enum Piece {
 }
 
 impl Template {
-    /// Parses the format of `--format`, and that of `--timefmt`.
+    /// Parses the formats of `--format` and `--timefmt`.
     pub fn custom(format: &[u8], time: Option<&[u8]>, renames: bool) -> Self {
         Self { pieces: pieces(format, renames), clock: time.map(Clock::new) }
     }
 
-    /// Returns the format without `--format`. With `null`, a NUL ends each field but the last.
+    /// Returns the default format. With `null`, a NUL ends each field but the last.
     pub fn lines(null: bool, renames: bool) -> Self {
         let format: &[u8] = match (null, renames) {
             (false, _) => b"%w %,e %f",
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn format_letters_are_those_of_inotifywait_and_the_others_stay() {
+    fn letters_of_inotifywait_are_fields_and_others_are_literal() {
         let literal = |text: &str| Piece::Literal(text.as_bytes().to_vec());
         let events = |separator| Piece::Events(separator);
         let cases = [

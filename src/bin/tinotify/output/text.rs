@@ -1,11 +1,11 @@
-//! Text of an event, appended to a buffer.
+//! Appends the text of an event to a buffer.
 
 use std::fmt::Arguments;
 use std::io::Write;
 
 use tinotify::Escaped;
 
-/// Appends a name. With `escape`, control characters are escaped: a terminal would obey them.
+/// Appends a name. With `escape`, escapes control characters, because a terminal would obey them.
 pub fn name(out: &mut Vec<u8>, name: &[u8], escape: bool) {
     if escape {
         formatted(out, format_args!("{}", Escaped(name)));

@@ -1,11 +1,11 @@
-//! Path resolution, as the kernel does it (path_resolution(7)): by inodes, not by paths.
+//! Resolves paths as the kernel does (path_resolution(7)): by inodes, not by strings.
 
 use tinotify::Errno;
 
 use super::inode::{Ino, Kind, Name, name_of};
 use super::world::{ROOT, World};
 
-/// One name on a way, and what it led to.
+/// One name on a path, and its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hop {
     pub dir: Ino,
@@ -17,26 +17,26 @@ pub struct Hop {
 }
 
 impl Hop {
-    /// A name in a directory in which nothing can be reached.
+    /// Returns the hop of a name in a directory without search permission.
     fn nowhere(dir: Ino, name: Name) -> Self {
         Self { dir, name, child: None, read: false, search: false }
     }
 }
 
-/// The way of a path.
+/// A resolved path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     pub hops: Vec<Hop>,
-    /// Directories of which a dot or the slash at the end is asked.
+    /// The directories in which a dot, or the slash at the end, was resolved.
     pub dots: Vec<Ino>,
-    /// Where it leads to.
+    /// The file that the path leads to.
     pub end: Option<Ino>,
 }
 
 #[derive(Clone, Copy)]
 enum Part {
     Name(Name),
-    /// A name that nothing ever has.
+    /// A name that no entry ever has.
     Unknown,
     Dot,
     Up,
@@ -60,7 +60,7 @@ impl World {
         self.nodes[dir].entries().iter().find(|entry| entry.0 == name).map(|entry| entry.1)
     }
 
-    /// What is mounted there, if something is.
+    /// Returns the root of the topmost mount on a directory, or the inode itself.
     pub fn topmost(&self, mut ino: Ino) -> Ino {
         while let Some(over) = self.nodes[ino].mounted {
             ino = over;
@@ -68,7 +68,7 @@ impl World {
         ino
     }
 
-    /// The directory above, by `..`.
+    /// Returns the directory that `..` leads to.
     fn above(&self, mut dir: Ino) -> Ino {
         while let Some(covered) = self.nodes[dir].covers {
             dir = covered;
@@ -137,7 +137,7 @@ impl World {
         Ok(at)
     }
 
-    /// The way of the followed path, as it is now.
+    /// Resolves the followed path.
     pub fn trace(&self) -> Trace {
         let mut trace = Trace::default();
         trace.end = self.resolve(&self.path, true, &mut trace).ok();
