@@ -1,23 +1,21 @@
-//! What trees cost: 50,000 directories, ten in each, with three files each, in a warm cache.
+//! The cost of trees: 50,000 directories, ten in each, with three files each, in a warm cache.
 //!
-//! - Setting up, beside the naive loop of system calls (open, add a watch by its path, list, close, for
-//!   each directory), notify and `inotifywait -r`. Closing an instance with 50,000 watches takes the
-//!   kernel long; no time includes it.
+//! - Set-up, beside the naive loop of system calls (open, add a watch by its path, list, close, for each
+//!   directory), notify and `inotifywait -r`. Closing an instance with 50,000 watches takes the kernel long; no
+//!   time includes it.
 //! - Memory, counted by the allocator.
-//! - Renaming a directory with 11,111 below it: until an event from its depths, of a file made right
-//!   after the rename, comes with its true path.
-//! - An event with its composed path, ten directories deep, beside the bare read(2) loop on the same
-//!   queue.
-//! - Coming back into step after an overflow, beside the set-up.
-//! - Where the link count of a directory does not tell whether it has subdirectories: overlayfs and
-//!   btrfs, where they can be mounted.
+//! - A rename of a directory with 11,111 beneath it: until an event from its depths, of a file that is created
+//!   right after the rename, comes with its true path.
+//! - An event with its composed path, ten directories deep, beside the bare read(2) loop on the same queue.
+//! - Resynchronisation after an overflow, beside the set-up.
+//! - File systems whose link counts do not count subdirectories: overlayfs and btrfs, if they can be mounted.
 //!
 //! ```text
 //! cargo bench --bench tree
 //! ```
 //!
-//! `BENCH_QUICK=1` takes a small tree. The tree is made in the directory for temporary files, or in
-//! that of `TMPDIR`.
+//! `BENCH_QUICK=1` takes a small tree. The tree is created in the directory for temporary files, or in
+//! `TMPDIR`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
@@ -50,16 +48,16 @@ mod support;
 const DIRECTORIES: usize = 50_000;
 const BREADTH: usize = 10;
 const FILES: usize = 3;
-/// Below the directory that is renamed: 1 + 10 + 100 + 1,000 + 10,000.
+/// The directories beneath the renamed one: 1 + 10 + 100 + 1,000 + 10,000.
 const BELOW_RENAMED: usize = 11_111;
 const DEPTH: usize = 10;
-/// Below the queue's usual limit of 16,384.
+/// Less than the queue's default limit of 16,384.
 const EVENTS: usize = 15_000;
-/// A header, and a name of up to 15 bytes.
+/// The size of a header and a name of up to 15 bytes.
 const RECORD: usize = 32;
-/// That of a `Watcher`, if nothing else is asked.
+/// The default of a `Watcher`.
 const BUFFER: usize = 32 * 1024;
-/// An event that has not come by then counts as lost.
+/// The time after which an event counts as lost.
 const LOST: Duration = Duration::from_secs(1);
 
 const MASK: WatchMask = WatchMask::CREATE
@@ -68,11 +66,11 @@ const MASK: WatchMask = WatchMask::CREATE
     .union(WatchMask::MOVED_FROM)
     .union(WatchMask::MOVED_TO);
 
-/// Bytes that are allocated, while it counts.
+/// The allocated bytes, while they are counted.
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 static COUNTS: AtomicBool = AtomicBool::new(false);
 
-/// The system's allocator, which counts when asked to.
+/// The system's allocator, which counts on request.
 struct Counting;
 
 fn count(bytes: usize, sign: isize) {
@@ -114,17 +112,17 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Directories as they come level by level, ten in each.
+/// Directories level by level, ten in each.
 struct Forest {
     root: PathBuf,
     directories: usize,
-    /// Bytes in the names of all of them.
+    /// The bytes in all names.
     names: usize,
     deepest: PathBuf,
 }
 
 impl Forest {
-    /// Makes that many directories, counting the root.
+    /// Creates this many directories, with the root.
     fn plant(root: PathBuf, directories: usize, files: usize) -> Self {
         fs::create_dir(&root).unwrap();
         let mut all = vec![root.clone()];
@@ -177,13 +175,13 @@ fn threads() -> usize {
     fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// The loop that first comes to mind. It keeps one path and one buffer for all, so it is a fast one.
+/// The obvious loop. It uses one path and one buffer for everything, so it is fast.
 struct Naive {
     inotify: OwnedFd,
     flags: WatchFlags,
     path: Vec<u8>,
     buffer: Vec<MaybeUninit<u8>>,
-    /// Names of subdirectories that are still to be entered, each with its NUL.
+    /// The names of subdirectories that are not entered yet, each with its NUL.
     names: Vec<u8>,
     watches: usize,
 }
@@ -202,7 +200,7 @@ impl Naive {
         naive
     }
 
-    /// The directory whose path it holds, and all beneath.
+    /// Watches the directory at the current path, and everything beneath it.
     fn enter(&mut self) {
         let path = CStr::from_bytes_with_nul(&self.path).unwrap();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -260,7 +258,7 @@ fn has_inotifywait() -> bool {
     found
 }
 
-/// The values and their median, with the half of the interval that holds it.
+/// Returns the median of the values, and half of the width of the interval that contains it.
 fn estimate(values: &[f64]) -> (f64, f64) {
     let of = |rounds: &[usize]| median(&rounds.iter().map(|&i| values[i]).collect::<Vec<_>>());
     (median(values), uncertainty(values.len(), of))
@@ -274,7 +272,7 @@ fn milliseconds(nanoseconds: f64) -> f64 {
     nanoseconds / 1e6
 }
 
-/// What is printed in the end, and judged.
+/// The results, which are printed and checked at the end.
 #[derive(Default)]
 struct Table {
     rows: Vec<[String; 3]>,
@@ -286,7 +284,7 @@ impl Table {
         self.rows.push([what.to_owned(), value, beside]);
     }
 
-    fn tell(self, mode: &Mode) -> ! {
+    fn finish(self, mode: &Mode) -> ! {
         println!("\n{:<48} {:>14}  beside", "", "tinotify");
         for [what, value, beside] in &self.rows {
             println!("{what:<48} {value:>14}  {beside}");
@@ -295,7 +293,7 @@ impl Table {
     }
 }
 
-/// Setting up, and coming back into step after an overflow, which needs a tree that is set up.
+/// Measures the set-up, and the resynchronisation after an overflow.
 fn set_up(forest: &Forest, mode: &Mode, table: &mut Table) {
     let limit = queue_limit();
     if limit > 500_000 {
@@ -350,7 +348,7 @@ fn set_up(forest: &Forest, mode: &Mode, table: &mut Table) {
 
     let resyncs = resyncs.into_inner();
     if !resyncs.is_empty() {
-        // Without the one that warmed up.
+        // Without the warm-up.
         let (resync, plus_minus) = estimate(&resyncs[1..]);
         let set_up = median(tinotify);
         table.row(
@@ -366,12 +364,11 @@ fn queue_limit() -> usize {
     fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap()
 }
 
-/// Overflows the queue, and gives the nanoseconds from the event that says so to the one that says that
-/// all is in step again, with nothing left to do.
+/// Overflows the queue, and returns the nanoseconds from the overflow event to `Resynced` and an empty queue.
 fn resync(watcher: &mut Watcher, forest: &Forest, limit: usize) -> f64 {
     let files = two_files(&forest.deepest);
     for event in 0..limit + 2 {
-        // Not the same twice, or they would merge.
+        // Alternating files, since identical events merge.
         files[event % 2].write_all_at(b"t", 0).unwrap();
     }
     while !watcher.recv_timeout(LOST).unwrap().expect("an overflow").is_overflow() {}
@@ -392,7 +389,7 @@ fn two_files(dir: &Path) -> [File; 2] {
     })
 }
 
-/// What stays allocated, per directory.
+/// Returns the bytes that stay allocated, per directory.
 fn memory(forest: &Forest, table: &mut Table) {
     fn live_of<T>(set_up: impl FnOnce() -> T, end: impl FnOnce(T)) -> f64 {
         LIVE.store(0, Ordering::Relaxed);
@@ -417,21 +414,21 @@ fn memory(forest: &Forest, table: &mut Table) {
     table.verdicts.at_most("bytes a directory, with its name", 56.0, whole, 0.0);
 }
 
-/// The processor's time of all threads of this process.
+/// Returns the processor time of all threads of this process.
 fn cpu_time() -> Duration {
     rustix::time::clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
 }
 
-/// The processor's time of this thread.
+/// Returns the processor time of this thread.
 fn cpu_time_of_thread() -> Duration {
     rustix::time::clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
-/// A directory that is renamed to and fro, and a file that is made in its depths right after.
+/// A directory that is renamed to and fro, and a file that is created in its depths right after.
 struct Renaming {
     forest: Forest,
     names: [PathBuf; 2],
-    /// The deepest directory, beneath the one that is renamed.
+    /// The deepest directory, beneath the renamed one.
     depths: PathBuf,
     turn: usize,
 }
@@ -445,7 +442,7 @@ impl Renaming {
         Self { forest, names, depths, turn: 0 }
     }
 
-    /// Renames, makes the file, and gives its true path.
+    /// Renames the directory, creates the file, and returns its true path.
     fn rename(&mut self) -> PathBuf {
         let [from, to] = [self.turn, self.turn + 1].map(|turn| &self.names[turn % 2]);
         let file = to.join(&self.depths).join("new.txt");
@@ -456,7 +453,7 @@ impl Renaming {
     }
 }
 
-/// Nanoseconds on the wall, and of the processor.
+/// Nanoseconds of wall time and of processor time.
 fn time_rename(renaming: &mut Renaming, watcher: &mut Watcher) -> [f64; 2] {
     let mut path = PathBuf::new();
     let (start, start_cpu) = (Instant::now(), cpu_time());
@@ -471,7 +468,7 @@ fn time_rename(renaming: &mut Renaming, watcher: &mut Watcher) -> [f64; 2] {
     times.map(|time| time.as_nanos() as f64)
 }
 
-/// The same; nothing on the wall where the event does not come.
+/// Measures the same with notify, without a wall time if the event does not come.
 fn time_rename_in_notify(renaming: &mut Renaming, events: &NotifyEvents) -> [Option<f64>; 2] {
     let (start, start_cpu) = (Instant::now(), cpu_time());
     let file = renaming.rename();
@@ -524,7 +521,7 @@ fn rename(place: &Path, mode: &Mode, table: &mut Table) {
     }
 }
 
-/// A tree of directories in directories, and files whose reading fills the queue.
+/// A tree of nested directories, and files whose events fill the queue.
 struct Deep {
     watcher: Watcher,
     fd: OwnedFd,
@@ -533,8 +530,8 @@ struct Deep {
 }
 
 impl Deep {
-    /// `leaves` directories at the depth of ten, with as many files in all of them as need be for no
-    /// two neighbours in the queue to be alike.
+    /// Creates `leaves` directories at a depth of ten, with as many files in all of them as are needed so
+    /// that no two neighbours in the queue are identical.
     fn new(root: &Path, leaves: usize) -> Self {
         fs::create_dir(root).unwrap();
         let mut path = root.to_owned();
@@ -551,7 +548,7 @@ impl Deep {
         let watcher = tinotify_tree(root, WatchMask::ACCESS);
         let fd = watcher.inotify_fd().try_clone_to_owned().unwrap();
         let mut deep = Self { watcher, fd, files, buffer: vec![0; BUFFER] };
-        // What looking at the tree itself brought about.
+        // The events of the tree's own scan.
         deep.drain(1);
         deep
     }
@@ -565,7 +562,7 @@ impl Deep {
         assert_eq!(queued, expected, "is fs.inotify.max_queued_events below {events}?");
     }
 
-    /// Empties the queue, and gives the number of events that came.
+    /// Empties the queue, and returns the number of events.
     fn drain(&mut self, rival: usize) -> usize {
         match rival {
             0 => read(&self.fd, &mut self.buffer) / RECORD,
@@ -626,10 +623,10 @@ fn events(place: &Path, mode: &Mode, table: &mut Table) {
     }
 }
 
-/// The words by which this program tells itself to work in a mount namespace of its own.
+/// The argument with which this program runs itself in a mount namespace.
 const ELSEWHERE: [&str; 2] = ["overlayfs", "btrfs"];
 
-/// Where no link count tells that a directory has no subdirectories. Shown, not judged.
+/// Measures on file systems whose link counts do not count subdirectories. Printed, not checked.
 fn elsewhere(forest: &Forest, mode: &Mode, table: &mut Table) {
     for name in ELSEWHERE {
         let unshare = if rustix::process::geteuid().is_root() { "-m" } else { "-Urm" };
@@ -667,7 +664,7 @@ fn skip(why: impl std::fmt::Display) -> ! {
     std::process::exit(1);
 }
 
-/// In a mount namespace: the set-up beside the naive loop on another file system.
+/// Measures the set-up beside the naive loop on another file system, in a mount namespace.
 fn set_up_elsewhere(name: &str, root: &Path, rounds: usize) {
     let place = tempfile::tempdir().unwrap();
     let at = place.path().join("mounted");
@@ -695,7 +692,7 @@ fn set_up_elsewhere(name: &str, root: &Path, rounds: usize) {
             Forest::plant(at.join("forest"), directories, FILES).root
         }
     };
-    // Warm.
+    // Warm up.
     drop(Naive::of(&root));
     let times = alternate(1, 2, rounds, |_, rival| {
         let start = Instant::now();
@@ -720,7 +717,7 @@ fn count_directories(root: &Path) -> usize {
     Naive::of(root).watches
 }
 
-/// Needs mkfs.btrfs, and root, for a loop device.
+/// Needs mkfs.btrfs, and root for a loop device.
 fn mount_btrfs(place: &Path, at: &Path) {
     let image = place.join("image");
     File::create(&image).unwrap().set_len(1 << 30).unwrap();
@@ -760,15 +757,15 @@ fn main() {
     let place = TempDir::new().unwrap();
     let mut table = Table::default();
     let forest = Forest::plant(place.path().join("forest"), directories, FILES);
-    // Warm.
+    // Warm up.
     drop(Naive::of(&forest.root));
     memory(&forest, &mut table);
     set_up(&forest, &mode, &mut table);
     rename(place.path(), &mode, &mut table);
     events(place.path(), &mode, &mut table);
     elsewhere(&forest, &mode, &mut table);
-    // Exiting would leave it.
+    // The mount would survive the exit.
     place.close().unwrap();
     println!("\nMedians of rounds in which rivals alternate.");
-    table.tell(&mode);
+    table.finish(&mode);
 }

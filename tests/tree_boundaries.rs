@@ -1,5 +1,4 @@
-//! Where a tree ends: at links, at directories that may not be read and, if asked, at mounts. On the real
-//! kernel.
+//! The boundaries of a tree: links, unreadable directories and, by option, mounts. On the real kernel.
 
 mod support;
 mod trees;
@@ -29,13 +28,13 @@ fn nothing_is_watched_through_a_link_inside_the_tree() {
     });
     tree.check();
     symlink(tree.outside("dir"), tree.at("later")).unwrap();
-    assert_eq!(tree.told(), ["create later"]);
+    assert_eq!(tree.checked(), ["create later"]);
     write(tree.outside("dir/file"));
-    assert!(tree.told().is_empty());
+    assert!(tree.checked().is_empty());
 }
 
 #[test]
-fn a_link_swapped_in_for_a_directory_while_it_is_added_leads_nowhere() {
+fn a_link_swapped_in_for_a_directory_during_a_scan_is_not_followed() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let root = place.dir("root");
@@ -59,7 +58,7 @@ fn a_link_swapped_in_for_a_directory_while_it_is_added_leads_nowhere() {
             let mut number = 0_u32;
             while !over.load(Ordering::Acquire) {
                 exchange(root.join("dir"), root.join("link"));
-                // To be told by, should it be watched.
+                // Its events would show that it is watched.
                 number += 1;
                 write(outside.join(format!("a/beyond-{}", number % 100)));
             }
@@ -79,7 +78,7 @@ fn a_link_swapped_in_for_a_directory_while_it_is_added_leads_nowhere() {
         over.store(true, Ordering::Release);
     });
 
-    // And for what is made under way.
+    // Also for entries that are created meanwhile.
     let mut watcher = Watcher::new().unwrap();
     watcher.watch_tree(&root, NAMES, TreeOptions::new().report_existing(true)).unwrap();
     let mut mirror = Mirror::empty(false);
@@ -117,7 +116,7 @@ fn a_link_swapped_in_for_a_directory_while_it_is_added_leads_nowhere() {
 }
 
 #[test]
-fn unreadable_directories_are_told_and_the_rest_is_watched() {
+fn unreadable_directories_are_reported_and_the_others_are_watched() {
     as_plain_user(|| {
         let permit = |path: &Path, mode| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -128,7 +127,7 @@ fn unreadable_directories_are_told_and_the_rest_is_watched() {
                 fs::create_dir_all(root.join(path)).unwrap();
             }
             permit(&root.join("locked"), 0o000);
-            // Its names can be read, and nothing more.
+            // Only its names can be read.
             permit(&root.join("listed"), 0o444);
         });
         let expected = ["unwatched listed/inner: EACCES", "unwatched locked: EACCES"];
@@ -136,11 +135,11 @@ fn unreadable_directories_are_told_and_the_rest_is_watched() {
         write(tree.at("open/inner/file"));
         assert_eq!(tree.lines(), ["create open/inner/file", "written open/inner/file"]);
 
-        // Made so while it is watched.
+        // It becomes unreadable while it is watched.
         let mode = Mode::empty();
         mkdirat(CWD, tree.at("open/new"), mode).unwrap();
         assert_eq!(tree.lines(), ["create open/new/", "unwatched open/new: EACCES"]);
-        // And no more.
+        // No further directory is watched.
         permit(&tree.at("locked"), 0o755);
         permit(&tree.at("open/new"), 0o755);
         let lines = tree.lines();
@@ -174,19 +173,19 @@ fn a_mount_inside_is_part_of_the_tree_until_it_is_unmounted() {
     });
     tree.check();
     write(tree.at("sub/inner/file"));
-    assert_eq!(tree.told(), ["create sub/inner/file", "written sub/inner/file"]);
+    assert_eq!(tree.checked(), ["create sub/inner/file", "written sub/inner/file"]);
 
-    // Watching keeps no file system busy.
+    // A watch does not keep a file system busy.
     unmount(tree.at("sub"), UnmountFlags::empty()).unwrap();
-    let lines = tree.told();
+    let lines = tree.checked();
     assert!(lines.contains(&"found sub/beneath/".to_owned()), "{lines:?}");
     write(tree.at("sub/beneath/file"));
-    assert_eq!(tree.told(), ["create sub/beneath/file", "written sub/beneath/file"]);
+    assert_eq!(tree.checked(), ["create sub/beneath/file", "written sub/beneath/file"]);
 }
 
 #[test]
-fn what_is_mounted_later_does_not_hide_what_is_true_below_and_beside() {
-    if !in_namespace("what_is_mounted_later_does_not_hide_what_is_true_below_and_beside") {
+fn a_later_mount_hides_no_change_beneath_or_beside_it() {
+    if !in_namespace("a_later_mount_hides_no_change_beneath_or_beside_it") {
         return;
     }
     let mut tree = Scene::new(|root| {
@@ -211,8 +210,8 @@ fn what_is_mounted_later_does_not_hide_what_is_true_below_and_beside() {
 }
 
 #[test]
-fn a_bind_mount_inside_is_told_and_watched_at_one_place() {
-    if !in_namespace("a_bind_mount_inside_is_told_and_watched_at_one_place") {
+fn a_bind_mount_inside_is_reported_and_watched_under_one_path() {
+    if !in_namespace("a_bind_mount_inside_is_reported_and_watched_under_one_path") {
         return;
     }
     let mut tree = Scene::new(|root| {
@@ -231,8 +230,8 @@ fn a_bind_mount_inside_is_told_and_watched_at_one_place() {
 }
 
 #[test]
-fn the_same_file_system_only_leaves_mounts_alone() {
-    if !in_namespace("the_same_file_system_only_leaves_mounts_alone") {
+fn with_same_file_system_mounts_are_excluded() {
+    if !in_namespace("with_same_file_system_mounts_are_excluded") {
         return;
     }
     let options = TreeOptions::new().same_file_system(true);
@@ -252,8 +251,8 @@ fn the_same_file_system_only_leaves_mounts_alone() {
 }
 
 #[test]
-fn a_root_that_is_unmounted_says_so_and_ends() {
-    if !in_namespace("a_root_that_is_unmounted_says_so_and_ends") {
+fn an_unmounted_root_is_reported_and_ends_the_tree() {
+    if !in_namespace("an_unmounted_root_is_reported_and_ends_the_tree") {
         return;
     }
     let mut tree = Scene::new(|root| {

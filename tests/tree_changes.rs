@@ -1,4 +1,4 @@
-//! What a tree reports of new, removed and oddly named entries, on the real kernel.
+//! Reports of new, removed and oddly named entries, on the real kernel.
 
 mod trees;
 mod watching;
@@ -13,11 +13,11 @@ use std::thread;
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use tinotify::{Errno, EventMask, TreeOptions, Watcher};
 use trees::disk::{open_dir, sorted, write};
-use trees::{Entry, How, Mirror, NAMES, Note, Random, Scene};
+use trees::{Entry, Mirror, NAMES, Note, NoteKind, Random, Scene};
 use watching::{Place, Watchdog, kernel_watches};
 
 #[test]
-fn mkdir_p_nine_deep_with_a_file_unread_is_ten_creations_each_once_parents_first() {
+fn mkdir_p_unread_is_reported_once_per_entry_parents_first() {
     let mut tree = Scene::new(|_| ());
     let deepest = tree.at("1/2/3/4/5/6/7/8/9");
     fs::create_dir_all(&deepest).unwrap();
@@ -34,17 +34,20 @@ fn mkdir_p_nine_deep_with_a_file_unread_is_ten_creations_each_once_parents_first
     expected.reverse();
     let paths: Vec<_> = created.iter().map(|note| note.path.clone()).collect();
     assert_eq!(paths, expected, "{notes:?}");
-    assert_eq!(created[0].how, How::Reported);
-    assert!(created[1..].iter().all(|note| note.how == How::Discovered), "{notes:?}");
+    assert_eq!(created[0].kind, NoteKind::Reported);
+    assert!(created[1..].iter().all(|note| note.kind == NoteKind::Discovered), "{notes:?}");
     notes.iter().for_each(|note| tree.mirror.apply(note));
     tree.check();
 
     write(deepest.join("later"));
-    assert_eq!(tree.told(), ["create 1/2/3/4/5/6/7/8/9/later", "written 1/2/3/4/5/6/7/8/9/later"]);
+    assert_eq!(
+        tree.checked(),
+        ["create 1/2/3/4/5/6/7/8/9/later", "written 1/2/3/4/5/6/7/8/9/later"]
+    );
 }
 
 #[test]
-fn what_is_made_while_it_is_read_is_told_once() {
+fn entries_created_during_a_read_are_reported_once() {
     let _watchdog = Watchdog::new();
     let mut tree = Scene::new(|_| ());
     let root = tree.root.clone();
@@ -62,27 +65,27 @@ fn what_is_made_while_it_is_read_is_told_once() {
         }
     }
     maker.join().unwrap();
-    // The mirror minds that nothing is created twice.
-    tree.told();
+    // The mirror checks that nothing is created twice.
+    tree.checked();
     let (dirs, files) = Entry::walk(&tree.root).count();
     assert_eq!((dirs, files), (801, 400));
 }
 
 #[test]
-fn what_is_made_and_removed_unread_leaves_nothing_behind() {
+fn entries_created_and_removed_unread_leave_no_watch() {
     let mut tree = Scene::new(|_| ());
     for _ in 0..3 {
         fs::create_dir_all(tree.at("a/b/c")).unwrap();
         write(tree.at("a/b/file"));
         fs::remove_dir_all(tree.at("a")).unwrap();
     }
-    tree.told();
+    tree.checked();
     fs::create_dir(tree.at("a")).unwrap();
-    assert_eq!(tree.told(), ["create a/"]);
+    assert_eq!(tree.checked(), ["create a/"]);
 }
 
 #[test]
-fn what_exists_is_told_on_request_parents_first() {
+fn existing_entries_are_reported_on_request_parents_first() {
     let place = Place::new();
     fs::create_dir_all(place.at("a/b/c")).unwrap();
     write(place.at("a/b/file"));
@@ -104,7 +107,7 @@ fn what_exists_is_told_on_request_parents_first() {
 }
 
 #[test]
-fn a_root_that_is_removed_says_so_and_ends() {
+fn a_removed_root_is_reported_and_ends_the_tree() {
     let mut tree = Scene::new(|root| {
         fs::create_dir_all(root.join("a/b")).unwrap();
         write(root.join("a/file"));
@@ -112,7 +115,7 @@ fn a_root_that_is_removed_says_so_and_ends() {
     fs::remove_dir_all(&tree.root).unwrap();
     let _watchdog = Watchdog::new();
     let mut lines = tree.lines();
-    // A child process that another test starts holds the open root for a moment.
+    // A child process that another test starts keeps the root open for a moment.
     while lines.len() < 5 {
         lines.extend(tree.lines());
     }
@@ -124,7 +127,7 @@ fn a_root_that_is_removed_says_so_and_ends() {
 }
 
 #[test]
-fn rm_rf_of_the_root_while_it_is_being_created_ends_the_tree() {
+fn rm_rf_of_the_root_during_its_creation_ends_the_tree() {
     let _watchdog = Watchdog::new();
     for round in 0..20_u64 {
         let place = Place::new();
@@ -133,18 +136,18 @@ fn rm_rf_of_the_root_while_it_is_being_created_ends_the_tree() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let mut random = Random::new(round);
-                // Not for ever, or nobody could remove it.
+                // Not without end, or it could not be removed.
                 for _ in 0..300 {
                     let names =
                         (0..=random.below(4)).map(|_| ["a", "b", "c"][random.below(3) as usize]);
                     let path = names.fold(root.clone(), |path, name| path.join(name));
-                    // Never the root itself.
+                    // But not the root itself.
                     let _ = fs::create_dir(&path);
                     let _ = fs::write(path.join("file"), "");
                 }
             });
             scope.spawn(|| {
-                // The tree is set up before, after, or meanwhile.
+                // The tree is set up before, during or after it.
                 for _ in 0..round * 100 {
                     thread::yield_now();
                 }
@@ -157,12 +160,12 @@ fn rm_rf_of_the_root_while_it_is_being_created_ends_the_tree() {
                 Ok(_) => {
                     let mut mirror = Mirror::empty(false);
                     let mut last = Vec::new();
-                    while last.last() != Some(&How::Ignored) {
+                    while last.last() != Some(&NoteKind::Ignored) {
                         let note = Note::of(&watcher.recv().unwrap(), &root);
                         mirror.apply(&note);
-                        last.push(note.how);
+                        last.push(note.kind);
                     }
-                    assert_eq!(last[last.len() - 2], How::RootRemoved);
+                    assert_eq!(last[last.len() - 2], NoteKind::RootRemoved);
                     assert!(watcher.try_recv().unwrap().is_none());
                 }
                 Err(error) => assert_eq!(error.errno(), Some(Errno::ENOENT), "{error}"),
@@ -174,7 +177,7 @@ fn rm_rf_of_the_root_while_it_is_being_created_ends_the_tree() {
 }
 
 #[test]
-fn a_root_that_is_moved_says_so_and_goes_on() {
+fn a_moved_root_is_reported_and_stays_watched() {
     let mut tree = Scene::new(|root| fs::create_dir(root.join("dir")).unwrap());
     fs::rename(&tree.root, tree.outside("moved")).unwrap();
     assert_eq!(tree.lines(), ["root moved"]);
@@ -190,7 +193,7 @@ fn a_root_that_is_moved_says_so_and_goes_on() {
 }
 
 #[test]
-fn what_can_be_no_root_is_an_error_and_leaves_nothing() {
+fn an_invalid_root_is_an_error_and_leaves_no_watch() {
     let place = Place::new();
     let file = place.file("file");
     let watcher = Watcher::new().unwrap();
@@ -204,7 +207,7 @@ fn what_can_be_no_root_is_an_error_and_leaves_nothing() {
 }
 
 #[test]
-fn paths_longer_than_the_kernel_takes_are_watched_and_told() {
+fn paths_longer_than_path_max_are_watched_and_reported() {
     let name = |level: usize| format!("{level:0>255}");
     let descend = |mut dir: OwnedFd, levels: std::ops::Range<usize>| {
         for level in levels {
@@ -214,31 +217,31 @@ fn paths_longer_than_the_kernel_takes_are_watched_and_told() {
         }
         dir
     };
-    // Some are there before, to just beyond 4,096 bytes; some are made later.
+    // Some exist at set-up, with paths to just beyond 4,096 bytes; the others are created later.
     let mut dir = None;
     let mut tree = Scene::new(|root| dir = Some(descend(open_dir(root), 0..17)));
     tree.check();
     let dir = descend(dir.unwrap(), 17..24);
-    tree.told();
+    tree.checked();
     mkdirat(&dir, "deepest", Mode::RWXU).unwrap();
-    let lines = tree.told();
+    let lines = tree.checked();
     let path: String = (0..24).map(|level| name(level) + "/").collect();
     assert_eq!(lines, [format!("create {path}deepest/")]);
-    // And where an ancestor has another name.
+    // Also after an ancestor was renamed.
     fs::rename(tree.at(name(0)), tree.at("short")).unwrap();
     mkdirat(&dir, "deeper", Mode::RWXU).unwrap();
-    assert_eq!(tree.told().len(), 2);
+    assert_eq!(tree.checked().len(), 2);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let deeper = openat(&dir, "deeper", flags, Mode::empty()).unwrap();
     mkdirat(&deeper, "last", Mode::RWXU).unwrap();
     let path: String = (1..24).map(|level| name(level) + "/").collect();
-    assert_eq!(tree.told(), [format!("create short/{path}deeper/last/")]);
+    assert_eq!(tree.checked(), [format!("create short/{path}deeper/last/")]);
 }
 
 #[test]
-fn a_path_of_each_length_around_the_limit_is_told() {
+fn a_path_of_each_length_around_path_max_is_reported() {
     let mut tree = Scene::new(|_| ());
-    // Of two components each, with the root: 4,080 to 4,110 bytes at the third level and deeper.
+    // Paths of two components each, with the root: 4,080 to 4,110 bytes at the third level and deeper.
     let mut path = tree.root.clone();
     let mut dir = open_dir(&tree.root);
     while path.as_os_str().len() < 3_900 {
@@ -248,22 +251,22 @@ fn a_path_of_each_length_around_the_limit_is_told() {
         dir = openat(&dir, &name, flags, Mode::empty()).unwrap();
         path.push(name);
     }
-    tree.told();
+    tree.checked();
     let rest = 4_096 - path.as_os_str().len() - 1;
     for len in rest - 10..rest + 10 {
         let name = "y".repeat(len);
         mkdirat(&dir, &name, Mode::RWXU).unwrap();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let child = openat(&dir, &name, flags, Mode::empty()).unwrap();
-        assert_eq!(tree.told().len(), 1);
+        assert_eq!(tree.checked().len(), 1);
         mkdirat(&child, "z", Mode::RWXU).unwrap();
-        let lines = tree.told();
+        let lines = tree.checked();
         assert!(lines.len() == 1 && lines[0].ends_with("y/z/"), "{len}: {lines:?}");
     }
 }
 
 #[test]
-fn names_of_any_bytes_are_told_as_they_are() {
+fn names_of_any_bytes_are_reported_unchanged() {
     use std::ffi::OsStr;
     let names: [&[u8]; 6] = [b"\xFF\xFE", b"new\nline", b"\xC3\x28", b" ", b"a\\b", b"*?[x]{y}"];
     let mut tree = Scene::new(|root| {
@@ -283,6 +286,6 @@ fn names_of_any_bytes_are_told_as_they_are() {
         let renamed = tree.at("plain");
         fs::rename(&dir, &renamed).unwrap();
         fs::rename(&renamed, &dir).unwrap();
-        assert_eq!(tree.told().len(), 2);
+        assert_eq!(tree.checked().len(), 2);
     }
 }

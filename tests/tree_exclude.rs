@@ -1,4 +1,4 @@
-//! Conditions of users never leave a tree half made.
+//! The option `exclude`, also if it panics, and including and excluding directories at run time.
 
 mod support;
 mod trees;
@@ -14,14 +14,14 @@ use tinotify::{TreeOptions, WatchError, WatchMask, Watcher};
 use trees::{NAMES, Scene, watch_tree};
 use watching::{Place, Watchdog, asleep, kernel_watches, say};
 
-/// What something panics with, and nothing on standard error.
+/// Returns the message of a panic, without output on stderr.
 fn panics<T>(what: impl FnOnce() -> T) -> Option<String> {
     let result = panic::catch_unwind(AssertUnwindSafe(what));
     result.err().map(|payload| (*payload.downcast_ref::<&str>().unwrap()).to_owned())
 }
 
 #[test]
-fn a_condition_that_panics_at_the_set_up_leaves_nothing() {
+fn a_panic_in_exclude_at_set_up_leaves_no_watch() {
     let place = Place::new();
     for path in ["a/b", "c/d", "e/f"] {
         fs::create_dir_all(place.at(path)).unwrap();
@@ -41,7 +41,7 @@ fn a_condition_that_panics_at_the_set_up_leaves_nothing() {
         assert!(watcher.watches().is_empty());
         assert!(watcher.try_recv().unwrap().is_none());
     }
-    // And the watcher works as before.
+    // The watcher still works.
     let tree = watch_tree(&mut watcher, place.path(), NAMES, TreeOptions::new());
     fs::create_dir(place.at("e/new")).unwrap();
     let event = watcher.recv().unwrap();
@@ -49,7 +49,7 @@ fn a_condition_that_panics_at_the_set_up_leaves_nothing() {
 }
 
 #[test]
-fn a_condition_that_panics_later_leaves_the_tree_whole() {
+fn a_later_panic_in_exclude_leaves_the_tree_complete() {
     let panic_now = Arc::new(AtomicBool::new(false));
     let now = Arc::clone(&panic_now);
     let options = TreeOptions::new().exclude(move |_| {
@@ -77,9 +77,9 @@ fn a_condition_that_panics_later_leaves_the_tree_whole() {
     assert!(panicked > 0);
     panic_now.store(false, Ordering::Relaxed);
     notes.iter().for_each(|note| tree.mirror.apply(note));
-    tree.told();
+    tree.checked();
     fs::create_dir_all(tree.at("a/b/c/new/er")).unwrap();
-    assert_eq!(tree.told(), ["create a/b/c/new/", "found a/b/c/new/er/"]);
+    assert_eq!(tree.checked(), ["create a/b/c/new/", "found a/b/c/new/er/"]);
 }
 
 // ---- At run time.
@@ -88,7 +88,7 @@ fn write(path: impl AsRef<Path>) {
     fs::write(path, "text").unwrap();
 }
 
-/// Sees that as many directories are watched, where /proc tells.
+/// Checks the number of watched directories, if /proc shows it.
 fn assert_watched(tree: &Scene, count: usize) {
     if Path::new("/proc/self/fdinfo").exists() {
         assert_eq!(kernel_watches(&tree.watcher).len(), count);
@@ -105,7 +105,7 @@ fn an_excluded_directory_is_reported_by_its_parent_only_until_it_is_included() {
     });
     let watches = tree.watcher.watches();
     assert_watched(&tree, 5);
-    // Queued at the time of the call.
+    // Queued before the call.
     write(tree.at("a/b/c/queued"));
     watches.exclude(tree.watch, tree.at("a/b")).unwrap();
     assert!(tree.lines().is_empty());
@@ -114,7 +114,7 @@ fn an_excluded_directory_is_reported_by_its_parent_only_until_it_is_included() {
     fs::create_dir_all(tree.at("a/b/d/e")).unwrap();
     write(tree.at("a/beside"));
     assert_eq!(tree.lines(), ["create a/beside", "written a/beside"]);
-    // Again changes nothing.
+    // A second call changes nothing.
     watches.exclude(tree.watch, tree.at("a/./b/")).unwrap();
     assert!(tree.lines().is_empty());
 
@@ -137,7 +137,7 @@ fn an_excluded_directory_is_reported_by_its_parent_only_until_it_is_included() {
 }
 
 #[test]
-fn what_is_excluded_is_the_path() {
+fn exclude_gets_the_path_of_the_directory() {
     let mut tree = Scene::new(|root| fs::create_dir_all(root.join("a/b")).unwrap());
     let watches = tree.watcher.watches();
     watches.exclude(tree.watch, tree.at("a")).unwrap();
@@ -155,18 +155,18 @@ fn what_is_excluded_is_the_path() {
 }
 
 #[test]
-fn what_a_condition_excludes_stays_excluded() {
-    let options = TreeOptions::new().exclude(|path| path.ends_with("pruned"));
+fn directories_excluded_by_the_option_stay_excluded() {
+    let options = TreeOptions::new().exclude(|path| path.ends_with("excluded"));
     let mut tree = Scene::with(NAMES, options, |root| {
-        fs::create_dir_all(root.join("a/pruned/x")).unwrap();
+        fs::create_dir_all(root.join("a/excluded/x")).unwrap();
     });
     let watches = tree.watcher.watches();
-    watches.include(tree.watch, tree.at("a/pruned")).unwrap();
+    watches.include(tree.watch, tree.at("a/excluded")).unwrap();
     watches.exclude(tree.watch, tree.at("a")).unwrap();
     assert!(tree.lines().is_empty());
     assert_watched(&tree, 1);
     watches.include(tree.watch, tree.at("a")).unwrap();
-    assert_eq!(tree.lines(), ["found a/pruned/"]);
+    assert_eq!(tree.lines(), ["found a/excluded/"]);
     assert_watched(&tree, 2);
 }
 
@@ -190,7 +190,7 @@ fn only_directories_beneath_the_root_of_a_tree_are_excluded() {
 }
 
 #[test]
-fn a_relative_root_takes_both_kinds_of_paths() {
+fn a_relative_root_accepts_relative_and_absolute_paths() {
     let place = tempfile::tempdir_in(".").unwrap();
     let root = Path::new(".").join(place.path().file_name().unwrap());
     fs::create_dir_all(root.join("a")).unwrap();
@@ -212,7 +212,7 @@ fn a_relative_root_takes_both_kinds_of_paths() {
 }
 
 #[test]
-fn a_reader_that_waits_is_woken_by_an_inclusion() {
+fn an_included_directory_wakes_a_waiting_reader() {
     let _watchdog = Watchdog::new();
     let mut tree = Scene::new(|root| fs::create_dir(root.join("a")).unwrap());
     let watches = tree.watcher.watches();

@@ -1,8 +1,8 @@
-//! Trees on kernels that lack a call, and in sandboxes that refuse one: all is reported, and watched,
-//! as anywhere else; or the error says why it can't be.
+//! Trees on kernels that lack a system call, and in sandboxes that refuse one: either everything is watched
+//! and reported as usual, or the error names the reason.
 //!
-//! A seccomp filter answers as such a kernel, or such a sandbox, does. Each test is a process of its
-//! own, since a filter stays for ever.
+//! A seccomp filter answers as such a kernel or sandbox does. Each test runs in its own process, since a
+//! filter can't be removed.
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 
 mod support;
@@ -22,11 +22,11 @@ use seccompiler::{
 use support::{in_child, in_namespace};
 use syscalls::{Errno, Sysno};
 use tinotify::{TreeOptions, WatchError, WatchMask, Watcher};
-use trees::{How, Mirror, Scene};
+use trees::{Mirror, NoteKind, Scene};
 use watching::{kernel_watches, overflow};
 
-/// From now on, and in threads and processes that are made from now on, the call fails so; of
-/// inotify_add_watch only that with `MASK_CREATE`.
+/// Makes a system call fail from now on, in new threads and processes too. Of inotify_add_watch(2), only
+/// calls with `MASK_CREATE`.
 fn refuse(call: Sysno, errno: Errno) {
     let rules = if call == Sysno::inotify_add_watch {
         let bit = u64::from(WatchMask::MASK_CREATE.bits());
@@ -55,14 +55,14 @@ fn refuse(call: Sysno, errno: Errno) {
 }
 
 fn refused(call: Sysno) -> Option<Errno> {
-    // SAFETY: nothing valid is asked for, and no memory of ours is given.
+    // SAFETY: the arguments are invalid, and none is a pointer to memory.
     unsafe { syscalls::syscall5(call, usize::MAX, 0, 0, usize::MAX, 0) }.err()
 }
 
-/// A tree's life: set up, grown, renamed, shrunk, and found again after lost events. `last` is called
-/// before the disk is compared with what was reported.
-fn live(snapshot: bool, last: impl FnOnce()) {
-    let options = TreeOptions::new().track_files(snapshot);
+/// Sets up a tree, adds, renames and removes directories, and makes the queue overflow. `last` is called
+/// before the disk is compared with the reports.
+fn exercise(track_files: bool, last: impl FnOnce()) {
+    let options = TreeOptions::new().track_files(track_files);
     let mut tree = Scene::with(trees::NAMES | WatchMask::ATTRIB, options, |root| {
         fs::create_dir_all(root.join("a/b/c")).unwrap();
         fs::create_dir(root.join("leaf")).unwrap();
@@ -70,7 +70,8 @@ fn live(snapshot: bool, last: impl FnOnce()) {
         fs::write(root.join("a/file"), "text").unwrap();
         symlink("../outside", root.join("a/link")).unwrap();
     });
-    tree.mirror = std::mem::replace(&mut tree.mirror, Mirror::empty(false)).with_snapshot(snapshot);
+    tree.mirror =
+        std::mem::replace(&mut tree.mirror, Mirror::empty(false)).with_tracked_files(track_files);
     let step = |tree: &mut Scene| {
         let notes = tree.notes();
         notes.iter().for_each(|note| tree.mirror.apply(note));
@@ -93,14 +94,14 @@ fn live(snapshot: bool, last: impl FnOnce()) {
         fs::create_dir_all(tree.at("x/y")).unwrap();
         fs::write(tree.at("x/y/file"), "text").unwrap();
         let notes = step(&mut tree);
-        assert!(notes.iter().any(|note| note.how == How::Overflow), "{notes:?}");
+        assert!(notes.iter().any(|note| note.kind == NoteKind::Overflow), "{notes:?}");
     }
     last();
     tree.check();
 }
 
-/// The same for links that are followed.
-fn live_by_links() {
+/// Does the same with followed links.
+fn exercise_links() {
     let options = TreeOptions::new().follow_links(true);
     let mut tree = Scene::with(trees::NAMES, options, |root| {
         for name in ["1/one", "2/two"] {
@@ -132,10 +133,10 @@ fn live_by_links() {
     }
 }
 
-fn lives() {
-    live(false, || ());
-    live(true, || ());
-    live_by_links();
+fn exercise_all() {
+    exercise(false, || ());
+    exercise(true, || ());
+    exercise_links();
     let place = watching::Place::new();
     let mut watcher = Watcher::new().unwrap();
     watcher.watch_name(place.at("name"), WatchMask::CREATE | WatchMask::CLOSE_WRITE).unwrap();
@@ -147,14 +148,13 @@ fn lives() {
 macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident: $($call:ident $errno:ident),*;)*) => {
         $($(#[$doc])* #[test] fn $name() {
-            // Twice: the child has it from its start, and the standard library there sees no other
-            // kernel before.
+            // Twice: the child has the filter from its start, so its standard library knows no other kernel.
             $(refuse(Sysno::$call, Errno::$errno);)*
             if in_child(stringify!($name), &[]) {
                 $(if Sysno::$call != Sysno::inotify_add_watch {
                     assert_eq!(refused(Sysno::$call), Some(Errno::$errno));
                 })*
-                lives();
+                exercise_all();
             }
         })*
     };
@@ -165,7 +165,7 @@ kernels! {
     a_tree_lives_here: ;
     a_tree_lives_before_openat2: openat2 ENOSYS;
     a_tree_lives_where_openat2_is_refused: openat2 EPERM;
-    /// A kernel before 4.18 passes over the bit; some filters may refuse it.
+    /// A kernel before 4.18 ignores the bit; some filters may refuse it.
     a_tree_lives_where_mask_create_is_refused: inotify_add_watch EINVAL;
     a_tree_lives_before_statx: statx ENOSYS;
     a_tree_lives_where_statx_is_refused: statx EPERM;
@@ -180,7 +180,7 @@ kernels! {
 
 const LIMIT: &str = "/proc/sys/fs/inotify/max_queued_events";
 
-/// Hides /proc, but for the limit that tests look up.
+/// Hides /proc, except for the limit that tests read.
 fn hide_proc() {
     let limit = fs::read(LIMIT).unwrap();
     mount(c"none", c"/proc", c"tmpfs", MountFlags::empty(), None).unwrap();
@@ -193,37 +193,37 @@ fn show_proc() {
 }
 
 #[test]
-fn a_tree_lives_without_proc() {
-    if in_namespace("a_tree_lives_without_proc") {
+fn a_tree_works_without_proc() {
+    if in_namespace("a_tree_works_without_proc") {
         hide_proc();
-        live_by_links();
-        live(true, show_proc);
+        exercise_links();
+        exercise(true, show_proc);
     }
 }
 
 #[test]
-fn a_tree_lives_without_proc_and_unshare() {
-    if in_namespace("a_tree_lives_without_proc_and_unshare") {
+fn a_tree_works_without_proc_and_unshare() {
+    if in_namespace("a_tree_works_without_proc_and_unshare") {
         refuse(Sysno::unshare, Errno::EPERM);
         hide_proc();
-        live_by_links();
-        live(true, show_proc);
+        exercise_links();
+        exercise(true, show_proc);
     }
 }
 
 #[test]
-fn a_tree_lives_without_proc_and_threads() {
-    if in_namespace("a_tree_lives_without_proc_and_threads") {
+fn a_tree_works_without_proc_and_threads() {
+    if in_namespace("a_tree_works_without_proc_and_threads") {
         refuse(Sysno::clone3, Errno::EPERM);
         hide_proc();
-        live_by_links();
-        live(true, show_proc);
+        exercise_links();
+        exercise(true, show_proc);
     }
 }
 
 #[test]
-fn what_no_way_leads_to_is_not_watched_and_the_error_says_why() {
-    if !in_namespace("what_no_way_leads_to_is_not_watched_and_the_error_says_why") {
+fn without_any_method_a_directory_is_not_watched_and_the_error_is_eperm() {
+    if !in_namespace("without_any_method_a_directory_is_not_watched_and_the_error_is_eperm") {
         return;
     }
     let tree = Scene::new(|root| fs::create_dir(root.join("a")).unwrap());

@@ -1,4 +1,4 @@
-//! Where links are followed, a tree watches each directory that they lead to once.
+//! A tree that follows links watches each directory that they lead to once.
 
 mod linked;
 mod support;
@@ -8,22 +8,22 @@ mod watching;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use linked::{dir, directories, follow, is_seen, retarget, scene, told, write};
+use linked::{checked, dir, directories, follow, is_seen, retarget, scene, write};
 use tinotify::Watcher;
 use trees::{Mirror, NAMES, Scene, watch_tree};
 use watching::overflow;
 
 #[test]
-fn a_link_is_not_followed_unless_that_is_asked_for() {
+fn links_are_not_followed_by_default() {
     let mut tree = Scene::new(|root| symlink("../outside", root.join("link")).unwrap());
     symlink("../outside", tree.at("link2")).unwrap();
-    assert_eq!(tree.told(), ["create link2"]);
+    assert_eq!(tree.checked(), ["create link2"]);
     write(tree.outside("file"));
-    assert!(tree.told().is_empty());
+    assert!(tree.checked().is_empty());
 }
 
 #[test]
-fn a_linked_directory_is_watched_with_all_beneath_by_the_path_through_the_link() {
+fn a_linked_directory_is_watched_by_the_path_through_the_link() {
     let mut tree = scene(follow(), |root, outside| {
         dir(outside.join("sub/deep"));
         symlink("../outside", root.join("link")).unwrap();
@@ -31,15 +31,15 @@ fn a_linked_directory_is_watched_with_all_beneath_by_the_path_through_the_link()
     is_seen(&mut tree, "link");
     is_seen(&mut tree, "link/sub/deep");
     dir(tree.outside("new/inner"));
-    assert_eq!(told(&mut tree), ["create link/new/", "found link/new/inner/"]);
+    assert_eq!(checked(&mut tree), ["create link/new/", "found link/new/inner/"]);
     fs::rename(tree.outside("sub"), tree.at("sub")).unwrap();
-    assert_eq!(told(&mut tree), ["rename link/sub/ -> sub/"]);
+    assert_eq!(checked(&mut tree), ["rename link/sub/ -> sub/"]);
     is_seen(&mut tree, "sub/deep");
 }
 
 #[test]
-fn a_link_in_a_directory_that_counts_no_subdirectories_is_found() {
-    // Where tmpfs says so of a directory, that is not listed otherwise.
+fn a_link_in_a_directory_without_subdirectories_is_found() {
+    // Without followed links, such a directory is not listed on tmpfs.
     let Ok(place) = tempfile::tempdir_in("/dev/shm") else {
         return support::skipped("on /dev/shm", "no place");
     };
@@ -55,19 +55,19 @@ fn a_link_in_a_directory_that_counts_no_subdirectories_is_found() {
 }
 
 #[test]
-fn a_link_that_comes_is_reported_as_a_directory_with_what_is_beneath() {
+fn a_new_link_is_reported_as_a_directory_with_its_entries() {
     let mut tree = scene(follow(), |_, outside| dir(outside.join("sub")));
     symlink("../outside", tree.at("link")).unwrap();
-    assert_eq!(told(&mut tree), ["create link/", "found link/sub/"]);
+    assert_eq!(checked(&mut tree), ["create link/", "found link/sub/"]);
     is_seen(&mut tree, "link/sub");
     symlink("../outside", tree.outside("other")).unwrap();
     fs::rename(tree.outside("other"), tree.at("moved")).unwrap();
-    let lines = told(&mut tree);
+    let lines = checked(&mut tree);
     assert_eq!(lines.last().unwrap(), "unwatched moved: WatchedElsewhere", "{lines:?}");
 }
 
 #[test]
-fn what_is_there_at_the_beginning_is_reported_through_links_as_well() {
+fn existing_entries_are_reported_through_links_too() {
     let mut tree = Scene::with(NAMES, follow().report_existing(true), |root| {
         dir(root.join("../outside/sub"));
         symlink("../outside", root.join("link")).unwrap();
@@ -89,20 +89,23 @@ fn a_link_to_a_file_and_one_to_nothing_are_files() {
     symlink("../outside/file", tree.at("file2")).unwrap();
     symlink("nothing", tree.at("dangling2")).unwrap();
     symlink("itself2", tree.at("itself2")).unwrap();
-    assert_eq!(told(&mut tree), ["create file2", "create dangling2", "create itself2"]);
+    assert_eq!(checked(&mut tree), ["create file2", "create dangling2", "create itself2"]);
     fs::rename(tree.at("dangling"), tree.at("dangling3")).unwrap();
     fs::remove_file(tree.at("dangling2")).unwrap();
     fs::remove_file(tree.at("a")).unwrap();
-    assert_eq!(told(&mut tree), ["rename dangling -> dangling3", "delete dangling2", "delete a"]);
+    assert_eq!(
+        checked(&mut tree),
+        ["rename dangling -> dangling3", "delete dangling2", "delete a"]
+    );
 }
 
 #[test]
-fn a_file_that_is_made_or_renamed_is_reported_as_ever() {
+fn a_created_or_renamed_file_is_reported_as_usual() {
     let mut tree = scene(follow(), |_, _| {});
     write(tree.at("a"));
     fs::rename(tree.at("a"), tree.at("b")).unwrap();
     fs::remove_file(tree.at("b")).unwrap();
-    let lines = told(&mut tree);
+    let lines = checked(&mut tree);
     assert_eq!(lines, ["create a", "written a", "rename a -> b", "delete b"]);
 }
 
@@ -146,18 +149,18 @@ fn more_links_in_a_path_than_the_kernel_follows_are_followed() {
 fn two_links_to_one_directory_are_one_watch_and_the_second_takes_over() {
     let mut tree = scene(follow(), |_, outside| dir(outside.join("sub")));
     symlink("../outside", tree.at("first")).unwrap();
-    assert_eq!(told(&mut tree), ["create first/", "found first/sub/"]);
+    assert_eq!(checked(&mut tree), ["create first/", "found first/sub/"]);
     symlink("../outside", tree.at("second")).unwrap();
-    assert_eq!(told(&mut tree), ["create second/", "unwatched second: WatchedElsewhere"]);
+    assert_eq!(checked(&mut tree), ["create second/", "unwatched second: WatchedElsewhere"]);
     is_seen(&mut tree, "first/sub");
     fs::remove_file(tree.at("first")).unwrap();
-    let lines = told(&mut tree);
+    let lines = checked(&mut tree);
     assert_eq!(lines, ["delete first/", "watched second/", "found second/sub/"]);
     is_seen(&mut tree, "second/sub");
 }
 
 #[test]
-fn a_loop_ends_where_it_comes_back() {
+fn a_loop_of_links_ends_at_the_first_known_directory() {
     let mut tree = scene(follow(), |root, outside| {
         dir(root.join("a/b"));
         symlink(".", root.join("self")).unwrap();
@@ -170,39 +173,39 @@ fn a_loop_ends_where_it_comes_back() {
     is_seen(&mut tree, "a/b");
     is_seen(&mut tree, "out");
     symlink(".", tree.at("a/self")).unwrap();
-    assert_eq!(told(&mut tree), ["create a/self/", "unwatched a/self: WatchedElsewhere"]);
+    assert_eq!(checked(&mut tree), ["create a/self/", "unwatched a/self: WatchedElsewhere"]);
     symlink("..", tree.at("a/root")).unwrap();
-    assert_eq!(told(&mut tree), ["create a/root/", "unwatched a/root: WatchedElsewhere"]);
+    assert_eq!(checked(&mut tree), ["create a/root/", "unwatched a/root: WatchedElsewhere"]);
     fs::rename(tree.at("a"), tree.at("out/a")).unwrap();
-    told(&mut tree);
+    checked(&mut tree);
     is_seen(&mut tree, "out/a/b");
 }
 
 #[test]
-fn a_real_path_wins_over_links_whenever_it_is_found() {
+fn a_real_path_is_preferred_to_links_whenever_it_is_found() {
     let mut tree = scene(follow(), |root, _| {
         symlink("releases/1", root.join("current")).unwrap();
         dir(root.join("releases/1/bin"));
         symlink("releases/1", root.join("zulu")).unwrap();
     });
     is_seen(&mut tree, "releases/1/bin");
-    // What a link leads to comes into the tree.
+    // The target of a link is moved into the tree.
     dir(tree.outside("2/bin"));
     retarget("../outside/2", &tree.at("current"));
-    told(&mut tree);
+    checked(&mut tree);
     is_seen(&mut tree, "current/bin");
     fs::rename(tree.outside("2"), tree.at("releases/2")).unwrap();
-    told(&mut tree);
+    checked(&mut tree);
     is_seen(&mut tree, "releases/2/bin");
     symlink("releases/2", tree.at("last")).unwrap();
-    assert_eq!(told(&mut tree), ["create last/", "unwatched last: WatchedElsewhere"]);
+    assert_eq!(checked(&mut tree), ["create last/", "unwatched last: WatchedElsewhere"]);
     fs::rename(tree.at("releases/2"), tree.outside("3")).unwrap();
-    let lines = told(&mut tree);
+    let lines = checked(&mut tree);
     assert!(lines.contains(&"missing last/".to_owned()), "{lines:?}");
 }
 
 #[test]
-fn what_excludes_directories_goes_by_the_path_through_the_link() {
+fn exclude_gets_the_path_through_the_link() {
     let options = follow().exclude(|path| path.ends_with("no")).max_depth(2);
     let mut tree = Scene::with(NAMES, options, |root| {
         for name in ["no", "1/2/3"] {
@@ -223,9 +226,9 @@ fn what_excludes_directories_goes_by_the_path_through_the_link() {
 }
 
 #[test]
-fn links_are_found_as_they_are_after_lost_events() {
-    for snapshot in [false, true] {
-        let mut tree = scene(follow().track_files(snapshot), |root, outside| {
+fn after_an_overflow_links_are_found_as_they_are() {
+    for track_files in [false, true] {
+        let mut tree = scene(follow().track_files(track_files), |root, outside| {
             for name in ["1/one", "2/two", "3/three", "4/four"] {
                 dir(outside.join(name));
             }
@@ -238,7 +241,7 @@ fn links_are_found_as_they_are_after_lost_events() {
             symlink("nothing", root.join("file")).unwrap();
         });
         let mirror = std::mem::replace(&mut tree.mirror, Mirror::empty(false));
-        tree.mirror = mirror.with_snapshot(snapshot);
+        tree.mirror = mirror.with_tracked_files(track_files);
         if !overflow(&tree.at("noise")) {
             return;
         }
@@ -248,7 +251,7 @@ fn links_are_found_as_they_are_after_lost_events() {
         fs::rename(tree.at("a"), tree.at("c")).unwrap();
         dir(tree.at("nothing"));
         symlink("c/b", tree.at("new")).unwrap();
-        told(&mut tree);
+        checked(&mut tree);
         for path in ["renamed/one", "2/four", "c/b"] {
             is_seen(&mut tree, path);
         }
@@ -256,7 +259,7 @@ fn links_are_found_as_they_are_after_lost_events() {
 }
 
 #[test]
-fn files_are_known_beneath_links_too() {
+fn files_beneath_links_are_tracked_too() {
     let mut tree = scene(follow().track_files(true), |root, outside| {
         dir(outside.join("sub"));
         write(outside.join("sub/a"));
@@ -265,11 +268,11 @@ fn files_are_known_beneath_links_too() {
         dir(root.join("noise"));
     });
     let mirror = std::mem::replace(&mut tree.mirror, Mirror::empty(false));
-    tree.mirror = mirror.with_snapshot(true);
+    tree.mirror = mirror.with_tracked_files(true);
     if overflow(&tree.at("noise")) {
         fs::remove_file(tree.outside("sub/a")).unwrap();
         write(tree.outside("sub/b"));
-        let lines = told(&mut tree);
+        let lines = checked(&mut tree);
         for line in ["missing link/sub/a", "found link/sub/b"] {
             assert!(lines.contains(&line.to_owned()), "{lines:?}");
         }

@@ -12,7 +12,7 @@ use trees::{NAMES, Note, Scene, watch_tree};
 use watching::{Place, Watchdog, asleep, kernel_watches, touch};
 
 #[test]
-fn overlapping_trees_and_a_watch_inside_each_have_their_own() {
+fn overlapping_trees_and_a_watch_inside_each_report_their_events() {
     let place = Place::new();
     let (outer, inner) = (place.dir("outer"), place.at("outer/inner"));
     let deep = inner.join("deep");
@@ -30,26 +30,26 @@ fn overlapping_trees_and_a_watch_inside_each_have_their_own() {
         write(&path);
         touch(&path);
         fs::remove_file(&path).unwrap();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         while let Some(event) = watcher.try_recv().unwrap() {
             assert_eq!(event.path(), path);
-            told.push((event.watch().unwrap(), event.mask()));
+            reported.push((event.watch().unwrap(), event.mask()));
         }
-        told
+        reported
     };
     let create = (of_outer, EventMask::CREATE);
     let delete = (of_inner, EventMask::DELETE);
     let attrib = (plain, EventMask::ATTRIB);
     assert_eq!(change(&mut watcher, "one"), [create, attrib, delete]);
 
-    // A directory made in both is watched once, and told to each that asked.
+    // A directory that is created in both is watched once, and reported by each.
     fs::create_dir_all(inner.join("new/newer")).unwrap();
     fs::remove_dir(inner.join("new/newer")).unwrap();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     while let Some(event) = watcher.try_recv().unwrap() {
-        told.push(event.watch().unwrap());
+        reported.push(event.watch().unwrap());
     }
-    assert!(told.contains(&of_outer), "{told:?}");
+    assert!(reported.contains(&of_outer), "{reported:?}");
     let new = inner.join("new");
     let all = inodes(&[&outer, &inner, &deep, &outer.join("other"), &new]);
     assert_eq!(watched_inodes(&watcher), all);
@@ -66,7 +66,7 @@ fn overlapping_trees_and_a_watch_inside_each_have_their_own() {
 }
 
 #[test]
-fn a_tree_within_ends_alone_and_a_watch_inside_outlives_both() {
+fn an_inner_tree_ends_alone_and_a_watch_inside_outlives_both() {
     let place = Place::new();
     let (outer, inner) = (place.dir("outer"), place.at("outer/inner"));
     fs::create_dir_all(inner.join("deep")).unwrap();
@@ -89,7 +89,7 @@ fn a_tree_within_ends_alone_and_a_watch_inside_outlives_both() {
 }
 
 #[test]
-fn a_tree_moved_from_one_tree_to_another_is_told_to_both() {
+fn a_directory_moved_from_one_tree_to_another_is_reported_by_both() {
     let place = Place::new();
     let trees = ["one", "two"].map(|name| place.dir(name));
     fs::create_dir_all(trees[0].join("sub/inner")).unwrap();
@@ -97,11 +97,11 @@ fn a_tree_moved_from_one_tree_to_another_is_told_to_both() {
     let watches =
         trees.each_ref().map(|tree| watch_tree(&mut watcher, tree, NAMES, TreeOptions::new()));
     fs::rename(trees[0].join("sub"), trees[1].join("sub")).unwrap();
-    let mut told = [Vec::new(), Vec::new()];
+    let mut reported = [Vec::new(), Vec::new()];
     for round in 0..2 {
         while let Some(event) = watcher.try_recv().unwrap() {
             let index = watches.iter().position(|watch| event.watch() == Some(*watch)).unwrap();
-            told[index].push(Note::of(&event, &trees[index]).to_string());
+            reported[index].push(Note::of(&event, &trees[index]).to_string());
         }
         let all = [&trees[0], &trees[1], &trees[1].join("sub"), &trees[1].join("sub/inner")];
         assert_eq!(watched_inodes(&watcher), inodes(&all.map(PathBuf::as_path)));
@@ -110,13 +110,13 @@ fn a_tree_moved_from_one_tree_to_another_is_told_to_both() {
             fs::remove_dir(trees[1].join("sub/inner/new")).unwrap();
         }
     }
-    assert_eq!(told[0], ["moved out sub/"]);
-    assert_eq!(told[1][..2], ["moved in sub/", "found sub/inner/"]);
-    assert_eq!(told[1].last().unwrap(), "delete sub/inner/new/");
+    assert_eq!(reported[0], ["moved out sub/"]);
+    assert_eq!(reported[1][..2], ["moved in sub/", "found sub/inner/"]);
+    assert_eq!(reported[1].last().unwrap(), "delete sub/inner/new/");
 }
 
 #[test]
-fn nothing_comes_of_a_tree_that_is_unwatched() {
+fn an_unwatched_tree_reports_nothing() {
     let mut tree = Scene::new(|root| fs::create_dir_all(root.join("a/b")).unwrap());
     fs::create_dir_all(tree.at("a/b/c")).unwrap();
     write(tree.at("a/b/file"));
@@ -128,7 +128,7 @@ fn nothing_comes_of_a_tree_that_is_unwatched() {
     assert!(kernel_watches(&tree.watcher).is_empty());
     assert!(tree.watcher.watches().is_empty());
 
-    // Nor of one whose set-up was not told yet.
+    // Nor does a tree whose set-up was not reported yet.
     let options = TreeOptions::new().report_existing(true);
     let watch = tree.watcher.watch_tree(&tree.root, NAMES, options).unwrap();
     tree.watcher.unwatch(watch).unwrap();
@@ -143,7 +143,7 @@ fn a_tree_is_one_watch_in_the_list() {
     assert_eq!(list.len(), 1);
     assert_eq!((list[0].watch, &list[0].path), (tree.watch, &tree.root));
     fs::create_dir(tree.at("a/new")).unwrap();
-    tree.told();
+    tree.checked();
     assert_eq!(tree.watcher.watches().list().len(), 1);
 }
 
@@ -155,7 +155,7 @@ fn another_thread_may_add_and_end_a_tree_while_one_waits() {
     let watcher = Watcher::new().unwrap();
     let watches = watcher.watches();
     let reader = asleep(watcher, |watcher| {
-        // What wakes it first is the end of the set-up.
+        // The end of the set-up wakes it first.
         assert_eq!(watcher.recv().unwrap().tree_change(), Some(TreeChange::Established));
         watcher.recv().unwrap().path()
     });
@@ -167,7 +167,7 @@ fn another_thread_may_add_and_end_a_tree_while_one_waits() {
     let reader = asleep(watcher, |watcher| watcher.recv_timeout(watching::LONG).unwrap().is_some());
     watches.unwatch(tree).unwrap();
     place.file("a/b/other");
-    // What wakes it is the other tree, which tells at once.
+    // The other tree wakes it, with a report at once.
     let options = TreeOptions::new().report_existing(true);
     watches.watch_tree(place.path(), WatchMask::CREATE, options).unwrap();
     let (came, mut watcher) = reader.join().unwrap();
@@ -180,9 +180,9 @@ fn another_thread_may_add_and_end_a_tree_while_one_waits() {
     assert!(watcher.try_recv().unwrap().is_none());
 }
 
-/// No event of the kernel tells of it.
+/// No kernel event accompanies these reports.
 #[test]
-fn who_waits_is_told_what_a_tree_added_elsewhere_has_found() {
+fn a_waiting_reader_gets_the_reports_of_a_tree_added_by_another_thread() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     place.dir("dir");
@@ -205,7 +205,7 @@ fn who_waits_is_told_what_a_tree_added_elsewhere_has_found() {
 }
 
 #[test]
-fn a_thread_that_sleeps_over_a_tree_is_told_of_what_comes() {
+fn a_thread_that_sleeps_on_a_tree_gets_its_events() {
     let _watchdog = Watchdog::new();
     let tree = Scene::new(|root| fs::create_dir(root.join("dir")).unwrap());
     let (root, out) = (tree.root.clone(), tree.outside("dir"));
@@ -228,7 +228,7 @@ fn a_watcher_that_ends_without_watches_ends_with_its_tree() {
 }
 
 #[test]
-fn a_batch_of_a_tree_is_what_its_events_are_one_by_one() {
+fn a_batch_of_a_tree_equals_its_single_events() {
     let _watchdog = Watchdog::new();
     let mut tree = Scene::new(|_| ());
     fs::create_dir_all(tree.at("a/b/c")).unwrap();
@@ -246,10 +246,10 @@ mod in_async {
 
     use tinotify::stream::{AsyncWatcher, Runtime};
 
-    use super::trees::{Entry, How, Mirror};
+    use super::trees::{Entry, Mirror, NoteKind};
     use super::*;
 
-    /// All kinds of what a tree tells, in a task.
+    /// Reads all kinds of a tree's reports in a task.
     async fn live<R: Runtime>(mut watcher: AsyncWatcher<R>) {
         let place = Place::new();
         let root = place.dir("root");
@@ -269,19 +269,19 @@ mod in_async {
         });
         let mut mirror = Mirror::empty(false);
         mirror.apply(&Note {
-            how: How::Discovered,
+            kind: NoteKind::Discovered,
             mask: EventMask::CREATE | EventMask::ISDIR,
             path: "old".into(),
         });
         mirror.apply(&Note {
-            how: How::Discovered,
+            kind: NoteKind::Discovered,
             mask: EventMask::CREATE | EventMask::ISDIR,
             path: "old/inner".into(),
         });
         loop {
             let note = Note::of(&watcher.recv().await.unwrap(), &root);
             mirror.apply(&note);
-            if note.how == How::Ignored {
+            if note.kind == NoteKind::Ignored {
                 break;
             }
         }

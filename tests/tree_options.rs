@@ -1,4 +1,4 @@
-//! What the options and the mask of a tree promise, on the real kernel.
+//! The options and the mask of a tree, on the real kernel.
 
 mod support;
 mod trees;
@@ -13,11 +13,11 @@ use tinotify::{
     Errno, OnWatchLimit, TreeOptions, UnwatchedReason, WatchMask, WatchOptions, Watcher,
 };
 use trees::disk::{inodes, watched_inodes, write};
-use trees::{How, NAMES, Note, Scene, watch_tree};
+use trees::{NAMES, Note, NoteKind, Scene, watch_tree};
 use watching::{Place, kernel_watches, say};
 
 #[test]
-fn a_depth_limit_ends_watching_there() {
+fn directories_below_max_depth_are_not_watched() {
     for depth in 0..4 {
         let mut tree = Scene::with(NAMES, TreeOptions::new().max_depth(depth), |root| {
             fs::create_dir_all(root.join("1/2/3/4/5")).unwrap();
@@ -26,7 +26,7 @@ fn a_depth_limit_ends_watching_there() {
         let watched: Vec<&Path> = dirs[..=depth as usize].iter().map(PathBuf::as_path).collect();
         assert_eq!(watched_inodes(&tree.watcher), inodes(&watched), "depth {depth}");
 
-        // New ones too.
+        // Also new directories.
         fs::create_dir_all(tree.at("a/b/c/d/e")).unwrap();
         let lines = tree.lines();
         let expected =
@@ -37,7 +37,7 @@ fn a_depth_limit_ends_watching_there() {
 }
 
 #[test]
-fn a_depth_limit_holds_for_what_is_renamed_up_or_down() {
+fn max_depth_holds_for_directories_renamed_up_or_down() {
     let mut tree = Scene::with(NAMES, TreeOptions::new().max_depth(1), |root| {
         fs::create_dir_all(root.join("a/b/c")).unwrap();
         fs::create_dir(root.join("d")).unwrap();
@@ -60,7 +60,8 @@ fn a_depth_limit_holds_for_what_is_renamed_up_or_down() {
     assert_eq!(tree.lines(), ["create b/file", "written b/file"]);
 }
 
-/// A tree without what is called `target` and `.git`: what of it is watched, in the end.
+/// Changes a tree without the directories `target` and `.git`, and checks which directories are watched at
+/// the end.
 fn without_target_and_git(options: TreeOptions) {
     let mut tree = Scene::with(NAMES, options, |root| {
         for path in ["target/debug", "sub/target/debug", "sub/.git/objects", "targets/x"] {
@@ -77,14 +78,14 @@ fn without_target_and_git(options: TreeOptions) {
 }
 
 #[test]
-fn what_is_pruned_is_told_itself_and_not_entered() {
+fn an_excluded_directory_is_reported_but_not_entered() {
     without_target_and_git(
         TreeOptions::new().exclude(|path| path.ends_with("target") || path.ends_with(".git")),
     );
 }
 
 #[test]
-fn the_path_to_prune_by_is_beneath_the_root() {
+fn exclude_gets_the_path_beneath_the_root() {
     let mut tree =
         Scene::with(NAMES, TreeOptions::new().exclude(|path| path == Path::new("a/b")), |root| {
             fs::create_dir_all(root.join("a/b/a/b")).unwrap();
@@ -98,14 +99,14 @@ fn the_path_to_prune_by_is_beneath_the_root() {
 
 #[cfg(feature = "glob")]
 #[test]
-fn what_is_pruned_by_a_glob_is_not_entered() {
+fn a_directory_excluded_by_a_glob_is_not_entered() {
     let options = TreeOptions::new().exclude_glob("target").unwrap().exclude_glob(".git").unwrap();
     without_target_and_git(options);
     without_target_and_git(TreeOptions::new().exclude_glob("{target,.git}").unwrap());
     assert!(TreeOptions::new().exclude_glob("{").is_err());
 }
 
-/// The limit of this user namespace, which counts like that of the machine.
+/// Sets the limit of watches of this user namespace, which counts like the machine's.
 fn limit_watches(test: &str, limit: usize) -> bool {
     let written = fs::write("/proc/sys/user/max_inotify_watches", limit.to_string());
     if let Err(error) = &written {
@@ -121,8 +122,8 @@ fn ten_directories(root: &Path) {
 }
 
 #[test]
-fn at_the_limit_of_watches_a_tree_fails_and_leaves_nothing() {
-    const NAME: &str = "at_the_limit_of_watches_a_tree_fails_and_leaves_nothing";
+fn at_the_limit_of_watches_a_tree_fails_and_leaves_no_watch() {
+    const NAME: &str = "at_the_limit_of_watches_a_tree_fails_and_leaves_no_watch";
     if !in_namespace(NAME) || !limit_watches(NAME, 9) {
         return;
     }
@@ -136,7 +137,7 @@ fn at_the_limit_of_watches_a_tree_fails_and_leaves_nothing() {
         assert!(kernel_watches(&watcher).is_empty());
         assert!(watcher.watches().is_empty());
     }
-    // One less will do; what comes later is told.
+    // With one directory less the set-up succeeds. Later failures are reported.
     fs::remove_dir(place.at("0/a/b")).unwrap();
     let mut watcher = Watcher::new().unwrap();
     watch_tree(&mut watcher, place.path(), NAMES, TreeOptions::new());
@@ -150,8 +151,8 @@ fn at_the_limit_of_watches_a_tree_fails_and_leaves_nothing() {
 }
 
 #[test]
-fn at_the_limit_of_watches_a_partial_tree_tells_what_it_lacks() {
-    const NAME: &str = "at_the_limit_of_watches_a_partial_tree_tells_what_it_lacks";
+fn at_the_limit_of_watches_a_partial_tree_reports_what_is_unwatched() {
+    const NAME: &str = "at_the_limit_of_watches_a_partial_tree_reports_what_is_unwatched";
     if !in_namespace(NAME) || !limit_watches(NAME, 6) {
         return;
     }
@@ -161,9 +162,13 @@ fn at_the_limit_of_watches_a_partial_tree_tells_what_it_lacks() {
     assert_eq!(kernel_watches(&tree.watcher).len(), 6);
     assert!(!notes.is_empty());
     for note in &notes {
-        assert_eq!(note.how, How::Unwatched(UnwatchedReason::Failed(Errno::ENOSPC)), "{notes:?}");
+        assert_eq!(
+            note.kind,
+            NoteKind::Unwatched(UnwatchedReason::Failed(Errno::ENOSPC)),
+            "{notes:?}"
+        );
     }
-    // What is neither watched nor below something that was told of is not lacking.
+    // No other directory is unwatched, except beneath a reported one.
     let watched = watched_inodes(&tree.watcher);
     for path in ["0", "0/a", "0/a/b", "1", "1/a", "1/a/b", "2", "2/a", "2/a/b"].map(Path::new) {
         let ino = fs::metadata(tree.at(path)).unwrap().ino();
@@ -175,7 +180,7 @@ fn at_the_limit_of_watches_a_partial_tree_tells_what_it_lacks() {
 }
 
 #[test]
-fn an_alias_and_a_filter_are_those_of_the_whole_tree() {
+fn an_alias_and_a_filter_apply_to_the_whole_tree() {
     let place = Place::new();
     let mut watcher = Watcher::new().unwrap();
     let watch = WatchOptions::new().alias("home").filter(|event| !event.is_dir());
@@ -190,7 +195,7 @@ fn an_alias_and_a_filter_are_those_of_the_whole_tree() {
             lines.push(Note::of(&event, place.path()).to_string());
         }
     };
-    // Directories that are not told are watched all the same.
+    // Directories that the filter hides are watched nevertheless.
     fs::create_dir_all(place.at("a/b")).unwrap();
     write(place.at("a/b/one"));
     read(&mut watcher);
@@ -208,7 +213,7 @@ fn an_alias_and_a_filter_are_those_of_the_whole_tree() {
 }
 
 #[test]
-fn only_what_was_asked_for_is_told() {
+fn only_events_of_the_mask_are_reported() {
     let mut tree = Scene::with(WatchMask::CLOSE_WRITE, TreeOptions::new(), |_| ());
     fs::create_dir_all(tree.at("a/b")).unwrap();
     assert!(tree.lines().is_empty());
@@ -220,7 +225,7 @@ fn only_what_was_asked_for_is_told() {
 }
 
 #[test]
-fn a_file_in_a_new_directory_is_told_to_who_waits_for_files_to_be_written() {
+fn a_file_in_a_new_directory_is_reported_for_close_write() {
     for mask in [WatchMask::CLOSE_WRITE, WatchMask::MODIFY, WatchMask::MOVED_TO] {
         let mut tree = Scene::with(mask, TreeOptions::new(), |_| ());
         fs::create_dir_all(tree.at("a/b")).unwrap();

@@ -1,4 +1,4 @@
-//! What a tree reports after lost events, and that it causes no events itself. On the real kernel.
+//! Reports after an overflow. And a tree causes no events itself. On the real kernel.
 
 mod trees;
 mod watching;
@@ -12,9 +12,9 @@ use watching::{Place, Watchdog, overflow};
 
 const NOISE: &str = "noise";
 
-/// A tree with directories and files that are then changed in all ways while events are lost.
-fn lose_events(snapshot: bool) -> Option<Vec<String>> {
-    let options = TreeOptions::new().track_files(snapshot);
+/// Changes a tree with directories and files in all ways while events are lost.
+fn lose_events(track_files: bool) -> Option<Vec<String>> {
+    let options = TreeOptions::new().track_files(track_files);
     let mut tree = Scene::with(NAMES | WatchMask::ATTRIB, options, |root| {
         for path in [NOISE, "gone/inner", "renamed/inner", "kept"] {
             fs::create_dir_all(root.join(path)).unwrap();
@@ -26,7 +26,7 @@ fn lose_events(snapshot: bool) -> Option<Vec<String>> {
         write(root.join(NOISE).join("b"));
     });
     let mirror = std::mem::replace(&mut tree.mirror, Mirror::empty(false));
-    tree.mirror = mirror.with_snapshot(snapshot);
+    tree.mirror = mirror.with_tracked_files(track_files);
     if !overflow(&tree.at(NOISE)) {
         return None;
     }
@@ -38,15 +38,15 @@ fn lose_events(snapshot: bool) -> Option<Vec<String>> {
     fs::remove_file(tree.at("kept/gone-file")).unwrap();
     fs::write(tree.at("kept/changed-file"), "more text").unwrap();
 
-    let lines = tree.told();
+    let lines = tree.checked();
     let lost = lines.iter().position(|line| line == "overflow").expect("an overflow");
     assert_eq!(lines.last().unwrap(), "resynced");
     assert_eq!(tree.mirror.overflows, 1);
 
-    // And from there as ever.
+    // From there on as usual.
     write(tree.at("kept/renamed/inner/later"));
     write(tree.at("new/inner/later"));
-    let told = tree.told();
+    let reported = tree.checked();
     let expected = [
         "create kept/renamed/inner/later",
         "written kept/renamed/inner/later",
@@ -54,15 +54,15 @@ fn lose_events(snapshot: bool) -> Option<Vec<String>> {
         "written new/inner/later",
     ];
     assert_eq!(
-        told.into_iter().filter(|line| !line.contains("ATTRIB")).collect::<Vec<_>>(),
+        reported.into_iter().filter(|line| !line.contains("ATTRIB")).collect::<Vec<_>>(),
         expected
     );
     Some(sorted(lines[lost + 1..lines.len() - 1].to_vec()))
 }
 
-/// To list a directory opens it, reads it and closes it.
+/// A listing opens, reads and closes a directory.
 #[test]
-fn a_look_at_a_tree_is_no_event_of_it_and_comes_to_an_end() {
+fn the_scans_of_a_tree_are_not_reported_and_end() {
     let _watchdog = Watchdog::new();
     let mut tree = Scene::with(WatchMask::ALL_EVENTS, TreeOptions::new(), |root| {
         for dir in 0..3_000 {
@@ -78,16 +78,19 @@ fn a_look_at_a_tree_is_no_event_of_it_and_comes_to_an_end() {
     let lost = |line: &&String| *line == "overflow";
     assert_eq!(lines.iter().filter(lost).count(), 1, "{:?}", &lines[lines.len() - 10..]);
     assert_eq!(lines.last().unwrap(), "resynced");
-    // And it tells of others as before.
+    // The events of others are still reported.
     fs::read_dir(tree.at("17/inner")).unwrap().for_each(drop);
-    let told = tree.lines();
-    assert!(told.iter().any(|line| line.contains("OPEN") && line.contains("17/inner")), "{told:?}");
+    let reported = tree.lines();
+    assert!(
+        reported.iter().any(|line| line.contains("OPEN") && line.contains("17/inner")),
+        "{reported:?}"
+    );
 }
 
 #[test]
-fn after_an_overflow_the_directories_that_changed_are_told() {
+fn after_an_overflow_changed_directories_are_reported() {
     let Some(lines) = lose_events(false) else { return };
-    // Files in new directories are told, for those are all new.
+    // Files in new directories are reported, since they are all new.
     let expected = [
         "found new/",
         "found new/inner/",
@@ -99,9 +102,9 @@ fn after_an_overflow_the_directories_that_changed_are_told() {
 }
 
 #[test]
-fn after_an_overflow_a_snapshot_tells_files_too() {
+fn after_an_overflow_changed_tracked_files_are_reported() {
     let Some(lines) = lose_events(true) else { return };
-    // Of the noise it is not known either, after the events that were told of it.
+    // The files for the overflow may have changed too, after their reported events.
     let lines: Vec<String> = lines.into_iter().filter(|line| !line.contains(NOISE)).collect();
     let expected = [
         "changed kept/changed-file",
@@ -117,7 +120,7 @@ fn after_an_overflow_a_snapshot_tells_files_too() {
 }
 
 #[test]
-fn an_overflow_is_one_event_and_each_tree_comes_back_into_step() {
+fn an_overflow_is_reported_once_and_each_tree_resynchronises() {
     let place = Place::new();
     let trees = ["one", "two"].map(|name| place.dir(name));
     let noise = place.dir(NOISE);
@@ -131,16 +134,16 @@ fn an_overflow_is_one_event_and_each_tree_comes_back_into_step() {
     for tree in &trees {
         fs::create_dir(tree.join("new")).unwrap();
     }
-    let (mut overflows, mut told) = (0, Vec::new());
+    let (mut overflows, mut reported) = (0, Vec::new());
     while let Some(event) = watcher.try_recv().unwrap() {
         overflows += u32::from(event.is_overflow());
         let Some(index) = watches.iter().position(|watch| event.watch() == Some(*watch)) else {
             continue;
         };
-        told.push((index, Note::of(&event, &trees[index]).to_string()));
+        reported.push((index, Note::of(&event, &trees[index]).to_string()));
     }
-    told.sort_unstable();
+    reported.sort_unstable();
     let expected = [(0, "found new/"), (0, "resynced"), (1, "found new/"), (1, "resynced")];
-    assert_eq!(told, expected.map(|(index, line)| (index, line.to_owned())));
+    assert_eq!(reported, expected.map(|(index, line)| (index, line.to_owned())));
     assert_eq!(overflows, 1);
 }

@@ -1,5 +1,5 @@
-//! Trees that overlap, in one watcher and in two: each event once for each, and no overflow that
-//! nobody but the trees has made.
+//! Overlapping trees, in one watcher and in two: each reports each event once, and no overflow is caused by
+//! the trees alone.
 
 mod support;
 mod trees;
@@ -22,7 +22,7 @@ fn write(path: impl AsRef<Path>) {
     fs::write(path, "text").unwrap();
 }
 
-/// What comes now, by its tree.
+/// Returns the present reports by tree.
 fn lines(watcher: &mut Watcher, trees: &[(WatchId, &Path)]) -> Vec<Vec<String>> {
     let mut lines = vec![Vec::new(); trees.len()];
     while let Some(event) = watcher.try_recv().unwrap() {
@@ -33,7 +33,7 @@ fn lines(watcher: &mut Watcher, trees: &[(WatchId, &Path)]) -> Vec<Vec<String>> 
 }
 
 #[test]
-fn each_of_two_overlapping_trees_has_each_event_once_with_its_own_true_path() {
+fn each_of_two_overlapping_trees_reports_each_event_once_with_its_own_path() {
     for inner_first in [true, false] {
         let place = Place::new();
         let outer = place.dir("d");
@@ -68,7 +68,7 @@ fn each_of_two_overlapping_trees_has_each_event_once_with_its_own_true_path() {
         let expected = [vec!["create s2/new/"], vec!["create new/", "unwatched new: RootMoved"]];
         assert_eq!(lines(&mut watcher, &trees), expected, "{inner_first}");
 
-        // The inner one follows when it is said where to.
+        // The inner tree follows once its new path is set.
         let moved = outer.join("s2");
         watcher.watches().set_path(of_inner, &moved).unwrap();
         let trees = [(of_outer, &*outer), (of_inner, &*moved)];
@@ -82,10 +82,10 @@ fn each_of_two_overlapping_trees_has_each_event_once_with_its_own_true_path() {
     }
 }
 
-// ---- Big ones.
+// ---- Big trees.
 
-/// A tree in memory, of so many directories with a directory in each. `None` and a loud word where
-/// that can't be.
+/// Returns a tree on tmpfs with this many directories, each with a directory in it. `None`, with a message,
+/// if that is not possible.
 fn big(test: &str, outer: usize, inner: usize) -> Option<(TempDir, PathBuf)> {
     let place = match tempfile::tempdir_in("/dev/shm") {
         Ok(place) => place,
@@ -111,7 +111,7 @@ fn big(test: &str, outer: usize, inner: usize) -> Option<(TempDir, PathBuf)> {
 
 const QUEUE: usize = 16_384;
 
-/// Reads all that comes, and returns how many overflows were among it.
+/// Reads all events, and returns the number of overflows.
 fn overflows(watcher: &mut Watcher) -> usize {
     let mut overflows = 0;
     while let Some(event) = watcher.try_recv().unwrap() {
@@ -121,13 +121,13 @@ fn overflows(watcher: &mut Watcher) -> usize {
     overflows
 }
 
-/// Each directory is listed for each tree, and each listing makes six events in a watcher that asked
-/// for all: seven times what a queue holds by default.
+/// Each directory is listed for each tree, and each listing queues six events in a watcher with all events:
+/// seven times the default limit of a queue.
 #[test]
-fn two_trees_of_one_watcher_that_ask_for_all_events_make_no_overflow() {
+fn two_trees_of_one_watcher_with_all_events_cause_no_overflow() {
     let _watchdog = Watchdog::new();
     let Some((_place, root)) =
-        big("two_trees_of_one_watcher_that_ask_for_all_events_make_no_overflow", 10_000, 1)
+        big("two_trees_of_one_watcher_with_all_events_cause_no_overflow", 10_000, 1)
     else {
         return;
     };
@@ -145,7 +145,7 @@ fn two_trees_of_one_watcher_that_ask_for_all_events_make_no_overflow() {
     assert_eq!(unread(&watcher), 0);
     assert_eq!(overflows(&mut watcher), 0);
 
-    // After one that others have made, both come to rest.
+    // After an overflow that others have caused, both come to rest.
     write(root.join("a"));
     write(root.join("b"));
     overflows(&mut watcher);
@@ -166,12 +166,12 @@ fn two_trees_of_one_watcher_that_ask_for_all_events_make_no_overflow() {
     assert_eq!(kernel_watches(&watcher).len(), 20_001);
 }
 
-/// Where the file system counts subdirectories, those that have none are not listed.
+/// On a file system that counts subdirectories, directories without any are not listed.
 #[test]
-fn two_watchers_of_one_tree_make_each_other_no_overflow() {
+fn two_watchers_of_one_tree_cause_each_other_no_overflow() {
     let _watchdog = Watchdog::new();
     let Some((_place, root)) =
-        big("two_watchers_of_one_tree_make_each_other_no_overflow", 100, 200)
+        big("two_watchers_of_one_tree_cause_each_other_no_overflow", 100, 200)
     else {
         return;
     };
@@ -184,7 +184,7 @@ fn two_watchers_of_one_tree_make_each_other_no_overflow() {
             assert_eq!(overflows(watcher), 0);
         }
     }
-    // What is lost by one of them is looked for by both, for both watch the noise.
+    // After an overflow both compare their trees, since both watch the files for the overflow.
     write(root.join("a"));
     write(root.join("b"));
     watchers.iter_mut().for_each(|watcher| assert_eq!(overflows(watcher), 0));
@@ -204,12 +204,12 @@ fn two_watchers_of_one_tree_make_each_other_no_overflow() {
     }
 }
 
-/// Reads in a thread of its own until it is stopped, and returns the overflows and the ends of looks
+/// Reads in its own thread until it is stopped. Returns the numbers of overflows and of the scans that ended
 /// after them.
 fn read_along(mut watcher: Watcher) -> (JoinHandle<(usize, usize)>, Pid) {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let reader = thread::spawn(move || {
-        tell.send(rustix::thread::gettid()).unwrap();
+        sender.send(rustix::thread::gettid()).unwrap();
         let mut seen = (0, 0);
         while let Ok(event) = watcher.recv() {
             seen.0 += usize::from(event.is_overflow());
@@ -217,7 +217,7 @@ fn read_along(mut watcher: Watcher) -> (JoinHandle<(usize, usize)>, Pid) {
         }
         seen
     });
-    (reader, told.recv().unwrap())
+    (reader, receiver.recv().unwrap())
 }
 
 fn is_asleep(thread: Pid) -> bool {
@@ -226,11 +226,11 @@ fn is_asleep(thread: Pid) -> bool {
     stat.rsplit(") ").next().unwrap().starts_with('S')
 }
 
-/// Each directory is listed by each of them, which is six events for the other one. So an overflow of one
-/// may make one of the other, but that must end.
+/// Each of them lists each directory, which queues six events for the other. So an overflow of one may cause
+/// one of the other, but that must end.
 #[test]
-fn two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one() {
-    const NAME: &str = "two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one";
+fn two_watchers_come_to_rest_after_an_overflow_of_one() {
+    const NAME: &str = "two_watchers_come_to_rest_after_an_overflow_of_one";
     let _watchdog = Watchdog::new();
     let Some((place, root)) = big(NAME, 10_000, 1) else { return };
     let noise = place.path().join("noise");
@@ -249,18 +249,18 @@ fn two_watchers_that_are_read_come_to_rest_after_an_overflow_of_one() {
     let rest = || {
         fds.iter().all(|fd| unread_of(fd) == 0) && readers.iter().all(|reader| is_asleep(reader.1))
     };
-    // A thread may sleep for a moment where it waits for the one that looks.
+    // A thread may sleep for a moment while it waits for the thread that scans.
     watching::until(|| (0..100).all(|_| rest()));
     stoppers.iter().for_each(StopHandle::stop);
     let seen = readers.map(|(reader, _)| reader.join().unwrap());
-    say(format_args!("{NAME}: overflows and looks: {seen:?}"));
+    say(format_args!("{NAME}: overflows and scans: {seen:?}"));
     assert!(seen[0].0 >= 1);
     assert!(
         seen.iter().all(|(overflows, looks)| looks <= overflows && *looks >= 1.min(*overflows))
     );
 }
 
-/// A watch and a tree beside a big one, and a file in each after each step of the way.
+/// A watch and a tree beside a big one, with a file in each after each step.
 struct Beside {
     watcher: Watcher,
     place: Place,
@@ -287,7 +287,7 @@ impl Beside {
         self.number += 1;
     }
 
-    /// Sees that all of what was made is reported, once, in its order, and no overflow.
+    /// Checks that each file is reported once, in order, and no overflow.
     fn check(&mut self) {
         let mut seen = [Vec::<u32>::new(), Vec::new()];
         while let Some(event) = self.watcher.try_recv().unwrap() {
@@ -327,10 +327,10 @@ fn unwatching_a_big_tree_loses_no_event_of_anything_else() {
 }
 
 #[test]
-fn a_big_directory_that_leaves_a_tree_takes_no_event_of_anything_else_with_it() {
+fn a_big_directory_that_leaves_a_tree_loses_no_event_of_anything_else() {
     let _watchdog = Watchdog::new();
     let Some((place, root)) =
-        big("a_big_directory_that_leaves_a_tree_takes_no_event_of_anything_else_with_it", 100, 250)
+        big("a_big_directory_that_leaves_a_tree_loses_no_event_of_anything_else", 100, 250)
     else {
         return;
     };
@@ -349,10 +349,10 @@ fn a_big_directory_that_leaves_a_tree_takes_no_event_of_anything_else_with_it() 
     assert_eq!(kernel_watches(&beside.watcher).len(), 4);
 }
 
-// ---- Others.
+// ---- Other promises.
 
 #[test]
-fn the_end_of_the_set_up_comes_after_what_exists_and_before_what_is_new() {
+fn established_comes_after_existing_and_before_new_entries() {
     for existing in [false, true] {
         let place = Place::new();
         fs::create_dir_all(place.at("a/b")).unwrap();
@@ -373,7 +373,7 @@ fn the_end_of_the_set_up_comes_after_what_exists_and_before_what_is_new() {
 }
 
 #[test]
-fn after_plain_renames_nothing_is_discovered_as_modified() {
+fn after_plain_renames_no_modification_is_discovered() {
     let options = TreeOptions::new().track_files(true);
     let mask = NAMES | WatchMask::MODIFY | WatchMask::ATTRIB;
     let mut tree = Scene::with(mask, options, |root| {
@@ -397,24 +397,24 @@ fn after_plain_renames_nothing_is_discovered_as_modified() {
             for (from, to) in renames {
                 fs::rename(tree.at(from), tree.at(to)).unwrap();
             }
-            let lines = tree.told();
+            let lines = tree.checked();
             assert_eq!(lines.len(), renames.len(), "{lines:?}");
             assert!(lines.iter().all(|line| line.starts_with("rename ")), "{lines:?}");
         }
         for (from, to) in renames.iter().rev() {
             fs::rename(tree.at(to), tree.at(from)).unwrap();
         }
-        let lines = tree.told();
+        let lines = tree.checked();
         assert!(lines.iter().all(|line| line.starts_with("rename ")), "{lines:?}");
     }
 }
 
 #[test]
-fn a_tree_lists_its_directories_with_their_paths_of_now() {
-    let options = TreeOptions::new().exclude(|path| path.ends_with("pruned"));
+fn a_tree_lists_its_directories_with_their_current_paths() {
+    let options = TreeOptions::new().exclude(|path| path.ends_with("excluded"));
     let mut tree = Scene::with(NAMES, options, |root| {
         fs::create_dir_all(root.join("a/b")).unwrap();
-        fs::create_dir_all(root.join("pruned/x")).unwrap();
+        fs::create_dir_all(root.join("excluded/x")).unwrap();
     });
     fs::rename(tree.at("a"), tree.at("c")).unwrap();
     tree.lines();
@@ -422,7 +422,7 @@ fn a_tree_lists_its_directories_with_their_paths_of_now() {
     let mut paths: Vec<_> = list.iter().map(|dir| (&*dir.path, dir.wd.is_some())).collect();
     assert_eq!(paths[0], (&*tree.root, true));
     paths.sort_unstable();
-    let beneath = ["c", "c/b", "pruned"].map(|path| tree.at(path));
+    let beneath = ["c", "c/b", "excluded"].map(|path| tree.at(path));
     let expected: Vec<_> = [(&tree.root, true)]
         .into_iter()
         .chain(beneath.iter().zip([true, true, false]))
@@ -432,14 +432,14 @@ fn a_tree_lists_its_directories_with_their_paths_of_now() {
     let wds = kernel_watches(&tree.watcher);
     let known = |wd: &i32| list.iter().any(|dir| dir.wd.is_some_and(|own| own.as_raw() == *wd));
     assert!(wds.keys().all(known));
-    // Only for trees.
+    // Other watches have no directories.
     let plain = tree.watcher.watch(tree.at("c"), WatchMask::CREATE).unwrap();
     let error = tree.watcher.watches().tree_directories(plain);
     assert!(matches!(error, Err(WatchError::NoSuchWatch(_))));
 }
 
 #[test]
-fn the_mask_of_a_tree_goes_down_and_up_again() {
+fn the_mask_of_a_tree_can_be_narrowed_and_widened() {
     let mut tree = Scene::new(|root| fs::create_dir(root.join("dir")).unwrap());
     let watches = tree.watcher.watches();
     watches.set_mask(tree.watch, WatchMask::CREATE).unwrap();
@@ -454,7 +454,7 @@ fn the_mask_of_a_tree_goes_down_and_up_again() {
 }
 
 #[test]
-fn a_wider_mask_of_a_tree_holds_for_all_its_directories_at_once() {
+fn a_wider_mask_of_a_tree_applies_to_all_directories_at_once() {
     let added = WatchMask::CREATE;
     for wider in [WatchMask::CLOSE_WRITE, WatchMask::CLOSE_WRITE | WatchMask::OPEN] {
         let prepare = |root: &Path| {
@@ -473,7 +473,7 @@ fn a_wider_mask_of_a_tree_holds_for_all_its_directories_at_once() {
         lines.retain(|line| !line.contains("OPEN"));
         let expected = ["create a/b/queued", "written a/b/old", "create a/b/new/"];
         assert_eq!(lines, expected, "{wider}");
-        // And for those that come later.
+        // Also for directories that come later.
         write(tree.at("a/b/new/file"));
         let mut lines = tree.lines();
         lines.retain(|line| !line.contains("OPEN"));

@@ -1,4 +1,4 @@
-//! Directories of a tree that can't be read for some time: nothing is lost, or said that is not so.
+//! Directories that are unreadable for some time: nothing is lost, and nothing wrong is reported.
 
 mod support;
 mod trees;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 use support::{as_plain_user, skipped};
 use tinotify::{Errno, TreeOptions, UnwatchedReason, WatchMask};
-use trees::{How, Mirror, NAMES, Note, Scene};
+use trees::{Mirror, NAMES, Note, NoteKind, Scene};
 use watching::{kernel_watches, overflow};
 
 fn permit(path: impl AsRef<Path>, mode: u32) {
@@ -22,9 +22,9 @@ fn write(path: impl AsRef<Path>) {
     fs::write(path, "text").unwrap();
 }
 
-/// A tree with a place for noise, which can be made to overflow.
-fn noisy(snapshot: bool, prepare: impl FnOnce(&Path)) -> Scene {
-    let options = TreeOptions::new().track_files(snapshot);
+/// Returns a tree with a directory for events that make it overflow.
+fn noisy(track_files: bool, prepare: impl FnOnce(&Path)) -> Scene {
+    let options = TreeOptions::new().track_files(track_files);
     let mut tree = Scene::with(NAMES | WatchMask::ATTRIB, options, |root| {
         fs::create_dir(root.join("noise")).unwrap();
         write(root.join("noise/a"));
@@ -32,11 +32,12 @@ fn noisy(snapshot: bool, prepare: impl FnOnce(&Path)) -> Scene {
         prepare(root);
     });
     let mirror = std::mem::replace(&mut tree.mirror, Mirror::empty(false));
-    tree.mirror = mirror.with_snapshot(snapshot);
+    tree.mirror = mirror.with_tracked_files(track_files);
     tree
 }
 
-/// What is reported, given to the mirror; without what `ATTRIB` says of the noise and of modes.
+/// Returns the reports, after the mirror applied them, without the `ATTRIB` events of the overflow and of
+/// modes.
 fn reported(tree: &mut Scene) -> Vec<String> {
     let notes = tree.notes();
     notes.iter().for_each(|note| tree.mirror.apply(note));
@@ -50,20 +51,20 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 }
 
 fn says_overflow(notes: &[Note]) -> bool {
-    notes.iter().any(|note| matches!(note.how, How::Overflow | How::Resynced))
+    notes.iter().any(|note| matches!(note.kind, NoteKind::Overflow | NoteKind::Resynced))
 }
 
 #[test]
-fn what_was_in_a_directory_that_was_made_anew_and_unreadable_is_gone_after_an_overflow() {
+fn after_an_overflow_the_entries_of_a_replaced_unreadable_directory_are_gone() {
     as_plain_user(|| {
-        // The only sign that the old directory is gone is the kernel's list of watches.
+        // Only the kernel's list of watches shows that the old directory is gone.
         if fs::read_dir("/proc/self/fdinfo").is_err_and(|error| error.kind() == PermissionDenied) {
-            let why = "before Linux 5.14 a thread that gives up root alone can't read its watches";
-            skipped("a directory made anew and unreadable", why);
+            let why = "before Linux 5.14 a thread that dropped root alone can't read its watches";
+            skipped("a directory replaced by an unreadable one", why);
             return;
         }
-        for snapshot in [false, true] {
-            let mut tree = noisy(snapshot, |root| {
+        for track_files in [false, true] {
+            let mut tree = noisy(track_files, |root| {
                 fs::create_dir_all(root.join("p/inner/deep")).unwrap();
                 write(root.join("p/file"));
             });
@@ -77,10 +78,10 @@ fn what_was_in_a_directory_that_was_made_anew_and_unreadable_is_gone_after_an_ov
             let gone = |path: &str| lines.contains(&format!("missing {path}"));
             assert!(gone("p/") || gone("p/inner/"), "{lines:?}");
             assert!(lines.contains(&"unwatched p: EACCES".to_owned()), "{lines:?}");
-            if snapshot {
+            if track_files {
                 assert!(gone("p/") || gone("p/file"), "{lines:?}");
             }
-            // And the new one is found once that is permitted.
+            // The new directory is found once it is readable.
             permit(tree.at("p"), 0o755);
             reported(&mut tree);
             write(tree.at("p/new"));
@@ -91,14 +92,14 @@ fn what_was_in_a_directory_that_was_made_anew_and_unreadable_is_gone_after_an_ov
 }
 
 #[test]
-fn an_unreadable_directory_that_is_renamed_unread_goes_on_under_its_new_name() {
+fn an_unreadable_directory_renamed_unread_stays_watched() {
     as_plain_user(|| {
         let mut tree = noisy(false, |root| fs::create_dir_all(root.join("p/inner")).unwrap());
         permit(tree.at("p"), 0o000);
         fs::rename(tree.at("p"), tree.at("q")).unwrap();
         let notes = tree.notes();
         notes.iter().for_each(|note| tree.mirror.apply(note));
-        assert!(!notes.iter().any(|note| matches!(note.how, How::Unwatched(_))), "{notes:?}");
+        assert!(!notes.iter().any(|note| matches!(note.kind, NoteKind::Unwatched(_))), "{notes:?}");
         assert!(notes.iter().any(|note| note.to_string() == "rename p/ -> q/"), "{notes:?}");
         permit(tree.at("q"), 0o755);
         reported(&mut tree);
@@ -109,7 +110,7 @@ fn an_unreadable_directory_that_is_renamed_unread_goes_on_under_its_new_name() {
 }
 
 #[test]
-fn what_was_made_before_its_parent_became_unreadable_is_watched_when_that_is_permitted() {
+fn a_directory_created_before_its_parent_became_unreadable_is_watched_once_permitted() {
     as_plain_user(|| {
         let mut tree = noisy(false, |root| fs::create_dir(root.join("p")).unwrap());
         fs::create_dir_all(tree.at("p/q/inner")).unwrap();
@@ -126,9 +127,9 @@ fn what_was_made_before_its_parent_became_unreadable_is_watched_when_that_is_per
 }
 
 #[test]
-fn whatever_becomes_readable_again_is_watched_and_its_content_reported() {
+fn a_directory_that_becomes_readable_is_watched_and_its_entries_are_reported() {
     as_plain_user(|| {
-        // Neither, only searched, only read.
+        // No permission, only search, only read.
         for mode in [0o000, 0o111, 0o444] {
             let mut tree = noisy(false, |root| {
                 fs::create_dir_all(root.join("p/inner/deep")).unwrap();
@@ -149,7 +150,7 @@ fn whatever_becomes_readable_again_is_watched_and_its_content_reported() {
 }
 
 #[test]
-fn a_directory_that_could_not_be_listed_after_an_overflow_is_compared_when_it_can_be() {
+fn a_directory_unlisted_after_an_overflow_is_compared_once_it_can_be() {
     as_plain_user(|| {
         let mut tree = noisy(true, |root| {
             fs::create_dir_all(root.join("p/old")).unwrap();
@@ -205,7 +206,7 @@ fn a_root_that_becomes_readable_again_is_compared() {
 }
 
 #[test]
-fn a_directory_made_while_its_root_is_unreadable_is_watched_when_that_is_permitted() {
+fn a_directory_created_in_an_unreadable_root_is_watched_once_permitted() {
     as_plain_user(|| {
         let mut tree = noisy(false, |_| ());
         fs::create_dir_all(tree.at("new/inner")).unwrap();
@@ -223,7 +224,7 @@ fn a_directory_made_while_its_root_is_unreadable_is_watched_when_that_is_permitt
 }
 
 #[test]
-fn a_watched_directory_that_is_unreadable_at_an_overflow_keeps_its_watch_and_its_content() {
+fn a_directory_unreadable_at_an_overflow_keeps_its_watch_and_its_entries() {
     as_plain_user(|| {
         let mut tree = noisy(true, |root| {
             fs::create_dir_all(root.join("p/inner")).unwrap();
@@ -247,7 +248,7 @@ fn a_watched_directory_that_is_unreadable_at_an_overflow_keeps_its_watch_and_its
 }
 
 #[test]
-fn an_exchange_beneath_a_directory_that_becomes_unreadable_is_no_overflow() {
+fn an_exchange_beneath_a_directory_that_becomes_unreadable_reports_no_overflow() {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     as_plain_user(|| {
         let mut tree = noisy(false, |root| {
@@ -270,7 +271,7 @@ fn an_exchange_beneath_a_directory_that_becomes_unreadable_is_no_overflow() {
 }
 
 #[test]
-fn each_directory_says_once_why_it_is_not_watched() {
+fn each_unwatched_directory_is_reported_once_with_its_reason() {
     as_plain_user(|| {
         let mut tree = noisy(false, |root| {
             for name in ["p", "q"] {
@@ -281,8 +282,8 @@ fn each_directory_says_once_why_it_is_not_watched() {
         let why = UnwatchedReason::Failed(Errno::EACCES);
         let notes = tree.notes();
         assert_eq!(notes.len(), 2, "{notes:?}");
-        assert!(notes.iter().all(|note| note.how == How::Unwatched(why)), "{notes:?}");
-        // Trying again is silent while nothing changes.
+        assert!(notes.iter().all(|note| note.kind == NoteKind::Unwatched(why)), "{notes:?}");
+        // Retries report nothing while nothing changes.
         for round in 0..100 {
             write(tree.at(format!("file-{round}")));
             let lines = reported(&mut tree);

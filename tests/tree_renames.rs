@@ -1,4 +1,4 @@
-//! What a tree reports of renames and exchanges, on the real kernel.
+//! Reports of renames and exchanges, on the real kernel.
 
 mod trees;
 mod watching;
@@ -10,28 +10,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::fs::{Mode, OFlags, openat, renameat};
+use tinotify::TreeOptions;
 use trees::disk::{exchange, inodes, open_dir, sorted, watched_inodes, write};
-use trees::{Note, Random, Scene};
+use trees::{NAMES, Note, Random, Scene};
 use watching::Watchdog;
 
 #[test]
-fn a_subtree_renamed_beside_one_with_the_same_prefix_takes_only_its_own() {
+fn a_renamed_directory_does_not_affect_others_with_the_same_prefix() {
     let mut tree = Scene::new(|root| {
         for name in ["ab", "abc", "a", "ab.d"] {
             fs::create_dir_all(root.join(name).join("x")).unwrap();
         }
     });
     fs::rename(tree.at("ab"), tree.at("zz")).unwrap();
-    assert_eq!(tree.told(), ["rename ab/ -> zz/"]);
+    assert_eq!(tree.checked(), ["rename ab/ -> zz/"]);
     for name in ["a", "abc", "ab.d", "zz"] {
         File::create(tree.at(name).join("x/file")).unwrap();
         let path = format!("{name}/x/file");
-        assert_eq!(tree.told(), [format!("create {path}"), format!("written {path}")]);
+        assert_eq!(tree.checked(), [format!("create {path}"), format!("written {path}")]);
     }
 }
 
 #[test]
-fn events_of_before_a_rename_have_the_path_of_before() {
+fn events_from_before_a_rename_have_the_old_path() {
     let mut tree = Scene::new(|root| fs::create_dir_all(root.join("a/b")).unwrap());
     fs::create_dir(tree.at("a/b/one")).unwrap();
     fs::rename(tree.at("a"), tree.at("c")).unwrap();
@@ -45,13 +46,13 @@ fn events_of_before_a_rename_have_the_path_of_before() {
         "rename c/b/ -> d/",
         "create d/three/",
     ];
-    // Looking may have been faster than the event.
-    let told = tree.told().into_iter().map(|line| line.replace("found", "create"));
-    assert_eq!(told.collect::<Vec<_>>(), expected);
+    // The scan may have been faster than the event.
+    let reported = tree.checked().into_iter().map(|line| line.replace("found", "create"));
+    assert_eq!(reported.collect::<Vec<_>>(), expected);
 }
 
 #[test]
-fn a_file_renamed_within_a_directory_or_across_is_one_rename_each() {
+fn a_renamed_file_is_reported_as_one_rename() {
     let mut tree = Scene::new(|root| {
         fs::create_dir(root.join("dir")).unwrap();
         for name in ["a", "b", "c"] {
@@ -61,54 +62,88 @@ fn a_file_renamed_within_a_directory_or_across_is_one_rename_each() {
     for name in ["a", "b", "c"] {
         fs::rename(tree.at(name), tree.at(format!("{name}2"))).unwrap();
     }
-    assert_eq!(tree.told(), ["rename a -> a2", "rename b -> b2", "rename c -> c2"]);
+    assert_eq!(tree.checked(), ["rename a -> a2", "rename b -> b2", "rename c -> c2"]);
     fs::rename(tree.at("a2"), tree.at("dir/a")).unwrap();
     fs::rename(tree.at("b2"), tree.at("dir/a")).unwrap();
     fs::rename(tree.at("dir/a"), tree.at("c2")).unwrap();
-    assert_eq!(tree.told(), ["rename a2 -> dir/a", "rename b2 -> dir/a", "rename dir/a -> c2"]);
+    assert_eq!(tree.checked(), ["rename a2 -> dir/a", "rename b2 -> dir/a", "rename dir/a -> c2"]);
 }
 
 #[test]
-fn a_file_moved_out_is_told_without_a_further_event() {
+fn a_file_moved_out_is_reported_without_a_further_event() {
     let _watchdog = Watchdog::new();
     let mut tree = Scene::new(|root| write(root.join("file")));
     fs::rename(tree.at("file"), tree.outside("file")).unwrap();
-    // Waiting.
+    // A call that waits.
     let event = tree.watcher.recv().unwrap();
     let note = Note::of(&event, &tree.root);
     assert_eq!(note.to_string(), "moved out file");
     tree.mirror.apply(&note);
-    assert!(tree.told().is_empty());
+    assert!(tree.checked().is_empty());
     fs::rename(tree.outside("file"), tree.at("back")).unwrap();
-    assert_eq!(tree.told(), ["moved in back"]);
+    assert_eq!(tree.checked(), ["moved in back"]);
 }
 
 #[test]
-fn what_is_moved_out_is_silent_until_it_is_moved_back() {
+fn a_file_moved_out_is_reported_before_its_directory_leaves() {
+    type Leave = fn(&Scene);
+    let ways: [(&str, Leave, &str); 3] = [
+        ("removed", |tree| fs::remove_dir(tree.at("sub")).unwrap(), "delete sub/"),
+        (
+            "moved out",
+            |tree| fs::rename(tree.at("sub"), tree.outside("sub")).unwrap(),
+            "moved out sub/",
+        ),
+        (
+            "replaced",
+            |tree| {
+                fs::create_dir(tree.outside("other")).unwrap();
+                fs::rename(tree.outside("other"), tree.at("sub")).unwrap();
+            },
+            "moved in sub/",
+        ),
+    ];
+    for (way, leave, last) in ways {
+        for track_files in [false, true] {
+            let options = TreeOptions::new().track_files(track_files);
+            let mut tree = Scene::with(NAMES, options, |root| {
+                fs::create_dir(root.join("sub")).unwrap();
+                write(root.join("sub/file"));
+            });
+            fs::rename(tree.at("sub/file"), tree.outside("file")).unwrap();
+            leave(&tree);
+            let reported = tree.checked();
+            assert_eq!(reported, ["moved out sub/file", last], "{way}, {track_files}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_moved_out_reports_nothing_until_it_is_moved_back() {
     let mut tree = Scene::new(|root| {
         fs::create_dir_all(root.join("sub/inner")).unwrap();
         write(root.join("sub/old"));
     });
     fs::rename(tree.at("sub"), tree.outside("sub")).unwrap();
-    assert_eq!(tree.told(), ["moved out sub/"]);
+    assert_eq!(tree.checked(), ["moved out sub/"]);
     assert_eq!(watched_inodes(&tree.watcher), inodes(&[&tree.root]));
 
     write(tree.outside("sub/inner/new"));
     fs::remove_file(tree.outside("sub/old")).unwrap();
     fs::create_dir(tree.outside("sub/more")).unwrap();
-    assert!(tree.told().is_empty());
+    assert!(tree.checked().is_empty());
 
     fs::rename(tree.outside("sub"), tree.at("back")).unwrap();
-    let lines = tree.told();
+    let lines = tree.checked();
     assert_eq!(lines[0], "moved in back/");
     let expected = ["found back/inner/", "found back/inner/new", "found back/more/"];
     assert_eq!(sorted(lines[1..].to_vec()), expected);
     write(tree.at("back/more/file"));
-    assert_eq!(tree.told(), ["create back/more/file", "written back/more/file"]);
+    assert_eq!(tree.checked(), ["create back/more/file", "written back/more/file"]);
 }
 
 #[test]
-fn moved_out_changed_and_moved_back_unread_is_true_in_the_end() {
+fn a_directory_moved_out_changed_and_moved_back_unread_is_correct() {
     for back in ["sub", "elsewhere"] {
         let mut tree = Scene::new(|root| {
             fs::create_dir_all(root.join("sub/inner")).unwrap();
@@ -119,17 +154,17 @@ fn moved_out_changed_and_moved_back_unread_is_true_in_the_end() {
         write(tree.outside("sub/inner/new"));
         fs::remove_file(tree.outside("sub/old")).unwrap();
         fs::rename(tree.outside("sub"), tree.at(back)).unwrap();
-        tree.told();
+        tree.checked();
         write(tree.at(back).join("inner/file"));
         let path = format!("{back}/inner/file");
-        assert_eq!(tree.told(), [format!("create {path}"), format!("written {path}")]);
+        assert_eq!(tree.checked(), [format!("create {path}"), format!("written {path}")]);
     }
 }
 
 type Replace = fn(&Scene);
 
 #[test]
-fn a_directory_replaced_by_another_of_the_same_name_is_that_other() {
+fn a_directory_replaced_by_another_of_the_same_name_is_the_new_one() {
     let ways: [(&str, Replace); 5] = [
         ("removed and made", |tree| {
             fs::remove_dir_all(tree.at("dir")).unwrap();
@@ -160,72 +195,72 @@ fn a_directory_replaced_by_another_of_the_same_name_is_that_other() {
         for round in 0..2 {
             replace(&tree);
             eprintln!("{way}, round {round}");
-            tree.told();
+            tree.checked();
             File::create(tree.at("dir/new/file")).unwrap();
-            assert_eq!(tree.told(), ["create dir/new/file", "written dir/new/file"], "{way}");
-            // Back to where it began; the first round is read in between, the second is not.
+            assert_eq!(tree.checked(), ["create dir/new/file", "written dir/new/file"], "{way}");
+            // Back to the initial state; the first round is read in between, the second is not.
             fs::remove_dir_all(tree.at("dir")).unwrap();
             let _ = fs::remove_dir_all(tree.at("away"));
             let _ = fs::remove_dir_all(tree.outside("away"));
             fs::create_dir_all(tree.at("dir/old")).unwrap();
             if round == 0 {
-                tree.told();
+                tree.checked();
             }
         }
-        tree.told();
+        tree.checked();
     }
 }
 
 #[test]
-fn two_directories_that_change_places_each_have_their_events() {
+fn two_exchanged_directories_report_by_their_new_paths() {
     let mut tree = Scene::new(|root| {
         for path in ["a/in-a", "b/in-b", "c/d/in-d"] {
             fs::create_dir_all(root.join(path)).unwrap();
         }
     });
     exchange(tree.at("a"), tree.at("b"));
-    tree.told();
+    tree.checked();
     File::create(tree.at("a/in-b/file")).unwrap();
     File::create(tree.at("b/in-a/file")).unwrap();
     let expected =
         ["create a/in-b/file", "written a/in-b/file", "create b/in-a/file", "written b/in-a/file"];
-    assert_eq!(tree.told(), expected);
+    assert_eq!(tree.checked(), expected);
     // Across directories, and twice unread.
     exchange(tree.at("a"), tree.at("c/d"));
     exchange(tree.at("c/d"), tree.at("b"));
-    tree.told();
+    tree.checked();
     File::create(tree.at("a/in-d/file")).unwrap();
-    assert_eq!(tree.told(), ["create a/in-d/file", "written a/in-d/file"]);
+    assert_eq!(tree.checked(), ["create a/in-d/file", "written a/in-d/file"]);
 }
 
 #[test]
-fn a_directory_and_a_file_that_change_places_are_told_as_what_they_are() {
+fn an_exchanged_directory_and_file_are_reported_with_their_kinds() {
     let mut tree = Scene::new(|root| {
         fs::create_dir_all(root.join("dir/inner")).unwrap();
         write(root.join("file"));
     });
     exchange(tree.at("dir"), tree.at("file"));
-    tree.told();
+    tree.checked();
     exchange(tree.at("dir"), tree.at("file"));
     exchange(tree.at("file"), tree.at("dir"));
-    tree.told();
+    tree.checked();
     write(tree.at("file/inner/new"));
-    assert_eq!(tree.told(), ["create file/inner/new", "written file/inner/new"]);
+    assert_eq!(tree.checked(), ["create file/inner/new", "written file/inner/new"]);
 }
 
 #[test]
-fn two_files_that_change_places_are_both_there() {
+fn two_exchanged_files_are_both_known() {
     let mut tree = Scene::new(|root| {
         write(root.join("a"));
         write(root.join("b"));
     });
     exchange(tree.at("a"), tree.at("b"));
-    tree.told();
+    tree.checked();
 }
 
-/// Directories that are moved into each other in all ways, by descriptors: the paths never matter.
+/// Moves directories into each other in all ways, by descriptors, so that no path matters.
 #[test]
-fn a_rename_storm_of_a_chain_of_ancestors_is_told_truly() {
+fn a_storm_of_renames_of_ancestors_is_reported_correctly() {
     const DIRS: usize = 9;
     let _watchdog = Watchdog::new();
     let name = |dir: usize| format!("dir-{dir}");
@@ -246,7 +281,7 @@ fn a_rename_storm_of_a_chain_of_ancestors_is_told_truly() {
                 let dir = 1 + random.below(DIRS as u64 - 1) as usize;
                 let to = random.below(DIRS as u64) as usize;
                 let (from, name) = (&dirs[parents[dir]], name(dir));
-                // Not into itself, or what is beneath.
+                // rename(2) refuses to move a directory beneath itself.
                 if to != parents[dir] && renameat(from, &name, &dirs[to], &name).is_ok() {
                     parents[dir] = to;
                     moves += 1;
@@ -273,5 +308,5 @@ fn a_rename_storm_of_a_chain_of_ancestors_is_told_truly() {
             }
         }
     });
-    tree.told();
+    tree.checked();
 }

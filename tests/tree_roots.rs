@@ -1,4 +1,4 @@
-//! Where a tree's root goes, the tree goes or says so; and it keeps no file system busy.
+//! A tree follows its root or reports that it was moved, and keeps no file system busy.
 
 mod support;
 mod trees;
@@ -17,7 +17,7 @@ fn write(path: impl AsRef<Path>) {
     fs::write(path, "text").unwrap();
 }
 
-/// What is reported of the only tree, its root being that.
+/// Returns the reports of the only tree, with this root.
 fn lines(watcher: &mut Watcher, root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(event) = watcher.try_recv().unwrap() {
@@ -31,7 +31,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// A new directory with one in it, and a file in that, one after another.
+/// Creates a directory, one in it, and a file in that, one after another.
 fn grow(tree: &mut Scene, at: &Path) {
     let beneath = at.file_name().unwrap().to_str().unwrap().to_owned();
     fs::create_dir_all(at.join("inner")).unwrap();
@@ -42,11 +42,11 @@ fn grow(tree: &mut Scene, at: &Path) {
     assert_eq!(tree.lines(), [format!("create {path}"), format!("written {path}")]);
 }
 
-// ---- Relative.
+// ---- Relative roots.
 
 #[test]
-fn a_relative_root_goes_on_when_what_is_above_it_is_moved() {
-    if !in_child("a_relative_root_goes_on_when_what_is_above_it_is_moved", &["env"]) {
+fn a_relative_root_stays_watched_when_its_parent_is_moved() {
+    if !in_child("a_relative_root_stays_watched_when_its_parent_is_moved", &["env"]) {
         return;
     }
     let place = Place::new();
@@ -97,7 +97,7 @@ fn a_relative_root_begins_at_the_working_directory_of_the_call() {
         assert!(lines.contains(&"found later/".to_owned()), "{:?}", lines.last());
         assert!(!lines.iter().any(|line| line.contains("other")));
     }
-    // And a new path at that of its own call.
+    // A new path begins at the working directory of its own call.
     fs::rename(place.at("one/tree"), place.at("two/tree2")).unwrap();
     assert_eq!(lines(&mut watcher, root), ["root moved"]);
     watcher.watches().set_path(watch, "tree2").unwrap();
@@ -108,11 +108,11 @@ fn a_relative_root_begins_at_the_working_directory_of_the_call() {
     assert_eq!(lines(&mut watcher, root), ["create last/", "found last/inner/"]);
 }
 
-/// An overflow of a tree that asked for names only.
+/// Makes a tree with a mask of names overflow.
 fn overflow_in(root: &Path) -> bool {
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     if limit.trim().parse::<u32>().unwrap() > 500_000 {
-        // Says so.
+        // It writes a message.
         return overflow(root);
     }
     for _ in 0..limit.trim().parse::<u32>().unwrap() / 2 + 2 {
@@ -122,10 +122,10 @@ fn overflow_in(root: &Path) -> bool {
     true
 }
 
-// ---- Absolute.
+// ---- Absolute roots.
 
 #[test]
-fn a_root_that_is_renamed_says_so_unasked_and_its_known_directories_go_on() {
+fn a_renamed_root_is_reported_and_its_known_directories_stay_watched() {
     let mut tree = Scene::new(|root| fs::create_dir_all(root.join("dir/deep")).unwrap());
     let moved = tree.outside("moved");
     fs::rename(&tree.root, &moved).unwrap();
@@ -141,7 +141,7 @@ fn a_root_that_is_renamed_says_so_unasked_and_its_known_directories_go_on() {
 }
 
 #[test]
-fn a_root_that_is_moved_by_an_ancestor_says_so_at_the_next_look() {
+fn a_root_moved_with_its_parent_is_reported_at_the_next_scan() {
     let place = Place::new();
     let root = place.at("above/further/root");
     fs::create_dir_all(root.join("dir")).unwrap();
@@ -156,20 +156,20 @@ fn a_root_that_is_moved_by_an_ancestor_says_so_at_the_next_look() {
     let said = lines(&mut watcher, &root);
     let expected = ["create dir/new/", "root moved", "unwatched dir/new: RootMoved"];
     assert_eq!(sorted(said), expected);
-    // It is said once.
+    // It is reported once.
     fs::create_dir_all(moved.join("dir/new2/inner")).unwrap();
     let expected = ["create dir/new2/", "unwatched dir/new2: RootMoved"];
     assert_eq!(lines(&mut watcher, &root), expected);
 }
 
 #[test]
-fn a_new_path_mends_all_that_was_missed_while_the_root_was_elsewhere() {
+fn a_new_path_reports_everything_missed_while_the_root_was_away() {
     let mut tree = Scene::new(|root| fs::create_dir(root.join("dir")).unwrap());
     let moved = tree.outside("moved");
     fs::rename(&tree.root, &moved).unwrap();
     fs::create_dir_all(moved.join("dir/new/inner")).unwrap();
     fs::create_dir_all(moved.join("new2/inner")).unwrap();
-    let told = sorted(tree.lines());
+    let reported = sorted(tree.lines());
     let expected = [
         "create dir/new/",
         "create new2/",
@@ -177,20 +177,20 @@ fn a_new_path_mends_all_that_was_missed_while_the_root_was_elsewhere() {
         "unwatched dir/new: RootMoved",
         "unwatched new2: RootMoved",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     tree.watcher.watches().set_path(tree.watch, &moved).unwrap();
     tree.root = moved.clone();
-    let told = sorted(tree.lines());
+    let reported = sorted(tree.lines());
     let expected =
         ["found dir/new/inner/", "found new2/inner/", "watched dir/new/", "watched new2/"];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     assert_eq!(trees::watches_amiss(&tree.watcher, &trees::Entry::walk(&moved)), None);
     grow(&mut tree, &moved.join("more"));
 }
 
-/// Nobody asks the kernel for it, so nothing but `set_path` wakes the reader.
+/// No kernel event accompanies it, so only `set_path` wakes the reader.
 #[test]
-fn who_waits_is_woken_by_a_new_path() {
+fn a_new_path_wakes_a_waiting_reader() {
     let _watchdog = Watchdog::new();
     let mut tree = Scene::new(|_| ());
     let moved = tree.outside("moved");
@@ -208,7 +208,7 @@ fn who_waits_is_woken_by_a_new_path() {
 }
 
 #[test]
-fn a_root_that_asked_for_its_own_moves_is_not_told_of_one_that_did_not_happen() {
+fn a_root_watched_for_move_self_reports_no_move_that_did_not_happen() {
     let mask = NAMES | WatchMask::MOVE_SELF;
     let mut tree = Scene::with(mask, TreeOptions::new(), |_| ());
     let moved = tree.outside("moved");
@@ -223,7 +223,7 @@ fn a_root_that_asked_for_its_own_moves_is_not_told_of_one_that_did_not_happen() 
 }
 
 #[test]
-fn another_directory_at_the_path_of_the_root_is_not_taken_for_it() {
+fn another_directory_at_the_path_of_the_root_is_not_followed() {
     let mut tree = Scene::new(|root| fs::create_dir(root.join("dir")).unwrap());
     let moved = tree.outside("moved");
     fs::rename(&tree.root, &moved).unwrap();
@@ -237,17 +237,17 @@ fn another_directory_at_the_path_of_the_root_is_not_taken_for_it() {
     assert!(!inodes.iter().any(|ino| other.contains(ino)));
 }
 
-// ---- Held.
+// ---- Held roots.
 
 #[test]
-fn a_root_that_is_held_is_followed_wherever_it_goes() {
+fn a_held_root_is_followed_wherever_it_is_moved() {
     let options = TreeOptions::new().hold_root(true);
     let mut tree = Scene::with(NAMES, options, |root| fs::create_dir(root.join("dir")).unwrap());
     let moved = tree.outside("moved");
     fs::rename(&tree.root, &moved).unwrap();
     assert_eq!(tree.lines(), ["root moved"]);
     grow(&mut tree, &moved.join("new"));
-    // Said again only if it was back, or elsewhere, by what was known.
+    // Reported again only if it was back at its path meanwhile, as far as is known.
     fs::rename(&moved, tree.outside("moved2")).unwrap();
     assert!(tree.lines().is_empty());
     let moved = tree.outside("moved2");
@@ -263,7 +263,7 @@ fn a_root_that_is_held_is_followed_wherever_it_goes() {
 }
 
 #[test]
-fn a_root_that_is_held_is_compared_after_an_overflow_wherever_it_is() {
+fn a_held_root_is_compared_after_an_overflow_wherever_it_is() {
     let options = TreeOptions::new().hold_root(true);
     let mut tree = Scene::with(NAMES, options, |_| ());
     let moved = tree.outside("moved");
@@ -286,8 +286,8 @@ fn mount_tmpfs(at: &Path) {
 }
 
 #[test]
-fn a_watched_tree_can_be_unmounted_as_soon_as_it_is_watched() {
-    if !in_namespace("a_watched_tree_can_be_unmounted_as_soon_as_it_is_watched") {
+fn a_tree_can_be_unmounted_as_soon_as_it_is_watched() {
+    if !in_namespace("a_tree_can_be_unmounted_as_soon_as_it_is_watched") {
         return;
     }
     let place = Place::new();
@@ -303,7 +303,7 @@ fn a_watched_tree_can_be_unmounted_as_soon_as_it_is_watched() {
         let lines = lines(&mut watcher, &root);
         assert_eq!(lines[lines.len() - 2..], ["root unmounted", "ignored"], "{round}: {lines:?}");
     }
-    // A root that is held keeps it busy until the tree is unwatched.
+    // A held root keeps its file system busy until the tree is unwatched.
     mount_tmpfs(&root);
     let watcher = Watcher::new().unwrap();
     let watch = watcher.watch_tree(&root, NAMES, TreeOptions::new().hold_root(true)).unwrap();
@@ -313,10 +313,8 @@ fn a_watched_tree_can_be_unmounted_as_soon_as_it_is_watched() {
 }
 
 #[test]
-fn what_is_beneath_a_mount_that_is_gone_is_reported_and_watched_by_its_true_path() {
-    if !in_namespace(
-        "what_is_beneath_a_mount_that_is_gone_is_reported_and_watched_by_its_true_path",
-    ) {
+fn after_an_unmount_the_directories_beneath_are_reported_and_watched() {
+    if !in_namespace("after_an_unmount_the_directories_beneath_are_reported_and_watched") {
         return;
     }
     for kind in ["tmpfs", "bind"] {
@@ -333,13 +331,13 @@ fn what_is_beneath_a_mount_that_is_gone_is_reported_and_watched_by_its_true_path
         tree.check();
         write(tree.at("a/mount/inner/file"));
         let expected = ["create a/mount/inner/file", "written a/mount/inner/file"];
-        assert_eq!(tree.told(), expected, "{kind}");
+        assert_eq!(tree.checked(), expected, "{kind}");
         unmount(tree.at("a/mount"), UnmountFlags::empty()).unwrap();
         if kind == "bind" {
-            // What was bound is still there, so no watch has ended and no event comes of it. The next
-            // look at all finds it.
+            // The directory that was bound still exists, so no watch has ended and no event comes. The next
+            // scan of everything finds it.
             if overflow_in(&tree.at("a")) {
-                let lines = tree.told();
+                let lines = tree.checked();
                 let after = lines.iter().position(|line| line == "overflow").unwrap();
                 let expected =
                     ["missing a/mount/", "found a/mount/", "found a/mount/beneath/", "resynced"];
@@ -347,17 +345,17 @@ fn what_is_beneath_a_mount_that_is_gone_is_reported_and_watched_by_its_true_path
             }
             continue;
         }
-        let lines = tree.told();
+        let lines = tree.checked();
         assert!(lines.contains(&"found a/mount/beneath/".to_owned()), "{kind}: {lines:?}");
         write(tree.at("a/mount/beneath/file"));
         let expected = ["create a/mount/beneath/file", "written a/mount/beneath/file"];
-        assert_eq!(tree.told(), expected, "{kind}");
+        assert_eq!(tree.checked(), expected, "{kind}");
     }
 }
 
 #[test]
-fn what_a_bind_mount_shows_twice_is_reported_before_the_end_of_the_set_up() {
-    if !in_namespace("what_a_bind_mount_shows_twice_is_reported_before_the_end_of_the_set_up") {
+fn a_directory_shown_twice_by_a_bind_mount_is_reported_before_established() {
+    if !in_namespace("a_directory_shown_twice_by_a_bind_mount_is_reported_before_established") {
         return;
     }
     for existing in [false, true] {

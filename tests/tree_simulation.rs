@@ -1,16 +1,17 @@
-//! Trees never lose track, whatever the world does meanwhile: the engine over a simulated kernel. And
-//! the simulated kernel does what the real one does.
+//! Trees never lose track, whatever changes meanwhile: the engine on a simulated kernel. And the simulated
+//! kernel queues the same events as the real one.
 //!
-//! Each schedule is the number that it is made from. From the environment:
+//! Each schedule is made from one number, its seed. Environment variables:
 //!
-//! - `TINOTIFY_SCHEDULES`: how many; `TINOTIFY_FIRST_SEED`; `TINOTIFY_SEED`: one alone.
+//! - `TINOTIFY_SCHEDULES`: the number of schedules; `TINOTIFY_FIRST_SEED`; `TINOTIFY_SEED`: one seed alone.
 //! - `TINOTIFY_DISTRIBUTION`: one of those in `simulated/distributions.rs`. Default: they take turns.
-//! - `TINOTIFY_SURVEY`: goes on after a failure, and says at the end what kinds there are.
+//! - `TINOTIFY_SURVEY`: goes on after a failure, and prints the kinds of failures at the end.
 //! - `TINOTIFY_WITHOUT`: a list of words. Worlds without `exchanges`, `faults`, `users`, or an errno such as
-//!   `eacces`; no check of `blind`, `masks`, `one_rename`, `rests`, `budget`.
-//! - `TINOTIFY_WORDS`: how long the words are of which all are tried.
+//!   `eacces`; no check of `unwatched`, `masks`, `one_rename`, `rests`, `budget`.
+//! - `TINOTIFY_WORDS`: the length of the words.
 //! - `TINOTIFY_GROWTH_TIME`: compares processor time as well as calls.
-//! - `TINOTIFY_SCRIPT`: the scripts whose names contain this, with a trace of those that fail.
+//! - `TINOTIFY_SCRIPT`: runs the scripts whose names contain this, with a trace of those that fail.
+//! - `TINOTIFY_PRINT_TRACE`: prints the trace of a single seed at once, for a schedule that does not end.
 
 #![cfg(all(target_os = "linux", not(miri)))]
 #![deny(unsafe_code)]
@@ -34,14 +35,14 @@ use simulated::distributions::{ALL, Distribution};
 use simulated::schedule::{self, Totals};
 use simulated::{script, shrink, words};
 
-/// A number from the environment.
+/// Returns a number from the environment.
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    Some(text.parse().unwrap_or_else(|_| panic!("invalid {name}={text}: expected a number")))
 }
 
-/// Seeds that found something once.
-const FOUND_SOMETHING: [u64; 57] = [
+/// Seeds that have found a fault.
+const SEEDS_OF_FAULTS: [u64; 57] = [
     235, 3_071, 4_635, 5_069, 5_975, 11_085, 13_070, 15_911, 18_227, 34_648, 88_411, 93_079,
     125_289, 136_540, 194_157, 302_275, 499_675, 516_542, 552_520, 731_847, 894_842, 1_067_509,
     1_137_939, 1_224_287, 1_339_541, 1_432_251, 1_510_683, 1_588_211, 2_178_914, 2_355_237,
@@ -51,11 +52,11 @@ const FOUND_SOMETHING: [u64; 57] = [
     17_512_431, 21_850_608, 26_822_217,
 ];
 
-/// No schedule runs.
+/// In place of a seed: no schedule runs.
 const NO_SEED: u64 = u64::MAX;
 
-/// Ends the process with the seed of a schedule that does not end.
-fn watch_over(current: &[AtomicU64], is_done: impl Fn() -> bool) {
+/// Ends the process, with the seed, if a schedule does not end.
+fn end_at_deadline(current: &[AtomicU64], is_done: impl Fn() -> bool) {
     const DEADLINE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 10 });
     let seeds = || current.iter().map(|seed| seed.load(Ordering::Relaxed)).collect::<Vec<_>>();
     let (mut last, mut since) = (seeds(), vec![Instant::now(); current.len()]);
@@ -74,7 +75,7 @@ fn watch_over(current: &[AtomicU64], is_done: impl Fn() -> bool) {
 
 type Results = (BTreeMap<Distribution, Totals>, Vec<(u64, String)>);
 
-/// Runs the schedules of so many seeds on all processors. Returns the totals and what went wrong.
+/// Runs the schedules of `count` seeds on all processors. Returns the totals and the failures.
 fn run_all(first: u64, count: u64, keep_going: bool) -> Results {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
@@ -102,13 +103,13 @@ fn run_all(first: u64, count: u64, keep_going: bool) -> Results {
         current.store(NO_SEED, Ordering::Relaxed);
         (totals, wrong)
     };
-    // What panics is reported with its seed.
+    // A panic is reported with its seed.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let (mut totals, mut wrong): Results = Default::default();
     thread::scope(|scope| {
         let threads: Vec<_> = current.iter().map(|current| scope.spawn(|| work(current))).collect();
-        watch_over(&current, || threads.iter().all(|thread| thread.is_finished()));
+        end_at_deadline(&current, || threads.iter().all(|thread| thread.is_finished()));
         for thread in threads {
             let (more, also_wrong) = thread.join().unwrap();
             for (distribution, more) in more {
@@ -122,7 +123,7 @@ fn run_all(first: u64, count: u64, keep_going: bool) -> Results {
     (totals, wrong)
 }
 
-/// Says of each distribution what happened, and what kinds of failures there were.
+/// Prints the totals and the kinds of failures of each distribution.
 fn report(totals: &BTreeMap<Distribution, Totals>, wrong: &[(u64, String)]) {
     for distribution in ALL.into_iter().chain([Distribution::Links]) {
         let of_it = |seed: u64| Distribution::of_seed(seed) == distribution;
@@ -164,14 +165,14 @@ fn no_schedule_makes_a_tree_lose_track() {
 }
 
 #[test]
-fn schedules_that_found_something_once_are_right() {
-    for seed in FOUND_SOMETHING {
+fn schedules_that_found_a_fault_are_right() {
+    for seed in SEEDS_OF_FAULTS {
         shrink::check(seed, Distribution::Mixed);
     }
 }
 
 #[test]
-fn no_schedule_makes_a_tree_that_follows_links_lose_track() {
+fn no_schedule_makes_a_tree_with_followed_links_lose_track() {
     for seed in 0..2_000 {
         shrink::check(seed, Distribution::Links);
     }
@@ -182,24 +183,24 @@ fn scripted_worlds_are_right() {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts");
     let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     paths.sort();
-    let asked = env::var("TINOTIFY_SCRIPT").ok();
+    let selected = env::var("TINOTIFY_SCRIPT").ok();
     let (mut ran, mut wrong) = (0, Vec::new());
     for path in paths {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if asked.as_ref().is_some_and(|asked| !name.contains(asked.as_str())) {
+        if selected.as_ref().is_some_and(|selected| !name.contains(selected.as_str())) {
             continue;
         }
         ran += 1;
         let text = std::fs::read_to_string(&path).unwrap();
-        let (result, trace) = script::run(&text, asked.is_some());
+        let (result, trace) = script::run(&text, selected.is_some());
         if let Err(why) = result {
-            if asked.is_some() {
+            if selected.is_some() {
                 println!("{}", trace.join("\n"));
             }
             wrong.push(format!("{name}: {why}"));
         }
     }
-    assert!(ran > 0, "no script runs");
+    assert!(ran > 0, "no script has such a name");
     assert!(wrong.is_empty(), "{} of {ran} scripts are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -213,9 +214,9 @@ fn all_short_words_are_right() {
         while let Some(first) = letters.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
             words::each(first, length, &mut |word| {
                 for reader in words::readers(length) {
-                    for snapshot in [false, true] {
+                    for track_files in [false, true] {
                         ran.fetch_add(1, Ordering::Relaxed);
-                        if let Err(script) = words::run(word, reader, snapshot) {
+                        if let Err(script) = words::run(word, reader, track_files) {
                             let why = script.lines().next().unwrap_or_default();
                             wrong.entry(shrink::kind(why)).or_insert((0, script)).0 += 1;
                         }
@@ -244,12 +245,12 @@ fn all_short_words_are_right() {
 }
 
 #[test]
-fn cost_grows_no_faster_than_what_happens() {
+fn cost_grows_linearly_with_the_changes() {
     const N: usize = 500;
     let times = number("TINOTIFY_GROWTH_TIME").is_some();
     let mut wrong = Vec::new();
     for task in growth::tasks() {
-        // The quickest of three is the one that was disturbed least.
+        // The fastest of three was disturbed least.
         let quickest = |n| (0..3).map(|_| task.run(n)).min_by_key(|cost| cost.time).unwrap();
         let (small, large) = (quickest(N), quickest(4 * N));
         let title = task.title();
@@ -257,9 +258,9 @@ fn cost_grows_no_faster_than_what_happens() {
         if large.calls > 5 * small.calls + 50 {
             wrong.push(format!("{title}: {} calls, at 4n {}", small.calls, large.calls));
         }
-        // A square would be 16 times.
-        let is_long = task.title().contains("chain"); // Its paths are.
-        if times && !is_long && large.time > 9 * small.time {
+        // Quadratic growth would be 16 times.
+        let has_long_paths = task.title().contains("chain");
+        if times && !has_long_paths && large.time > 9 * small.time {
             wrong.push(format!("{title}: {:?}, at 4n {:?}", small.time, large.time));
         }
     }

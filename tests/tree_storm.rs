@@ -1,15 +1,15 @@
-//! Storms: another process changes a tree at full speed, in several threads, and rests from time to
-//! time. Then the mirror that was built from the events alone equals a walk of the disk, and the kernel
-//! watches each directory once and nothing else.
+//! Storms: another process changes a tree at full speed, in several threads, and rests from time to time.
+//! Then the mirror that was built only from the events must equal the disk, and the kernel must watch each
+//! directory once and nothing else.
 //!
-//! A normal run takes seconds. The campaign, with so many operations in all storms together:
+//! A normal run takes seconds. A campaign, with a number of operations in all storms together:
 //!
 //! ```text
 //! TINOTIFY_STORM_OPS=1000000 cargo test --release --test tree_storm -- --nocapture --test-threads=1
 //! ```
 //!
-//! `TINOTIFY_STORM_SEED` chooses another storm. Events are lost because the reader is held back at
-//! times until the queue is full: its limit is that of the whole machine, and stays as it is.
+//! `TINOTIFY_STORM_SEED` chooses another storm. Events are lost because the reader waits at times until the
+//! queue is full. The limit of the queue is the machine's, and is not changed.
 
 mod storms;
 mod trees;
@@ -17,37 +17,37 @@ mod watching;
 
 use std::path::Path;
 
-use storms::{Changes, Weather};
+use storms::{Changes, StormPlan};
 
-fn weather(name: &'static str, snapshot: bool, few: u64) -> Weather {
-    Weather { name, changes: Changes::Names, snapshot, few, storms: 4 }
+fn plan(name: &'static str, track_files: bool, ops: u64) -> StormPlan {
+    StormPlan { name, changes: Changes::Names, track_files, ops, storms: 4 }
 }
 
-fn in_memory(name: &'static str, snapshot: bool) {
-    weather(name, snapshot, 20_000).in_memory();
+fn in_memory(name: &'static str, track_files: bool) {
+    plan(name, track_files, 20_000).in_memory();
 }
 
-/// Which is slower.
-fn on_the_disk(name: &'static str, snapshot: bool) {
-    weather(name, snapshot, 2_000).on_the_disk(Path::new(env!("CARGO_TARGET_TMPDIR")));
+/// Runs a slower storm on the disk.
+fn on_the_disk(name: &'static str, track_files: bool) {
+    plan(name, track_files, 2_000).on_the_disk(Path::new(env!("CARGO_TARGET_TMPDIR")));
 }
 
 #[test]
-fn whenever_a_storm_in_memory_rests_the_mirror_is_true() {
+fn after_a_storm_in_memory_the_mirror_equals_the_disk() {
     in_memory("in memory", false);
 }
 
 #[test]
-fn whenever_a_storm_in_memory_rests_a_mirror_with_snapshot_is_true() {
-    in_memory("in memory, with snapshot", true);
+fn after_a_storm_in_memory_tracked_files_equal_the_disk() {
+    in_memory("in memory, with tracked files", true);
 }
 
 #[test]
-fn whenever_a_storm_on_the_disk_rests_the_mirror_is_true() {
+fn after_a_storm_on_the_disk_the_mirror_equals_the_disk() {
     on_the_disk("on the disk", false);
 }
 
 #[test]
-fn whenever_a_storm_on_the_disk_rests_a_mirror_with_snapshot_is_true() {
-    on_the_disk("on the disk, with snapshot", true);
+fn after_a_storm_on_the_disk_tracked_files_equal_the_disk() {
+    on_the_disk("on the disk, with tracked files", true);
 }

@@ -1,14 +1,14 @@
-//! Storms, as in `tree_storm.rs`, in which not only names change: the modes of directories do, for a
-//! plain user; or file systems come and go on directories.
+//! Storms, as in `tree_storm.rs`, with more than changes of names: changes of modes, as a normal user; or
+//! mounts.
 //!
-//! - Modes: at a rest every directory has all its permissions back, and all must be found. At some, only
-//!   a part of them has; then what is in a directory is not compared if it was reported as `Unwatched` or
-//!   `Unlisted`, and must be, until the others have theirs back as well.
-//! - Mounts: at a rest nothing is mounted. A mount that covers a directory makes no event, so what is in
-//!   a directory that was covered is not compared before events were lost, which is made to happen then.
+//! - Modes: at a rest every directory gets its permissions back, and everything must be found. At some rests only
+//!   a part of the directories does; then the content of a directory that was reported as `Unwatched` or
+//!   `Unlisted` is compared once the others have their permissions back too.
+//! - Mounts: at a rest nothing is mounted. A mount over a directory queues no event, so the content of a directory
+//!   that was beneath a mount is not compared before an overflow, which the test causes.
 //!
-//! Storms of mounts still end with a difference now and then (one of some twenty of 80,000 operations),
-//! so they run only where they are asked for:
+//! Storms of mounts still end with a difference now and then (one of some twenty with 80,000 operations), so
+//! they run only on request:
 //!
 //! ```text
 //! TINOTIFY_STORM_OPS=200000 cargo test --release --test tree_storm_surroundings -- --nocapture --test-threads=1
@@ -19,7 +19,7 @@ mod support;
 mod trees;
 mod watching;
 
-use storms::{Changes, Weather};
+use storms::{Changes, StormPlan};
 use support::{in_namespace, in_plain_process};
 
 fn is_asked_for() -> bool {
@@ -30,46 +30,43 @@ fn is_asked_for() -> bool {
     asked
 }
 
-fn weather(name: &'static str, changes: Changes, snapshot: bool, few: u64) -> Weather {
-    Weather { name, changes, snapshot, few, storms: 5 }
+fn plan(name: &'static str, changes: Changes, track_files: bool, ops: u64) -> StormPlan {
+    StormPlan { name, changes, track_files, ops, storms: 5 }
 }
 
 #[test]
-fn whenever_a_storm_of_modes_in_memory_rests_the_mirror_is_true() {
-    if in_plain_process("whenever_a_storm_of_modes_in_memory_rests_the_mirror_is_true") {
-        weather("of modes in memory", Changes::Modes, false, 20_000).in_memory();
+fn after_a_storm_of_modes_in_memory_the_mirror_equals_the_disk() {
+    if in_plain_process("after_a_storm_of_modes_in_memory_the_mirror_equals_the_disk") {
+        plan("of modes in memory", Changes::Modes, false, 20_000).in_memory();
     }
 }
 
 #[test]
-fn whenever_a_storm_of_modes_in_memory_rests_a_mirror_with_snapshot_is_true() {
-    if in_plain_process("whenever_a_storm_of_modes_in_memory_rests_a_mirror_with_snapshot_is_true")
-    {
-        weather("of modes in memory, with snapshot", Changes::Modes, true, 20_000).in_memory();
+fn after_a_storm_of_modes_in_memory_tracked_files_equal_the_disk() {
+    if in_plain_process("after_a_storm_of_modes_in_memory_tracked_files_equal_the_disk") {
+        plan("of modes in memory, with tracked files", Changes::Modes, true, 20_000).in_memory();
     }
 }
 
 #[test]
-fn whenever_a_storm_of_modes_on_the_disk_rests_the_mirror_is_true() {
-    if in_plain_process("whenever_a_storm_of_modes_on_the_disk_rests_the_mirror_is_true") {
-        // Where everybody may write.
-        let storm = weather("of modes on the disk", Changes::Modes, false, 4_000);
+fn after_a_storm_of_modes_on_the_disk_the_mirror_equals_the_disk() {
+    if in_plain_process("after_a_storm_of_modes_on_the_disk_the_mirror_equals_the_disk") {
+        // A directory that everybody may write to.
+        let storm = plan("of modes on the disk", Changes::Modes, false, 4_000);
         storm.on_the_disk(&std::env::temp_dir());
     }
 }
 
 #[test]
-fn whenever_a_storm_of_mounts_rests_the_mirror_is_true() {
-    if is_asked_for() && in_namespace("whenever_a_storm_of_mounts_rests_the_mirror_is_true") {
-        weather("of mounts", Changes::Mounts, false, 20_000).in_memory();
+fn after_a_storm_of_mounts_the_mirror_equals_the_disk() {
+    if is_asked_for() && in_namespace("after_a_storm_of_mounts_the_mirror_equals_the_disk") {
+        plan("of mounts", Changes::Mounts, false, 20_000).in_memory();
     }
 }
 
 #[test]
-fn whenever_a_storm_of_mounts_rests_a_mirror_with_snapshot_is_true() {
-    if is_asked_for()
-        && in_namespace("whenever_a_storm_of_mounts_rests_a_mirror_with_snapshot_is_true")
-    {
-        weather("of mounts, with snapshot", Changes::Mounts, true, 20_000).in_memory();
+fn after_a_storm_of_mounts_tracked_files_equal_the_disk() {
+    if is_asked_for() && in_namespace("after_a_storm_of_mounts_tracked_files_equal_the_disk") {
+        plan("of mounts, with tracked files", Changes::Mounts, true, 20_000).in_memory();
     }
 }

@@ -1,4 +1,4 @@
-//! The bytes decide what happens to a simulated world, and when; the tree must keep track of it.
+//! The bytes decide the changes of a simulated world and their order. The tree's reports must stay true.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

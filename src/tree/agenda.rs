@@ -1,11 +1,10 @@
-//! The one list of what is still to be compared with the disk, or to be ended, and when.
+//! The one list of checks and other tasks that wait for a position of the stream.
 //!
-//! An entry is due at a position of the stream. Where that position is not known yet it is *fresh*:
-//! the next [`seal`](Agenda::seal) gives it the end of the queue. Of what is due at one position,
-//! the kinds come in the order of [`Phase`], and those of a kind in the order in which they were
-//! added.
+//! An entry is due at a position. While that is not known yet, the entry is *fresh*: the next
+//! [`seal`](Agenda::seal) sets it to the end of the queue. The entries that are due at one position run in
+//! the order of [`Phase`], and within a phase in the order in which they were added.
 //!
-//! Invariant: a name has one check at most, and each check stands in `due` once.
+//! Invariant: a name has at most one check, and each check is in `due` once.
 
 #[cfg(test)]
 mod tests;
@@ -17,75 +16,75 @@ use alloc::vec::Vec;
 use super::event::TreeKind;
 use super::nodes::NodeRef;
 
-/// A directory, and a name in it.
+/// A directory and a name in it.
 pub(super) type Place = (NodeRef, Box<[u8]>);
 
-/// What a look at a name has shown.
+/// What a scan has shown at a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Nothing,
     File,
-    /// A directory of the tree.
+    /// This known directory.
     Known(NodeRef),
-    /// A directory that is not in the tree.
+    /// A directory that is not known.
     Unknown,
 }
 
-/// What an event of a name did.
+/// The effect of the last event of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LastEvent {
     Left,
     Came,
-    /// This directory came: it said so itself, by `MOVE_SELF`.
+    /// This directory came, by its own `MOVE_SELF`.
     Moved(NodeRef),
 }
 
-/// A promise to compare a name with the disk.
+/// A pending comparison of a name with the disk.
 #[derive(Debug, Default)]
 pub(super) struct Check {
-    /// What a look has shown, which holds unless an event of that name comes before the check is due.
+    /// What a scan has shown. It holds unless an event of the name comes before the check is due.
     pub seen: Option<Seen>,
-    /// A file of that name may not have been reported.
-    pub owes_file: bool,
-    /// A file of that name was reported.
-    pub told_file: bool,
-    /// What the last event of that name did.
+    /// `true` if a file of this name may exist that was not reported.
+    pub unreported_file: bool,
+    /// `true` if a file of this name was reported.
+    pub reported_file: bool,
+    /// The effect of the last event of the name.
     pub last_event: Option<LastEvent>,
-    /// A look has added the directory, and the event by which it came may still follow.
+    /// `true` if a scan has added the directory, and the event by which it came may still follow.
     pub ahead: bool,
-    /// Where the file is now that left this name last, and which is another one if there is still a
-    /// file here: the two were exchanged.
+    /// The place of the file that left this name last. If a file is still here, it is another one: both were
+    /// exchanged.
     pub exchanged: Option<Place>,
-    /// Events were lost, so what is beneath has to be compared as well.
+    /// `true` if events were lost, so that everything beneath has to be compared as well.
     pub deep: bool,
-    /// Nothing was found where a watched directory was: waits until others are looked at, since it
+    /// `true` if a watched directory was not found. The check then runs after the others, since the directory
     /// may be found at another name.
     pub last: bool,
-    /// Where the directory that was seen is known to be, and whether it was seen there as well.
+    /// The place where the directory that was seen is known, and whether it was seen there as well.
     pub elsewhere: Option<(Place, bool)>,
-    /// Only to find out why the directory was not reached: nothing says that it is not there.
+    /// `true` if the check only finds out why the directory was not reached: it probably exists.
     pub unreached: bool,
-    /// How many looks failed because something changed meanwhile.
+    /// The number of scans that failed because of a change meanwhile.
     pub tries: u32,
 }
 
 impl Check {
-    /// A check of a name at which there may be a file that was not reported.
-    pub fn owing() -> Self {
-        Self { owes_file: true, ..Self::default() }
+    /// Returns a check of a name at which a file may exist that was not reported.
+    pub fn unreported_file() -> Self {
+        Self { unreported_file: true, ..Self::default() }
     }
 
-    /// A check of a directory that a look has added.
+    /// Returns a check of a directory that a scan has added.
     pub fn added(node: NodeRef) -> Self {
         Self { seen: Some(Seen::Known(node)), ahead: true, ..Self::default() }
     }
 
-    /// A look has shown a directory.
+    /// Returns `true` if a scan has shown a directory.
     const fn shows_dir(&self) -> bool {
         matches!(self.seen, Some(Seen::Known(_) | Seen::Unknown))
     }
 
-    /// A known directory was found, and will be moved here once that is sure.
+    /// Returns `true` if a known directory was found here, and will be moved here once that is certain.
     const fn is_moving(&self) -> bool {
         self.elsewhere.is_some() && !self.last
     }
@@ -94,28 +93,28 @@ impl Check {
 #[derive(Debug)]
 struct Entry {
     check: Check,
-    /// `None` where it waits until the directory can be listed.
+    /// `None` while it is parked until the directory can be listed.
     due: Option<Due>,
 }
 
-/// What is to be done at a position.
+/// A task that is due.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// No more events of a rename come.
+    /// End the rename with this cookie: no more events belong to it.
     Close(u32),
-    /// All events that a listing was ahead of have come.
+    /// Close the window of a listing.
     Window(NodeRef),
-    /// A name is to be compared.
+    /// Check a name.
     Check(Place, Check),
-    /// A directory was listed again, and the names in it that could not be looked at have been.
+    /// Finish a repeated listing: the names in it that could not be examined have been.
     Listed(NodeRef),
-    /// A directory is to be listed and compared, with all beneath it.
+    /// List a directory and compare it, with everything beneath it.
     Compare(NodeRef),
-    /// All that the set-up, or the loss of events, left to be found has been reported.
+    /// Report the end of the set-up, or of the comparison after an overflow.
     Complete(TreeKind),
 }
 
-/// The order at one position.
+/// The order of tasks at one position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Close,
@@ -129,9 +128,9 @@ enum Phase {
 
 type Due = (u64, Phase, u64);
 
-/// Due at the end of the queue, wherever that will be found to be.
+/// Due at the end of the queue, which is not known yet.
 const FRESH: u64 = u64::MAX - 1;
-/// The same, but not before the queue has been found empty.
+/// As `FRESH`, but not before a read has found the queue empty.
 const IDLE: u64 = u64::MAX;
 
 #[derive(Debug)]
@@ -144,14 +143,14 @@ enum Item {
     Complete(TreeKind),
 }
 
-/// When an entry is due.
+/// When to run a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
     /// At this position.
     At(u64),
     /// At the end of the queue.
     End,
-    /// Once the queue has been found empty: events that are queued will probably do without it.
+    /// Once a read has found the queue empty: the queued events probably make it unnecessary.
     Idle,
 }
 
@@ -159,10 +158,10 @@ pub(super) enum When {
 pub(super) struct Agenda {
     due: BTreeMap<Due, Item>,
     checks: BTreeMap<NodeRef, BTreeMap<Box<[u8]>, Entry>>,
-    /// The directories that are to be compared.
+    /// The directories with a pending comparison.
     compares: BTreeSet<NodeRef>,
     sequence: u64,
-    /// The number of checks that a loss of events has left.
+    /// The number of checks that an overflow has left.
     deep: usize,
     /// The number of checks that have found a known directory at another name.
     moving: usize,
@@ -211,36 +210,36 @@ impl Agenda {
         self.checks.get_mut(&dir)?.get_mut(name)
     }
 
-    /// Returns `true` if something is to be compared.
+    /// Returns `true` if a check or comparison is pending.
     pub fn has_checks(&self) -> bool {
         !self.checks.is_empty() || !self.compares.is_empty()
     }
 
-    /// Returns `true` if some directory is to be compared with all beneath it.
+    /// Returns `true` if a comparison of a directory with everything beneath it is pending.
     pub fn has_deep(&self) -> bool {
         self.deep > 0 || !self.compares.is_empty()
     }
 
-    /// Returns `true` if the directory at a name is to be compared with all beneath it.
+    /// Returns `true` if a comparison of this directory, at this name, with everything beneath it is pending.
     pub fn is_deep(&self, node: NodeRef, dir: NodeRef, name: &[u8]) -> bool {
         let entry = self.entry(dir, name);
         self.compares.contains(&node) || entry.is_some_and(|entry| entry.check.deep)
     }
 
-    /// Has `kind` reported once all that was to be compared has been.
+    /// Reports `kind` once all pending comparisons are done.
     pub fn complete(&mut self, kind: TreeKind, when: When) {
         self.put(when, Phase::Complete, Item::Complete(kind));
     }
 
-    /// Adds a check of a name, or merges it with the one there is. An earlier look no longer counts.
+    /// Adds a check of a name, or merges it with the pending one. An earlier scan no longer counts.
     pub fn check(&mut self, dir: NodeRef, name: &[u8], mut check: Check, when: When) {
         if let Some(old) = self.take(dir, name) {
-            if old.owes_file && check.seen == Some(Seen::Nothing) {
-                // No directory, which says nothing of files.
+            if old.unreported_file && check.seen == Some(Seen::Nothing) {
+                // It has shown no directory, which says nothing about files.
                 check.seen = None;
             }
-            check.owes_file |= old.owes_file;
-            check.told_file |= old.told_file;
+            check.unreported_file |= old.unreported_file;
+            check.reported_file |= old.reported_file;
             check.last_event = check.last_event.or(old.last_event);
             check.ahead |= old.ahead;
             check.deep |= old.deep;
@@ -248,7 +247,7 @@ impl Agenda {
             check.tries = check.tries.max(old.tries);
             check.exchanged = check.exchanged.or(old.exchanged);
         }
-        // What was in the way is looked at first.
+        // The checks of names that may be in the way run first.
         let phase = if check.last || check.tries > 0 { Phase::Last } else { Phase::Name };
         let due = self.put(when, phase, Item::Name((dir, name.into())));
         self.deep = self.deep.saturating_add(usize::from(check.deep));
@@ -256,37 +255,37 @@ impl Agenda {
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
     }
 
-    /// Returns `true` if the name is to be checked, and the check is not put aside.
+    /// Returns `true` if a check of the name is pending and not parked.
     pub fn is_scheduled(&self, dir: NodeRef, name: &[u8]) -> bool {
         self.entry(dir, name).is_some_and(|entry| entry.due.is_some())
     }
 
-    /// Returns `true` if something says that what is known of a name may not be so.
+    /// Returns `true` if a pending check may find that what is known of a name is wrong.
     pub fn is_uncertain(&self, dir: NodeRef, name: &[u8]) -> bool {
         self.entry(dir, name).is_some_and(|entry| !entry.check.unreached)
     }
 
-    /// Returns `true` if the directory at a name may not have come yet.
+    /// Returns `true` if the event of the directory at a name may not have come yet.
     pub fn is_ahead(&self, dir: NodeRef, name: &[u8]) -> bool {
         self.entry(dir, name).is_some_and(|entry| entry.check.ahead)
     }
 
-    /// Returns `true` if a directory is perhaps not at a name: no look has shown it there.
-    pub fn doubts(&self, dir: NodeRef, name: &[u8], node: NodeRef) -> bool {
+    /// Returns `true` if a check of the name is pending, and no scan has shown the directory there.
+    pub fn is_unconfirmed(&self, dir: NodeRef, name: &[u8], node: NodeRef) -> bool {
         self.entry(dir, name).is_some_and(|entry| entry.check.seen != Some(Seen::Known(node)))
     }
 
-    /// Returns `true` if a look has shown a directory at a name, and no event of it has come since.
+    /// Returns `true` if a scan has shown a directory at a name, and no event of the name has come since.
     pub fn shows_dir(&self, dir: NodeRef, name: &[u8]) -> bool {
         self.entry(dir, name).is_some_and(|entry| entry.check.shows_dir())
     }
 
-    /// Has what is at a name compared with all beneath it, once the name has been checked.
+    /// Schedules a comparison of what is at a name, with everything beneath it, after the check of the name.
     pub fn deepen(&mut self, dir: NodeRef, name: &[u8]) {
         let entry = self.entry_mut(dir, name);
         match entry.filter(|entry| entry.due.is_some()) {
             Some(entry) => {
-                // An earlier look did not include what is beneath.
+                // An earlier scan did not go deeper.
                 entry.check.seen = None;
                 let before = core::mem::replace(&mut entry.check.deep, true);
                 self.deep = self.deep.saturating_add(usize::from(!before));
@@ -298,41 +297,42 @@ impl Agenda {
         }
     }
 
-    /// If the name is to be checked, changes whether there may be a file that was not reported.
-    pub fn set_owes_file(&mut self, dir: NodeRef, name: &[u8], owes_file: bool) {
+    /// Sets whether a file of the name may exist that was not reported, if a check of the name is pending.
+    pub fn set_unreported_file(&mut self, dir: NodeRef, name: &[u8], unreported_file: bool) {
         if let Some(entry) = self.entry_mut(dir, name) {
-            entry.check.owes_file = owes_file;
+            entry.check.unreported_file = unreported_file;
         }
     }
 
-    /// If the name is to be checked, notes what an event of it did.
+    /// Sets the effect of the last event of the name, if a check of the name is pending.
     pub fn set_last_event(&mut self, dir: NodeRef, name: &[u8], event: LastEvent) {
         if let Some(entry) = self.entry_mut(dir, name) {
             entry.check.last_event = Some(event);
         }
     }
 
-    /// What the last event of a name did, if that has been noted.
+    /// Returns the effect of the last event of a name, if a check of it is pending.
     pub fn last_event(&self, dir: NodeRef, name: &[u8]) -> Option<LastEvent> {
         self.entry(dir, name)?.check.last_event
     }
 
-    /// Call it when an event of that name has come: what a look has shown may be out of date. But not that a
-    /// directory is there, if only a file has left: it did so before.
-    pub fn disturb(&mut self, dir: NodeRef, name: &[u8], file_left: bool) {
+    /// Drops what a scan has shown at a name, since an event of the name has come. A directory that was shown
+    /// stays if only a file has left: it left before.
+    pub fn invalidate(&mut self, dir: NodeRef, name: &[u8], file_left: bool) {
         if let Some(entry) = self.entry_mut(dir, name) {
             let stays = file_left && entry.check.shows_dir();
             entry.check.seen.take_if(|_| !stays);
         }
     }
 
-    /// Returns `true` if the check says that a file of that name was reported. Then it no longer does.
-    pub fn take_told_file(&mut self, dir: NodeRef, name: &[u8]) -> bool {
-        self.entry_mut(dir, name).is_some_and(|entry| core::mem::take(&mut entry.check.told_file))
+    /// Returns `true` if a file of this name was reported, and clears that.
+    pub fn take_reported_file(&mut self, dir: NodeRef, name: &[u8]) -> bool {
+        self.entry_mut(dir, name)
+            .is_some_and(|entry| core::mem::take(&mut entry.check.reported_file))
     }
 
-    /// An event of that name was of the directory that was there before `node`: if a look has shown `node`
-    /// there, it still is.
+    /// Restores that a scan has shown `node` at a name: the event that ended this was of the directory before
+    /// it.
     pub fn confirm(&mut self, dir: NodeRef, name: &[u8], node: NodeRef) {
         let entry = self.entry_mut(dir, name);
         if let Some(entry) = entry.filter(|entry| !entry.check.deep) {
@@ -340,7 +340,7 @@ impl Agenda {
         }
     }
 
-    /// Takes a check back.
+    /// Removes a check and returns it.
     pub fn take(&mut self, dir: NodeRef, name: &[u8]) -> Option<Check> {
         let names = self.checks.get_mut(&dir)?;
         let Entry { check, due } = names.remove(name)?;
@@ -359,7 +359,7 @@ impl Agenda {
         self.moving = self.moving.saturating_sub(usize::from(check.is_moving()));
     }
 
-    /// Takes back all checks of the names in a directory that is gone.
+    /// Removes all checks of names in a directory that is gone.
     pub fn forget(&mut self, dir: NodeRef) {
         for Entry { check, due } in self.checks.remove(&dir).unwrap_or_default().into_values() {
             if let Some(due) = due {
@@ -369,20 +369,20 @@ impl Agenda {
         }
     }
 
-    /// Puts a check aside until the directory can be listed, and is compared then.
+    /// Parks a check until the directory can be listed.
     pub fn park(&mut self, dir: NodeRef, name: &[u8], check: Check) {
         let old = self.take(dir, name);
-        let owes_file = check.owes_file || old.is_some_and(|old| old.owes_file);
-        let check = Check { owes_file, exchanged: check.exchanged, ..Check::default() };
+        let unreported_file = check.unreported_file || old.is_some_and(|old| old.unreported_file);
+        let check = Check { unreported_file, exchanged: check.exchanged, ..Check::default() };
         self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: None });
     }
 
-    /// Returns `true` if a check of a name in the directory was put aside.
+    /// Returns `true` if a check of a name in the directory is parked.
     pub fn has_parked(&self, dir: NodeRef) -> bool {
         self.checks.get(&dir).into_iter().flatten().any(|(_, entry)| entry.due.is_none())
     }
 
-    /// The directory has been listed: what was put aside is fresh.
+    /// Makes the parked checks of a directory fresh, since it was listed.
     pub fn unpark(&mut self, dir: NodeRef) {
         let names = self.checks.get(&dir).into_iter().flatten();
         let parked = names.filter(|(_, entry)| entry.due.is_none()).map(|(name, _)| name.clone());
@@ -391,19 +391,19 @@ impl Agenda {
         }
     }
 
-    /// Has [`Task::Listed`] follow the checks that are fresh now.
+    /// Adds a [`Task::Listed`] behind the checks that are fresh now.
     pub fn listed(&mut self, dir: NodeRef) {
         self.put(When::End, Phase::Listed, Item::Listed(dir));
     }
 
-    /// Takes what is due first, once the stream has come to `at`.
+    /// Takes the first task that is due at position `at`.
     pub fn next(&mut self, at: u64) -> Option<Task> {
         loop {
             let entry = self.due.first_entry().filter(|entry| entry.key().0 <= at)?;
             let is_last = entry.key().1 == Phase::Last;
             match entry.remove() {
                 Item::Name((dir, name)) if is_last && self.moving > 0 => {
-                    // It may be the one that was found elsewhere.
+                    // It may be the directory that was found elsewhere.
                     let check = self.take(dir, &name)?;
                     if check.elsewhere.is_some() {
                         return Some(Task::Check((dir, name), check));
@@ -428,22 +428,23 @@ impl Agenda {
         }
     }
 
-    /// Returns `true` if something is due.
+    /// Returns `true` if a task is due.
     pub fn is_due(&self, at: u64) -> bool {
         self.due.first_key_value().is_some_and(|(due, _)| due.0 <= at)
     }
 
-    /// Returns `true` if entries wait for [`seal`](Self::seal).
+    /// Returns `true` if tasks wait for [`seal`](Self::seal).
     pub fn is_fresh(&self) -> bool {
         self.due.range((FRESH, Phase::Close, 0)..(IDLE, Phase::Close, 0)).next().is_some()
     }
 
-    /// Returns `true` if entries wait for the queue to be empty.
+    /// Returns `true` if tasks wait for the queue to be empty.
     pub fn is_idle(&self) -> bool {
         self.due.last_key_value().is_some_and(|(due, _)| due.0 == IDLE)
     }
 
-    /// The queue ends at `end` now: fresh entries are due there.
+    /// Sets fresh tasks to be due at `end`, where the queue ends now. If the queue is empty (`idle`), also
+    /// the tasks that wait for that.
     pub fn seal(&mut self, end: u64, idle: bool) {
         let mut fresh = self.due.split_off(&(FRESH, Phase::Close, 0));
         if !idle {

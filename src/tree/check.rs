@@ -1,4 +1,4 @@
-//! Compares what is known with the disk, where it is not sure.
+//! Runs checks: compares uncertain names with the disk.
 
 use super::agenda::{Check, Place, Seen, Task, When};
 use super::edits::{DIR_DELETED, Failure, failure};
@@ -11,11 +11,11 @@ use crate::event::Wd;
 use crate::flags::EventMask;
 use crate::sys::Errno;
 
-/// How often a directory may be missing at its path, with nothing queued, before its check is put aside.
+/// How often a directory may be missing at its path, with an empty queue, before its check is parked.
 pub(super) const TRIES: u32 = 8;
 
 impl<D> Tree<D> {
-    /// Does what is due.
+    /// Runs a task that is due.
     pub(super) fn run<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, task: Task) {
         match task {
             Task::Close(cookie) => self.close(kernel, cookie),
@@ -25,7 +25,7 @@ impl<D> Tree<D> {
             Task::Window(dir) => {
                 for name in self.files.close(dir) {
                     let path = self.path(dir, &name);
-                    self.tell(TreeKind::Discovered, EventMask::DELETE, path);
+                    self.report(TreeKind::Discovered, EventMask::DELETE, path);
                 }
             }
             Task::Listed(dir) => self.listed(dir),
@@ -34,11 +34,11 @@ impl<D> Tree<D> {
             }
             Task::Compare(node) => self.compare(kernel, node),
             Task::Check(place, check) => self.run_check(kernel, place, check),
-            Task::Complete(kind) => self.tell(kind, EventMask::empty(), Default::default()),
+            Task::Complete(kind) => self.report(kind, EventMask::empty(), Default::default()),
         }
     }
 
-    /// Events were lost, and all that was queued by then has been passed over.
+    /// Compares the whole tree after an overflow: all events that were queued by then were skipped.
     pub(super) fn resync<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         self.lost = None;
         self.stage = Stage::Resync;
@@ -46,7 +46,7 @@ impl<D> Tree<D> {
         self.compare(kernel, ROOT);
     }
 
-    /// Lists a watched directory and compares it, and all beneath.
+    /// Lists a watched directory and compares it, with everything beneath.
     fn compare<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
         if self.nodes.wd(node).is_none() {
             return;
@@ -54,8 +54,8 @@ impl<D> Tree<D> {
         let opened = self.open(kernel, node);
         match opened.and_then(|dir| self.list(kernel, node, dir, Purpose::COMPARE)) {
             Ok(()) => self.root_moved &= node != ROOT,
-            Err(errno) if failure(errno) != Failure::Moved => self.owe(node, errno),
-            Err(_) if node == ROOT => self.lose_root(),
+            Err(errno) if failure(errno) != Failure::Moved => self.report_unlisted(node, errno),
+            Err(_) if node == ROOT => self.report_root_moved(),
             Err(_) => {
                 if let Some(parent) = self.nodes.parent(node) {
                     let name = self.name(node);
@@ -65,50 +65,50 @@ impl<D> Tree<D> {
         }
     }
 
-    /// The root's path does not lead to it.
-    fn lose_root(&mut self) {
+    /// Reports that the root's path does not lead to the root.
+    fn report_root_moved(&mut self) {
         if !self.root_moved {
             self.root_moved = true;
-            self.tell(TreeKind::RootMoved, EventMask::empty(), Default::default());
+            self.report(TreeKind::RootMoved, EventMask::empty(), Default::default());
         }
-        self.wait(ROOT);
+        self.schedule_retry(ROOT);
     }
 
-    /// The root says that it was moved, or has a new path.
+    /// Finds out whether the root's path leads to the root, since the root was moved or has a new path.
     pub(super) fn find_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         match self.open(kernel, ROOT) {
-            Err(errno) if failure(errno) == Failure::Moved => self.lose_root(),
+            Err(errno) if failure(errno) == Failure::Moved => self.report_root_moved(),
             _ if self.root_moved => self.agenda.compare(ROOT, When::End),
             _ => {}
         }
     }
 
-    /// A directory is not to be found by its path. Has it looked for, and `check` done later.
+    /// Repeats `check` later, since the directory was not found by its path.
     fn retry_later<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, place: &Place, mut check: Check) {
         let (dir, name) = place;
         check.seen = None;
-        if kernel.end() <= self.at {
+        if kernel.end() <= self.position {
             if !self.renames.is_empty() {
-                // What is pending may be why.
+                // A pending rename may be the reason.
                 return self.agenda.check(*dir, name, check, When::Idle);
             }
-            // No event will say why.
+            // No event will show the reason.
             check.tries = check.tries.saturating_add(1);
-            let owed = |node| self.nodes.listing(node) == Listing::Owed;
-            if check.tries > TRIES || self.nodes.ancestors(*dir).skip(1).any(owed) {
-                // One above it can't be looked at either.
+            let is_unlisted = |node| self.nodes.listing(node) == Listing::Failed;
+            if check.tries > TRIES || self.nodes.ancestors(*dir).skip(1).any(is_unlisted) {
+                // A directory above it can't be listed either.
                 return self.park(place, check, Errno::ENOENT);
             }
             match self.open(kernel, ROOT) {
                 Err(errno) if failure(errno) == Failure::Moved => {
-                    self.lose_root();
+                    self.report_root_moved();
                     let child = self.nodes.child(*dir, name);
                     if let Some(child) = child.filter(|child| self.nodes.wd(*child).is_none()) {
-                        self.blind(child, UnwatchedReason::RootMoved);
+                        self.report_unwatched(child, UnwatchedReason::RootMoved);
                     }
                     return;
                 }
-                _ => self.reach(*dir),
+                _ => self.check_unreached(*dir),
             }
         }
         self.check(*dir, name, check);
@@ -120,7 +120,7 @@ impl<D> Tree<D> {
             return;
         }
         if self.renames.has(dir, name) || self.is_perhaps_replaced(dir) {
-            // What is pending decides first.
+            // The pending rename is decided first.
             let check = Check { seen: None, elsewhere: None, ..check };
             return self.agenda.check(dir, name, check, When::Idle);
         }
@@ -136,18 +136,19 @@ impl<D> Tree<D> {
         };
         let child = self.nodes.child(dir, name);
         let was_watched = child.is_some_and(|child| self.nodes.wd(child).is_some());
-        let seen = self.see(kernel, &opened, &place, check.deep, check.unreached);
+        let seen = self.examine(kernel, &opened, &place, check.deep, check.unreached);
         match seen {
             Ok(Some(seen)) => {
-                // So that the events of what was seen are queued.
+                // Wait until the events of what was seen are queued.
                 let _ = kernel.barrier(&mut opened);
-                // What is watched only now may be ahead of the events.
+                // A directory that was watched only now may be ahead of the events.
                 let unreached = check.unreached && was_watched;
                 let is_known = matches!(seen, Seen::Known(_));
-                let told_file = check.told_file && !is_known;
+                let reported_file = check.reported_file && !is_known;
                 let ahead = check.ahead || is_known && !was_watched;
                 let seen = Some(seen);
-                let check = Check { seen, elsewhere: None, unreached, told_file, ahead, ..check };
+                let check =
+                    Check { seen, elsewhere: None, unreached, reported_file, ahead, ..check };
                 self.check(dir, name, check);
             }
             Ok(None) => {}
@@ -156,26 +157,26 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory was listed that could not be before, and all names in it were looked at.
+    /// Reports a directory as watched that could not be listed before, once all names in it were examined.
     pub(super) fn listed(&mut self, dir: NodeRef) {
         if self.nodes.exists(dir)
-            && self.nodes.listing(dir) == Listing::Owed
+            && self.nodes.listing(dir) == Listing::Failed
             && !self.agenda.has_parked(dir)
-            && !self.waits(dir)
+            && !self.has_scheduled_retry(dir)
         {
             self.nodes.set_listing(dir, Listing::Done);
             self.report_watched(dir);
         }
     }
 
-    /// Returns `true` if the directory, or one above it, may have been replaced by a rename. Until that is
-    /// known, nothing is reported of what is in it.
+    /// Returns `true` if the directory, or one above it, is the victim of an undecided swap. Until that is
+    /// decided, nothing in it is reported.
     fn is_perhaps_replaced(&self, dir: NodeRef) -> bool {
         self.renames.swap_above(self.nodes.ancestors(dir)).is_some()
     }
 
-    /// Looks at a name; `None` if there is nothing to be decided.
-    fn see<K: Kernel<Dir = D>>(
+    /// Examines a name. Returns `None` if there is nothing to decide.
+    fn examine<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         opened: &D,
@@ -194,7 +195,7 @@ impl<D> Tree<D> {
                 Visit::Unknown => return Ok(Some(Seen::Unknown)),
                 Visit::Excluded | Visit::Link => return Ok(None),
                 Visit::Moved => return Err(Errno::ESTALE),
-                // It may be that nothing is there.
+                // Perhaps nothing is there.
                 Visit::Failed(errno) => failed = Some(errno),
                 Visit::Nothing => {}
             }
@@ -213,8 +214,8 @@ impl<D> Tree<D> {
             Ok(_) => Err(Errno::ESTALE),
             Err(errno) if failure(errno) == Failure::Moved => Ok(Some(Seen::Nothing)),
             Err(errno) => match self.nodes.child(*dir, name) {
-                Some(child) if retries && self.nodes.state(child) == State::Blind => {
-                    self.wait(child);
+                Some(child) if retries && self.nodes.state(child) == State::Unwatched => {
+                    self.schedule_retry(child);
                     Ok(None)
                 }
                 _ => Err(errno),
@@ -222,7 +223,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// What a look has shown holds: no event of the name has come since.
+    /// Applies what a scan has shown: it holds, since no event of the name has come meanwhile.
     fn decide<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -237,59 +238,60 @@ impl<D> Tree<D> {
             Seen::Known(node) if self.nodes.wd(node).is_some() => {
                 self.found(kernel, place, check, node);
             }
-            Seen::Known(_) => self.look_anew(place, check),
+            Seen::Known(_) => self.check_again(place, check),
             Seen::Unknown => {
-                if let Some(check) = self.free(place, check) {
-                    self.look_anew(place, check);
+                if let Some(check) = self.free_name(place, check) {
+                    self.check_again(place, check);
                 }
             }
             Seen::Nothing => {
-                let told = check.told_file;
-                if self.free(place, check).is_some() {
-                    self.file_gone(dir, name, told);
+                let was_reported = check.reported_file;
+                if self.free_name(place, check).is_some() {
+                    self.file_gone(dir, name, was_reported);
                 }
             }
             Seen::File => {
-                if let Some(check) = self.free(place, check) {
+                if let Some(check) = self.free_name(place, check) {
                     self.find_file(place, check);
                 }
             }
         }
     }
 
-    pub(super) fn look_anew(&mut self, (dir, name): &Place, check: Check) {
+    pub(super) fn check_again(&mut self, (dir, name): &Place, check: Check) {
         let check = Check { seen: None, last: false, ..check };
-        self.agenda.check(*dir, name, check, When::At(self.at));
+        self.agenda.check(*dir, name, check, When::At(self.position));
     }
 
-    /// The directory that is known by a name is not there. Reports it, but not before all other names
-    /// that are due were compared: it may be found at one of them.
-    pub(super) fn free(&mut self, (dir, name): &Place, check: Check) -> Option<Check> {
+    /// Reports that the directory that is known by a name is gone. But first all other checks that are due
+    /// run: the directory may be found at another name. Returns `None` in that case.
+    pub(super) fn free_name(&mut self, (dir, name): &Place, check: Check) -> Option<Check> {
         let Some(child) = self.nodes.child(*dir, name) else { return Some(check) };
         if self.nodes.wd(child).is_some() && !check.last {
             self.check(*dir, name, Check { last: true, ..check });
             return None;
         }
         // A link that leads nowhere is a file, which was not reported.
-        let owes_file = check.owes_file || self.links.has(child);
-        self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
-        Some(Check { owes_file, ..check })
+        let unreported_file = check.unreported_file || self.links.has(child);
+        self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+        Some(Check { unreported_file, ..check })
     }
 
-    /// There is a file, and no directory is known by its name.
+    /// Reports a file, at a name by which no directory is known.
     fn find_file(&mut self, (dir, name): &Place, check: Check) {
         let new = self.files.insert(*dir, name);
-        if new && (check.owes_file || self.files.knows(*dir)) {
+        if new && (check.unreported_file || self.files.knows(*dir)) {
             let path = self.path(*dir, name);
-            self.tell(TreeKind::Discovered, EventMask::CREATE, path);
+            self.report(TreeKind::Discovered, EventMask::CREATE, path);
         }
         if let Some((dir, name)) = check.exchanged.filter(|(dir, _)| self.nodes.exists(*dir)) {
             let path = self.path(dir, &name);
-            self.tell(TreeKind::Discovered, EventMask::MODIFY, path);
+            self.report(TreeKind::Discovered, EventMask::MODIFY, path);
         }
     }
 
-    /// A directory is at a name, and known at another one: it was moved, or it is there twice.
+    /// Handles a directory that was found at a name and is known at another one: it was moved, or it is there
+    /// twice.
     fn found<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -304,7 +306,7 @@ impl<D> Tree<D> {
         };
         let known = (parent, self.name(node));
         if self.renames.has(known.0, &known.1) || self.is_perhaps_replaced(parent) {
-            // What is pending decides first.
+            // The pending rename is decided first.
             return self.agenda.check(
                 dir,
                 name,
@@ -322,21 +324,21 @@ impl<D> Tree<D> {
         }
         let Some(check) = self.found_by_link(kernel, place, check, node) else { return };
         if self.nodes.is_within(dir, node) {
-            // What is known can't be true.
-            self.gone(node, TreeKind::Discovered, DIR_DELETED, 0);
+            // That is impossible, so what is known is wrong.
+            self.report_gone(node, TreeKind::Discovered, DIR_DELETED, 0);
             return self.compare_all();
         }
-        let Some(check) = self.free_for(place, check, node) else { return };
+        let Some(check) = self.free_name_for(place, check, node) else { return };
         if self.nodes.wd(node).is_none() {
-            // It was beneath what was there.
-            return self.look_anew(place, check);
+            // It was beneath the directory that was removed.
+            return self.check_again(place, check);
         }
         self.files.remove(dir, name);
         let from = self.path(node, &[]);
         self.relink(node, dir, name);
         let path = self.path(node, &[]);
         let mask = EventMask::MOVED_TO | EventMask::ISDIR;
-        self.tell(TreeKind::Renamed { from }, mask, path);
+        self.report(TreeKind::Renamed { from }, mask, path);
         self.after_rename(node);
         self.check(known.0, &known.1, Check::default());
         if check.deep {
@@ -344,16 +346,16 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Makes a name free for a directory that is there; `None` if that has to wait.
-    fn free_for(&mut self, place: &Place, check: Check, node: NodeRef) -> Option<Check> {
+    /// Frees a name for a directory that was found there. Returns `None` if that has to wait.
+    fn free_name_for(&mut self, place: &Place, check: Check, node: NodeRef) -> Option<Check> {
         match self.nodes.child(place.0, &place.1) {
             Some(child) if self.nodes.wd(child).is_some() => {
                 let check = Check { seen: Some(Seen::Known(node)), ..check };
-                self.free(place, check)
+                self.free_name(place, check)
             }
             Some(child) => {
                 if self.nodes.is_within(node, child) {
-                    self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+                    self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
                 } else {
                     self.remove(child);
                 }
@@ -363,13 +365,13 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory is watched at another place, by that watch.
+    /// Adds a name of a directory that is watched under another path, by this watch.
     pub(super) fn alias(&mut self, dir: NodeRef, name: &[u8], wd: Wd) -> NodeRef {
-        let node = self.know(dir, name, Purpose::NEW, None);
+        let node = self.get_or_add(dir, name, Purpose::NEW, None);
         if self.nodes.state(node) != State::Alias {
             self.clear(node);
             let path = self.path(node, &[]);
-            self.tell(
+            self.report(
                 TreeKind::Unwatched(UnwatchedReason::WatchedElsewhere),
                 EventMask::ISDIR,
                 path,

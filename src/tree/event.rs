@@ -1,4 +1,4 @@
-//! What a tree reports.
+//! The events that a tree reports.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -7,64 +7,71 @@ use crate::event::Escaped;
 use crate::flags::EventMask;
 use crate::sys::Errno;
 
-/// What happened in a tree.
+/// A change in a tree.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TreeEvent {
-    /// How it is known, and what is beyond a mask.
+    /// How the change became known, and what a mask can't express.
     pub kind: TreeKind,
-    /// The kernel's words for it, also where it did not say them: `CREATE`, `DELETE`, `MODIFY` for
-    /// what was discovered, `MOVED_TO` for a rename.
+    /// The change as inotify flags. A discovered change has `CREATE`, `DELETE` or `MODIFY`, and a rename
+    /// `MOVED_TO`, though the kernel did not report exactly that.
     pub mask: EventMask,
-    /// The number that joins the halves of a rename, else 0.
+    /// The cookie that joins the two halves of a rename, else 0.
     pub cookie: u32,
-    /// The path beneath the root; empty for the root itself.
+    /// The path beneath the root. Empty for the root itself.
     pub path: Vec<u8>,
 }
 
-/// How a [`TreeEvent`] is known.
+/// How a [`TreeEvent`] became known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TreeKind {
-    /// The kernel reported it. `MOVED_TO` is something that came from outside of what is watched, and
-    /// may have replaced a file or an empty directory; `MOVED_FROM` is something that went outside;
-    /// after `UNMOUNT` nothing that was beneath the path is there.
+    /// The kernel reported it.
+    ///
+    /// - `MOVED_TO`: an entry came from outside of the watched directories. It may have replaced a file or an empty
+    ///   directory.
+    /// - `MOVED_FROM`: an entry left to outside of the watched directories.
+    /// - `UNMOUNT`: nothing that was beneath the path is there any more.
     Reported,
-    /// It was discovered. `CREATE`: it is there and was not reported before, and if something else was
-    /// reported to be there, that is gone. `DELETE`: it is gone, with all beneath it. `MODIFY`: it may
-    /// have changed. Reported if an event that may have caused it was asked for.
+    /// It was discovered by a scan. Reported if the mask asks for an event that may have caused it.
+    ///
+    /// - `CREATE`: the entry is there and was not reported before. An entry that was reported at this path before is
+    ///   gone.
+    /// - `DELETE`: the entry is gone, with everything beneath it.
+    /// - `MODIFY`: the file may have changed.
     Discovered,
-    /// Something was renamed within the tree, with all beneath it; what was at the new path is
-    /// replaced.
+    /// An entry was renamed within the tree, with everything beneath it. An entry that was at the new path
+    /// before is gone.
     Renamed {
-        /// Its old path beneath the root.
+        /// The old path beneath the root.
         from: Vec<u8>,
     },
-    /// Two directories have changed places, each with all beneath it (`RENAME_EXCHANGE`).
+    /// Two directories were exchanged, each with everything beneath it (`RENAME_EXCHANGE`).
     Exchanged {
         /// The other path beneath the root.
         with: Vec<u8>,
     },
-    /// The directory can't be watched, and nothing is reported of what happens in it; why.
+    /// The directory can't be watched, for this reason. Changes in it are not reported.
     Unwatched(UnwatchedReason),
-    /// The directory is watched, but can't be listed or compared with the disk: what happened in it
-    /// while events were lost is not known. It is compared as soon as that is possible.
+    /// The directory is watched, but can't be listed, for this reason. Changes in it that were lost in an
+    /// overflow are not known. It is listed as soon as possible.
     Unlisted(Errno),
-    /// A directory that was `Unwatched` is watched, or one that was `Unlisted` has been listed. What
-    /// is in it is reported next, as far as that is not known.
+    /// An `Unwatched` directory is watched now, or an `Unlisted` one was listed. Its entries that are not
+    /// known yet are reported next.
     Watched,
-    /// Events were lost. What changed meanwhile is looked for and reported, and then `Resynced`.
+    /// Events were lost. The tree is compared with the disk, each difference is reported, and then
+    /// `Resynced`.
     Overflow,
-    /// All that was missed has been reported.
+    /// The comparison after an `Overflow` is complete: all differences have been reported.
     Resynced,
-    /// The set-up is complete: all directories are watched, and what was there has been reported if
-    /// that was asked for.
+    /// The set-up is complete: all directories are watched. Existing entries have been reported, if
+    /// [`Options::report_existing`](super::Options::report_existing) is set.
     Established,
-    /// The root's path no longer leads to it. Its known directories go on to report, but new ones
-    /// can't be watched.
+    /// The root's path no longer leads to the root. The known directories stay watched, but new ones can't be
+    /// watched.
     RootMoved,
-    /// The root was removed, or its watch ended by force; the tree is over.
+    /// The root was removed, or its watch was removed by other code. The tree is over.
     RootRemoved,
-    /// The root's file system was unmounted; the tree is over.
+    /// The root's file system was unmounted. The tree is over.
     RootUnmounted,
 }
 
@@ -72,16 +79,17 @@ pub enum TreeKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnwatchedReason {
-    /// The kernel refused: no permission, the limit of watches, no descriptor left.
+    /// A system call failed: `EACCES` without permission, `ENOSPC` at the limit of watches, `EMFILE` without
+    /// a free descriptor.
     Failed(Errno),
-    /// It is watched at another place of the tree, to which its events belong: a bind mount, or a
-    /// link to it.
+    /// The same directory is watched under another path of the tree, with which its events are reported: it
+    /// is a bind mount, or a link leads to it.
     WatchedElsewhere,
-    /// The root's path no longer leads to the root.
+    /// The root's path no longer leads to the root, so a path beneath it can't be opened.
     RootMoved,
 }
 
-/// One line such as `Discovered CREATE,ISDIR "a/b"`: safe to print on a terminal.
+/// Writes one line such as `Discovered CREATE,ISDIR "a/b"`, safe to print on a terminal.
 impl fmt::Display for TreeEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {

@@ -1,4 +1,4 @@
-//! What the events do to the tree.
+//! Applies the events to the tree.
 
 use alloc::vec::Vec;
 
@@ -17,7 +17,7 @@ use crate::flags::EventMask;
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     event: Option<Fed>,
-    /// Reused.
+    /// Reused for each event.
     name: Vec<u8>,
 }
 
@@ -36,7 +36,7 @@ impl Inbox {
     }
 }
 
-/// Changes of names, which are queued under the lock of the directory.
+/// The changes of names. The kernel queues them under the lock of the directory.
 const NAMES: EventMask = EventMask::CREATE
     .union(EventMask::DELETE)
     .union(EventMask::MOVED_FROM)
@@ -67,12 +67,12 @@ impl Change<'_> {
 }
 
 impl<D> Tree<D> {
-    /// Takes an event, whose record begins at byte `at` of all that was ever read from the queue.
+    /// Takes an event, whose record begins at byte `at` of everything that was ever read from the queue.
     ///
-    /// Only after [`next`](Self::next) gave `None`. Events of other watches, and those of a watch that
-    /// has ended, change nothing.
+    /// Call it only after [`next`](Self::next) returned `None`. Events of other watches, and of watches that
+    /// have ended, change nothing.
     pub fn feed<K: Kernel<Dir = D>>(&mut self, _kernel: &mut K, event: Event<'_>, at: u64) {
-        self.come_to(at.max(self.at));
+        self.advance_to(at.max(self.position));
         if matches!(self.stage, Stage::New | Stage::Over) {
             return;
         }
@@ -83,7 +83,7 @@ impl<D> Tree<D> {
         self.inbox.event = Some(Fed { wd, mask, cookie, at, is_named: name.is_some() });
     }
 
-    /// Does what the event that was fed last says, or what it ends before.
+    /// Applies the event that was fed last, or first ends a pending rename that this event shows to be over.
     pub(super) fn take_event<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         let Some(event) = self.inbox.event.take() else { return };
         if event.mask.contains(EventMask::Q_OVERFLOW) {
@@ -108,23 +108,23 @@ impl<D> Tree<D> {
             self.renames.swap_above(self.nodes.ancestors(dir).skip(1))
         {
             if self.is_there(kernel, victim) {
-                // It has the old name, so it was not replaced.
+                // It is at the old name, so it was not replaced.
                 self.renames.mark_alive(victim);
             } else {
                 self.close(kernel, swap);
             }
             self.inbox.event = Some(event);
         } else if !event.is_named {
-            self.own(kernel, dir, event.mask);
+            self.own_event(kernel, dir, event.mask);
         } else if self.lost.is_some() {
-            // It is not known what was lost before.
+            // Earlier events may be lost, so this one may be wrong by now.
         } else if !event.mask.intersects(NAMES) {
             self.renames.mark_alive(dir);
-            self.other(change);
+            self.other_event(change);
         } else if !self.is_half_of_swap(change) {
-            match self.renames.take_late(dir, event.cookie) {
+            match self.renames.take_ended_by(dir, event.cookie) {
                 Some(ended) => {
-                    // What that finds comes first, and then this event.
+                    // First its end, and then this event.
                     self.conclude(kernel, ended);
                     self.inbox.event = Some(event);
                 }
@@ -134,8 +134,9 @@ impl<D> Tree<D> {
         self.inbox.name = name;
     }
 
-    /// An event happened before the first look at its directory, which has shown what came of it. But the
-    /// last one before the look may have taken in a later one: identical events are merged.
+    /// Handles an event that is older than the first scan of its directory: the scan has shown its result.
+    /// But the kernel merges identical events, so the last record before the scan may also stand for a later
+    /// change.
     fn take_stale(&mut self, change: Change<'_>, at: u64, begin: u64) {
         let len = change.name.len() as u64;
         let cells = if len > 0 { (len / 16).saturating_add(2) } else { 1 };
@@ -144,10 +145,10 @@ impl<D> Tree<D> {
             return;
         }
         if change.mask.intersects(NAMES) {
-            let told_file = self.files.has(change.dir, change.name);
+            let reported_file = self.files.has(change.dir, change.name);
             let check = Check {
-                told_file,
-                owes_file: !change.is_dir(),
+                reported_file,
+                unreported_file: !change.is_dir(),
                 last_event: Some(change.last_event()),
                 ..Check::default()
             };
@@ -156,7 +157,7 @@ impl<D> Tree<D> {
                 self.renames.note(change.dir, change.name);
             }
         } else if len > 0 {
-            self.other(change);
+            self.other_event(change);
         } else if change.mask.contains(EventMask::ATTRIB) {
             self.retry_beneath(change.dir);
         }
@@ -170,33 +171,33 @@ impl<D> Tree<D> {
             && self.renames.take_swap_half(dir, name, cookie, from)
     }
 
-    /// Events were lost: what is queued is of no use, and then all is compared.
+    /// Handles an overflow: skips the queued events, after which the whole tree is compared.
     fn overflow<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
-        self.tell(TreeKind::Overflow, EventMask::Q_OVERFLOW, Vec::new());
+        self.report(TreeKind::Overflow, EventMask::Q_OVERFLOW, Vec::new());
         while !self.renames.is_empty() {
             for ended in self.renames.take_all() {
                 self.abandon(ended);
             }
         }
         self.agenda.clear();
-        self.files.lose();
+        self.files.close_all();
         self.ahead = None;
         self.lost = Some(kernel.end());
     }
 
-    /// A name was changed.
+    /// Applies a change of a name.
     fn change<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
         self.renames.mark_alive(change.dir);
         let recent = self.renames.take_recent(change.dir, change.name);
         let file_left =
             !change.is_dir() && change.mask.intersects(EventMask::MOVED_FROM | EventMask::DELETE);
-        self.agenda.disturb(change.dir, change.name, file_left);
-        self.told_file_left(change, file_left);
+        self.agenda.invalidate(change.dir, change.name, file_left);
+        self.reported_file_left(change, file_left);
         if !change.mask.contains(EventMask::DELETE) {
             self.forget_ended(change);
         }
         if change.mask.contains(EventMask::CREATE) {
-            self.come(kernel, change);
+            self.came(kernel, change);
         } else if change.mask.contains(EventMask::MOVED_TO) {
             self.moved_to(kernel, change);
         } else if change.mask.contains(EventMask::MOVED_FROM) {
@@ -207,45 +208,45 @@ impl<D> Tree<D> {
             self.file_deleted(change);
         }
         let event = change.last_event();
-        // Until a rename is complete it is judged by what was at its new name before.
+        // Until a rename is complete, it is judged by the event before it at its new name.
         if event == LastEvent::Left || !self.renames.has(change.dir, change.name) {
             self.agenda.set_last_event(change.dir, change.name, event);
         }
     }
 
-    /// A file that was reported may have left by an event that was merged with an older one. Then the next
-    /// event of the name shows that it has left.
-    fn told_file_left(&mut self, change: Change<'_>, file_left: bool) {
+    /// Reports a file as gone that has left by an event which the kernel merged with an older one. The next
+    /// event of the name shows that.
+    fn reported_file_left(&mut self, change: Change<'_>, file_left: bool) {
         let is_ahead = self.in_window(change.dir);
         if is_ahead && change.is_dir() {
-            // The file may have come later.
+            // The file may have come after this directory left.
             return;
         }
         let is_same = file_left || is_ahead || change.is_move() && !change.is_dir();
-        if self.agenda.take_told_file(change.dir, change.name) && !is_same {
+        if self.agenda.take_reported_file(change.dir, change.name) && !is_same {
             self.file_gone(change.dir, change.name, true);
         }
     }
 
-    /// A name has changed whose directory was removed, by the end of its watch. That was empty, so what
-    /// is known to be in it left it unseen.
+    /// Reports a directory as gone whose watch has ended, at the next event of its name, if directories are
+    /// still known in it. It was removed, so it was empty: they left without an event.
     fn forget_ended(&mut self, change: Change<'_>) {
         let child = self.nodes.child(change.dir, change.name);
         let ended = |node: &NodeRef| {
             self.nodes.state(*node) == State::Named && self.nodes.first_child(*node).is_some()
         };
         if let Some(child) = child.filter(ended) {
-            self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+            self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
         }
     }
 
-    /// Returns `true` if an event of a name may be older than what is known of it.
-    pub(super) fn is_unsure(&self, dir: NodeRef, name: &[u8]) -> bool {
+    /// Returns `true` if an event of a name may be older than what is known of the name.
+    pub(super) fn may_be_outdated(&self, dir: NodeRef, name: &[u8]) -> bool {
         self.in_window(dir) || self.agenda.is_uncertain(dir, name)
     }
 
-    /// Something is there that was not, by an event without another half.
-    pub(super) fn come<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
+    /// Applies an event without another half, by which an entry came.
+    pub(super) fn came<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, change: Change<'_>) {
         if change.is_dir() {
             self.dir_came(kernel, change);
         } else {
@@ -257,8 +258,8 @@ impl<D> Tree<D> {
         let Change { dir, name, mask, cookie } = change;
         if let Some(child) = self.nodes.child(dir, name) {
             let watched = self.nodes.wd(child).is_some();
-            if self.is_unsure(dir, name) || watched && self.is_there(kernel, child) {
-                // It repeats what a look has shown, or another one was there before.
+            if self.may_be_outdated(dir, name) || watched && self.is_there(kernel, child) {
+                // It repeats what a scan has shown, or another directory was there before.
                 return self.check(dir, name, Check::default());
             }
             if mask.contains(EventMask::MOVED_TO) {
@@ -267,24 +268,24 @@ impl<D> Tree<D> {
                 }
                 self.remove(child);
             } else {
-                self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+                self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
             }
         }
         if self.files.has(dir, name) {
             if self.in_window(dir) {
-                return self.check(dir, name, Check { told_file: true, ..Check::default() });
+                return self.check(dir, name, Check { reported_file: true, ..Check::default() });
             }
             self.file_gone(dir, name, false);
         }
         let event = Some((mask, cookie));
         if self.root_moved {
-            let node = self.know(dir, name, Purpose::NEW, event);
-            return self.blind(node, UnwatchedReason::RootMoved);
+            let node = self.get_or_add(dir, name, Purpose::NEW, event);
+            return self.report_unwatched(node, UnwatchedReason::RootMoved);
         }
         let opened = match self.open(kernel, dir) {
             Ok(opened) => opened,
             Err(errno) if failure(errno) == Failure::Moved => {
-                self.know(dir, name, Purpose::NEW, event);
+                self.get_or_add(dir, name, Purpose::NEW, event);
                 return self.check(dir, name, Check::default());
             }
             Err(errno) => return self.failed(dir, name, errno, Purpose::NEW, event),
@@ -294,18 +295,18 @@ impl<D> Tree<D> {
             Visit::Excluded => {}
             Visit::Failed(errno) => self.failed(dir, name, errno, Purpose::NEW, event),
             _ => {
-                self.know(dir, name, Purpose::NEW, event);
+                self.get_or_add(dir, name, Purpose::NEW, event);
                 self.check(dir, name, Check::default());
             }
         }
     }
 
-    /// A file came, `from` another path of the tree or from nowhere.
+    /// Adds and reports a file that came: renamed `from` another path of the tree, or new.
     pub(super) fn file_came(&mut self, change: Change<'_>, from: Option<Vec<u8>>) {
         let Change { dir, name, mask, cookie } = change;
         let ahead = self.in_window(dir) || self.agenda.is_uncertain(dir, name);
         if let Some(link) = self.link(dir, name).filter(|_| !ahead && change.is_move()) {
-            // Replaced, as no directory is.
+            // A file replaces a link, though not a directory.
             self.remove(link);
         }
         let child = self.nodes.child(dir, name);
@@ -314,22 +315,22 @@ impl<D> Tree<D> {
             from.as_ref().is_none_or(|from| from.starts_with(&beneath))
         };
         if let Some(child) = child.filter(|child| ahead && !comes_out(*child)) {
-            // The look was ahead: its directory is not there yet.
-            self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+            // The scan was ahead: the directory that it found is not there yet.
+            self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
         } else if child.is_some() {
-            // A file does not replace a directory: they were exchanged, or the look was ahead.
+            // A file does not replace a directory: they were exchanged, or the scan was ahead.
             if let Some(from) = from {
-                self.reports.tell(TreeKind::Reported, EventMask::MOVED_FROM, cookie, from);
+                self.reports.report(TreeKind::Reported, EventMask::MOVED_FROM, cookie, from);
             }
-            return self.check(dir, name, Check::owing());
+            return self.check(dir, name, Check::unreported_file());
         }
         self.agenda.take(dir, name);
         let new = self.files.insert(dir, name);
         let path = self.path(dir, name);
         match from {
-            Some(from) => self.reports.tell(TreeKind::Renamed { from }, mask, cookie, path),
+            Some(from) => self.reports.report(TreeKind::Renamed { from }, mask, cookie, path),
             None if new || mask.contains(EventMask::MOVED_TO) && !self.in_window(dir) => {
-                self.reports.tell(TreeKind::Reported, mask, cookie, path);
+                self.reports.report(TreeKind::Reported, mask, cookie, path);
             }
             None => {}
         }
@@ -338,48 +339,49 @@ impl<D> Tree<D> {
     fn dir_deleted(&mut self, change: Change<'_>) {
         let Change { dir, name, mask, .. } = change;
         if let Some(child) = self.nodes.child(dir, name) {
-            self.gone(child, TreeKind::Reported, mask, 0);
+            self.report_gone(child, TreeKind::Reported, mask, 0);
             self.agenda.take(dir, name);
         } else if self.files.has(dir, name) {
-            self.check(dir, name, Check::owing());
+            self.check(dir, name, Check::unreported_file());
         }
     }
 
     fn file_deleted(&mut self, change: Change<'_>) {
         let Change { dir, name, mask, .. } = change;
         if let Some(link) = self.link(dir, name) {
-            self.gone(link, TreeKind::Reported, mask | EventMask::ISDIR, 0);
+            self.report_gone(link, TreeKind::Reported, mask | EventMask::ISDIR, 0);
             self.agenda.take(dir, name);
         } else if self.file_left(dir, name) {
             let path = self.path(dir, name);
-            self.tell(TreeKind::Reported, mask, path);
+            self.report(TreeKind::Reported, mask, path);
         }
     }
 
-    /// A file has left its name. Returns `true` if it was reported to be there.
+    /// Removes a file from its name. Returns `true` if it was reported to be there.
     pub(super) fn file_left(&mut self, dir: NodeRef, name: &[u8]) -> bool {
         if self.nodes.child(dir, name).is_some() {
             self.check(dir, name, Check::default());
             return false;
         }
         let check = self.agenda.take(dir, name);
-        let owed = check.as_ref().is_some_and(|check| check.owes_file);
+        let unreported = check.as_ref().is_some_and(|check| check.unreported_file);
         if check.is_some_and(|check| check.deep) {
-            // A loss has left it, and it may be of a directory that has changed places with the file.
+            // An overflow has left this check, and it may be of a directory that was exchanged with the file.
             self.check(dir, name, Check { deep: true, ..Check::default() });
         }
-        if self.files.knows(dir) { self.files.remove(dir, name) } else { !owed }
+        if self.files.knows(dir) { self.files.remove(dir, name) } else { !unreported }
     }
 
-    /// What happens to a watched directory itself. But for the root, its parent reports it too.
-    fn own<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, mask: EventMask) {
+    /// Applies an event of a watched directory itself. The directory's parent reports it too, except for the
+    /// root.
+    fn own_event<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, mask: EventMask) {
         if node == ROOT {
-            return self.own_root(kernel, mask);
+            return self.own_root_event(kernel, mask);
         }
         if mask.contains(EventMask::UNMOUNT) {
             self.clear(node);
             let path = self.path(node, &[]);
-            self.tell(TreeKind::Reported, mask, path);
+            self.report(TreeKind::Reported, mask, path);
         } else if mask.contains(EventMask::IGNORED) {
             let aliases = self.nodes.wd(node).map_or(Vec::new(), |wd| self.aliases.take(wd));
             self.nodes.set_state(node, State::Named);
@@ -387,7 +389,7 @@ impl<D> Tree<D> {
                 self.clear(node);
             }
             if self.lost.is_none() {
-                // Its parent says if it was removed; if not, what is there now is looked at.
+                // An event of its parent says whether it was removed. If not, the name is checked.
                 let name = self.name(node);
                 let parent = self.nodes.parent(node).unwrap_or(ROOT);
                 self.agenda.check(parent, &name, Check::default(), When::Idle);
@@ -400,7 +402,7 @@ impl<D> Tree<D> {
                 }
             }
         } else if self.lost.is_some() {
-            // It is not known what was lost before.
+            // Earlier events may be lost, so this one may be wrong by now.
         } else if mask.contains(EventMask::MOVE_SELF) {
             self.moved_self(kernel, node);
         } else if mask.contains(EventMask::ATTRIB) {
@@ -408,21 +410,21 @@ impl<D> Tree<D> {
         }
     }
 
-    fn own_root<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mask: EventMask) {
+    fn own_root_event<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mask: EventMask) {
         let kind = match mask {
             mask if mask.contains(EventMask::UNMOUNT) => TreeKind::RootUnmounted,
             mask if mask.contains(EventMask::IGNORED) => TreeKind::RootRemoved,
             _ => TreeKind::Reported,
         };
         if kind != TreeKind::Reported {
-            // What went out of it before the end, did so.
+            // Entries that left before the end are reported as having left.
             for ended in self.renames.take_all() {
                 self.abandon(ended);
             }
-            self.tell(kind, mask, Vec::new());
+            self.report(kind, mask, Vec::new());
             return self.stop(kernel);
         }
-        self.tell(kind, mask, Vec::new());
+        self.report(kind, mask, Vec::new());
         if mask.contains(EventMask::MOVE_SELF) {
             self.find_root(kernel);
         } else if mask.contains(EventMask::ATTRIB) {
@@ -430,8 +432,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// What changes no name.
-    fn other(&mut self, change: Change<'_>) {
+    /// Reports an event that changes no name.
+    fn other_event(&mut self, change: Change<'_>) {
         let Change { dir, name, mask, cookie } = change;
         if !change.is_dir() {
             self.files.touch(dir, name);
@@ -441,6 +443,6 @@ impl<D> Tree<D> {
             }
         }
         let path = self.path(dir, name);
-        self.reports.tell(TreeKind::Reported, mask, cookie, path);
+        self.reports.report(TreeKind::Reported, mask, cookie, path);
     }
 }

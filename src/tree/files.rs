@@ -1,10 +1,10 @@
-//! Which files a directory is known to hold: for ever where files are tracked, else only while events
-//! of before its listing may still come.
+//! The known files of each directory: always if files are tracked, else only while events that are older than
+//! the directory's listing may still come.
 //!
-//! A directory has a *window* from its listing until the stream has come to the end that the queue had
-//! when it was listed: events in the window may be older than the listing or not.
+//! A directory has a *window* from its listing until the stream has reached the position where the queue
+//! ended at that time. An event in the window may be older than the listing or not.
 //!
-//! Invariant: where files are not tracked, a directory is in `of` only while its window is open.
+//! Invariant: if files are not tracked, a directory is in `of` only while its window is open.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -15,27 +15,27 @@ use super::nodes::NodeRef;
 
 #[derive(Debug)]
 struct File {
-    /// As it was when it was last looked at; `None` if something happened to it since.
+    /// Its status at the last `stat`; `None` if an event of it has come since.
     stat: Option<Stat>,
-    /// Whether the last listing has shown it, or an event has.
+    /// Whether the last listing has shown it, or an event since.
     seen: bool,
 }
 
 #[derive(Debug, Default)]
 struct Dir {
     files: BTreeMap<Box<[u8]>, File>,
-    /// How many listings have a window that is open.
+    /// The number of listings whose window is open.
     open: u32,
 }
 
 #[derive(Debug)]
 pub(super) struct Files {
     of: BTreeMap<NodeRef, Dir>,
-    /// Whether they are tracked.
+    /// Whether files are tracked.
     track: bool,
 }
 
-/// What a listing says of a file.
+/// How a listed file differs from the known one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compared {
     New,
@@ -48,7 +48,7 @@ impl Files {
         Self { of: BTreeMap::new(), track }
     }
 
-    /// A directory is being listed; `whole` where files that are not in the listing are gone.
+    /// Opens the window of a listing. If it is `whole`, known files that it does not show are gone.
     pub fn open(&mut self, dir: NodeRef, whole: bool) {
         let dir = self.of.entry(dir).or_default();
         dir.open = dir.open.saturating_add(1);
@@ -59,7 +59,7 @@ impl Files {
         }
     }
 
-    /// The window of a listing ends. Returns the names of the files that it has shown to be gone.
+    /// Closes the window of a listing. Returns the names of the files that the listing has shown to be gone.
     pub fn close(&mut self, dir: NodeRef) -> Vec<Box<[u8]>> {
         let Some(files) = self.of.get_mut(&dir) else { return Vec::new() };
         files.open = files.open.saturating_sub(1);
@@ -81,8 +81,8 @@ impl Files {
         self.of.remove(&dir);
     }
 
-    /// Events were lost: no window counts any more.
-    pub fn lose(&mut self) {
+    /// Closes all windows, since events were lost.
+    pub fn close_all(&mut self) {
         if !self.track {
             self.of.clear();
         }
@@ -108,32 +108,32 @@ impl Files {
         self.of.get(&dir).is_some_and(|dir| dir.files.contains_key(name))
     }
 
-    /// An event says that a file is there. Returns `false` if that was known.
+    /// Adds a file that an event reports to be there. Returns `false` if it was known.
     pub fn insert(&mut self, dir: NodeRef, name: &[u8]) -> bool {
         let Some(dir) = self.of.get_mut(&dir) else { return true };
         dir.files.insert(name.into(), File { stat: None, seen: true }).is_none()
     }
 
-    /// A file is gone. Returns `false` if it was not known.
+    /// Removes a file. Returns `false` if it was not known.
     pub fn remove(&mut self, dir: NodeRef, name: &[u8]) -> bool {
         self.of.get_mut(&dir).is_some_and(|dir| dir.files.remove(name).is_some())
     }
 
-    /// A file may have changed.
+    /// Forgets the status of a file that may have changed.
     pub fn touch(&mut self, dir: NodeRef, name: &[u8]) {
         if let Some(file) = self.of.get_mut(&dir).and_then(|dir| dir.files.get_mut(name)) {
             file.stat = None;
         }
     }
 
-    /// A listing has shown a file, which was not looked at.
+    /// Marks a file that a listing has shown, without a `stat` of it.
     pub fn mark_seen(&mut self, dir: NodeRef, name: &[u8]) {
         if let Some(file) = self.of.get_mut(&dir).and_then(|dir| dir.files.get_mut(name)) {
             file.seen = true;
         }
     }
 
-    /// A look has shown a file.
+    /// Compares a file that a listing has shown with the known one, and stores its status.
     pub fn compare(&mut self, dir: NodeRef, name: &[u8], stat: Option<Stat>) -> Compared {
         let Some(dir) = self.of.get_mut(&dir) else { return Compared::New };
         let new = File { stat, seen: true };

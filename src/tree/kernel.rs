@@ -1,135 +1,135 @@
-//! What the engine asks of a kernel.
+//! The system calls that the engine needs.
 
 use crate::event::Wd;
 use crate::flags::WatchMask;
 use crate::sys::Errno;
 
-/// The calls that a [`Tree`](super::Tree) is built on: the real kernel's, or those of a simulated one.
+/// The system calls of a [`Tree`](super::Tree): the real kernel's, or those of a simulated one.
 ///
-/// All of them look at the world as it is now, which is ahead of what the events told so far. An open
-/// [`Dir`](Self::Dir) is one directory, wherever it is moved, until it is dropped.
+/// Each call sees the present state of the file system, which is ahead of the events that were fed. An open
+/// [`Dir`](Self::Dir) stays the same directory, wherever it is moved, until it is dropped.
 pub trait Kernel {
     /// An open directory.
     type Dir;
 
-    /// Opens the directory at a path beneath the root, with `/` between its names; empty for the root
-    /// itself. Symbolic links on the way beneath the root are followed only if
-    /// [`Options::follow_links`](super::Options::follow_links) is set, as for all calls here.
+    /// Opens the directory at a path beneath the root, with `/` between its names. Empty for the root itself.
+    /// Like all calls here, it follows symbolic links beneath the root only if
+    /// [`Options::follow_links`](super::Options::follow_links) is set.
     ///
     /// # Errors
     ///
-    /// As of openat2(2); `ENOTDIR` or `ELOOP` where there is no directory.
+    /// Those of openat2(2); `ENOTDIR` or `ELOOP` if the path leads to something else than a directory.
     fn open(&mut self, path: &[u8]) -> Result<Self::Dir, Errno>;
 
     /// Opens a subdirectory.
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     fn open_child(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno>;
 
-    /// Opens a subdirectory that will be listed. That may spare [`list`](Self::list) a call, and make
-    /// the events of an open directory before it is called.
+    /// Opens a subdirectory that will be listed. That may save [`list`](Self::list) a call, and cause the
+    /// `OPEN` event of a listing early.
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     fn open_to_list(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno> {
         self.open_child(dir, name)
     }
 
-    /// Watches a directory; what it was watched for already stays.
+    /// Watches a directory, for `mask` besides what it is watched for already.
     ///
-    /// The same directory gives the same descriptor, so this is also how it is told which one was
-    /// opened.
+    /// The same directory returns the same watch descriptor. The engine uses this to find out which directory
+    /// was opened.
     ///
     /// # Errors
     ///
-    /// As of inotify_add_watch(2); `ESTALE` where something else was watched for a moment, because the
-    /// world moved. `ENOSPC` only if the directory was not watched before.
+    /// Those of inotify_add_watch(2). `ESTALE` if the path led to something else meanwhile. `ENOSPC` only if
+    /// the directory was not watched before.
     fn watch(&mut self, dir: &Self::Dir, mask: WatchMask) -> Result<Wd, Errno>;
 
     /// Watches a subdirectory.
     ///
     /// # Errors
     ///
-    /// As for [`watch`](Self::watch).
+    /// Those of [`watch`](Self::watch).
     fn watch_child(&mut self, dir: &Self::Dir, name: &[u8], mask: WatchMask) -> Result<Wd, Errno>;
 
-    /// Has a directory of which that is the watch tell these events alone, until it is watched for more.
-    /// Changes nothing where somebody else needs them, or where another directory could be meant.
+    /// Narrows the mask of a directory's watch to `mask`, until it is watched for more. Does nothing if
+    /// another subscriber needs the watch, or if the watch may be another directory's.
     fn narrow_mask(&mut self, dir: &Self::Dir, wd: Wd, mask: WatchMask);
 
-    /// Ends a watch, if it has not ended by itself.
+    /// Ends a watch, unless it has ended by itself.
     fn unwatch(&mut self, wd: Wd);
 
-    /// Returns `true` if somebody else needs the watch, too.
+    /// Returns `true` if another subscriber needs the watch as well.
     fn is_shared(&self, wd: Wd) -> bool;
 
-    /// Returns `true` if a watch has not ended. `None` where the kernel does not say; it may take long.
+    /// Returns whether a watch has not ended, or `None` if the kernel does not report that. It may be slow.
     fn is_watching(&mut self, wd: Wd) -> Option<bool>;
 
-    /// What a directory is.
+    /// Returns the status of a directory.
     ///
     /// # Errors
     ///
-    /// As of statx(2).
+    /// Those of statx(2).
     fn stat(&mut self, dir: &Self::Dir) -> Result<Stat, Errno>;
 
-    /// What an entry of a directory is. A link is followed, if at all, where it leads to a directory;
-    /// any other is described itself.
+    /// Returns the status of an entry of a directory. If links are followed, a link to a directory has the
+    /// status of that directory; any other link has its own.
     ///
     /// # Errors
     ///
-    /// As of statx(2).
+    /// Those of statx(2).
     fn stat_child(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Stat, Errno>;
 
-    /// Gives each entry of a directory but `.` and `..`, and whether it is a directory (a link to one
-    /// is, where links are followed).
+    /// Calls `each` with the name of each entry other than `.` and `..`, and whether it is a directory. If
+    /// links are followed, a link to a directory counts as one.
     ///
-    /// As with readdir(3), what is made, renamed or removed meanwhile may be among them or not.
+    /// As with readdir(3), an entry that is created, renamed or removed meanwhile may be listed or not.
     ///
     /// # Errors
     ///
-    /// As of getdents(2); `ENOENT` where the directory was removed.
+    /// Those of getdents(2); `ENOENT` if the directory was removed.
     fn list(&mut self, dir: &mut Self::Dir, each: &mut dyn FnMut(&[u8], bool))
     -> Result<(), Errno>;
 
-    /// Waits until who is changing names in the directory is through. By then both halves of a rename
-    /// that has begun are in the queue.
+    /// Waits for the renames in progress in this directory. When it returns, both halves of each rename that
+    /// has begun are queued.
     ///
     /// The kernel queues both while it holds the locks of both directories, and listing a directory
     /// takes its lock (`iterate_dir`, `lock_rename`; Linux 6.18).
     ///
     /// # Errors
     ///
-    /// As of getdents(2).
+    /// Those of getdents(2).
     fn barrier(&mut self, dir: &mut Self::Dir) -> Result<(), Errno>;
 
-    /// Position of the first event that is queued and was not read.
+    /// Returns the position of the first event that is queued and was not read.
     fn front(&self) -> u64;
 
-    /// Position of the end of the queue: the bytes that were ever read from it, and those that are
-    /// queued now (`FIONREAD`). What happened before this call is reported by events before that position.
+    /// Returns the position of the end of the queue: the bytes that were ever read from it, and those that
+    /// are queued now (`FIONREAD`). Changes before this call are reported by events before that position.
     fn end(&mut self) -> u64;
 }
 
-/// What is known of an entry.
+/// The status of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Whether it is a directory.
     pub is_dir: bool,
-    /// Whether it is a directory that surely has no subdirectories: where the file system counts them
-    /// in its link count.
+    /// Whether it is a directory that has no subdirectories for certain: its link count says so, on a file
+    /// system that counts them there.
     pub is_leaf: bool,
-    /// Whether it is a symbolic link, or what one leads to.
+    /// Whether it is a symbolic link, or the target of a link that was followed.
     pub is_link: bool,
-    /// The device that it is on.
+    /// The device number.
     pub dev: u64,
     /// The inode number.
     pub ino: u64,
-    /// The size, in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The time of the last change of its content: seconds since 1970, and nanoseconds.
+    /// The time of the last modification: seconds since 1970, and nanoseconds.
     pub mtime: (i64, u32),
 }

@@ -1,12 +1,14 @@
-//! Links to directories, where they are followed, and directories that are at two places.
+//! Links to directories, if links are followed, and directories with several paths.
 //!
-//! A link to a directory is a node like any other, with three differences. The kernel's events call it
-//! a file. Its own rename is no `MOVE_SELF` of the directory, which tells only that the target moved. And
-//! it can lead elsewhere without an event of its name: when another link on the way is replaced, or
-//! a directory on the way is renamed. So all links are checked once the queue is empty after that.
+//! A link to a directory is a node like any other, with three differences. The kernel's events call it a
+//! file. A rename of the link queues no `MOVE_SELF` of the directory; that only reports that the target was
+//! moved. And the link can lead elsewhere without an event of its name: when another link on the way is
+//! replaced, or a directory on the way is renamed. So all links are checked once the queue is empty after
+//! that.
 //!
-//! A directory is watched at one place. Its real path wins over a link, so links in a listing are looked
-//! at last; of several links, the first that was found wins. At the other places it is an *alias*.
+//! A directory is watched under one path. Its real path is preferred to a link, so links in a listing are
+//! scanned last. Of several links, the first that was found is used. The other names of the directory are
+//! *aliases*.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,15 +26,15 @@ use super::nodes::{NodeRef, Nodes};
 use crate::event::Wd;
 use crate::flags::EventMask;
 
-/// A link whose directory is looked at when all real ones of a listing have been.
-pub(super) type PutOff = (NodeRef, Box<[u8]>, Purpose);
+/// A link that is scanned after all real directories of a listing.
+pub(super) type Postponed = (NodeRef, Box<[u8]>, Purpose);
 
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    /// The nodes whose name is a link. Few directories are, so it is no part of a node.
+    /// The nodes whose name is a link. They are few, so this is not part of a node.
     nodes: BTreeSet<NodeRef>,
-    put_off: VecDeque<PutOff>,
-    /// Whether links may lead elsewhere than they did.
+    postponed: VecDeque<Postponed>,
+    /// Whether links may lead elsewhere now.
     is_due: bool,
 }
 
@@ -42,8 +44,8 @@ impl Links {
         self.nodes.contains(&node)
     }
 
-    /// Returns `true` if the directory's own event reports that it was renamed.
-    pub fn tells(&self, nodes: &Nodes, node: NodeRef) -> bool {
+    /// Returns `true` if the directory's own `MOVE_SELF` reports its renames.
+    pub fn reports_moves(&self, nodes: &Nodes, node: NodeRef) -> bool {
         nodes.wd(node).is_some() && !self.has(node)
     }
 
@@ -57,12 +59,12 @@ impl Links {
 
     pub fn forget(&mut self, node: NodeRef) {
         if self.nodes.remove(&node) {
-            self.disturb();
+            self.mark_due();
         }
     }
 
-    /// A directory, or a link, on the way to a target may be another one now.
-    pub fn disturb(&mut self) {
+    /// Notes that a directory or a link on the way to a target may be another one now.
+    pub fn mark_due(&mut self) {
         self.is_due = !self.nodes.is_empty();
     }
 
@@ -70,12 +72,12 @@ impl Links {
         self.is_due
     }
 
-    pub fn take_put_off(&mut self) -> Option<PutOff> {
-        self.put_off.pop_front()
+    pub fn take_postponed(&mut self) -> Option<Postponed> {
+        self.postponed.pop_front()
     }
 }
 
-/// Names of directories that are watched at another place, by the watch that they have there.
+/// Further names of directories that are watched under another path, by their watch.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
     by_wd: BTreeSet<(i32, NodeRef)>,
@@ -95,7 +97,7 @@ impl Aliases {
         }
     }
 
-    /// Takes the aliases of a directory whose watch ends.
+    /// Removes and returns the aliases of a directory whose watch ends.
     pub fn take(&mut self, wd: Wd) -> Vec<NodeRef> {
         let wd = wd.as_raw();
         let of_wd = self.by_wd.range((wd, NodeRef::FIRST)..).take_while(|(of, _)| *of == wd);
@@ -108,8 +110,8 @@ impl Aliases {
 }
 
 impl<D> Tree<D> {
-    /// Looks at one name in an open directory, as [`visit_dir`](Self::visit_dir) does, and finds out
-    /// whether it is a link.
+    /// Scans one name in an open directory as [`visit_dir`](Self::visit_dir) does, and finds out whether it
+    /// is a link.
     pub(super) fn visit<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -131,9 +133,9 @@ impl<D> Tree<D> {
             let child = self.nodes.child(parent, name);
             let is_free = child.is_none_or(|child| self.nodes.wd(child).is_none());
             if is_free && !is_link && self.is_behind(link, parent) {
-                self.give_way(link);
+                self.remove_link(link);
                 if !self.nodes.exists(parent) {
-                    // A pending rename has ended with it.
+                    // The end of a pending rename has removed it.
                     return Visit::Excluded;
                 }
                 visit = self.visit_dir(kernel, dir, (parent, name), purpose, event);
@@ -153,25 +155,25 @@ impl<D> Tree<D> {
         self.links.has(link) && !self.nodes.ancestors(parent).any(|node| self.links.has(node))
     }
 
-    /// The directory that a link leads to is found by its real path. The link is looked at anew.
-    fn give_way(&mut self, link: NodeRef) {
+    /// Removes a link, since its directory was found by its real path. The name of the link is checked.
+    fn remove_link(&mut self, link: NodeRef) {
         let Some(parent) = self.nodes.parent(link) else { return };
         let name = self.name(link);
-        self.gone(link, TreeKind::Discovered, DIR_DELETED, 0);
-        self.check(parent, &name, Check::owing());
+        self.report_gone(link, TreeKind::Discovered, DIR_DELETED, 0);
+        self.check(parent, &name, Check::unreported_file());
     }
 
-    /// Has a link looked at when all real directories have been.
-    pub(super) fn put_off_link(&mut self, dir: NodeRef, name: &[u8], purpose: Purpose) {
+    /// Postpones the scan of a link until all real directories have been scanned.
+    pub(super) fn postpone_link(&mut self, dir: NodeRef, name: &[u8], purpose: Purpose) {
         let purpose = Purpose { links_last: false, ..purpose };
-        self.links.put_off.push_back((dir, name.into(), purpose));
+        self.links.postponed.push_back((dir, name.into(), purpose));
     }
 
-    /// Looks at a link that was put off.
+    /// Scans a postponed link.
     pub(super) fn visit_link<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
-        (dir, name, purpose): PutOff,
+        (dir, name, purpose): Postponed,
     ) {
         if !self.nodes.exists(dir) {
             return;
@@ -182,16 +184,16 @@ impl<D> Tree<D> {
                 self.entry_visited(kernel, &opened, (dir, &name), visit, purpose);
                 self.mark_unwatched(dir, &name);
             }
-            // A check finds out why.
+            // A check finds out the reason.
             Err(_) => {
-                let owes_file = self.lists_files(purpose) && purpose.report;
-                let check = Check { owes_file, deep: purpose.deep, ..Check::default() };
+                let unreported_file = self.lists_files(purpose) && purpose.report;
+                let check = Check { unreported_file, deep: purpose.deep, ..Check::default() };
                 self.check(dir, &name, check);
             }
         }
     }
 
-    /// What a look at a directory of a listing leaves to be done, where that may have been a link.
+    /// Does what follows from the scan of a listed directory, which may have been a link.
     pub(super) fn entry_visited<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -209,14 +211,14 @@ impl<D> Tree<D> {
         }
         if visit == Visit::Nothing && self.nodes.child(dir, name).is_none() {
             if kernel.stat_child(opened, name).is_ok_and(|stat| !stat.is_dir) {
-                // A link that leads nowhere any more, of which there is no event.
+                // A link that leads nowhere any more, which no event reports.
                 self.file(kernel, opened, dir, name, purpose);
             } else if purpose.report {
-                // It was not reported, so neither is its end.
-                self.check(dir, name, Check::owing());
+                // It was not reported, so its removal is not reported either.
+                self.check(dir, name, Check::unreported_file());
             }
         } else if purpose.report {
-            self.agenda.set_owes_file(dir, name, true);
+            self.agenda.set_unreported_file(dir, name, true);
         }
     }
 
@@ -224,7 +226,7 @@ impl<D> Tree<D> {
         purpose.new || self.options.track_files
     }
 
-    /// What is known by the name of a link is one, unless it is watched, and so has been looked at.
+    /// Marks the node of a link, unless it is watched, and so has been marked by its scan.
     fn mark_unwatched(&mut self, dir: NodeRef, name: &[u8]) {
         let child = self.nodes.child(dir, name);
         if let Some(node) = child.filter(|node| self.nodes.wd(*node).is_none()) {
@@ -232,8 +234,8 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Something that is no directory came to a name, `from` another path of the tree or from nowhere.
-    /// It may be a link to one.
+    /// Adds and reports an entry that came and is no directory: renamed `from` another path of the tree, or
+    /// new. It may be a link to a directory.
     pub(super) fn entry_came<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -246,7 +248,7 @@ impl<D> Tree<D> {
         let Change { dir, name, mask, cookie } = change;
         let stat = match self.open(kernel, dir) {
             Ok(opened) => kernel.stat_child(&opened, name),
-            // A file, until it is found to be more.
+            // It is reported as a file; the check may find more.
             Err(errno) if failure(errno) == Failure::Moved => {
                 self.file_came(change, from);
                 return self.check(dir, name, Check::default());
@@ -256,31 +258,31 @@ impl<D> Tree<D> {
         match stat {
             Ok(stat) if stat.is_dir && stat.is_link => {
                 if let Some(from) = from {
-                    self.reports.tell(TreeKind::Reported, EventMask::MOVED_FROM, cookie, from);
+                    self.reports.report(TreeKind::Reported, EventMask::MOVED_FROM, cookie, from);
                 }
                 self.dir_came(kernel, Change { mask: mask | EventMask::ISDIR, ..change });
                 self.mark_unwatched(dir, name);
                 if !self.files.has(dir, name) {
-                    // It may lead nowhere by the time it is checked.
-                    self.agenda.set_owes_file(dir, name, true);
+                    // The link may lead nowhere by the time it is checked.
+                    self.agenda.set_unreported_file(dir, name, true);
                 }
             }
             Err(errno) if failure(errno) != Failure::Moved => {
                 self.file_came(change, from);
                 self.agenda.compare(dir, When::End);
             }
-            // If it has changed since, that is an event.
+            // If it has changed since, an event reports that.
             _ => self.file_came(change, from),
         }
     }
 
-    /// The link to a directory that is known by a name.
+    /// Returns the node of a name, if it is a link to a directory.
     pub(super) fn link(&self, dir: NodeRef, name: &[u8]) -> Option<NodeRef> {
         self.nodes.child(dir, name).filter(|child| self.links.has(*child))
     }
 
-    /// Whether what is at a name now is a link; `None` where it leads to no directory, or links are not
-    /// followed.
+    /// Returns whether the directory at a name now is reached by a link. Returns `None` if no directory is
+    /// there, or links are not followed.
     pub(super) fn is_link_at<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -295,7 +297,7 @@ impl<D> Tree<D> {
         stat.is_dir.then_some(stat.is_link)
     }
 
-    /// A directory is at a name, and also where it is watched.
+    /// Adds a further name of a directory that was also found under the path by which it is watched.
     pub(super) fn found_twice<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -307,7 +309,7 @@ impl<D> Tree<D> {
         let child = self.nodes.child(dir, name);
         let mut check = Check { seen: Some(Seen::Known(node)), ..check };
         if child.is_some_and(|child| self.nodes.wd(child).is_some()) {
-            match self.free(place, check) {
+            match self.free_name(place, check) {
                 Some(freed) => check = freed,
                 None => return,
             }
@@ -322,13 +324,14 @@ impl<D> Tree<D> {
                 let alias = self.alias(dir, name, wd);
                 self.links.mark(alias, is_link == Some(true));
             }
-            // It was beneath what was freed, or this is its real path, or no longer a path to it.
-            None => self.look_anew(place, check),
+            // It was beneath the directory that was removed; or this is its real path; or this no longer
+            // leads to it.
+            None => self.check_again(place, check),
         }
     }
 
-    /// A directory is at a name, and no more where it is known. If one of both is a link, it was not
-    /// renamed; else returns the check.
+    /// Finds out whether a directory was renamed that was found at a name, and no longer at the name where it
+    /// is known. Returns the check if it was; not if one of the names is a link.
     pub(super) fn found_by_link<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -342,14 +345,14 @@ impl<D> Tree<D> {
             return Some(check);
         }
         if self.links.has(node) {
-            self.give_way(node);
-            self.look_anew(place, check);
+            self.remove_link(node);
+            self.check_again(place, check);
             return None;
         }
         match self.is_link_at(kernel, dir, name) {
             Some(true) => {}
             None if self.options.follow_links => {
-                self.look_anew(place, check);
+                self.check_again(place, check);
                 return None;
             }
             _ => return Some(check),
@@ -359,14 +362,14 @@ impl<D> Tree<D> {
         if tries > TRIES {
             self.found_twice(kernel, place, check, node);
         } else {
-            // What the link leads to is found first.
+            // The target of the link is found first.
             self.check_place(node, When::End);
             self.agenda.check(dir, name, check, When::Idle);
         }
         None
     }
 
-    /// Has all links and aliases checked, if some may lead elsewhere than they did.
+    /// Adds checks of all links and aliases, if some may lead elsewhere now.
     pub(super) fn check_links(&mut self) -> bool {
         if !core::mem::take(&mut self.links.is_due) || self.lost.is_some() {
             return false;

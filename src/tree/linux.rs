@@ -1,17 +1,17 @@
-//! The kernel that this program runs on.
+//! The real Linux kernel.
 //!
-//! | file | what it does | stands on |
+//! | file | contents | uses |
 //! |---|---|---|
 //! | `dir` | an open directory | |
-//! | `paths` | paths as the kernel takes them; opens by paths | |
+//! | `paths` | paths in the form of system calls; opens by path | |
 //! | `entries` | the records of a listing | |
 //! | `leaf_counts` | which directories have no subdirectories | |
 //! | `working_dir` | the working directory of one thread | `dir` |
 //! | `proc_path` | the path of a descriptor | `dir`, `paths` |
-//! | `queue` | what was read of the stream of events | |
-//! | `root` | where the root of a tree is | |
-//! | `watch_list` | which inode a watch is of | |
-//! | `watching` | adds watches where nothing can be swapped on the way | `paths`, `proc_path`, `working_dir` |
+//! | `queue` | the part of the stream of events that was read | |
+//! | `root` | the location of a tree's root | |
+//! | `watch_list` | the inode of a watch | |
+//! | `watching` | adds watches so that no name can be swapped on the way | `paths`, `proc_path`, `working_dir` |
 
 #![forbid(unsafe_code)]
 
@@ -59,11 +59,12 @@ use crate::flags::WatchMask;
 use crate::inotify::Inotify;
 use crate::sys::{EntryBuffer, Errno, Fd, Links, Status, retry_on_eintr};
 
-/// The events that a listing makes: `OPEN`, `ACCESS` and `CLOSE_NOWRITE`, there and in the parent.
-const LISTED: u32 = 6;
+/// The number of events that a listing causes: `OPEN`, `ACCESS` and `CLOSE_NOWRITE`, in the directory and in
+/// its parent.
+const EVENTS_PER_LISTING: u32 = 6;
 
-/// The room for a listing, in bytes.
-const LISTING: usize = 32 * 1024;
+/// The size of the buffer for a listing, in bytes.
+const LISTING_BYTES: usize = 32 * 1024;
 
 /// Implements the tree's [`Kernel`] with Linux system calls.
 pub(crate) struct Linux<'a> {
@@ -74,30 +75,30 @@ pub(crate) struct Linux<'a> {
     working: Option<WorkingDir>,
 }
 
-/// What a tree shares with the other subscribers of its inotify instance: watches, and the stream of
+/// The parts of an inotify instance that a tree shares with other subscribers: the watches, and the stream of
 /// events. A host takes its lock for each of these calls.
 pub(crate) trait Host: Sync {
     /// Returns `true` if another subscriber needs this watch, or may need it.
     fn is_shared(&self, wd: Wd) -> bool;
 
-    /// Runs `change` if no other subscriber needs this watch. None can come to need it meanwhile.
+    /// Runs `change` if no other subscriber needs this watch. No other can start to need it meanwhile.
     fn unless_shared(&self, wd: Wd, change: &mut dyn FnMut());
 
     /// Ends a watch, once no other subscriber needs it.
     fn unwatch(&self, wd: Wd);
 
-    /// Position of the oldest record that the reader has not taken.
+    /// Returns the position of the oldest record that the reader has not taken.
     fn front(&self) -> u64;
 
-    /// Position of the end of the kernel's queue.
+    /// Returns the position of the end of the kernel's queue.
     fn end(&self) -> u64;
 
-    /// Reads the kernel's queue into memory if it may be getting full. The tree may have made `events`
+    /// Reads the kernel's queue into memory if it may be getting full. The tree may have caused `events`
     /// events since the last call.
-    fn relieve(&self, events: u32);
+    fn read_ahead(&self, events: u32);
 }
 
-/// What is kept between the calls of a tree.
+/// The state of a tree's system calls.
 #[derive(Default)]
 pub(crate) struct State {
     resolver: Resolver,
@@ -105,14 +106,14 @@ pub(crate) struct State {
     leaf_counts: LeafCounts,
     /// The number of the last [`Dir`].
     dirs: u64,
-    /// Paths, on their way into calls.
+    /// The buffer for the paths of calls.
     path: Vec<u8>,
-    listing: Option<Box<EntryBuffer<LISTING>>>,
+    listing: Option<Box<EntryBuffer<LISTING_BYTES>>>,
 }
 
 impl State {
-    /// The state of a tree that follows links to directories, or not.
-    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher has it called"))]
+    /// Creates the state of a tree, which follows links to directories if `follow_links` is set.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "the watcher calls it"))]
     pub(crate) fn new(follow_links: bool) -> Self {
         let mut state = Self::default();
         if follow_links {
@@ -128,7 +129,7 @@ impl State {
 }
 
 impl<'a> Linux<'a> {
-    /// Returns the calls of the tree at `root`, which `inotify` watches.
+    /// Returns the system calls for the tree at `root`, which `inotify` watches.
     pub(crate) fn new(
         inotify: &'a Inotify,
         root: &'a mut Root,
@@ -138,11 +139,11 @@ impl<'a> Linux<'a> {
         Self { inotify, root, host, state, working: None }
     }
 
-    /// Does much work in a thread of its own, which has a working directory of its own: watching takes
-    /// two thirds of the time there. Where no thread is to be had, the work is done here.
+    /// Runs `work` in a thread with its own working directory, where adding a watch takes two thirds of the
+    /// time. If no thread can be started, runs it in this thread.
     ///
-    /// The directory that was worked on last stays in use until this returns: its file system can't
-    /// be unmounted, and its `DELETE_SELF` does not come.
+    /// The last directory of the work stays in use until this returns: its file system can't be unmounted,
+    /// and its `DELETE_SELF` does not come.
     #[cfg(feature = "std")]
     pub(crate) fn on_own_thread<T: Send>(
         &mut self,
@@ -177,8 +178,8 @@ impl<'a> Linux<'a> {
         self.state.watching.add(self.inotify, self.working.as_mut(), place, mask)
     }
 
-    /// Looks up in the kernel's list whether a watch is still there, and of which inode it is. That takes
-    /// longer the more watches there are.
+    /// Finds a watch in the kernel's list: whether it has ended, and the inode. It takes longer the more
+    /// watches there are.
     pub(crate) fn identity(&self, wd: Wd) -> Watched {
         watch_list::look_up(self.inotify, wd)
     }
@@ -189,7 +190,7 @@ impl<'a> Linux<'a> {
 
     fn open_list(&mut self, dir: &Dir) -> Result<Fd, Errno> {
         match retry_on_eintr(|| Fd::open_list(Some(&dir.fd), c".", Links::Keep)) {
-            // May be read, but not searched: not even for the name of itself.
+            // The directory may be read but not searched, not even for `.`.
             Err(Errno::EACCES) if self.state.watching.proc_path.set(dir) => {
                 let path = self.state.watching.proc_path.get(None)?;
                 retry_on_eintr(|| Fd::open_list(None, path, Links::Follow))
@@ -201,9 +202,10 @@ impl<'a> Linux<'a> {
     fn barrier_by_listing(&mut self, dir: &Dir) -> Result<(), Errno> {
         let fd = self.open_list(dir)?;
         match retry_on_eintr(|| fd.entries(&mut EntryBuffer([0; 280])).map(|_| ())) {
-            // No room for the first name, or the directory was removed: after its lock was taken.
+            // There is no room for the first name, or the directory was removed. In both cases the lock was
+            // taken.
             Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
-            settled => settled,
+            listed => listed,
         }
     }
 }
@@ -214,7 +216,7 @@ impl Kernel for Linux<'_> {
     fn open(&mut self, path: &[u8]) -> Result<Dir, Errno> {
         let mut fd = self.root.open()?;
         if path.is_empty() {
-            // Where looking begins anew: device numbers may have been given to others.
+            // A new scan begins: device numbers may have been reused.
             self.state.leaf_counts.clear();
         } else {
             let State { resolver, path: buffer, .. } = &mut *self.state;
@@ -234,7 +236,7 @@ impl Kernel for Linux<'_> {
         let links = self.state.resolver.links;
         let c_name = c_name(&mut self.state.path, name)?;
         match retry_on_eintr(|| Fd::open_list(Some(&dir.fd), c_name, links)) {
-            // It may still be watched, and what can be done without reading.
+            // It can still be watched, and scanned as far as that needs no permission to read.
             Err(Errno::EACCES) => self.open_child(dir, name),
             opened => Ok(self.dir(opened?, true)),
         }
@@ -252,7 +254,7 @@ impl Kernel for Linux<'_> {
     fn narrow_mask(&mut self, dir: &Dir, wd: Wd, mask: WatchMask) {
         let host = self.host;
         host.unless_shared(wd, &mut || {
-            // What can't be done only makes more events.
+            // A failure only means more events.
             let _ = self.add(Place { dir, name: None }, mask);
         });
     }
@@ -285,8 +287,8 @@ impl Kernel for Linux<'_> {
         let status = retry_on_eintr(|| Fd::stat(Some(&dir.fd), c_name, Links::Keep))?;
         if follows && status.is_link {
             let status = target(dir, c_name)?.unwrap_or(status);
-            // The way to the target may change without an event, so its link count says nothing of
-            // what is watched.
+            // The path to the target may change without an event, so its link count says nothing about the
+            // directory that is watched.
             return Ok(Stat { is_link: true, ..stat_of(status, false) });
         }
         let open = || Fd::open_dir(Some(&dir.fd), c_name, Links::Keep).ok();
@@ -294,7 +296,7 @@ impl Kernel for Linux<'_> {
     }
 
     fn list(&mut self, dir: &mut Dir, each: &mut dyn FnMut(&[u8], bool)) -> Result<(), Errno> {
-        self.host.relieve(LISTED);
+        self.host.read_ahead(EVENTS_PER_LISTING);
         let opened;
         let fd = if dir.is_listable {
             retry_on_eintr(|| dir.fd.rewind())?;
@@ -305,7 +307,7 @@ impl Kernel for Linux<'_> {
         };
         let links = self.state.resolver.links;
         let State { listing, path, .. } = &mut *self.state;
-        let listing = listing.get_or_insert_with(|| Box::new(EntryBuffer([0; LISTING])));
+        let listing = listing.get_or_insert_with(|| Box::new(EntryBuffer([0; LISTING_BYTES])));
         loop {
             let bytes = entries(fd, listing)?;
             if bytes.is_empty() {
@@ -334,8 +336,8 @@ impl Kernel for Linux<'_> {
         }
     }
 
-    /// Looks for a name that is too long for any directory. That takes the directory's lock as a
-    /// listing does (`lookup_slow`), makes no event, and finds nothing that could be remembered.
+    /// Looks up a name that is too long for any directory. That takes the directory's lock as a listing does
+    /// (`lookup_slow`), causes no event, and leaves nothing in the cache of names.
     fn barrier(&mut self, dir: &mut Dir) -> Result<(), Errno> {
         let path = &mut self.state.path;
         path.clear();
@@ -343,7 +345,7 @@ impl Kernel for Linux<'_> {
         let name = c_path_of(path)?;
         match retry_on_eintr(|| Fd::stat(Some(&dir.fd), name, Links::Keep)) {
             Err(Errno::ENAMETOOLONG) => Ok(()),
-            // The file system took the name for one that could be, and may have remembered the answer.
+            // The file system accepted the name, so the answer may come from the cache.
             _ => self.barrier_by_listing(dir),
         }
     }
@@ -362,7 +364,7 @@ fn entries<'b, const N: usize>(fd: &Fd, buffer: &'b mut EntryBuffer<N>) -> Resul
     Ok(buffer.0.get(..len).unwrap_or_default())
 }
 
-/// The directory that a link leads to; `None` where it leads to none, or nowhere.
+/// Returns the status of the directory that a link leads to, `None` if it leads to none.
 fn target(dir: &Dir, link: &CStr) -> Result<Option<Status>, Errno> {
     match retry_on_eintr(|| Fd::stat(Some(&dir.fd), link, Links::Follow)) {
         Err(Errno::ENOMEM) => Err(Errno::ENOMEM),

@@ -1,4 +1,4 @@
-//! Goes through the listings of directories, step by step.
+//! Processes the listings of directories, step by step.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -10,36 +10,37 @@ use super::files::Compared;
 use super::kernel::{Kernel, Stat};
 use super::look::{Purpose, Visit};
 use super::nodes::{Listing, NodeRef, ROOT};
-use super::{LOUD, Stage, Tree};
+use super::{LISTING_EVENTS, Stage, Tree};
 use crate::flags::EventMask;
 use crate::sys::Errno;
 
-/// One directory whose listing is being gone through.
+/// A directory whose listing is in progress.
 #[derive(Debug)]
 pub(super) struct Frame<D> {
     node: NodeRef,
-    /// Closed where too many are open.
+    /// `None` if it was closed because too many are open.
     dir: Option<D>,
-    /// One entry behind the other: whether it is a directory, its name, and a NUL.
+    /// The entries, one behind the other: whether it is a directory, its name, and a NUL.
     entries: Vec<u8>,
     next: usize,
     purpose: Purpose,
     opening: Opening,
 }
 
-/// Whether the next subdirectory of a listing is opened at once, or is asked for its link count first,
-/// which spares the opening where that says that nothing is in it.
+/// Whether the next subdirectory of a listing is opened at once, or first its link count is read: if that
+/// says that it has no subdirectories, it need not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opening {
     Ask,
-    /// The one before had subdirectories.
+    /// The previous one had subdirectories.
     Open,
-    /// Link counts say nothing here.
+    /// Link counts don't count subdirectories here.
     Always,
 }
 
 impl Opening {
-    /// What to do after one directory; `listed` is whether it was listed, and had subdirectories.
+    /// Returns the value for the next directory. `listed` is whether this one was listed, and if so, whether
+    /// it had subdirectories.
     const fn after(self, listed: Option<bool>) -> Self {
         match (self, listed) {
             (Self::Always, _) | (Self::Ask, Some(false)) => Self::Always,
@@ -61,7 +62,7 @@ impl<D> Frame<D> {
 }
 
 impl<D> Tree<D> {
-    /// Lists an open directory that is watched, to be gone through step by step.
+    /// Lists an open, watched directory. [`step`](Self::step) processes the listing.
     pub(super) fn list<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -70,12 +71,14 @@ impl<D> Tree<D> {
         purpose: Purpose,
     ) -> Result<(), Errno> {
         let files = purpose.new || self.options.track_files;
-        if self.asked.intersects(LOUD) && self.stage != Stage::Steady && !self.nodes.is_quiet(node)
+        if self.watched_events.intersects(LISTING_EVENTS)
+            && self.stage != Stage::Steady
+            && !self.nodes.is_narrowed(node)
         {
             if let Some(wd) = self.nodes.wd(node) {
-                kernel.narrow_mask(&dir, wd, self.asked.difference(LOUD));
-                self.nodes.set_quiet(node, true);
-                self.quiet.push(node);
+                kernel.narrow_mask(&dir, wd, self.watched_events.difference(LISTING_EVENTS));
+                self.nodes.set_narrowed(node, true);
+                self.narrowed.push(node);
             }
         }
         let mut entries = Vec::new();
@@ -87,13 +90,13 @@ impl<D> Tree<D> {
             }
         });
         match listed {
-            // It was removed, so nothing is in it, and nothing will be.
+            // It was removed, so it is empty and stays empty.
             Err(errno) if failure(errno) == Failure::Moved => entries.clear(),
             listed => listed?,
         }
-        if self.nodes.listing(node) == Listing::Owed {
-            // Until all in it has been looked at.
-            self.stop_waiting(node);
+        if self.nodes.listing(node) == Listing::Failed {
+            // It stays `Failed` until all its entries were examined.
+            self.cancel_retry(node);
             self.agenda.unpark(node);
         } else {
             self.nodes.set_listing(node, Listing::Done);
@@ -103,7 +106,7 @@ impl<D> Tree<D> {
             self.agenda.window(node, When::End);
         }
         if purpose.deep {
-            self.miss(node, &entries);
+            self.check_missing(node, &entries);
         }
         self.frames.push(Frame {
             node,
@@ -116,8 +119,8 @@ impl<D> Tree<D> {
         Ok(())
     }
 
-    /// Has those names checked that are known and were not listed.
-    fn miss(&mut self, node: NodeRef, entries: &[u8]) {
+    /// Adds checks of the known names that were not listed.
+    fn check_missing(&mut self, node: NodeRef, entries: &[u8]) {
         let mut listed: Vec<&[u8]> = Vec::new();
         for entry in entries.split(|&byte| byte == 0) {
             if let Some((&1, name)) = entry.split_first() {
@@ -129,8 +132,8 @@ impl<D> Tree<D> {
         while let Some(node) = child {
             if listed.binary_search(&self.nodes.name(node)).is_err() {
                 let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
-                // A listing takes the lock of the directory, so what it shows needs no further look.
-                // But a link that leads nowhere is there as a file.
+                // A listing takes the lock of the directory, so a missing name needs no further scan. But a
+                // link that leads nowhere is listed as a file.
                 let seen = Some(Seen::Nothing).filter(|_| !self.links.has(node));
                 let check = Check { seen, deep: true, ..Check::default() };
                 self.agenda.check(parent, &name, check, When::End);
@@ -139,7 +142,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Goes one entry further in the innermost listing.
+    /// Processes the next entry of the innermost listing.
     pub(super) fn step<K: Kernel<Dir = D>>(&mut self, kernel: &mut K) {
         let Some(mut frame) = self.frames.pop() else { return };
         if !self.nodes.exists(frame.node) {
@@ -147,9 +150,9 @@ impl<D> Tree<D> {
         }
         let Some((is_dir, name)) = frame.take_entry() else {
             if let Some(dir) = &frame.dir {
-                self.raise_open(kernel, frame.node, dir);
+                self.widen_open(kernel, frame.node, dir);
             }
-            if self.nodes.listing(frame.node) == Listing::Owed {
+            if self.nodes.listing(frame.node) == Listing::Failed {
                 self.agenda.listed(frame.node);
             }
             if let Some(outer) = self.frames.last_mut().filter(|_| frame.opening == Opening::Always)
@@ -164,7 +167,7 @@ impl<D> Tree<D> {
         }
         let dir = match frame.dir.take().map_or_else(|| self.open(kernel, frame.node), Ok) {
             Ok(dir) => dir,
-            Err(errno) => return self.put_off(frame, errno),
+            Err(errno) => return self.postpone(frame, errno),
         };
         let outer = self.frames.len();
         if is_dir {
@@ -182,7 +185,7 @@ impl<D> Tree<D> {
             self.file(kernel, &dir, frame.node, &name, frame.purpose);
         }
         frame.dir = Some(dir);
-        // What the visit went into comes first.
+        // The listing of a subdirectory that was just entered comes first.
         self.frames.insert(outer.min(self.frames.len()), frame);
         let excess = self.frames.len().checked_sub(self.options.max_open);
         if let Some(frame) = excess.and_then(|index| self.frames.get_mut(index)) {
@@ -190,14 +193,14 @@ impl<D> Tree<D> {
         }
     }
 
-    /// The rest of a listing can't be gone through now, so it is compared later.
-    fn put_off(&mut self, mut frame: Frame<D>, errno: Errno) {
+    /// Gives up the rest of a listing, and schedules a comparison.
+    fn postpone(&mut self, mut frame: Frame<D>, errno: Errno) {
         while let Some((is_dir, name)) = frame.take_entry() {
             if is_dir {
                 continue;
             }
             if self.options.track_files {
-                // What it is will be compared.
+                // The comparison examines it.
                 self.files.mark_seen(frame.node, &name);
             } else {
                 self.named_file(frame.node, &name, None, frame.purpose);
@@ -205,27 +208,28 @@ impl<D> Tree<D> {
         }
         match failure(errno) {
             Failure::Moved => self.agenda.compare(frame.node, When::End),
-            _ => self.owe(frame.node, errno),
+            _ => self.report_unlisted(frame.node, errno),
         }
     }
 
-    /// What a look at an entry of a listing leaves to be done.
+    /// Does what follows from the scan of an entry of a listing.
     pub(super) fn visited(&mut self, dir: NodeRef, name: &[u8], visit: Visit, purpose: Purpose) {
         let deep = purpose.deep;
         match visit {
             Visit::Added(node) if deep && self.ahead.is_none() => {
-                // The event that it came by may still come.
+                // The event by which it came may still follow.
                 self.check(dir, name, Check::added(node));
             }
             Visit::Agrees(_) | Visit::Added(_) | Visit::Excluded => {}
-            Visit::Link => self.put_off_link(dir, name, purpose),
+            Visit::Link => self.postpone_link(dir, name, purpose),
             Visit::Failed(errno) => self.failed(dir, name, errno, purpose, None),
-            // The name was listed, so events of it are queued; but not if it is known.
+            // The name was listed and then went, so its events are queued. They are not enough if the name is
+            // known.
             Visit::Nothing if self.nodes.child(dir, name).is_none() => {}
             _ => {
                 if self.stage == Stage::Setup && visit != Visit::Nothing {
-                    // It was there, whatever it turns out to be.
-                    self.know(dir, name, purpose, None);
+                    // It existed at set-up, whatever the check finds.
+                    self.get_or_add(dir, name, purpose, None);
                 }
                 let deep = deep || self.stage == Stage::Setup;
                 self.check(dir, name, Check { deep, ..Check::default() });
@@ -233,7 +237,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Compares a file that is there with what is known of it.
+    /// Compares a listed file with what is known of it.
     pub(super) fn file<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -246,21 +250,21 @@ impl<D> Tree<D> {
         if self.options.track_files {
             match kernel.stat_child(dir, name) {
                 Ok(found) if !found.is_dir => stat = Some(found),
-                // Its target is new, which no event reports.
+                // The target of the link is new, which no event reports.
                 Ok(found) if found.is_link => return self.check(parent, name, Check::default()),
                 Err(errno) if failure(errno) != Failure::Moved => {}
-                // It is gone again, which events will tell.
+                // It is gone again, which is reported by events.
                 _ => return,
             }
         }
         self.named_file(parent, name, stat, purpose);
     }
 
-    /// Compares a file with what is known of it, by its name and by `stat` if it was looked at.
+    /// Compares a file with what is known of it: its name, and `stat` if that was read.
     fn named_file(&mut self, parent: NodeRef, name: &[u8], stat: Option<Stat>, purpose: Purpose) {
         if self.nodes.child(parent, name).is_some() {
             let seen = Some(Seen::File);
-            return self.check(parent, name, Check { seen, ..Check::owing() });
+            return self.check(parent, name, Check { seen, ..Check::unreported_file() });
         }
         let mask = match self.files.compare(parent, name, stat) {
             Compared::New => {
@@ -272,30 +276,30 @@ impl<D> Tree<D> {
         };
         if purpose.report {
             if self.options.follow_links {
-                self.agenda.set_owes_file(parent, name, false);
+                self.agenda.set_unreported_file(parent, name, false);
             }
             let path = self.path(parent, name);
-            self.tell(TreeKind::Discovered, mask, path);
+            self.report(TreeKind::Discovered, mask, path);
         }
     }
 
-    /// Has a directory that was listed quietly report all events again, while it is open.
-    fn raise_open<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, dir: &D) {
-        if !self.nodes.is_quiet(node) {
+    /// Restores the mask of a directory that was narrowed for its listing, while it is open.
+    fn widen_open<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef, dir: &D) {
+        if !self.nodes.is_narrowed(node) {
             return;
         }
-        if let Ok(wd) = self.watch(kernel, dir, self.asked) {
-            self.nodes.set_quiet(node, self.nodes.wd(node) != Some(wd));
-            self.let_go(wd);
+        if let Ok(wd) = self.watch(kernel, dir, self.watched_events) {
+            self.nodes.set_narrowed(node, self.nodes.wd(node) != Some(wd));
+            self.end_unused(wd);
         }
     }
 
-    /// The same for one that was closed meanwhile.
-    pub(super) fn raise<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
-        if !self.nodes.is_quiet(node) {
+    /// Restores the mask of a directory that was closed meanwhile.
+    pub(super) fn widen<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
+        if !self.nodes.is_narrowed(node) {
             return;
         }
-        self.nodes.set_quiet(node, false);
+        self.nodes.set_narrowed(node, false);
         if self.nodes.wd(node).is_none() {
             return;
         }
@@ -304,7 +308,7 @@ impl<D> Tree<D> {
             Err(errno) if failure(errno) == Failure::Moved => {
                 self.agenda.compare(node, When::End);
             }
-            Err(errno) => self.owe(node, errno),
+            Err(errno) => self.report_unlisted(node, errno),
         }
     }
 }

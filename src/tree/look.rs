@@ -1,27 +1,27 @@
-//! Looks at the disk: opens and watches directories, and adds what is not known.
+//! Scans of the disk: opens and watches directories, and adds those that are not known.
 
 use super::agenda::{Check, Seen};
 use super::edits::{DIR_CREATED, DIR_DELETED, Failure, failure};
 use super::event::{TreeKind, UnwatchedReason};
 use super::kernel::Kernel;
 use super::nodes::{Listing, NodeRef, State};
-use super::{LOUD, Stage, Tree};
+use super::{LISTING_EVENTS, Stage, Tree};
 use crate::event::Wd;
 use crate::flags::{EventMask, WatchMask};
 use crate::sys::Errno;
 
-/// What a listing is for.
+/// The purpose of a listing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Purpose {
-    /// Whether what is in it is reported.
+    /// Whether its entries are reported.
     pub report: bool,
-    /// Whether it is of a directory that is new, so that its files are reported.
+    /// Whether the directory is new, so that its files are reported too.
     pub new: bool,
-    /// Whether what is known has to be compared, with all beneath.
+    /// Whether known directories are compared, with everything beneath.
     pub deep: bool,
-    /// Whether links are only named, to be looked at later.
+    /// Whether links are postponed until all real directories have been scanned.
     pub links_last: bool,
-    /// Whether it is opened at once, since it will probably be listed.
+    /// Whether a directory is opened at once, since it will probably be listed.
     pub open_first: bool,
 }
 
@@ -36,29 +36,29 @@ impl Purpose {
     }
 }
 
-/// What a look at a name found.
+/// What a scan found at a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Visit {
-    /// The directory that is known by that name.
+    /// The directory that is known by this name.
     Agrees(NodeRef),
-    /// A directory that was not known; it is now.
+    /// A directory that was not known, and is known now.
     Added(NodeRef),
-    /// A directory that is known at another place.
+    /// A directory that is known at another name.
     Elsewhere(NodeRef),
-    /// A directory that is not known, where another one is known to be.
+    /// An unknown directory, where another one is known.
     Unknown,
-    /// A directory that is not to be watched.
+    /// An excluded directory.
     Excluded,
-    /// A link to a directory, where links are looked at later.
+    /// A link to a directory, which is postponed.
     Link,
     /// No directory.
     Nothing,
-    /// The world moved under the look.
+    /// Something was moved during the scan.
     Moved,
     Failed(Errno),
 }
 
-/// What was opened or watched by a look.
+/// A directory that a scan has watched, and perhaps opened.
 struct Looked<D> {
     wd: Wd,
     opened: Option<D>,
@@ -66,12 +66,16 @@ struct Looked<D> {
 }
 
 impl<D> Tree<D> {
-    /// What a directory is to be watched for now.
+    /// Returns the mask of a directory for now.
     pub(super) fn mask(&self, node: NodeRef) -> WatchMask {
-        if self.nodes.is_quiet(node) { self.asked.difference(LOUD) } else { self.asked }
+        if self.nodes.is_narrowed(node) {
+            self.watched_events.difference(LISTING_EVENTS)
+        } else {
+            self.watched_events
+        }
     }
 
-    /// Watches what was opened. At the limit, ends the watches that are to be ended.
+    /// Watches an open directory. At the limit of watches, first ends all that are no longer needed.
     pub(super) fn watch<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -83,7 +87,7 @@ impl<D> Tree<D> {
             while !self.end_some(kernel) {}
             watched = kernel.watch(dir, mask);
         }
-        // Where a path is all there is to name it by, that may lead nowhere now.
+        // Without /proc, the call names the directory by a path, which may lead nowhere now.
         watched
             .map_err(|errno| if failure(errno) == Failure::Moved { Errno::ESTALE } else { errno })
     }
@@ -104,7 +108,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Opens a watched directory by its path, and makes sure that it is the one.
+    /// Opens a watched directory by its path, and verifies that it is that directory.
     pub(super) fn open<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -116,7 +120,7 @@ impl<D> Tree<D> {
         Ok(dir)
     }
 
-    /// Makes sure that what was opened is a directory that is known.
+    /// Verifies that an open directory is this known one.
     fn verify<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -127,10 +131,10 @@ impl<D> Tree<D> {
         match kernel.watch(dir, self.mask(node)) {
             Ok(wd) if wd == known => Ok(()),
             Ok(wd) => {
-                self.let_go(wd);
+                self.end_unused(wd);
                 Err(Errno::ESTALE)
             }
-            // The limit is nothing to what is watched already, so this is another directory.
+            // A directory that is watched already needs no further watch, so this is another one.
             Err(errno) if errno == Errno::ENOSPC || failure(errno) == Failure::Moved => {
                 Err(Errno::ESTALE)
             }
@@ -138,36 +142,36 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Waits until all events are queued of what was done to the names in a directory. Returns `false`
-    /// where it was not found.
+    /// Waits until the events of all renames in progress in a directory are queued. Returns `false` if the
+    /// directory was not found.
     pub(super) fn barrier<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, dir: NodeRef) -> bool {
         let path = self.path(dir, &[]);
         let verified = kernel.open(&path).and_then(|mut opened| {
-            // If that fails, the directory is gone, and no name in it changes any more. Whether it is
-            // the one can't be said of a directory that may not be read.
+            // If that fails, the directory is gone, and no name in it changes any more. A directory that may
+            // not be read can't be verified.
             let _ = kernel.barrier(&mut opened);
             self.verify(kernel, &opened, dir)
         });
         verified.err().is_none_or(|errno| failure(errno) != Failure::Moved)
     }
 
-    /// Returns `true` if a watched directory is in its place now.
+    /// Returns `true` if a watched directory is at its path now.
     pub(super) fn is_there<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) -> bool {
         let Some(parent) = self.nodes.parent(node) else { return true };
         let Ok(mut dir) = self.open(kernel, parent) else { return false };
         let (name, mask) = (self.name(node), self.mask(node));
         let Ok(wd) = self.watch_child(kernel, &dir, &name, mask) else { return false };
-        self.let_go(wd);
+        self.end_unused(wd);
         let there = self.nodes.wd(node) == Some(wd);
         if there {
-            // It may have come just now: so that the events of that are queued.
+            // It may have come just now: wait until the events of that are queued.
             let _ = kernel.barrier(&mut dir);
         }
         there
     }
 
-    /// Opens the subdirectory of that name. If it is `to_be_listed`, and its events of that are of no
-    /// interest, in a way that spares a call.
+    /// Opens a subdirectory. If it is `to_be_listed`, and the tree is not watched for the events of that, in
+    /// the way that saves a call.
     fn open_child<K: Kernel<Dir = D>>(
         &self,
         kernel: &mut K,
@@ -175,15 +179,14 @@ impl<D> Tree<D> {
         name: &[u8],
         to_be_listed: bool,
     ) -> Result<D, Errno> {
-        if to_be_listed && !self.asked.intersects(LOUD) {
+        if to_be_listed && !self.watched_events.intersects(LISTING_EVENTS) {
             kernel.open_to_list(dir, name)
         } else {
             kernel.open_child(dir, name)
         }
     }
 
-    /// Watches the subdirectory of that name, which is known as `child`. `None` if it is on a file
-    /// system that is left out.
+    /// Watches a subdirectory, which is known as `child`. Returns `None` if it is on an excluded file system.
     fn look<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -191,7 +194,7 @@ impl<D> Tree<D> {
         (name, child): (&[u8], Option<NodeRef>),
         purpose: Purpose,
     ) -> Result<Option<Looked<D>>, Errno> {
-        let mask = child.map_or(self.asked, |child| self.mask(child));
+        let mask = child.map_or(self.watched_events, |child| self.mask(child));
         if purpose.new || purpose.open_first || self.options.track_files {
             let is_watched = child.is_some_and(|child| self.nodes.wd(child).is_some());
             let opened = self.open_child(kernel, dir, name, purpose.deep || !is_watched)?;
@@ -210,14 +213,14 @@ impl<D> Tree<D> {
         match kernel.stat_child(dir, name) {
             Ok(stat) if stat.is_dir => Ok(Some(Looked { wd, opened: None, is_leaf: stat.is_leaf })),
             other => {
-                self.let_go(wd);
+                self.end_unused(wd);
                 Err(other.err().unwrap_or(Errno::ENOTDIR))
             }
         }
     }
 
-    /// Looks at one name in an open directory. Adds what is not known and watches it; reports it, as
-    /// what `event` said or as discovered.
+    /// Scans one name in an open directory. Watches and adds a directory that is not known, and reports it as
+    /// `event`, or as discovered.
     pub(super) fn visit_dir<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -228,11 +231,11 @@ impl<D> Tree<D> {
     ) -> Visit {
         let child = self.nodes.child(parent, name);
         if self.is_excluded(parent, name) {
-            return self.leave_out(parent, name, purpose, event);
+            return self.add_excluded(parent, name, purpose, event);
         }
         let looked = match self.look(kernel, dir, (name, child), purpose) {
             Ok(Some(looked)) => looked,
-            Ok(None) => return self.leave_out(parent, name, purpose, event),
+            Ok(None) => return self.add_excluded(parent, name, purpose, event),
             Err(Errno::ESTALE) => return Visit::Moved,
             Err(errno) if failure(errno) == Failure::Moved => return Visit::Nothing,
             Err(errno) => return Visit::Failed(errno),
@@ -240,7 +243,7 @@ impl<D> Tree<D> {
         let watched = child.filter(|child| self.nodes.wd(*child).is_some());
         match (self.nodes.by_wd(looked.wd), watched) {
             (Some(owner), _) if child == Some(owner) => {
-                // What was said to be a leaf may have been another directory.
+                // The link count of a leaf may have been another directory's.
                 if purpose.deep || self.nodes.listing(owner) != Listing::Done {
                     let purpose = Purpose { new: false, deep: true, ..purpose };
                     match self.enter(kernel, dir, owner, looked, purpose) {
@@ -253,14 +256,14 @@ impl<D> Tree<D> {
             }
             (Some(owner), _) => Visit::Elsewhere(owner),
             (None, Some(_)) => {
-                self.let_go(looked.wd);
+                self.end_unused(looked.wd);
                 Visit::Unknown
             }
             (None, None) => {
-                // What is left is of another directory, whose watch has ended.
+                // The known entries are of another directory, whose watch has ended.
                 match child {
                     Some(child) if self.has_content(child) => {
-                        self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+                        self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
                     }
                     Some(child) => self.clear(child),
                     None => {}
@@ -274,8 +277,8 @@ impl<D> Tree<D> {
         self.nodes.first_child(node).is_some() || self.files.knows(node)
     }
 
-    /// Sees that a directory is known and not watched.
-    fn leave_out(
+    /// Adds an excluded directory, or excludes a known one.
+    fn add_excluded(
         &mut self,
         parent: NodeRef,
         name: &[u8],
@@ -284,16 +287,16 @@ impl<D> Tree<D> {
     ) -> Visit {
         let child = self.nodes.child(parent, name);
         if let Some(child) = child.filter(|child| self.nodes.wd(*child).is_some()) {
-            // Something is mounted there now.
-            self.gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+            // A file system is mounted there now.
+            self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
         }
-        let node = self.know(parent, name, purpose, event);
+        let node = self.get_or_add(parent, name, purpose, event);
         self.exclude(node);
         Visit::Excluded
     }
 
-    /// Returns the node of a name; adds and reports it first if it is new.
-    pub(super) fn know(
+    /// Returns the node of a name. Adds and reports it first if it is new.
+    pub(super) fn get_or_add(
         &mut self,
         parent: NodeRef,
         name: &[u8],
@@ -308,14 +311,14 @@ impl<D> Tree<D> {
         let node = self.nodes.add(parent, name);
         let path = self.path(node, &[]);
         match event {
-            Some((mask, cookie)) => self.reports.tell(TreeKind::Reported, mask, cookie, path),
-            None if purpose.report => self.tell(TreeKind::Discovered, DIR_CREATED, path),
+            Some((mask, cookie)) => self.reports.report(TreeKind::Reported, mask, cookie, path),
+            None if purpose.report => self.report(TreeKind::Discovered, DIR_CREATED, path),
             None => {}
         }
         node
     }
 
-    /// Adds a directory that is not known and is watched already.
+    /// Adds an unknown directory, which was watched by the scan.
     fn add<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -325,37 +328,37 @@ impl<D> Tree<D> {
         purpose: Purpose,
         event: Option<(EventMask, u32)>,
     ) -> Visit {
-        let node = self.know(parent, name, purpose, event);
+        let node = self.get_or_add(parent, name, purpose, event);
         let before = self.nodes.state(node);
         let wd = looked.wd;
         self.nodes.set_state(node, State::Watched(wd));
         let purpose = Purpose { new: purpose.new || purpose.deep, ..purpose };
-        // Watched and listed, or neither.
+        // It is either watched and listed, or neither.
         if let Err(errno) = self.enter(kernel, dir, node, looked, purpose) {
             self.unwatch(node, before);
             let moved = failure(errno) == Failure::Moved;
             return if moved { Visit::Moved } else { Visit::Failed(errno) };
         }
-        if matches!(before, State::Blind | State::Alias) {
+        if matches!(before, State::Unwatched | State::Alias) {
             self.report_watched(node);
         }
         Visit::Added(node)
     }
 
-    /// A directory is watched. If it is not known, and the watch is not new, that was to be ended, or is
-    /// also somebody else's: what is queued of it happened before the directory is looked at.
+    /// Notes a watch that a scan has added. If its directory is not known, and the watch is not new (it was
+    /// to be ended, or is shared), then its queued events are older than the scan.
     pub(super) fn note_watch<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
         if self.nodes.by_wd(wd).is_some() {
             return;
         }
         let raw = wd.as_raw();
-        if self.ending.remove(&raw) || raw <= self.newest || kernel.is_shared(wd) {
+        if self.ending.remove(&raw) || raw <= self.highest_wd || kernel.is_shared(wd) {
             self.stale.insert(wd, kernel.end());
         }
-        self.newest = self.newest.max(raw);
+        self.highest_wd = self.highest_wd.max(raw);
     }
 
-    /// Lists a watched directory, if there is anything to be found in it.
+    /// Lists a watched directory, if its listing may show something.
     fn enter<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
@@ -364,14 +367,14 @@ impl<D> Tree<D> {
         looked: Looked<D>,
         purpose: Purpose,
     ) -> Result<(), Errno> {
-        // What has no subdirectories may have links to directories. And what could not be listed is reported
-        // as watched once it has been.
+        // A directory without subdirectories may have links to directories. And one that could not be listed
+        // is reported as watched once it was listed.
         let all = purpose.new
             || self.options.track_files
             || self.options.follow_links
-            || self.nodes.listing(node) == Listing::Owed;
-        // The link count may be that of another directory by then. If so this one was renamed, and is listed
-        // when it says so. Only a look at the whole tree trusts it.
+            || self.nodes.listing(node) == Listing::Failed;
+        // The link count may be another directory's by then. In that case this one was renamed, and is listed
+        // at its `MOVE_SELF`. So only a scan of the whole tree relies on it.
         let is_leaf = looked.is_leaf && self.stage != Stage::Steady;
         if is_leaf && !all && self.nodes.first_child(node).is_none() {
             if self.nodes.listing(node) == Listing::Done {
@@ -387,7 +390,7 @@ impl<D> Tree<D> {
                 let mask = self.mask(node);
                 let wd = self.watch(kernel, &opened, mask)?;
                 if wd != looked.wd {
-                    self.let_go(wd);
+                    self.end_unused(wd);
                     return Err(Errno::ESTALE);
                 }
                 opened
@@ -396,7 +399,7 @@ impl<D> Tree<D> {
         self.list(kernel, node, opened, purpose)
     }
 
-    /// A directory can't be watched.
+    /// Handles a directory that can't be watched.
     pub(super) fn failed(
         &mut self,
         dir: NodeRef,
@@ -405,15 +408,15 @@ impl<D> Tree<D> {
         purpose: Purpose,
         event: Option<(EventMask, u32)>,
     ) {
-        let node = self.know(dir, name, purpose, event);
+        let node = self.get_or_add(dir, name, purpose, event);
         if self.nodes.wd(node).is_none() {
-            self.blind(node, UnwatchedReason::Failed(errno));
+            self.report_unwatched(node, UnwatchedReason::Failed(errno));
         } else if errno == Errno::ENOSPC {
-            // The limit is nothing to what is watched already, so this is another directory.
+            // A directory that is watched already needs no further watch, so this is another one.
             let seen = Some(Seen::Unknown);
             self.check(dir, name, Check { seen, ..Check::default() });
         } else {
-            self.owe(node, errno);
+            self.report_unlisted(node, errno);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Renames: what the halves of one, and the directory's own event, do to the tree.
+//! Applies renames: both halves, and the directory's own event.
 
 use alloc::vec::Vec;
 
@@ -27,17 +27,18 @@ impl<D> Tree<D> {
         } else if recent.is_none() || self.nodes.child(dir, name).is_none() {
             pending.known = self.file_left(dir, name);
         }
-        // Otherwise, the directory that came just now has changed places with this file. Of a watched
-        // directory, its own event tells.
+        // Otherwise the directory that came just now was exchanged with this file. A watched directory
+        // reports that by its own event.
         let child = self.nodes.child(dir, name);
-        let tells = child.is_some_and(|child| self.links.tells(&self.nodes, child));
+        let reports_moves = child.is_some_and(|child| self.links.reports_moves(&self.nodes, child));
         let is_other = link.is_some() && change.is_dir();
-        // What could not be looked at may be another directory.
-        let owed = pending.node.is_some_and(|node| self.nodes.listing(node) == Listing::Owed);
-        pending.suspect = recent.is_some() && !tells
+        // A directory that could not be listed may be another one.
+        let is_unlisted =
+            pending.node.is_some_and(|node| self.nodes.listing(node) == Listing::Failed);
+        pending.may_be_exchange = recent.is_some() && !reports_moves
             || self.in_window(dir)
             || is_other
-            || owed
+            || is_unlisted
             || is_uncertain && !change.is_dir();
         pending.replaced = recent.flatten().filter(|_| change.is_dir());
         self.renames.open(pending);
@@ -50,11 +51,11 @@ impl<D> Tree<D> {
         let Change { dir, name, cookie, .. } = change;
         self.renames.note(dir, name);
         let Some(mut pending) = self.renames.take_half(cookie, change.is_dir()) else {
-            return self.come(kernel, change);
+            return self.came(kernel, change);
         };
         match pending.node.filter(|node| self.nodes.exists(*node)) {
-            Some(node) if self.links.tells(&self.nodes, node) => {
-                // Its own event says whether it is the one.
+            Some(node) if self.links.reports_moves(&self.nodes, node) => {
+                // Its own event shows whether it was this directory.
                 pending.to = Some(place(dir, name));
                 self.renames.open(pending);
             }
@@ -65,9 +66,9 @@ impl<D> Tree<D> {
                     .then(|| self.path(*from_dir, from_name));
                 match from {
                     Some(from) => self.entry_came(kernel, change, Some(from)),
-                    None => self.come(kernel, change),
+                    None => self.came(kernel, change),
                 }
-                if pending.suspect {
+                if pending.may_be_exchange {
                     let exchanged = (!change.is_dir()).then(|| place(dir, name));
                     let check = Check { exchanged, ..pending.check() };
                     self.check(pending.from.0, &pending.from.1, check);
@@ -76,10 +77,10 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory says that it was moved, after both halves of the rename.
+    /// Applies the `MOVE_SELF` of a directory, which follows both halves of its rename.
     pub(super) fn moved_self<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, node: NodeRef) {
         if self.links.has(node) {
-            // Not the link, but its target was moved.
+            // Not the link was moved, but its target.
             return self.check_place(node, When::End);
         }
         match self.renames.take_of(node) {
@@ -87,9 +88,9 @@ impl<D> Tree<D> {
                 Some(to) => self.renamed(node, pending, &to),
                 None => {
                     let (dir, name) = &pending.from;
-                    let unsure = pending.suspect || self.is_unsure(*dir, name);
+                    let unsure = pending.may_be_exchange || self.may_be_outdated(*dir, name);
                     let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-                    self.gone(node, TreeKind::Reported, mask, pending.cookie);
+                    self.report_gone(node, TreeKind::Reported, mask, pending.cookie);
                     if unsure {
                         self.check(*dir, name, pending.check());
                     }
@@ -105,7 +106,7 @@ impl<D> Tree<D> {
                 let (again, places) = (swap.moved == node, [swap.from.clone(), swap.to.clone()]);
                 self.conclude(kernel, Ended::Swap(swap));
                 if again {
-                    // It replaced the other one, and was moved once more.
+                    // It replaced the victim, and was moved once more.
                     return self.moved_self(kernel, node);
                 }
                 for (dir, name) in places {
@@ -116,33 +117,29 @@ impl<D> Tree<D> {
         }
     }
 
-    /// A directory was renamed.
+    /// Applies the rename of a directory.
     fn renamed(&mut self, node: NodeRef, pending: Pending, to: &Place) {
         let (dir, name) = (to.0, &*to.1);
         let (from_dir, from_name) = &pending.from;
         let victim = self.nodes.child(dir, name).filter(|victim| *victim != node);
-        let unsure = self.is_unsure(*from_dir, from_name);
+        let unsure = self.may_be_outdated(*from_dir, from_name);
         if self.nodes.is_within(dir, node)
             || victim.is_some_and(|top| self.nodes.is_within(node, top))
         {
             return self.renamed_impossibly(node, &pending, to, victim);
         }
-        // What left it before has left it by its old path.
-        while let Some(ended) = self.renames.take_one(|pending| {
-            let waits = pending.node.is_some_and(|node| self.links.tells(&self.nodes, node));
-            let of = |top| self.nodes.is_within(pending.from.0, top);
-            !waits && (of(node) || victim.is_some_and(of))
-        }) {
-            self.abandon(ended);
+        self.report_departures(node);
+        if let Some(victim) = victim {
+            self.report_departures(victim);
         }
         if !self.nodes.exists(node) {
-            // It was reached through a link, with which it has gone.
+            // It was reached through a link, and was removed with it.
             return;
         }
         if !self.nodes.exists(dir) {
-            // With all that was in it.
+            // The directory that it was moved into left, with everything in it.
             let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-            return self.gone(node, TreeKind::Reported, mask, pending.cookie);
+            return self.report_gone(node, TreeKind::Reported, mask, pending.cookie);
         }
         let from = self.path(node, &[]);
         self.files.remove(dir, name);
@@ -159,24 +156,24 @@ impl<D> Tree<D> {
                 self.relink(node, dir, name);
                 let path = self.path(node, &[]);
                 let mask = EventMask::MOVED_TO | EventMask::ISDIR;
-                self.reports.tell(TreeKind::Renamed { from }, mask, pending.cookie, path);
+                self.reports.report(TreeKind::Renamed { from }, mask, pending.cookie, path);
             }
         }
         self.after_rename(node);
         if unsure || self.links.has(node) {
-            // A link may lead elsewhere from its new place.
+            // At its new path, a relative link may lead elsewhere.
             let last_event = Some(LastEvent::Moved(node));
             self.check(dir, name, Check { last_event, ..Check::default() });
         } else if self.nodes.wd(node).is_some() {
             self.agenda.take(dir, name);
         }
-        if unsure || pending.suspect {
+        if unsure || pending.may_be_exchange {
             self.check(*from_dir, from_name, pending.check());
         }
     }
 
-    /// A directory was renamed to where it can't be, as far as is known: into itself, or onto one that it
-    /// is in. So that is not known truly.
+    /// Handles a rename of a directory into itself, or onto one that it is in. That is impossible, so what is
+    /// known is wrong.
     fn renamed_impossibly(
         &mut self,
         node: NodeRef,
@@ -185,23 +182,23 @@ impl<D> Tree<D> {
         victim: Option<NodeRef>,
     ) {
         let above = victim.filter(|victim| self.nodes.is_within(node, *victim));
-        // A link has changed places with a directory that was reached through it, or that it is in. Or what
-        // was here left unseen, and a file may have come since.
+        // A link was exchanged with a directory that was reached through it, or that it is in. Or the
+        // directory here left without an event, and a file may have come since.
         let is_link = |node| self.links.has(node);
-        let owes_file = above.is_some() || is_link(node) || victim.is_some_and(is_link);
+        let unreported_file = above.is_some() || is_link(node) || victim.is_some_and(is_link);
         if let Some(victim) = above {
-            self.gone(victim, TreeKind::Discovered, DIR_DELETED, 0);
+            self.report_gone(victim, TreeKind::Discovered, DIR_DELETED, 0);
         } else {
             self.check_place(to.0, When::End);
             let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-            self.gone(node, TreeKind::Reported, mask, pending.cookie);
+            self.report_gone(node, TreeKind::Reported, mask, pending.cookie);
         }
         for (dir, name) in [to, &pending.from] {
-            self.check(*dir, name, Check { owes_file, ..Check::default() });
+            self.check(*dir, name, Check { unreported_file, ..Check::default() });
         }
     }
 
-    /// Returns `true` if a directory surely is at the name where it is known: no look was ahead of the
+    /// Returns `true` if a directory is certainly at the name where it is known: no scan was ahead of the
     /// events, and no event of the name said otherwise.
     fn is_at(&self, node: NodeRef, (dir, name): &Place) -> bool {
         let last = self.agenda.last_event(*dir, name);
@@ -210,13 +207,14 @@ impl<D> Tree<D> {
             && last.is_none_or(|event| event == LastEvent::Moved(node))
     }
 
-    /// Returns `true` if a directory would still be known after an exchange.
+    /// Returns `true` if the victim would still be a known directory after an exchange.
     fn may_swap(&self, node: NodeRef, victim: NodeRef, (dir, name): &Place) -> bool {
-        let tells = |node| self.links.tells(&self.nodes, node);
-        tells(victim) && !self.links.has(node) && !self.is_excluded(*dir, name)
+        let reports_moves = |node| self.links.reports_moves(&self.nodes, node);
+        reports_moves(victim) && !self.links.has(node) && !self.is_excluded(*dir, name)
     }
 
-    /// A directory was renamed onto another one, which was replaced, or has the old name now.
+    /// Exchanges the directory with the victim that it was renamed onto, until it is known whether it
+    /// replaced that.
     fn swap(
         &mut self,
         node: NodeRef,
@@ -226,24 +224,24 @@ impl<D> Tree<D> {
         from: Vec<u8>,
     ) {
         let path = self.path(victim, &[]);
-        // No directory is replaced that is not empty.
-        let alive = self.has_sure_child(victim).then_some(true);
+        // rename(2) replaces only an empty directory.
+        let alive = self.has_confirmed_child(victim).then_some(true);
         self.exchange(node, victim);
-        self.reports.tell_undecided(from, pending.cookie, path);
+        self.reports.report_undecided(from, pending.cookie, path);
         let from = pending.from.clone();
         let mut swap = Swap::new(pending.cookie, node, victim, from, to.clone());
         swap.alive = alive;
         self.renames.open_swap(swap);
     }
 
-    /// No more events come of the rename with this cookie.
+    /// Ends the rename with this cookie: no more events belong to it.
     pub(super) fn close<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, cookie: u32) {
         if let Some(ended) = self.renames.close(cookie) {
             self.conclude(kernel, ended);
         }
     }
 
-    /// No more events come of a rename.
+    /// Ends a rename that no more events belong to. If its directory came to a new name, that is scanned.
     pub(super) fn conclude<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, mut ended: Ended) {
         let mut came = None;
         if let Ended::Rename(pending) = &mut ended {
@@ -251,28 +249,29 @@ impl<D> Tree<D> {
         }
         self.abandon(ended);
         if let Some((to, cookie)) = came {
-            self.come_to_place(kernel, &to, cookie);
+            self.came_to(kernel, &to, cookie);
         }
     }
 
-    /// A directory that seemed to be replaced was renamed instead. What has its old name now stays.
+    /// Ends the rename of a directory that seemed to be replaced, but was renamed. The one that is known at
+    /// its old name stays.
     pub(super) fn replaced_moved<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, pending: Pending) {
         let (dir, name) = &pending.from;
         if let Some(node) = pending.node.filter(|node| self.nodes.exists(*node)) {
             if self.nodes.wd(node).is_some() {
                 self.agenda.confirm(*dir, name, node);
             } else {
-                // It may be the same one, which could not be watched again.
+                // It may be the same directory, which could not be watched again.
                 self.check(*dir, name, Check::default());
             }
         }
         if let Some(to) = &pending.to {
-            self.come_to_place(kernel, to, pending.cookie);
+            self.came_to(kernel, to, pending.cookie);
         }
     }
 
-    /// A directory that is not known was renamed to a place.
-    pub(super) fn come_to_place<K: Kernel<Dir = D>>(
+    /// Adds an unknown directory that was renamed to this place.
+    pub(super) fn came_to<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         (dir, name): &Place,
@@ -284,16 +283,16 @@ impl<D> Tree<D> {
         }
         if self.nodes.exists(*dir) {
             let mask = EventMask::MOVED_TO | EventMask::ISDIR;
-            self.come(kernel, Change { dir: *dir, name, mask, cookie });
+            self.came(kernel, Change { dir: *dir, name, mask, cookie });
         }
     }
 
-    /// The same, where the new name can't be looked at now.
+    /// Ends a rename without a scan of its new name.
     pub(super) fn abandon(&mut self, ended: Ended) {
         match ended {
             Ended::Rename(pending) => self.abandon_rename(pending),
             Ended::Swap(swap) => {
-                // Had they changed places, the other one would have said so.
+                // After an exchange, the victim would have reported its move.
                 let alive = swap.alive == Some(true);
                 self.reports.decide(swap.cookie, alive);
                 if alive {
@@ -303,14 +302,14 @@ impl<D> Tree<D> {
                 self.remove(swap.victim);
                 let Some(second) = swap.second.filter(|_| self.nodes.exists(swap.moved)) else {
                     if swap.back && self.nodes.exists(swap.from.0) {
-                        // Something is there, that was reached through a link which is gone.
+                        // The entry there was reached through a link that is gone.
                         self.check(swap.from.0, &swap.from.1, Check::default());
                     }
                     return;
                 };
                 let mut pending = Pending::new(second, swap.to, true);
                 pending.node = Some(swap.moved);
-                pending.suspect = true;
+                pending.may_be_exchange = true;
                 if swap.back && self.nodes.wd(swap.moved).is_none() {
                     return self.renamed(swap.moved, pending, &swap.from);
                 }
@@ -320,7 +319,7 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Something new is at a name: the file that left it did so before.
+    /// Ends the rename of a file from this name: a new entry is there, so the file left before.
     pub(super) fn file_has_left(&mut self, dir: NodeRef, name: &[u8]) {
         while let Some(ended) = self.renames.take_one(|pending| {
             pending.node.is_none() && pending.from.0 == dir && *pending.from.1 == *name
@@ -329,13 +328,13 @@ impl<D> Tree<D> {
         }
     }
 
-    /// Returns `true` if a directory surely is not empty. What a look has shown in it is enough, since in a
-    /// directory that was removed there is nothing to be seen.
-    fn has_sure_child(&self, dir: NodeRef) -> bool {
+    /// Returns `true` if a directory is certainly not empty. An entry that a scan has shown is enough: a
+    /// removed directory shows none.
+    fn has_confirmed_child(&self, dir: NodeRef) -> bool {
         let first = self.nodes.first_child(dir);
         core::iter::successors(first, |child| self.nodes.sibling(*child)).any(|child| {
             let name = self.nodes.name(child);
-            !self.agenda.doubts(dir, name, child) && !self.renames.has_of(child)
+            !self.agenda.is_unconfirmed(dir, name, child) && !self.renames.has_of(child)
         })
     }
 
@@ -344,23 +343,28 @@ impl<D> Tree<D> {
         if let Some((dir, name)) = &pending.to {
             self.check(*dir, name, Check::default());
         }
-        let mut suspect = pending.suspect;
+        let mut may_be_exchange = pending.may_be_exchange;
         match pending.node.filter(|node| self.nodes.exists(*node)) {
-            // A watched directory that was moved says so. It was another one of that name.
-            Some(node) if self.links.tells(&self.nodes, node) => suspect = true,
+            // A watched directory that is moved reports it. So another directory of that name was moved.
+            Some(node) if self.links.reports_moves(&self.nodes, node) => may_be_exchange = true,
             Some(node) => {
                 let mask = EventMask::MOVED_FROM | EventMask::ISDIR;
-                self.gone(node, TreeKind::Reported, mask, pending.cookie);
+                self.report_gone(node, TreeKind::Reported, mask, pending.cookie);
             }
             None if pending.is_known_file() && self.nodes.exists(*dir) => {
                 let path = self.path(*dir, name);
-                self.reports.tell(TreeKind::Reported, EventMask::MOVED_FROM, pending.cookie, path);
+                self.reports.report(
+                    TreeKind::Reported,
+                    EventMask::MOVED_FROM,
+                    pending.cookie,
+                    path,
+                );
             }
             None => {}
         }
-        // If a look has shown a directory since, there is no other file.
-        suspect &= pending.is_dir || !self.agenda.shows_dir(*dir, name);
-        if suspect && self.nodes.exists(*dir) {
+        // If a scan has shown a directory since, there is no other file.
+        may_be_exchange &= pending.is_dir || !self.agenda.shows_dir(*dir, name);
+        if may_be_exchange && self.nodes.exists(*dir) {
             self.check(*dir, name, pending.check());
         }
     }

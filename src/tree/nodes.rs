@@ -1,14 +1,14 @@
 //! The directories of a tree: linked to their parents, found by watch descriptor and by name.
 //!
-//! A node takes 40 bytes, with its name if that has at most 15 bytes, and at most 7 more in each of
-//! the two indexes. A longer name takes 16 bytes and a heap block besides. A path is composed when
-//! it is asked for, so renaming a directory changes one node, whatever lies beneath it.
+//! A node takes 40 bytes, with its name if that has at most 15 bytes, and at most 7 more in each of the two
+//! indexes. A longer name takes 16 bytes and a heap block besides. A path is composed on demand, so renaming
+//! a directory changes one node, whatever is beneath it.
 //!
 //! Measured with 50,000 directories and glibc's heap, each takes 56 bytes of the process's memory, 54
 //! of which were requested; where all names have 20 bytes, it takes 103.
 //!
-//! Invariants: a [`NodeRef`] to a removed node is refused, never another node's; a watch descriptor
-//! belongs to one node at most; two children of a node never have the same name.
+//! Invariants: a [`NodeRef`] to a removed node is refused and never means another node; a watch descriptor
+//! belongs to at most one node; two children of a node never have the same name.
 
 mod index;
 mod names;
@@ -23,7 +23,7 @@ use index::{Index, hash_wd};
 use names::{Name, Names};
 use pieces::Pieces;
 
-/// Names a directory. Numbers of removed directories are reused, with another generation.
+/// Identifies a directory. The numbers of removed directories are reused, with another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NodeRef {
     id: u32,
@@ -31,37 +31,37 @@ pub(super) struct NodeRef {
 }
 
 impl NodeRef {
-    /// The first one in their order.
+    /// The smallest reference.
     pub const FIRST: Self = ROOT;
 }
 
-/// The root, which exists from beginning to end.
+/// The root, which always exists.
 pub(super) const ROOT: NodeRef = NodeRef { id: 0, generation: 0 };
 
-/// What is known of a directory.
+/// Whether a directory is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It has been reported, and not been opened yet.
+    /// It is known by name, and was not opened yet.
     Named,
     /// It is watched.
     Watched(Wd),
-    /// It could not be watched, and will be tried again.
-    Blind,
-    /// It is not to be watched.
+    /// It could not be watched, and will be retried.
+    Unwatched,
+    /// It is excluded.
     Excluded,
-    /// The same directory is watched at another place: a bind mount, or a link to it.
+    /// The same directory is watched under another path: a bind mount, or a link to it.
     Alias,
 }
 
-/// What is known of the content of a watched directory.
+/// Whether a watched directory was listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listing {
-    /// It has been listed.
+    /// It was listed.
     Done,
-    /// It has no subdirectories, and was not listed for that reason.
+    /// It was not listed, since it has no subdirectories.
     Leaf,
-    /// It could not be listed, or not be compared with the disk, which has been reported.
-    Owed,
+    /// It could not be listed or compared, which has been reported.
+    Failed,
 }
 
 /// No node.
@@ -71,10 +71,10 @@ const NONE: u32 = u32::MAX;
 struct Node {
     parent: u32,
     first_child: u32,
-    /// Siblings, in a list that does not go round; of vacant nodes, the next vacant one.
+    /// The siblings, in a list with two ends. In a vacant node, the next vacant node.
     next: u32,
     previous: u32,
-    /// Negative where it is not watched.
+    /// Negative if it is not watched.
     wd: i32,
     /// The generation, above eight bits for the state.
     meta: u32,
@@ -86,25 +86,25 @@ const _: () = assert!(size_of::<Node>() == 40);
 // The low bits of `meta`.
 const UNWATCHED: u32 = 0b11;
 const LISTING: u32 = 0b11 << 2;
-const QUIET: u32 = 1 << 4;
+const NARROWED: u32 = 1 << 4;
 const RETRY: u32 = 1 << 5;
 const STATE: u32 = 0xFF;
 
 #[derive(Debug)]
 pub(super) struct Nodes {
     nodes: Pieces<Node>,
-    /// Those that are not vacant.
+    /// The number of nodes that are not vacant.
     len: usize,
     vacant: u32,
     by_wd: Index,
     by_name: Index,
     names: Names,
-    /// Keeps a hostile user from choosing names that collide in the index.
+    /// Keeps an attacker from choosing names that collide in the index.
     seed: u64,
 }
 
 impl Nodes {
-    /// With a root that is not watched yet.
+    /// Creates the root, not watched yet.
     pub fn new(seed: u64) -> Self {
         let mut nodes = Self {
             nodes: Pieces::new(),
@@ -143,7 +143,7 @@ impl Nodes {
         self.get(id).map(|node| NodeRef { id, generation: node.meta >> 8 })
     }
 
-    /// Returns `true` if the node has not been removed.
+    /// Returns `true` if the node was not removed.
     pub fn exists(&self, node: NodeRef) -> bool {
         self.node(node).is_some()
     }
@@ -164,7 +164,7 @@ impl Nodes {
         self.nodes.push(node)
     }
 
-    /// Adds a directory that is not known yet.
+    /// Adds a directory.
     pub fn add(&mut self, parent: NodeRef, name: &[u8]) -> NodeRef {
         let name = self.names.add(name);
         let id = self.put(name, parent.id);
@@ -172,7 +172,7 @@ impl Nodes {
         self.reference(id).unwrap_or(ROOT)
     }
 
-    /// Puts a node with parent and name into its parent's list, and the index.
+    /// Adds a node to its parent's list and to the index.
     fn link(&mut self, id: u32) {
         let Some(parent) = self.get(id).map(|node| node.parent) else { return };
         let Some(first) =
@@ -211,7 +211,7 @@ impl Nodes {
         }
     }
 
-    /// Removes a directory that has no subdirectories any more.
+    /// Removes a directory without subdirectories.
     pub fn remove(&mut self, node: NodeRef) {
         if !self.exists(node) {
             return;
@@ -235,7 +235,7 @@ impl Nodes {
         }
     }
 
-    /// Moves a directory with all beneath it to another place, which has to be free.
+    /// Moves a directory, with everything beneath it, to another path, which has to be free.
     pub fn relink(&mut self, node: NodeRef, parent: NodeRef, name: &[u8]) {
         self.unlink(node.id);
         if let Some(node) = self.nodes.get_mut(node.id) {
@@ -246,7 +246,7 @@ impl Nodes {
         self.link(node.id);
     }
 
-    /// Has two directories change places, neither of which is beneath the other.
+    /// Exchanges two directories, neither of which is beneath the other.
     pub fn exchange(&mut self, one: NodeRef, other: NodeRef) {
         self.unlink(one.id);
         self.unlink(other.id);
@@ -286,14 +286,14 @@ impl Nodes {
         self.node(node).filter(|node| node.wd >= 0).map(|node| Wd::from_raw(node.wd))
     }
 
-    /// `Named` for one that was removed.
+    /// Returns the state, `Named` for a removed node.
     pub fn state(&self, node: NodeRef) -> State {
         let Some(node) = self.node(node) else { return State::Named };
         if node.wd >= 0 {
             return State::Watched(Wd::from_raw(node.wd));
         }
         match node.meta & UNWATCHED {
-            1 => State::Blind,
+            1 => State::Unwatched,
             2 => State::Excluded,
             3 => State::Alias,
             _ => State::Named,
@@ -304,7 +304,7 @@ impl Nodes {
         let (wd, kind) = match state {
             State::Watched(wd) => (wd.as_raw(), 0),
             State::Named => (-1, 0),
-            State::Blind => (-1, 1),
+            State::Unwatched => (-1, 1),
             State::Excluded => (-1, 2),
             State::Alias => (-1, 3),
         };
@@ -338,7 +338,7 @@ impl Nodes {
     pub fn listing(&self, node: NodeRef) -> Listing {
         match self.node(node).map_or(0, |node| node.meta & LISTING) >> 2 {
             1 => Listing::Leaf,
-            2 => Listing::Owed,
+            2 => Listing::Failed,
             _ => Listing::Done,
         }
     }
@@ -347,27 +347,26 @@ impl Nodes {
         let bits = match listing {
             Listing::Done => 0,
             Listing::Leaf => 1,
-            Listing::Owed => 2,
+            Listing::Failed => 2,
         };
         self.set_bits(node, LISTING, bits << 2);
     }
 
-    /// Returns `true` while the directory is watched without the events that listing it makes.
-    pub fn is_quiet(&self, node: NodeRef) -> bool {
-        self.node(node).is_some_and(|node| node.meta & QUIET != 0)
+    /// Returns `true` while the directory is watched without the events that a listing causes.
+    pub fn is_narrowed(&self, node: NodeRef) -> bool {
+        self.node(node).is_some_and(|node| node.meta & NARROWED != 0)
     }
 
-    pub fn set_quiet(&mut self, node: NodeRef, quiet: bool) {
-        self.set_bits(node, QUIET, if quiet { QUIET } else { 0 });
+    pub fn set_narrowed(&mut self, node: NodeRef, narrowed: bool) {
+        self.set_bits(node, NARROWED, if narrowed { NARROWED } else { 0 });
     }
 
-    /// Returns `true` if there may be something at or beneath the node that a changed permission
-    /// mends.
+    /// Returns `true` if a changed permission may help something at or beneath the node.
     pub fn has_retry(&self, node: NodeRef) -> bool {
         self.node(node).is_some_and(|node| node.meta & RETRY != 0)
     }
 
-    /// Marks a node and all its ancestors.
+    /// Marks a node and all its ancestors for retries.
     pub fn mark_retry(&mut self, node: NodeRef) {
         let mut at = Some(node);
         while let Some(node) = at.filter(|node| !self.has_retry(*node)) {
@@ -386,7 +385,7 @@ impl Nodes {
         }
     }
 
-    /// `None` for the root.
+    /// Returns the parent, `None` for the root.
     pub fn parent(&self, node: NodeRef) -> Option<NodeRef> {
         self.node(node).and_then(|node| self.reference(node.parent))
     }
@@ -399,17 +398,17 @@ impl Nodes {
         self.node(node).and_then(|node| self.reference(node.first_child))
     }
 
-    /// The next child of the same parent.
+    /// Returns the next child of the same parent.
     pub fn sibling(&self, node: NodeRef) -> Option<NodeRef> {
         self.node(node).and_then(|node| self.reference(node.next))
     }
 
-    /// The next node from `at` on a walk through all of `top`, parents first.
+    /// Returns the node after `at` on a walk through all of `top`, parents first.
     pub fn after(&self, top: NodeRef, at: NodeRef) -> Option<NodeRef> {
         self.first_child(at).or_else(|| self.past(top, at))
     }
 
-    /// The same, without what is beneath `at`.
+    /// Returns the node after `at` and everything beneath it, on the same walk.
     pub fn past(&self, top: NodeRef, at: NodeRef) -> Option<NodeRef> {
         let mut at = at.id;
         while at != top.id {
@@ -427,24 +426,24 @@ impl Nodes {
         self.ancestors(node).any(|at| at == top)
     }
 
-    /// The number of steps from the root.
+    /// Returns the number of steps from the root.
     pub fn depth(&self, node: NodeRef) -> u32 {
         self.ancestors(node).skip(1).fold(0, |depth: u32, _| depth.saturating_add(1))
     }
 
-    /// The node and those above it.
+    /// Returns the node and its ancestors, upwards.
     pub fn ancestors(&self, node: NodeRef) -> impl Iterator<Item = NodeRef> {
         core::iter::successors(Some(node), |&at| self.parent(at))
     }
 
-    /// Replaces `path` by that of a directory, or of a name in it.
+    /// Sets `path` to the path of a directory, or of a name in it.
     pub fn path(&self, dir: NodeRef, name: &[u8], path: &mut Vec<u8>) {
         path.clear();
         let len = self
             .ancestors(dir)
             .fold(name.len(), |len, at| len.saturating_add(self.name(at).len()).saturating_add(1));
         path.resize(len, b'/');
-        // From the end, since the walk begins there; the root's own name is empty.
+        // From the end, since the walk begins there. The root's own name is empty.
         let mut end = len;
         let mut put = |name: &[u8]| {
             let start = end.saturating_sub(name.len());
@@ -460,7 +459,7 @@ impl Nodes {
                 start = put(self.name(at));
             }
         }
-        // What was counted for the root, and the slash in front of no name.
+        // Cut what was counted for the root, and the slash in front of an empty name.
         path.drain(..start);
         if name.is_empty() && path.last() == Some(&b'/') {
             path.pop();
@@ -483,7 +482,7 @@ impl Nodes {
     }
 }
 
-/// Both halves of a product, combined.
+/// Combines both halves of the product.
 fn mix(a: u64, b: u64) -> u64 {
     let product =
         u128::from(a ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(u128::from(b ^ 0xC2B2_AE3D_27D4_EB4F));

@@ -1,37 +1,41 @@
-//! What a tree watches and how.
+//! Configures a [`Tree`](super::Tree).
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use crate::flags::WatchMask;
 
-/// A condition on the path of a directory beneath the root.
+/// Returns `true` for the path, beneath the root, of a directory to exclude.
 pub type Exclude = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// What a [`Tree`](super::Tree) watches and how.
 pub struct Options {
-    /// The events to tell. Those that are needed to keep track are asked of the kernel beside them.
+    /// The events to report. The tree is also watched for the events that the engine itself needs.
     pub mask: WatchMask,
-    /// So many steps beneath the root a directory is still watched; 0 is the root alone.
+    /// Watches directories down to this depth beneath the root; 0 watches the root alone. Default: no limit.
     pub max_depth: Option<u32>,
-    /// Whether directories on other file systems than the root's stay unwatched.
+    /// Excludes directories on other file systems than the root's. Default: `false`.
     pub same_file_system: bool,
-    /// Whether links to directories are followed, which the [`Kernel`](super::Kernel) has to do.
+    /// Follows symbolic links to directories. The [`Kernel`](super::Kernel) has to follow them as well.
+    /// Default: `false`.
     pub follow_links: bool,
-    /// Whether file names are kept, so that after lost events files are told too.
+    /// Tracks files as well as directories, so that changes lost in an overflow are reported for files too.
+    /// Costs memory per file name and one `stat` per file at set-up and after an overflow. Default: `false`.
     pub track_files: bool,
-    /// Whether all that is there at the beginning is told.
+    /// Reports the entries that exist at set-up, as discovered. Default: `false`.
     pub report_existing: bool,
-    /// Says which directories, by their paths beneath the root, stay unwatched.
+    /// Excludes the directories for which this returns `true`: they are reported, but neither watched nor
+    /// listed. Default: none.
     pub exclude: Option<Exclude>,
-    /// While one listing goes into another, so many directories are open at most; 0 sets no limit.
+    /// Keeps at most this many directories open while listings are nested; 0 sets no limit. Default: 24.
     pub max_open: usize,
-    /// Any number that those who choose the names do not know.
+    /// The seed of the index of names. A number that can't be guessed keeps others from choosing names that
+    /// collide. Default: 0.
     pub seed: u64,
 }
 
 impl Options {
-    /// Everything beneath the root, without a snapshot.
+    /// Returns the defaults: all directories beneath the root, without tracking files.
     #[must_use]
     pub fn new(mask: WatchMask) -> Self {
         Self {

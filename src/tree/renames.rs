@@ -1,15 +1,16 @@
-//! Renames that are not complete yet: two events that belong together, of which either may not come.
+//! Pending renames: two events that belong together, of which either may not come.
 //!
-//! The kernel queues `MOVED_FROM`, `MOVED_TO` and the `MOVE_SELF` of a directory while it holds the
-//! locks of both directories, so no other event of a name in either of them can come between
-//! (`fsnotify_move` in `vfs_rename`, Linux 6.18). The next one therefore ends what is pending there.
+//! The kernel queues `MOVED_FROM`, `MOVED_TO` and the `MOVE_SELF` of a directory while it holds the locks of
+//! both directories, so no other event of a name in either of them can come between (`fsnotify_move` in
+//! `vfs_rename`, Linux 6.18). The next such event therefore ends a pending rename there.
 //!
-//! A rename onto a watched directory is a *swap* until it is known whether that was replaced or has
-//! changed places (`RENAME_EXCHANGE` of renameat2(2)): the kernel queues an exchange as two renames. It has
-//! changed places if it was not empty, or if something happens in it later. If something happens beneath
-//! it, a look at the old name decides. Until that is known, nothing is reported of what is beneath it.
+//! A rename onto a watched directory, the *victim*, is a *swap* until it is known whether it replaced the
+//! victim or exchanged both (`RENAME_EXCHANGE` of renameat2(2)): the kernel queues an exchange as two
+//! renames. It was an exchange if the victim was not empty, or if an event of the victim comes afterwards. If
+//! an event comes from beneath the victim, the old name is examined. Until the swap is decided, nothing
+//! beneath it is reported.
 //!
-//! Invariant: `by_dir` has an entry for each directory that a pending rename or a swap touches.
+//! Invariant: `by_dir` has an entry for each directory of the names of a pending rename or a swap.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,24 +19,22 @@ use alloc::vec::Vec;
 use super::agenda::{Check, LastEvent, Place};
 use super::nodes::NodeRef;
 
-/// An old name whose new one has not come yet; or both, where the directory has not said yet that it
-/// is the one.
+/// A rename whose new name has not come yet, or whose directory has not reported its own move yet.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub cookie: u32,
     pub from: Place,
     pub is_dir: bool,
-    /// The directory that has the old name, as far as is known.
+    /// The directory that is known at the old name.
     pub node: Option<NodeRef>,
-    /// Whether the old name was ever reported.
+    /// Whether an entry was reported at the old name.
     pub known: bool,
     /// The new name.
     pub to: Option<Place>,
-    /// Something was renamed to the old name just before, or may have been: an exchange looks the
-    /// same.
-    pub suspect: bool,
-    /// The watch of the directory that was replaced at the old name just before. If that says that it
-    /// was moved, this is its rename.
+    /// An entry was renamed to the old name just before, or may have been. An exchange looks the same.
+    pub may_be_exchange: bool,
+    /// The watch of the directory that seemed to be replaced at the old name just before. If that directory
+    /// reports that it was moved, this is its rename.
     pub replaced: Option<i32>,
     /// Whether its end is on the agenda.
     fenced: bool,
@@ -50,7 +49,7 @@ impl Pending {
             node: None,
             known: false,
             to: None,
-            suspect: false,
+            may_be_exchange: false,
             replaced: None,
             fenced: false,
         }
@@ -58,19 +57,19 @@ impl Pending {
 }
 
 impl Pending {
-    /// Returns `true` if a file that was reported has the old name, and no link to a directory.
+    /// Returns `true` if a reported file left the old name, and not a link to a directory.
     pub fn is_known_file(&self) -> bool {
         self.known && !self.is_dir && self.node.is_none()
     }
 
-    /// A check of the old name. If there is still a file, it was not reported, unless a directory left.
+    /// Returns a check of the old name. A file that is still there was not reported, unless a directory left.
     pub fn check(&self) -> Check {
         let last_event = Some(LastEvent::Left);
-        Check { owes_file: !self.is_dir, last_event, ..Check::default() }
+        Check { unreported_file: !self.is_dir, last_event, ..Check::default() }
     }
 }
 
-/// A directory was renamed onto another one, which has the old name until more is known.
+/// A rename of a directory onto another one, which counts as exchanged until more is known.
 #[derive(Debug)]
 pub(super) struct Swap {
     pub cookie: u32,
@@ -78,11 +77,11 @@ pub(super) struct Swap {
     pub to: Place,
     pub moved: NodeRef,
     pub victim: NodeRef,
-    /// The cookie of a rename that led away from the new name.
+    /// The cookie of a second rename, from the new name.
     pub second: Option<u32>,
-    /// Whether that one led to the old name.
+    /// Whether the second rename led to the old name.
     pub back: bool,
-    /// Whether the other directory is still there: it is not empty, something happened in it since, or
+    /// Whether the victim still exists, if that is known: it is not empty, an event of it has come since, or
     /// its watch has ended.
     pub alive: Option<bool>,
     fenced: bool,
@@ -104,18 +103,18 @@ impl Swap {
     }
 }
 
-/// What no more events come of.
+/// A rename or swap that no more events belong to.
 #[derive(Debug)]
 pub(super) enum Ended {
     Rename(Pending),
     Swap(Swap),
 }
 
-/// More renames than these do not wait for their other half.
-const MANY: usize = 64;
+/// The most pending renames. Beyond this number the oldest ends.
+const MAX_PENDING: usize = 64;
 
-/// So many names to which something was renamed are remembered.
-const RECENT: usize = 64;
+/// The most recent names that are remembered.
+const MAX_RECENT: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Renames {
@@ -125,18 +124,18 @@ pub(super) struct Renames {
     by_node: BTreeMap<NodeRef, u32>,
     /// By the cookie of the second rename.
     by_second: BTreeMap<u32, u32>,
-    /// Names to which something was renamed, where no other name in the directory has changed since.
+    /// New names of recent renames, until another name in the directory changes.
     recent: VecDeque<Recent>,
-    /// By the watch of the directory that they may be of.
+    /// By the watch of the directory that they may belong to.
     by_replaced: BTreeMap<i32, u32>,
 }
 
-/// A name to which something was renamed.
+/// The new name of a recent rename.
 #[derive(Debug)]
 struct Recent {
     place: Place,
-    /// The watch of the directory that was there. If it changed places with something outside, its
-    /// own rename comes next.
+    /// The watch of the directory that was at the name. If that was exchanged with an entry outside, its own
+    /// rename comes next.
     replaced: Option<i32>,
 }
 
@@ -169,7 +168,7 @@ impl Renames {
         self.swaps.insert(swap.cookie, swap);
     }
 
-    /// Takes the rename whose old name has come and whose new one comes now.
+    /// Takes the rename whose `MOVED_FROM` has come and whose `MOVED_TO` comes now.
     pub fn take_half(&mut self, cookie: u32, is_dir: bool) -> Option<Pending> {
         let pending = self.pending.get(&cookie)?;
         (pending.is_dir == is_dir && pending.to.is_none()).then(|| self.take(cookie))?
@@ -211,18 +210,18 @@ impl Renames {
         }
     }
 
-    /// Takes what is pending of a directory that was moved, or has come to its end.
+    /// Takes the pending rename of a directory.
     pub fn take_of(&mut self, node: NodeRef) -> Option<Ended> {
         let cookie = *self.by_node.get(&node)?;
         self.end(cookie)
     }
 
-    /// Takes what a rename or a swap with this cookie has left, if it is still pending.
+    /// Takes the rename or swap with this cookie, if it is still pending.
     pub fn close(&mut self, cookie: u32) -> Option<Ended> {
         self.end(cookie)
     }
 
-    /// Takes a rename that `is_it`.
+    /// Takes the first pending rename for which `is_it` returns `true`.
     pub fn take_one(&mut self, is_it: impl Fn(&Pending) -> bool) -> Option<Ended> {
         let cookie = self.pending.values().find(|pending| is_it(pending))?.cookie;
         self.end(cookie)
@@ -230,18 +229,19 @@ impl Renames {
 
     /// Takes the oldest rename, if too many are pending.
     pub fn take_excess(&mut self) -> Option<Ended> {
-        let (cookie, _) = self.pending.first_key_value().filter(|_| self.pending.len() > MANY)?;
+        let (cookie, _) =
+            self.pending.first_key_value().filter(|_| self.pending.len() > MAX_PENDING)?;
         self.end(*cookie)
     }
 
-    /// Takes something that touches a directory.
+    /// Takes a rename or swap with a name in the directory.
     pub fn take_touching(&mut self, dir: NodeRef) -> Option<Ended> {
         let cookie = self.by_dir.range((dir, 0)..=(dir, u32::MAX)).next()?.1;
         self.end(cookie)
     }
 
-    /// Takes the event of a directory's name for one half of what may be an exchange. `false` if it is
-    /// none.
+    /// Uses the event of a directory's name as the second rename of an exchange. Returns `false` if it is not
+    /// part of one.
     pub fn take_swap_half(&mut self, dir: NodeRef, name: &[u8], cookie: u32, from: bool) -> bool {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
         if !from {
@@ -262,8 +262,9 @@ impl Renames {
         true
     }
 
-    /// Takes what the event of a name in a directory ends, other than the rename that it is of.
-    pub fn take_late(&mut self, dir: NodeRef, cookie: u32) -> Option<Ended> {
+    /// Takes a rename that is over because of an event of a name in the directory, other than the event's own
+    /// rename.
+    pub fn take_ended_by(&mut self, dir: NodeRef, cookie: u32) -> Option<Ended> {
         if let Some(first) = self.by_second.get(&cookie).copied() {
             return self.end(first);
         }
@@ -272,8 +273,8 @@ impl Renames {
         self.end(late)
     }
 
-    /// Has something been renamed to this name, and no name in the directory changed since? Asked
-    /// with each event of a name. If so, returns the watch of the directory that was replaced.
+    /// Returns `Some` if an entry was just renamed to this name, and no name in the directory has changed
+    /// since: the watch of the directory that was replaced there, if any. Call it with each event of a name.
     pub fn take_recent(&mut self, dir: NodeRef, name: &[u8]) -> Option<Option<i32>> {
         let recent =
             self.recent.iter().find(|recent| recent.place.0 == dir && *recent.place.1 == *name);
@@ -282,33 +283,33 @@ impl Renames {
         replaced
     }
 
-    /// Something was renamed to this name.
+    /// Remembers that an entry was renamed to this name.
     pub fn note(&mut self, dir: NodeRef, name: &[u8]) {
-        if self.recent.len() >= RECENT {
+        if self.recent.len() >= MAX_RECENT {
             self.recent.pop_front();
         }
         self.recent.push_back(Recent { place: (dir, name.into()), replaced: None });
     }
 
-    /// The last thing that was renamed has replaced a directory with this watch.
+    /// Notes that the last rename has replaced the directory with this watch.
     pub fn note_replaced(&mut self, wd: i32) {
         if let Some(recent) = self.recent.back_mut() {
             recent.replaced = Some(wd);
         }
     }
 
-    /// Returns `true` if a pending rename may be that of a directory with this watch.
+    /// Returns `true` if a pending rename may belong to the directory with this watch.
     pub fn has_replaced(&self, wd: i32) -> bool {
         self.by_replaced.contains_key(&wd)
     }
 
-    /// A directory that seemed to be replaced says that it was moved: takes its rename.
+    /// Takes the rename of a directory that seemed to be replaced, but has reported its own move.
     pub fn take_replaced(&mut self, wd: i32) -> Option<Pending> {
         let cookie = self.by_replaced.get(&wd).copied()?;
         self.take(cookie)
     }
 
-    /// What the fence is still to be taken of, and the directory whose lock tells.
+    /// Returns the cookies of the renames without a fence, each with the directory for the barrier.
     pub fn unfenced(&self) -> Vec<(u32, NodeRef)> {
         let pending = self.pending.values().filter(|pending| !pending.fenced);
         let swaps = self.swaps.values().filter(|swap| !swap.fenced);
@@ -316,7 +317,7 @@ impl Renames {
         pending.chain(swaps.map(|swap| (swap.cookie, swap.to.0))).collect()
     }
 
-    /// The end of a rename is on the agenda.
+    /// Marks a rename whose end is on the agenda.
     pub fn fence(&mut self, cookie: u32) {
         if let Some(pending) = self.pending.get_mut(&cookie) {
             pending.fenced = true;
@@ -325,19 +326,19 @@ impl Renames {
         }
     }
 
-    /// Takes everything: events were lost, or the tree is over.
+    /// Takes all renames and swaps.
     pub fn take_all(&mut self) -> Vec<Ended> {
         let old = core::mem::take(self);
         let pending = old.pending.into_values().map(Ended::Rename);
         pending.chain(old.swaps.into_values().map(Ended::Swap)).collect()
     }
 
-    /// Forgets a directory that was removed.
+    /// Forgets the recent names in a removed directory.
     pub fn forget(&mut self, dir: NodeRef) {
         self.recent.retain(|recent| recent.place.0 != dir);
     }
 
-    /// An event of a name came from a directory.
+    /// Notes that an event of a name came from the directory: if it is the victim of a swap, it still exists.
     pub fn mark_alive(&mut self, dir: NodeRef) {
         let cookie = self.by_node.get(&dir).copied();
         let swap = cookie.and_then(|cookie| self.swaps.get_mut(&cookie));
@@ -346,7 +347,7 @@ impl Renames {
         }
     }
 
-    /// The directory that may have been replaced, and the cookie of that swap.
+    /// Returns the first of the directories that may have been replaced, and the cookie of that swap.
     pub fn swap_above(&self, mut dirs: impl Iterator<Item = NodeRef>) -> Option<(NodeRef, u32)> {
         if self.swaps.is_empty() {
             return None;
@@ -357,19 +358,19 @@ impl Renames {
         })
     }
 
-    /// Takes the swap by which the directory may have been replaced.
+    /// Takes the swap of which the directory is the victim.
     pub fn take_swap_of(&mut self, victim: NodeRef) -> Option<Swap> {
         let cookie = *self.by_node.get(&victim)?;
         self.swaps.get(&cookie).filter(|swap| swap.victim == victim)?;
         self.take_swap(cookie)
     }
 
-    /// Returns `true` if a rename of the directory is pending, as far as is known.
+    /// Returns `true` if a rename of the directory is pending.
     pub fn has_of(&self, node: NodeRef) -> bool {
         self.by_node.contains_key(&node)
     }
 
-    /// Returns `true` if a rename that is pending leads from or to this name.
+    /// Returns `true` if a pending rename leads from or to this name.
     pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
         self.by_dir.range((dir, 0)..=(dir, u32::MAX)).any(|(_, cookie)| {
@@ -381,7 +382,7 @@ impl Renames {
     }
 }
 
-/// A place of a directory and a name.
+/// Returns the place of a name in a directory.
 pub(super) fn place(dir: NodeRef, name: &[u8]) -> Place {
     (dir, Box::from(name))
 }

@@ -1,6 +1,6 @@
-//! What is still to be given to the caller, in order.
+//! The events for the caller, in order.
 //!
-//! Invariant: nothing that was reported after an undecided rename is given before that is decided.
+//! Invariant: an event behind an undecided rename is not returned before the rename is decided.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -11,68 +11,68 @@ use crate::flags::{EventMask, WatchMask};
 #[derive(Debug)]
 enum Report {
     Event(TreeEvent),
-    /// A rename, or one half of an exchange.
+    /// A rename, or an exchange; not known yet.
     Undecided(TreeEvent),
 }
 
 #[derive(Debug)]
 pub(super) struct Reports {
-    /// The events that were asked for.
-    asked: WatchMask,
+    /// The events to report.
+    reported_events: WatchMask,
     queue: VecDeque<Report>,
-    /// Of undecided renames, by their cookies: whether it was an exchange.
+    /// The decisions about undecided renames, by cookie: `true` for an exchange.
     decided: BTreeMap<u32, bool>,
 }
 
 impl Reports {
-    pub const fn new(asked: WatchMask) -> Self {
-        Self { asked, queue: VecDeque::new(), decided: BTreeMap::new() }
+    pub const fn new(reported_events: WatchMask) -> Self {
+        Self { reported_events, queue: VecDeque::new(), decided: BTreeMap::new() }
     }
 
-    /// Replaces the events that were asked for.
-    pub const fn ask(&mut self, asked: WatchMask) {
-        self.asked = asked;
+    /// Replaces the events to report.
+    pub const fn set_events(&mut self, reported_events: WatchMask) {
+        self.reported_events = reported_events;
     }
 
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Reports something, if it was asked for.
-    pub fn tell(&mut self, kind: TreeKind, mask: EventMask, cookie: u32, path: Vec<u8>) {
-        if self.is_asked(&kind, mask) {
+    /// Queues an event, if it is to be reported.
+    pub fn report(&mut self, kind: TreeKind, mask: EventMask, cookie: u32, path: Vec<u8>) {
+        if self.is_reported(&kind, mask) {
             self.queue.push_back(Report::Event(TreeEvent { kind, mask, cookie, path }));
         }
     }
 
-    /// Reports the rename of a directory onto another one.
-    pub fn tell_undecided(&mut self, from: Vec<u8>, cookie: u32, path: Vec<u8>) {
+    /// Queues the rename of a directory onto another one.
+    pub fn report_undecided(&mut self, from: Vec<u8>, cookie: u32, path: Vec<u8>) {
         let (kind, mask) = (TreeKind::Renamed { from }, EventMask::MOVED_TO | EventMask::ISDIR);
-        if self.is_asked(&kind, mask) {
+        if self.is_reported(&kind, mask) {
             self.queue.push_back(Report::Undecided(TreeEvent { kind, mask, cookie, path }));
         }
     }
 
-    /// It is known now whether the rename with this cookie was one half of an exchange.
+    /// Decides whether the rename with this cookie was one half of an exchange.
     pub fn decide(&mut self, cookie: u32, exchanged: bool) {
-        if self.asked.events().intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
+        if self.reported_events.events().intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
             self.decided.insert(cookie, exchanged);
         }
     }
 
-    fn is_asked(&self, kind: &TreeKind, mask: EventMask) -> bool {
-        let asked = self.asked.events();
+    fn is_reported(&self, kind: &TreeKind, mask: EventMask) -> bool {
+        let reported_events = self.reported_events.events();
         match kind {
-            TreeKind::Reported => mask.intersects(asked.union(EventMask::UNMOUNT)),
-            TreeKind::Discovered => asked.intersects(causes(mask)),
+            TreeKind::Reported => mask.intersects(reported_events.union(EventMask::UNMOUNT)),
+            TreeKind::Discovered => reported_events.intersects(causes(mask)),
             TreeKind::Renamed { .. } | TreeKind::Exchanged { .. } => {
-                asked.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO)
+                reported_events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO)
             }
             _ => true,
         }
     }
 
-    /// Takes what comes next.
+    /// Takes the next event, unless it is undecided.
     pub fn pop(&mut self) -> Option<TreeEvent> {
         if let Some(Report::Undecided(event)) = self.queue.front() {
             let exchanged = self.decided.remove(&event.cookie)?;
@@ -88,7 +88,7 @@ impl Reports {
     }
 }
 
-/// What may have happened where the mask was discovered.
+/// Returns the events that may have caused a discovery.
 const fn causes(found: EventMask) -> EventMask {
     if found.contains(EventMask::DELETE) {
         EventMask::DELETE.union(EventMask::MOVED_FROM)

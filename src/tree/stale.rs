@@ -1,7 +1,6 @@
-//! Watches that are older than the knowledge of their directory: what is queued of them from before is
-//! passed over.
+//! Watches that are older than what is known of their directories. Their older events are skipped.
 //!
-//! Invariant: entries are added with positions that never go down, so the last one outlasts all others.
+//! Invariant: entries are added with positions that never decrease, so the last one outlasts all others.
 
 use alloc::collections::BTreeMap;
 
@@ -9,13 +8,13 @@ use crate::event::Wd;
 
 #[derive(Debug, Default)]
 pub(super) struct Stale {
-    /// Where the events begin that are not older.
+    /// The position of the first event that is not skipped.
     begins: BTreeMap<i32, u64>,
     last: u64,
 }
 
 impl Stale {
-    /// What is queued of the watch before `begin` is older.
+    /// Skips the events of the watch before `begin`.
     pub fn insert(&mut self, wd: Wd, begin: u64) {
         self.begins.insert(wd.as_raw(), begin);
         self.last = begin;
@@ -25,9 +24,9 @@ impl Stale {
         self.begins.get(&wd.as_raw()).copied()
     }
 
-    /// The stream has come to `at`. Forgets all at once, since to look for some takes as long as there
-    /// are many.
-    pub fn come_to(&mut self, at: u64) {
+    /// Forgets all entries at once when the stream has passed the last one: a search for the outdated ones
+    /// would take time for each.
+    pub fn advance_to(&mut self, at: u64) {
         if self.last <= at {
             self.begins = BTreeMap::new();
         }

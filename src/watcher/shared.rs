@@ -352,7 +352,7 @@ impl Host for TreeHost<'_> {
         self.shared.look(|state| state.queue().end(&self.shared.inotify))
     }
 
-    fn relieve(&self, events: u32) {
-        self.shared.change(|state, inotify| state.queue_mut().relieve(inotify, events));
+    fn read_ahead(&self, events: u32) {
+        self.shared.change(|state, inotify| state.queue_mut().read_ahead(inotify, events));
     }
 }

@@ -286,7 +286,7 @@ impl State {
     pub fn release_of_tree(&mut self, inotify: &Inotify, wd: Wd, tree: WatchId) {
         // It may have ended by itself.
         let _ = self.release(inotify, wd, Some(tree));
-        self.queue.relieve(inotify, 1);
+        self.queue.read_ahead(inotify, 1);
     }
 
     /// Has the kernel end a watch that nobody needs but, perhaps, this tree.

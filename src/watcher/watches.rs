@@ -214,14 +214,14 @@ impl Watches {
         let fail = |errno| WatchError::at(path, Error::AddWatch(errno));
         let mut root = Root::new(c_path(path)?).map_err(fail)?;
         if options.hold_root {
-            root.hold().map_err(fail)?;
+            root.follow().map_err(fail)?;
         }
         if mask.contains(WatchMask::DONT_FOLLOW) && path.is_symlink() {
             return Err(fail(Errno::ENOTDIR));
         }
         let wanted = Wanted { path, mask, options: &options.watch };
-        let home = root.home();
-        let watch = shared.change(|state, inotify| state.add_tree(inotify, wanted, home))?;
+        let base = root.base();
+        let watch = shared.change(|state, inotify| state.add_tree(inotify, wanted, base))?;
         let driver = TreeDriver::new(root, mask, &options);
         match shared.set_up_tree(watch, driver, options.on_watch_limit) {
             Ok(true) => Ok(watch),
@@ -314,7 +314,7 @@ impl Watches {
         }
         let fail = |errno| WatchError::at(path, Error::AddWatch(errno));
         let root = Root::new(c_path(path)?).map_err(fail)?;
-        shared.change(|state, _| state.set_path(watch, path, root.home()))?;
+        shared.change(|state, _| state.set_path(watch, path, root.base()))?;
         shared.change_tree(watch, TreeChangeRequest::Root(root));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the tests of followed links share: a scene with links, and its walk of the disk.
+//! Shared by the tests of followed links: a scene with links, and its walk of the disk.
 
 #![allow(dead_code)] // Each test binary uses some of it.
 
@@ -17,7 +17,7 @@ pub fn follow() -> TreeOptions {
     TreeOptions::new().follow_links(true)
 }
 
-/// A tree that follows links, with `prepare` given its root and the place beside it.
+/// Returns a tree that follows links. `prepare` gets its root and the directory beside it.
 pub fn scene(options: TreeOptions, prepare: impl FnOnce(&Path, &Path)) -> Scene {
     let mask = NAMES | WatchMask::ATTRIB;
     let mut tree = Scene::with(mask, options, |root| {
@@ -39,7 +39,7 @@ pub fn dir(path: impl AsRef<Path>) {
     fs::create_dir_all(path).unwrap();
 }
 
-/// As `ln -sfn`: the link is replaced at once.
+/// Replaces a link atomically, as `ln -sfn` does.
 pub fn retarget(target: impl AsRef<Path>, link: &Path) {
     let new = link.with_file_name(".new");
     symlink(target, &new).unwrap();
@@ -54,7 +54,7 @@ pub fn ino(path: &Path) -> u64 {
     fs::metadata(path).unwrap().ino()
 }
 
-/// The directories of a tree by their paths, with the inode that is watched.
+/// Returns the directories of a tree by their paths, with the inode that is watched.
 pub fn directories(tree: &Scene) -> BTreeMap<PathBuf, Option<u64>> {
     let watched = kernel_watches(&tree.watcher);
     let all = tree.watcher.watches().tree_directories(tree.watch).unwrap();
@@ -62,7 +62,7 @@ pub fn directories(tree: &Scene) -> BTreeMap<PathBuf, Option<u64>> {
     all.into_iter().map(|dir| (dir.path, dir.wd.map(ino))).collect()
 }
 
-/// The inodes of all directories that a path and the links beneath it lead to.
+/// Collects the inodes of all directories that can be reached from a path through links.
 pub fn reached(path: &Path, found: &mut BTreeSet<u64>) {
     if found.insert(ino(path)) {
         for entry in fs::read_dir(path).unwrap() {
@@ -74,19 +74,19 @@ pub fn reached(path: &Path, found: &mut BTreeSet<u64>) {
     }
 }
 
-/// What is on the disk, in the directories that the tree watches.
+/// Walks the disk, in the directories that the tree watches.
 pub fn disk(tree: &Scene) -> Entry {
     let known = directories(tree);
     Entry::walk_links(&tree.root, &|path| known.get(path).is_some_and(Option::is_some))
 }
 
-/// The mirror knows what is there now.
+/// Sets the mirror to the present content of the disk.
 pub fn restart(tree: &mut Scene) {
     let disk = disk(tree);
     tree.mirror.start_from(&disk);
 }
 
-/// What is wrong with the watches of a tree at rest: each directory is to be watched once, and by a path
+/// Returns what is wrong with the watches of a tree at rest: each directory has to be watched once, by a path
 /// that leads to it.
 pub fn watches_amiss(tree: &Scene) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -95,11 +95,11 @@ pub fn watches_amiss(tree: &Scene) -> Vec<String> {
     let watched: Vec<u64> = kernel_watches(&tree.watcher).values().map(|watch| watch.ino).collect();
     let distinct: BTreeSet<u64> = watched.iter().copied().collect();
     if watched.len() != distinct.len() || distinct != reachable {
-        wrong.push(format!("{distinct:?} are watched, and {reachable:?} are there"));
+        wrong.push(format!("{distinct:?} are watched, but {reachable:?} are reachable"));
     }
     for (path, watched) in directories(tree) {
         if !path.is_dir() {
-            wrong.push(format!("{path:?} is no directory"));
+            wrong.push(format!("{path:?} is not a directory"));
         } else if watched.is_some_and(|watched| watched != ino(&path)) {
             wrong.push(format!("{path:?} leads elsewhere"));
         }
@@ -107,26 +107,26 @@ pub fn watches_amiss(tree: &Scene) -> Vec<String> {
     wrong
 }
 
-/// Sees that the watches of a tree at rest are right, and that the mirror equals the disk.
+/// Checks the watches of a tree at rest, and that the mirror equals the disk.
 pub fn check(tree: &mut Scene) {
     let mut wrong = watches_amiss(tree);
     wrong.extend(tree.mirror.differences(&disk(tree)));
     assert!(wrong.is_empty(), "{}\nafter\n{}", wrong.join("\n"), tree.mirror.history());
 }
 
-/// What is reported now, after which all is right.
-pub fn told(tree: &mut Scene) -> Vec<String> {
+/// Returns the present reports as lines, and checks the tree.
+pub fn checked(tree: &mut Scene) -> Vec<String> {
     let notes = tree.notes();
     notes.iter().for_each(|note| tree.mirror.apply(note));
     check(tree);
     notes.iter().map(ToString::to_string).filter(|line| !line.contains("ATTRIB")).collect()
 }
 
-/// A file in a directory of the tree is reported by that path.
+/// Checks that a file in a directory of the tree is reported by this path.
 pub fn is_seen(tree: &mut Scene, at: &str) {
     let path = format!("{at}/file");
     write(tree.at(&path));
-    assert_eq!(told(tree), [format!("create {path}"), format!("written {path}")]);
+    assert_eq!(checked(tree), [format!("create {path}"), format!("written {path}")]);
     fs::remove_file(tree.at(&path)).unwrap();
-    assert_eq!(told(tree), [format!("delete {path}")]);
+    assert_eq!(checked(tree), [format!("delete {path}")]);
 }

@@ -1,4 +1,4 @@
-//! Changes at random, as the rules have them.
+//! Random changes, as the rules allow them.
 
 use super::changes::Op;
 use super::inode::Ino;
@@ -7,7 +7,7 @@ use super::rules::{Rules, is_left_out};
 use super::world::{TOP, World};
 
 impl World {
-    /// A directory that is alive, in the tree or not; mostly deep.
+    /// Returns an existing directory, in the tree or not; mostly a deep one.
     pub fn some_dir(&mut self) -> Ino {
         let alive: Vec<Ino> = (1..self.nodes.len())
             .filter(|ino| self.is_dir(*ino) && !self.nodes[*ino].dead)
@@ -17,7 +17,7 @@ impl World {
 
     pub fn some_name(&mut self) -> Name {
         let name = 1 + self.choices.below(u32::from(self.rules.names)) as Name;
-        if self.rules.prune && name == self.rules.names { super::names::PRUNED } else { name }
+        if self.rules.exclude && name == self.rules.names { super::names::EXCLUDED } else { name }
     }
 
     fn some_entry(&mut self) -> Option<(Ino, Name)> {
@@ -41,12 +41,12 @@ impl World {
         None
     }
 
-    /// Somewhere for a name to be made, or to be taken from what has it.
+    /// Returns a directory and a name in it, whether the name exists or not.
     fn some_place(&mut self) -> (Ino, Name) {
         (self.some_dir(), self.some_name())
     }
 
-    /// Changes something, if there are changes left to make.
+    /// Makes a change, if there are changes left to make.
     pub fn change(&mut self) {
         if self.ops == 0 {
             return;
@@ -89,7 +89,7 @@ impl World {
         self.common_op(rules)
     }
 
-    /// A change of a link.
+    /// Returns a change of a link.
     fn some_link_op(&mut self) -> Option<Op> {
         match self.choices.below(8) {
             0..=2 => {
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    /// A rename or an exchange, mostly of directories.
+    /// Returns a rename or an exchange, mostly of directories.
     fn some_move(&mut self) -> Option<Op> {
         let from = self.some_directory_entry()?;
         match self.choices.below(8) {
@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    /// Permissions of a directory, of the root too; half of the time both are given.
+    /// Returns new permissions of a directory, or of the root. Half of the time both are granted.
     fn some_chmod(&mut self) -> Option<Op> {
         let root = (TOP, ROOT);
         let at = if self.choices.chance(1, 8) { root } else { self.some_directory_entry()? };
@@ -145,7 +145,7 @@ impl World {
                 Some(Op::Mkdir(dir, name))
             }
             9..=10 => {
-                // mkdir -p, and a file at its end.
+                // mkdir -p, and a file at the end.
                 let (mut dir, _) = self.some_place();
                 for _ in 0..1 + self.choices.below(3) {
                     let name = self.some_name();
@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    /// What only some worlds have.
+    /// Returns a change that only some worlds have.
     fn special_op(&mut self, rules: Rules, kind: u32) -> Option<Op> {
         match kind {
             27 if rules.exchanges => {
@@ -199,11 +199,11 @@ impl World {
                 let node = &self.nodes[ino];
                 Some(Op::Chmod { at, read: !node.read, search: node.search })
             }
-            29 if rules.held => {
+            29 if rules.open_dirs => {
                 let dir = self.some_dir();
                 Some(if self.nodes[dir].held { Op::Release(dir) } else { Op::Hold(dir) })
             }
-            30 if rules.held => {
+            30 if rules.open_dirs => {
                 let held = self.nodes.iter().position(|node| node.held && node.dead)?;
                 Some(Op::Release(held))
             }
@@ -221,7 +221,7 @@ impl World {
                 self.plan.pop_front()
             }
             _ => {
-                // A symlink in the place of a directory.
+                // A symbolic link in the place of a directory.
                 let (dir, name) = self.some_directory_entry()?;
                 self.plan.push_back(Op::Symlink(dir, name));
                 let to = if self.choices.chance(1, 2) { self.some_target() } else { (2, INTO) };
@@ -230,7 +230,7 @@ impl World {
         }
     }
 
-    /// Some place, or one that is taken by a directory: renames shall replace.
+    /// Returns any place, or that of a directory, so that renames replace directories.
     fn some_target(&mut self) -> (Ino, Name) {
         let taken = if self.choices.chance(1, 4) { self.some_directory_entry() } else { None };
         taken.unwrap_or_else(|| self.some_place())

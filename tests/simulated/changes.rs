@@ -1,4 +1,4 @@
-//! What changes in the world, and which events each change queues.
+//! The changes of the world, and the events that each change queues.
 
 use std::collections::VecDeque;
 
@@ -39,35 +39,35 @@ pub enum Op {
     },
     Hold(Ino),
     Release(Ino),
-    /// Unmounts a file system: its watches end.
+    /// Unmounts a file system, which ends its watches.
     Unmount(Ino),
     /// Mounts a new file system, or binds a directory, over a directory. No event reports it.
     Cover {
         dir: Ino,
         with: Option<Ino>,
     },
-    /// Takes a mount away whose file system stays. No event reports it.
+    /// Removes a mount whose file system is still mounted elsewhere. No event reports it.
     Uncover(Ino),
 }
 
-/// What is left to be queued of a rename that has begun.
+/// The part of a rename in progress that is not queued yet.
 pub struct Pending {
-    /// The directories whose locks it holds.
+    /// The directories whose locks the rename holds.
     pub locked: [Ino; 2],
     pub steps: VecDeque<Step>,
 }
 
 #[derive(Clone, Copy)]
 pub enum Step {
-    /// One half of the rename of the inode given last.
+    /// One half of the rename of the inode in the last field.
     Half(Ino, EventMask, u32, Name, Ino),
-    Tell(Ino, EventMask, u32, Name),
-    /// The last reference to a directory that has no name any more is gone.
+    Queue(Ino, EventMask, u32, Name),
+    /// The last reference to a removed directory is dropped.
     Drop(Ino),
 }
 
 impl Step {
-    /// The inode whose rename this is a half of.
+    /// Returns the inode of the rename that this is a half of.
     fn moved(&self) -> Option<Ino> {
         match self {
             Self::Half(.., moved) => Some(*moved),
@@ -77,7 +77,7 @@ impl Step {
 }
 
 impl World {
-    /// Makes a change, if it is possible.
+    /// Makes a change. Returns `false` if it is not possible.
     pub fn apply(&mut self, op: Op) -> bool {
         self.close_dropped();
         let is_kept = self.logging || self.recorder.is_some();
@@ -117,7 +117,7 @@ impl World {
         names.join("/")
     }
 
-    /// The paths from [`TOP`] that a change is about.
+    /// Returns the paths of a change from [`TOP`].
     pub fn paths_of(&self, op: Op) -> Vec<Vec<Name>> {
         let path = |(dir, name): (Ino, Name)| {
             let mut names = self.names_to(dir);
@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// Whether a name can be made there now.
+    /// Returns `Some` if the name can be created now.
     fn is_free(&self, dir: Ino, name: Name) -> Option<()> {
         self.is_open_for_names(dir)?;
         (self.entry(dir, name).is_none() && self.level(dir) + 2 < DEEPEST).then_some(())
@@ -189,9 +189,9 @@ impl World {
         }
         self.enter(dir, name, ino);
         let is_dir = if kind == Kind::Dir { EventMask::ISDIR } else { EventMask::empty() };
-        self.tell(dir, EventMask::CREATE | is_dir, 0, name);
+        self.queue_event(dir, EventMask::CREATE | is_dir, 0, name);
         if kind == Kind::File {
-            self.tell(dir, EventMask::CLOSE_WRITE, 0, name);
+            self.queue_event(dir, EventMask::CLOSE_WRITE, 0, name);
         }
         Some(())
     }
@@ -206,7 +206,7 @@ impl World {
         self.nodes[ino].links += 1;
         self.nodes[ino].was_linked = true;
         self.enter(to.0, to.1, ino);
-        self.tell(to.0, EventMask::CREATE, 0, to.1);
+        self.queue_event(to.0, EventMask::CREATE, 0, to.1);
         Some(())
     }
 
@@ -216,25 +216,25 @@ impl World {
             return None;
         }
         self.nodes[ino].version += 1;
-        self.tell(dir, EventMask::MODIFY, 0, name);
-        self.tell(dir, EventMask::CLOSE_WRITE, 0, name);
+        self.queue_event(dir, EventMask::MODIFY, 0, name);
+        self.queue_event(dir, EventMask::CLOSE_WRITE, 0, name);
         Some(())
     }
 
     fn chmod(&mut self, (dir, name): (Ino, Name), read: bool, search: bool) -> Option<()> {
         let ino = self.entry(dir, name)?;
         let node = &mut self.nodes[ino];
-        // chmod follows links, and goes to what is mounted.
+        // chmod(2) follows links and mounts.
         if node.kind == Kind::Link || node.whiteout || node.mounted.is_some() {
             return None;
         }
         (node.read, node.search) = (read, search);
         if node.kind == Kind::Dir {
             self.moves.chmods += 1;
-            self.tell(dir, EventMask::ATTRIB | EventMask::ISDIR, 0, name);
-            self.tell(ino, EventMask::ATTRIB | EventMask::ISDIR, 0, 0);
+            self.queue_event(dir, EventMask::ATTRIB | EventMask::ISDIR, 0, name);
+            self.queue_event(ino, EventMask::ATTRIB | EventMask::ISDIR, 0, 0);
         } else {
-            self.tell(dir, EventMask::ATTRIB, 0, name);
+            self.queue_event(dir, EventMask::ATTRIB, 0, name);
         }
         Some(())
     }
@@ -245,7 +245,7 @@ impl World {
         if !self.is_dir(ino) {
             self.leave(dir, name);
             self.nodes[ino].links -= 1;
-            self.tell(dir, EventMask::DELETE, 0, name);
+            self.queue_event(dir, EventMask::DELETE, 0, name);
             return Some(());
         }
         let node = &self.nodes[ino];
@@ -255,7 +255,7 @@ impl World {
         self.leave(dir, name);
         self.die(ino, dir);
         self.step(Step::Drop(ino));
-        self.tell(dir, EventMask::DELETE | EventMask::ISDIR, 0, name);
+        self.queue_event(dir, EventMask::DELETE | EventMask::ISDIR, 0, name);
         Some(())
     }
 
@@ -273,7 +273,7 @@ impl World {
         let ino = self.entry(from.0, from.1)?;
         let victim = self.entry(to.0, to.1);
         if victim == Some(ino) {
-            // The same file by two names: nothing happens, and that is no error.
+            // Both names are links to the same file: nothing happens, without an error.
             return (from.0 == to.0 || self.is_dir(to.0)).then_some(());
         }
         self.may_move(ino, from.0, to.0)?;
@@ -285,7 +285,7 @@ impl World {
                 && !self.is_locked(victim);
             fits.then_some(())?;
         }
-        // One cross-directory rename at a time has the file system's own lock.
+        // Only one rename between directories at a time holds the file system's own lock.
         self.leave(from.0, from.1);
         if let Some(victim) = victim {
             self.leave(to.0, to.1);
@@ -308,7 +308,7 @@ impl World {
         Some(())
     }
 
-    /// fsnotify_move.
+    /// Returns the events of a rename (`fsnotify_move`).
     fn halves(
         &self,
         ino: Ino,
@@ -325,7 +325,7 @@ impl World {
         if let Some(victim) = victim {
             if self.is_dir(victim) {
                 let mask = EventMask::ATTRIB | EventMask::ISDIR;
-                steps.push_back(Step::Tell(victim, mask, 0, 0));
+                steps.push_back(Step::Queue(victim, mask, 0, 0));
             }
         }
         if self.is_dir(ino) {
@@ -335,8 +335,8 @@ impl World {
     }
 
     fn queue_rename(&mut self, locked: [Ino; 2], mut steps: VecDeque<Step>) {
-        // A rename that is in progress is one event only where its directories stay where they are
-        // between its halves: paths are true when they are reported.
+        // A rename in progress is reported as one event only if its directories stay at their paths between
+        // its halves: paths are true when they are reported.
         let halves = self.pending.iter().flat_map(|pending| &pending.steps);
         let moving: Vec<Ino> = halves.filter_map(|step| step.moved()).collect();
         for ino in moving {
@@ -344,7 +344,7 @@ impl World {
         }
         let mut now = steps.len() as u32;
         if self.pending.is_none() && self.choices.chance(self.rules.split_renames, 16) {
-            // What comes later may be all of it.
+            // All of it may come later.
             let least = u32::from(!self.rules.late_renames);
             now = least + self.choices.below(now - least + 1);
         }
@@ -373,7 +373,7 @@ impl World {
             && !self.reaches(ino, to)
             && self.level(to) + 2 + self.height(ino) < DEEPEST
             && !(across && self.is_locked(ino))
-            // One rename between directories at a time has the file system's own lock.
+            // Only one rename between directories at a time holds the file system's own lock.
             && !(across && self.pending.as_ref().is_some_and(|p| p.locked[0] != p.locked[1]));
         may.then_some(())
     }
@@ -390,8 +390,8 @@ impl World {
         self.enter(one.0, one.1, second);
         self.enter(other.0, other.1, first);
         self.cookie += 2;
-        // A half says nothing of a directory that was not watched at its rename: what has changed
-        // places with it may as well have been replaced.
+        // A half says nothing about a directory that was not watched at its rename: the one that was
+        // exchanged with it may as well have been replaced.
         let is_known = |ino: Ino| {
             let node = &self.nodes[ino];
             ino < self.moves.first_new && node.wd != 0 && !self.moves.unclear.contains(&ino)
@@ -402,8 +402,8 @@ impl World {
         }
         for ino in [first, second] {
             *self.moves.done.entry(ino).or_default() += 1;
-            // The same events come where one file replaces the other and goes back: only a look
-            // tells them apart.
+            // The same events are queued if one file replaces the other and is renamed back. Only a scan
+            // shows the difference.
             if !self.is_dir(ino) {
                 self.make_unclear(ino);
             }

@@ -1,10 +1,9 @@
-//! Where each decision of a schedule comes from: a seed, the bytes of a fuzzer, or a list that is
-//! being shrunk.
+//! The source of each decision of a schedule: a seed, the bytes of a fuzzer, or a list that is being shrunk.
 
-/// A stream of decisions. The dullest is always 0, and all that follow the end of a list are 0.
+/// A stream of decisions. 0 is always the simplest one, and all decisions behind the end of a list are 0.
 pub struct Choices {
     source: Source,
-    /// What was decided so far, if that is kept.
+    /// The decisions so far, if they are recorded.
     kept: Option<Vec<u32>>,
 }
 
@@ -15,7 +14,7 @@ enum Source {
 
 impl Choices {
     pub fn seeded(seed: u64) -> Self {
-        // Seeds that are neighbours shall have nothing in common.
+        // Neighbouring seeds must give unrelated decisions.
         let source = Source::Seed(seed.wrapping_mul(0xA076_1D64_78BD_642F) ^ 0xE703_7ED1_A0B4_28DB);
         Self { source, kept: None }
     }
@@ -28,7 +27,7 @@ impl Choices {
         Self::list(bytes.iter().map(|byte| u32::from(*byte)).collect())
     }
 
-    /// Keeps what is decided from here on.
+    /// Records the decisions from now on.
     pub fn keeping(self) -> Self {
         Self { kept: Some(Vec::new()), ..self }
     }
@@ -37,7 +36,7 @@ impl Choices {
         self.kept.unwrap_or_default()
     }
 
-    /// One of the numbers below `end`.
+    /// Returns one of the numbers below `end`.
     pub fn below(&mut self, end: u32) -> u32 {
         let choice = match &mut self.source {
             Source::Seed(state) => {
@@ -61,7 +60,7 @@ impl Choices {
         choice
     }
 
-    /// True in `part` of `whole` cases; the dull answer is no.
+    /// Returns `true` in `part` of `whole` cases. The simplest answer is `false`.
     pub fn chance(&mut self, part: u32, whole: u32) -> bool {
         part > 0 && self.below(whole) >= whole - part.min(whole)
     }
@@ -74,7 +73,7 @@ impl Choices {
     }
 }
 
-/// Makes a list of choices shorter and duller for as long as it fails.
+/// Makes a list of choices shorter and simpler while it still fails.
 pub fn shrink(mut list: Vec<u32>, mut fails: impl FnMut(&[u32]) -> bool) -> Vec<u32> {
     loop {
         let before = list.clone();
@@ -89,10 +88,10 @@ pub fn shrink(mut list: Vec<u32>, mut fails: impl FnMut(&[u32]) -> bool) -> Vec<
                     if fails(&shorter) {
                         list = shorter;
                     } else if list[at..end].iter().any(|choice| *choice != 0) {
-                        let mut duller = list.clone();
-                        duller[at..end].fill(0);
-                        if fails(&duller) {
-                            list = duller;
+                        let mut simpler = list.clone();
+                        simpler[at..end].fill(0);
+                        if fails(&simpler) {
+                            list = simpler;
                         }
                     }
                 }
@@ -105,12 +104,12 @@ pub fn shrink(mut list: Vec<u32>, mut fails: impl FnMut(&[u32]) -> bool) -> Vec<
         }
         for at in 0..list.len() {
             while list[at] > 0 {
-                let mut duller = list.clone();
-                duller[at] -= 1;
-                if !fails(&duller) {
+                let mut simpler = list.clone();
+                simpler[at] -= 1;
+                if !fails(&simpler) {
                     break;
                 }
-                list = duller;
+                list = simpler;
             }
         }
         if list == before {

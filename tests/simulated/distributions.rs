@@ -1,4 +1,4 @@
-//! Which worlds are likely: several distributions, each with its own emphasis.
+//! Distributions of worlds, each with its own emphasis.
 
 use std::env;
 use std::sync::OnceLock;
@@ -8,30 +8,30 @@ use tinotify::WatchMask;
 use super::choices::Choices;
 use super::rules::{Rules, is_left_out};
 
-/// An emphasis, by its name.
+/// A distribution of worlds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Distribution {
     /// Some of everything.
     Mixed,
-    /// Three names, and changes before most calls.
-    Hot,
-    /// Mostly renames and exchanges of directories that are known.
+    /// Three names, and changes before most calls of the engine.
+    Concurrent,
+    /// Mostly renames and exchanges of known directories.
     Renames,
-    /// A short queue, long unread.
+    /// A short queue that is seldom read.
     Overflows,
-    /// Calls fail, and at the end no longer.
+    /// Calls fail, but no longer at the end.
     Failing,
     /// Many changes between two reads, none during the engine's work.
     Bursts,
-    /// The reader comes after every change.
-    Keen,
-    /// Read and search are granted and denied.
+    /// The queue is read after every change.
+    Prompt,
+    /// Permissions to read and search are granted and taken.
     Permissions,
-    /// Mounts come and go; renames leave whiteouts.
+    /// File systems are mounted and unmounted; renames leave whiteouts.
     Mounts,
-    /// Others watch the same inodes: a second tree, other subscribers.
+    /// Other subscribers watch the same inodes: a second tree, or single watches.
     Shared,
-    /// Links lead to directories and are followed. Takes no turn: only by its name.
+    /// Links lead to directories and are followed. Runs only if it is named.
     Links,
 }
 
@@ -39,12 +39,12 @@ use Distribution as D;
 
 pub const ALL: [Distribution; 10] = [
     D::Mixed,
-    D::Hot,
+    D::Concurrent,
     D::Renames,
     D::Overflows,
     D::Failing,
     D::Bursts,
-    D::Keen,
+    D::Prompt,
     D::Permissions,
     D::Mounts,
     D::Shared,
@@ -55,12 +55,12 @@ impl Distribution {
         format!("{self:?}").to_lowercase()
     }
 
-    /// The one of a seed: they take turns, but `TINOTIFY_DISTRIBUTION` names one for all.
+    /// Returns the distribution of a seed: they take turns, unless `TINOTIFY_DISTRIBUTION` names one.
     pub fn of_seed(seed: u64) -> Self {
         Self::asked_for().unwrap_or(ALL[(seed % ALL.len() as u64) as usize])
     }
 
-    /// That of `TINOTIFY_DISTRIBUTION`.
+    /// Returns the distribution that `TINOTIFY_DISTRIBUTION` names.
     pub fn asked_for() -> Option<Self> {
         static ASKED: OnceLock<Option<Distribution>> = OnceLock::new();
         *ASKED.get_or_init(|| {
@@ -85,27 +85,28 @@ impl Distribution {
             _ => Rules { distribution: self, ..common(choices) },
         };
         match self {
-            D::Hot => {
-                (rules.names, rules.heat, rules.most) = (3, 24 + choices.below(20), 160);
+            D::Concurrent => {
+                (rules.names, rules.changes_before_calls, rules.most) =
+                    (3, 24 + choices.below(20), 160);
                 (rules.moves, rules.exchanges) = (choices.below(6), true);
                 split(&mut rules, choices);
             }
             D::Renames => {
                 (rules.names, rules.moves) = (3 + choices.below(4) as u8, 11);
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 rules.exchanges = true;
                 split(&mut rules, choices);
             }
             D::Overflows => {
                 (rules.queue_limit, rules.burst) = (2 + choices.below(7) as usize, 24);
-                rules.heat = [0, 4, 16][choices.below(3) as usize];
+                rules.changes_before_calls = [0, 4, 16][choices.below(3) as usize];
                 rules.moves = choices.below(6);
                 split(&mut rules, choices);
             }
             D::Failing => {
                 rules.faults = 4 + choices.below(40);
-                (rules.faults_end, rules.lies) = (true, choices.chance(1, 4));
-                rules.heat = [0, 4, 16][choices.below(3) as usize];
+                (rules.faults_end, rules.false_errors) = (true, choices.chance(1, 4));
+                rules.changes_before_calls = [0, 4, 16][choices.below(3) as usize];
                 if choices.chance(1, 4) {
                     rules.watch_limit = 2 + choices.below(10);
                 }
@@ -114,17 +115,17 @@ impl Distribution {
                 (rules.burst, rules.most, rules.moves) = (40, 160, choices.below(8));
                 rules.exchanges = true;
             }
-            D::Keen => {
+            D::Prompt => {
                 (rules.burst, rules.moves, rules.exchanges) = (1, choices.below(8), true);
-                rules.held = choices.chance(1, 4);
+                rules.open_dirs = choices.chance(1, 4);
             }
             D::Links => {
-                (rules.links, rules.existing) = (true, true);
+                (rules.links, rules.report_existing) = (true, true);
                 (rules.names, rules.last_wd) = (2 + choices.below(5) as u8, i32::MAX);
                 (rules.moves, rules.exchanges) = (choices.below(6), true);
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 split(&mut rules, choices);
-                // A directory may be listed by a link before its real parent is made quiet.
+                // A directory may be listed by a link before the mask of its real parent is narrowed.
                 if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
                     rules.queue_limit = 4 + choices.below(14) as usize;
                 }
@@ -133,44 +134,44 @@ impl Distribution {
                 self.surroundings(&mut rules, choices)
             }
         }
-        if matches!(self, D::Hot | D::Failing | D::Permissions) && choices.chance(1, 2) {
-            // Directories are opened again while their listings are gone through.
-            rules.open = Some(1 + choices.below(3) as usize);
+        if matches!(self, D::Concurrent | D::Failing | D::Permissions) && choices.chance(1, 2) {
+            // Directories are opened again while their listings are in progress.
+            rules.max_open = Some(1 + choices.below(3) as usize);
         }
         if rules.mask.contains(WatchMask::OPEN) {
-            // Room for the events of the tree's own looks.
+            // Room for the events of the tree's own listings.
             rules.queue_limit = rules.queue_limit.max(24);
         }
         rules
     }
 
-    /// Where it is not the changes of names that are unusual.
+    /// Sets the features that have nothing to do with names.
     fn surroundings(self, rules: &mut Rules, choices: &mut Choices) {
         match self {
             D::Permissions => {
                 rules.chmods = 2 + choices.below(5);
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 (rules.moves, rules.unreadable) = (choices.below(4), true);
                 if choices.chance(1, 3) {
                     rules.queue_limit = 2 + choices.below(14) as usize;
                 }
             }
             D::Mounts => {
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 (rules.mounts, rules.binds) = (choices.chance(1, 2), choices.chance(1, 4));
                 (rules.remounts, rules.whiteouts) = (choices.below(4), choices.below(3));
-                // What was covered at the beginning may come to light, and then was never reported.
-                rules.existing = true;
-                rules.same_fs = choices.chance(1, 4);
+                // An entry that was covered at the beginning may become visible, and was never reported then.
+                rules.report_existing = true;
+                rules.same_file_system = choices.chance(1, 4);
                 if choices.chance(1, 3) {
                     rules.queue_limit = 2 + choices.below(14) as usize;
                 }
             }
             D::Shared => {
                 (rules.second_tree, rules.users) = (choices.chance(2, 3), choices.below(4));
-                rules.heat = [0, 0, 4, 16][choices.below(4) as usize];
+                rules.changes_before_calls = [0, 0, 4, 16][choices.below(4) as usize];
                 rules.moves = choices.below(6);
-                // A look at a directory that others watch can't be made without its events.
+                // A listing of a directory that others watch always queues its events.
                 if !rules.mask.contains(WatchMask::OPEN) && choices.chance(1, 4) {
                     rules.queue_limit = 4 + choices.below(14) as usize;
                 }
@@ -180,7 +181,7 @@ impl Distribution {
     }
 }
 
-/// What all but [`Distribution::Mixed`] choose from.
+/// Makes the choices that all distributions except [`Distribution::Mixed`] share.
 fn common(choices: &mut Choices) -> Rules {
     let mut rules = Rules::plain();
     rules.names = 2 + choices.below(6) as u8;
@@ -190,8 +191,8 @@ fn common(choices: &mut Choices) -> Rules {
     if choices.chance(1, 4) {
         rules.last_wd = 24 + choices.below(20) as i32;
     }
-    rules.snapshot = choices.chance(1, 2);
-    rules.existing = rules.snapshot || !choices.chance(1, 3);
+    rules.track_files = choices.chance(1, 2);
+    rules.report_existing = rules.track_files || !choices.chance(1, 3);
     rules.choose_mask(choices);
     rules
 }

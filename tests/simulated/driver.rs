@@ -1,5 +1,4 @@
-//! The engine's protocol: who calls what, and in which order. A change of the protocol is a change of
-//! this file alone.
+//! The engine's protocol: which call comes when. A change of the protocol is a change of this file alone.
 
 use std::collections::VecDeque;
 
@@ -7,7 +6,7 @@ use tinotify::tree::{Kernel, Options, Tree, TreeEvent, TreeKind};
 use tinotify::{Errno, Event, EventMask, WatchMask, Wd};
 
 use super::kernel::Handle;
-use super::names::{self, PRUNED};
+use super::names::{self, EXCLUDED};
 use super::queue::Record;
 use super::rules::Rules;
 use super::world::{World, trace};
@@ -15,46 +14,46 @@ use super::world::{World, trace};
 /// The trees of one inotify instance, and the reader that feeds them.
 pub struct Driver {
     trees: Vec<Tree<Handle>>,
-    /// Which trees had a check open when the last record was fed.
+    /// For each tree, whether it had a check open when the last record was fed.
     was_checking: Vec<bool>,
-    /// Of each tree, the path of the record that was fed last, where the caller could have told it.
+    /// For each tree, the path of the last record, if the caller could have reported that itself.
     plain: Vec<Option<Vec<u8>>>,
-    /// Records that were read and not fed.
+    /// The records that were read and not fed.
     read: VecDeque<Record>,
-    /// Bytes of the stream that were fed.
+    /// The bytes of the stream that were fed.
     fed: u64,
     /// The watch whose end was fed last.
     ended: Option<i32>,
-    /// Whether there are others whose watches a tree must leave alone.
+    /// Whether other subscribers have watches that a tree must leave alone.
     is_shared: bool,
 }
 
-/// Events that only the tree can tell.
+/// The events that only the tree can report.
 const NOT_PLAIN: EventMask = EventMask::CREATE
     .union(EventMask::DELETE)
     .union(EventMask::MOVED_FROM)
     .union(EventMask::MOVED_TO)
     .union(EventMask::ISDIR);
 
-/// The options that the rules ask for.
+/// Returns the options of the rules.
 pub fn options(rules: &Rules) -> Options {
     let mut options = Options::new(rules.mask);
-    options.max_depth = rules.depth;
-    options.same_file_system = rules.same_fs;
+    options.max_depth = rules.max_depth;
+    options.same_file_system = rules.same_file_system;
     options.follow_links = rules.links;
-    options.track_files = rules.snapshot;
-    options.report_existing = rules.existing;
-    options.max_open = rules.open.unwrap_or(options.max_open);
-    if rules.prune {
+    options.track_files = rules.track_files;
+    options.report_existing = rules.report_existing;
+    options.max_open = rules.max_open.unwrap_or(options.max_open);
+    if rules.exclude {
         options.exclude = Some(Box::new(|path: &[u8]| {
-            path.rsplit(|byte| *byte == b'/').next() == Some(names::bytes(PRUNED))
+            path.rsplit(|byte| *byte == b'/').next() == Some(names::bytes(EXCLUDED))
         }));
     }
     options
 }
 
 impl Driver {
-    /// One tree for each root of the world.
+    /// Creates one tree for each root of the world.
     pub fn new(world: &World) -> Self {
         let tree = |_: &_| Tree::new(options(&world.rules));
         Self {
@@ -68,7 +67,7 @@ impl Driver {
         }
     }
 
-    /// Lets a tree work on the world, which keeps the watches that others need.
+    /// Runs `work` for a tree on the world, which keeps the watches that others need.
     fn with<R>(
         &mut self,
         world: &mut World,
@@ -89,7 +88,7 @@ impl Driver {
         result
     }
 
-    /// Starts a tree; where that fails, it ends.
+    /// Starts a tree, or ends it if that fails.
     pub fn start(&mut self, world: &mut World, index: usize) -> Result<(), Errno> {
         let started = self.with(world, index, |tree, world| tree.start(world));
         if started.is_err() {
@@ -102,20 +101,21 @@ impl Driver {
         self.with(world, index, |tree, world| tree.stop(world));
     }
 
-    /// The next event that a tree reports, if it has one.
+    /// Returns the next event that a tree reports.
     pub fn next(&mut self, world: &mut World, index: usize) -> Option<TreeEvent> {
         let plain = self.plain[index].take();
         self.with(world, index, |tree, world| {
-            let was_looking = tree.is_looking();
+            let was_scanning = tree.is_scanning();
             let event = tree.next(world);
-            // A caller asks first, to do that work in a thread of its own. The overflow announces it.
+            // A caller asks first, to run a scan of the whole tree in its own thread. The overflow announces
+            // the scan.
             let overflow = event.as_ref().is_some_and(|event| event.kind == TreeKind::Overflow);
             if let (Some(event), Some(path)) = (&event, &plain) {
-                assert!(event.path == *path, "the caller would have told {path:?} of {event}");
+                assert!(event.path == *path, "the caller would have reported {path:?} for {event}");
             }
             assert!(
-                was_looking || overflow || !tree.is_looking(),
-                "a look at the whole tree came unannounced"
+                was_scanning || overflow || !tree.is_scanning(),
+                "a scan of the whole tree was not announced"
             );
             event
         })
@@ -129,19 +129,19 @@ impl Driver {
         self.trees.len()
     }
 
-    /// Whether all that was read was fed.
+    /// Returns `true` if all records that were read were fed.
     pub fn is_fed(&self) -> bool {
         self.read.is_empty()
     }
 
-    /// The trees have taken the end of a watch: its descriptor may be given again.
+    /// Frees a watch descriptor, since the trees have processed the end of its watch.
     fn forget_ended(&mut self, world: &mut World) {
         if let Some(ended) = self.ended.take() {
-            world.untold.retain(|wd| *wd != ended);
+            world.unread_ends.retain(|wd| *wd != ended);
         }
     }
 
-    /// Feeds the next record to the trees that it is for. Their events are to be taken before the next.
+    /// Feeds the next record to its trees. Take their reports before the next call.
     pub fn feed(&mut self, world: &mut World) -> Option<Record> {
         self.forget_ended(world);
         let record = self.read.pop_front()?;
@@ -163,7 +163,7 @@ impl Driver {
         Some(record)
     }
 
-    /// The path that the caller may give to an event by itself.
+    /// Returns the path with which the caller may report an event itself.
     fn plain_path(&self, index: usize, record: &Record) -> Option<Vec<u8>> {
         let (tree, event) = (&self.trees[index], record.event());
         let is_plain = !event.mask().intersects(NOT_PLAIN) && tree.is_plain(event.wd());
@@ -174,8 +174,8 @@ impl Driver {
         })
     }
 
-    /// All that was read being fed: reads again, `room` bytes at most, and where nothing is queued has
-    /// the trees do what waits for that. Returns `false` when nothing is left to do.
+    /// Reads again when all records were fed, at most `room` bytes. If nothing is queued, runs the trees'
+    /// idle work. Returns `false` if nothing is left to do.
     pub fn turn(&mut self, world: &mut World, room: impl FnOnce(&mut World) -> u64) -> bool {
         self.forget_ended(world);
         let room = room(world);
@@ -185,13 +185,13 @@ impl Driver {
         !self.read.is_empty() || self.idle(world)
     }
 
-    /// The queue is empty.
+    /// Runs the trees' idle work, since the queue is empty.
     fn idle(&mut self, world: &mut World) -> bool {
         let mut more = false;
         for index in 0..self.trees.len() {
             let at = world.consumed;
             more |= self.with(world, index, |tree, world| {
-                let (rests, calls) = (tree.rests(), world.calls);
+                let (rests, calls) = (tree.is_at_rest(), world.calls);
                 let more = tree.idle(world, at);
                 assert!(!rests || !more && calls == world.calls, "at rest, there was more to do");
                 more
@@ -204,44 +204,44 @@ impl Driver {
         more || !world.queue.is_empty()
     }
 
-    /// The directories that a tree knows: path and watch.
+    /// Returns the directories that a tree knows: path and watch.
     pub fn directories(&self, index: usize) -> Vec<(Vec<u8>, i32)> {
         let raw = |wd: Option<Wd>| wd.map_or(0, |wd| wd.as_raw());
         self.trees[index].directories().map(|(path, wd)| (path, raw(wd))).collect()
     }
 
-    /// How many directories a tree says it knows.
+    /// Returns the number of directories that a tree knows.
     pub fn known(&self, index: usize) -> usize {
         self.trees[index].len()
     }
 
-    /// Whether the tree had no check open when the last record was fed, and has none now.
+    /// Returns `true` if the tree had no check open when the last record was fed, and has none now.
     pub fn is_sure(&self, index: usize) -> bool {
         !self.was_checking[index] && !self.trees[index].is_checking()
     }
 
-    /// Whether a tree says that a check is open.
+    /// Returns `true` if a tree has a check open.
     pub fn is_checking(&self, index: usize) -> bool {
         self.trees[index].is_checking()
     }
 
-    /// Whether what happens to files can be reported as it comes, in all that a tree watches.
+    /// Returns `true` if the caller may report the events of files in all watched directories itself.
     pub fn is_plain(&self, index: usize) -> bool {
         let tree = &self.trees[index];
         tree.directories().filter_map(|(_, wd)| wd).all(|wd| tree.is_plain(wd))
     }
 
-    /// Whether a tree keeps nothing but its nodes.
+    /// Returns `true` if a tree keeps nothing but its nodes.
     pub fn rests(&self, index: usize) -> bool {
-        self.trees[index].rests()
+        self.trees[index].is_at_rest()
     }
 }
 
-/// A kernel with a queue, and nothing else than a reader.
+/// A kernel with a queue and a reader.
 pub trait Stream: Kernel {
     /// Takes the next record and calls `feed` with it and its position. Returns `false` if no record is left.
     fn read_one(&mut self, feed: impl FnOnce(&mut Self, Event<'_>, u64)) -> bool;
-    /// Bytes that were read, and where the queue ends.
+    /// Returns the bytes that were read, and the position of the end of the queue.
     fn ends(&self) -> (u64, u64);
 }
 
@@ -262,7 +262,7 @@ pub fn drive<K: Stream>(tree: &mut Tree<K::Dir>, kernel: &mut K) -> u64 {
     }
 }
 
-/// What a tree asks of the kernel for each directory.
+/// Returns the mask with which a tree watches each directory.
 pub fn asked(rules: &Rules) -> WatchMask {
     rules.mask & WatchMask::ALL_EVENTS | super::rules::NEEDED
 }

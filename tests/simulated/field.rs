@@ -1,5 +1,5 @@
-//! A plain file system with any number of names and any depth, for tests of how cost grows: nothing
-//! happens in it by chance.
+//! A plain file system with any number of names and any depth, for tests of how cost grows. Nothing in it is
+//! random.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
@@ -35,15 +35,15 @@ impl Record {
 
 pub struct Field {
     nodes: Vec<Node>,
-    /// The node of each watch; the first is of no watch.
+    /// The node of each watch; the first is not used.
     wds: Vec<usize>,
     queue: VecDeque<Record>,
     queued: u64,
     consumed: u64,
     cookie: u32,
-    /// Calls that the engine made.
+    /// The number of the engine's calls.
     pub calls: u64,
-    /// Records that were queued.
+    /// The number of queued records.
     pub events: u64,
 }
 
@@ -140,7 +140,7 @@ impl Field {
         }
     }
 
-    /// All that is queued is lost.
+    /// Loses all queued events.
     pub fn overflow(&mut self) {
         self.queue.clear();
         self.queued = 0;

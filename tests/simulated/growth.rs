@@ -1,4 +1,4 @@
-//! How cost grows: at four times the size, no more than five times the calls.
+//! Growth of cost: at most five times the calls at four times the size.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::simulated::driver::drive;
 use crate::simulated::field::{Field, ROOT};
 use crate::simulated::rules::NAMES;
 
-/// What a task cost.
+/// The cost of a task.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub calls: u64,
     pub events: u64,
     pub reported: u64,
-    /// Processor time of this thread: only for people, and for `TINOTIFY_GROWTH_TIME`.
+    /// Processor time of this thread: only for the output, and for `TINOTIFY_GROWTH_TIME`.
     pub time: Duration,
 }
 
@@ -27,11 +27,11 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Something done to a field in two parts: what is there when the tree is set up, and what happens then,
-/// unread.
+/// A task in two parts: what exists when the tree is set up, and the changes after that, which are read at
+/// the end.
 pub struct Task {
     pub name: &'static str,
-    snapshot: bool,
+    track_files: bool,
     begin: fn(&mut Field, usize),
     then: fn(&mut Field, usize),
 }
@@ -64,27 +64,27 @@ fn nothing(_: &mut Field, _: usize) {}
 pub fn tasks() -> Vec<Task> {
     [false, true]
         .into_iter()
-        .flat_map(|snapshot| [renaming(snapshot), others(snapshot)])
+        .flat_map(|track_files| [renaming(track_files), others(track_files)])
         .flatten()
         .collect()
 }
 
 fn task(
     name: &'static str,
-    snapshot: bool,
+    track_files: bool,
     begin: fn(&mut Field, usize),
     then: fn(&mut Field, usize),
 ) -> Task {
-    Task { name, snapshot, begin, then }
+    Task { name, track_files, begin, then }
 }
 
-fn renaming(snapshot: bool) -> Vec<Task> {
+fn renaming(track_files: bool) -> Vec<Task> {
     vec![
-        task("set up n directories", snapshot, many_dirs, nothing),
-        task("set up a chain n deep", snapshot, chain, nothing),
+        task("set up n directories", track_files, many_dirs, nothing),
+        task("set up a chain n deep", track_files, chain, nothing),
         task(
             "n events on one name",
-            snapshot,
+            track_files,
             |field, _| many_files(field, 1),
             |field, n| {
                 (0..n).for_each(|_| field.write(ROOT, "n0"));
@@ -92,7 +92,7 @@ fn renaming(snapshot: bool) -> Vec<Task> {
         ),
         task(
             "n renames of a file",
-            snapshot,
+            track_files,
             |field, _| many_files(field, 1),
             |field, n| {
                 (0..n).for_each(|at| field.rename((ROOT, &name(at)), (ROOT, &name(at + 1))));
@@ -100,49 +100,49 @@ fn renaming(snapshot: bool) -> Vec<Task> {
         ),
         task(
             "n renames of a directory",
-            snapshot,
+            track_files,
             |f, _| many_dirs(f, 1),
             |field, n| {
                 (0..n).for_each(|at| field.rename((ROOT, &name(at)), (ROOT, &name(at + 1))));
             },
         ),
-        task("n directories renamed", snapshot, many_dirs, |field, n| {
+        task("n directories renamed", track_files, many_dirs, |field, n| {
             let to = field.mkdir(ROOT, "to");
             (0..n).for_each(|at| field.rename((ROOT, &name(at)), (to, &name(at))));
         }),
-        task("n files renamed over others", snapshot, many_files, |field, n| {
+        task("n files renamed over others", track_files, many_files, |field, n| {
             (1..n).for_each(|at| field.rename((ROOT, &name(at - 1)), (ROOT, &name(at))));
         }),
     ]
 }
 
-fn others(snapshot: bool) -> Vec<Task> {
+fn others(track_files: bool) -> Vec<Task> {
     vec![
-        task("mkdir and rmdir of n", snapshot, nothing, |field, n| {
+        task("mkdir and rmdir of n", track_files, nothing, |field, n| {
             for at in 0..n {
                 field.mkdir(ROOT, &name(at));
                 field.remove(ROOT, &name(at));
             }
         }),
-        task("mkdir and rmdir of one, n times", snapshot, nothing, |field, n| {
+        task("mkdir and rmdir of one, n times", track_files, nothing, |field, n| {
             for _ in 0..n {
                 field.mkdir(ROOT, "n");
                 field.remove(ROOT, "n");
             }
         }),
-        task("a chain n deep is made", snapshot, nothing, chain),
-        task("n entries, half removed in an overflow", snapshot, many_files, |field, n| {
+        task("a chain n deep is made", track_files, nothing, chain),
+        task("n entries, half removed in an overflow", track_files, many_files, |field, n| {
             (0..n / 2).for_each(|at| field.remove(ROOT, &name(2 * at)));
             field.overflow();
         }),
-        task("n directories, half removed in an overflow", snapshot, many_dirs, |field, n| {
+        task("n directories, half removed in an overflow", track_files, many_dirs, |field, n| {
             (0..n / 2).for_each(|at| field.remove(ROOT, &name(2 * at)));
             field.overflow();
         }),
-        task("n unreadable directories, ATTRIB on each", snapshot, denied, |field, n| {
+        task("n unreadable directories, ATTRIB on each", track_files, denied, |field, n| {
             (0..n).for_each(|at| field.chmod(ROOT, &name(at), true));
         }),
-        task("n unreadable directories become readable", snapshot, denied, |field, n| {
+        task("n unreadable directories become readable", track_files, denied, |field, n| {
             (0..n).for_each(|at| field.chmod(ROOT, &name(at), false));
         }),
     ]
@@ -155,15 +155,15 @@ fn denied(field: &mut Field, n: usize) {
 
 impl Task {
     pub fn title(&self) -> String {
-        format!("{}{}", self.name, if self.snapshot { " (snapshot)" } else { "" })
+        format!("{}{}", self.name, if self.track_files { " (track_files)" } else { "" })
     }
 
-    /// What it costs at a size, set-up included.
+    /// Returns the cost at a size, with the set-up.
     pub fn run(&self, n: usize) -> Cost {
         let mut field = Field::new();
         (self.begin)(&mut field, n);
         let mut options = Options::new(NAMES | WatchMask::MODIFY | WatchMask::CLOSE_WRITE);
-        options.track_files = self.snapshot;
+        options.track_files = self.track_files;
         options.report_existing = true;
         let mut tree = Tree::new(options);
         let begin = now();
@@ -178,7 +178,7 @@ impl Task {
     }
 }
 
-/// The processor time of this thread.
+/// Returns the processor time of this thread.
 fn now() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

@@ -1,4 +1,4 @@
-//! What there was in the course of time: to know whether a reported path ever existed.
+//! All paths and names that ever existed, to check reported paths.
 
 use tinotify::EventMask;
 
@@ -7,7 +7,7 @@ use super::names::{DEEPEST, Name, Path};
 use super::world::World;
 
 impl World {
-    /// Takes down the paths that there are now.
+    /// Records the present paths.
     pub fn remember(&mut self) {
         for tree in 0..self.roots.len() {
             self.remember_beneath(self.roots[tree].1);
@@ -29,13 +29,13 @@ impl World {
         }
     }
 
-    /// Whether something was ever there.
+    /// Returns `true` if this path ever existed.
     pub fn ever_was(&self, root: Ino, path: Path) -> bool {
         self.paths.contains(&(root, path.0))
     }
 
-    /// Whether each name on the way was ever in a directory that the name before it stood for: true
-    /// of what is found by looking, where a directory further up was renamed since.
+    /// Returns `true` if each name of the path was ever in a directory with the name before it. That is also
+    /// true for a path that a scan composes while a directory further up is renamed.
     pub fn ever_fitted(&self, root: Ino, path: Path) -> bool {
         let mut at = vec![root];
         for name in path.names() {
@@ -67,7 +67,7 @@ impl World {
         Some(entries.remove(at).1)
     }
 
-    /// Adds a directory and all that was ever mounted on it.
+    /// Adds a directory and everything that was ever mounted on it.
     fn with_mounts(&self, ino: Ino, found: &mut Vec<Ino>) {
         if !found.contains(&ino) {
             found.push(ino);
@@ -77,24 +77,22 @@ impl World {
         }
     }
 
-    // Renames.
-
-    /// A half of the rename of an inode comes. If nobody watches where it comes, the engine can't know
-    /// that it is the same inode.
+    /// Notes a half of the rename of an inode. If no watch reports it, the engine can't know that it is the
+    /// same inode.
     pub fn half(&mut self, dir: Ino, mask: EventMask, moved: Ino) {
-        let is_heard = self.nodes[dir].wd != 0 && mask.bits() & self.nodes[dir].mask.bits() != 0;
-        if !is_heard || !self.is_clear(dir) {
+        let is_reported = self.nodes[dir].wd != 0 && mask.bits() & self.nodes[dir].mask.bits() != 0;
+        if !is_reported || !self.is_clear(dir) {
             self.make_unclear(moved);
         }
     }
 
-    /// Whether each directory from here up is watched, and was never renamed unseen.
+    /// Returns `true` if each directory from here up is watched, and was never renamed without an event.
     fn is_clear(&self, dir: Ino) -> bool {
-        let is_slow = self.rules.heat == 0 && self.rules.split_renames == 0;
+        let is_slow = self.rules.changes_before_calls == 0 && self.rules.split_renames == 0;
         let mut at = dir;
         loop {
             let node = &self.nodes[at];
-            // Of what is new, the place is sure only when no look is ahead of the events.
+            // The path of a new directory is certain only if no scan is ahead of the events.
             let is_sure = at < self.moves.first_new || is_slow;
             if node.wd == 0 || !is_sure || self.moves.unclear.contains(&at) {
                 return false;

@@ -1,4 +1,4 @@
-//! An inode of the simulated file system, and a cheap hash for numbers.
+//! An inode of the simulated file system, and a fast hash for numbers.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -6,7 +6,7 @@ use tinotify::WatchMask;
 
 use super::names::Name;
 
-/// An inode, by its place in [`World::nodes`]. Never used again within one world.
+/// An inode, by its index in [`World::nodes`]. Never reused within a world.
 pub type Ino = usize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,49 +19,49 @@ pub enum Kind {
 pub struct Inode {
     pub kind: Kind,
     pub dev: u64,
-    /// The inode number that stat(2) gives. A freed number may be used again.
+    /// The inode number of stat(2). A freed number may be reused.
     pub number: u64,
     /// The directory that a link leads to.
     pub target: Option<Ino>,
-    /// How many names a file has.
+    /// The number of names of a file.
     pub links: u32,
-    /// Whether it ever had more than one.
+    /// Whether it ever had more than one name.
     pub was_linked: bool,
     pub entries: Vec<(Name, Ino)>,
-    /// Where a directory is; the root of a mount has none.
+    /// The place of a directory; `None` for the root of a mount.
     pub parent: Option<(Ino, Name)>,
-    /// What is mounted on this directory.
+    /// The root of the mount on this directory.
     pub mounted: Option<Ino>,
-    /// All that was ever mounted on it.
+    /// The roots of all mounts that were ever on it.
     pub was_mounted: Vec<Ino>,
     /// Whether this directory is mounted somewhere, which keeps it.
     pub is_mounted: bool,
-    /// How many descriptors the watcher has open on it.
+    /// The number of the engine's open descriptors on it.
     pub open: u32,
-    /// Whether somebody else has it open.
+    /// Whether another process has it open.
     pub held: bool,
-    /// Directories that were removed from this one and are still open: they keep their parent, too.
+    /// The number of directories that were removed from this one and are still open: each keeps its parent.
     pub pins: u32,
-    /// The parent that this one, removed and open, keeps.
+    /// The parent that this removed, open directory keeps.
     pub pinned: Option<Ino>,
     /// Permission to list it, and to watch it.
     pub read: bool,
-    /// Permission to reach what is in it.
+    /// Permission to reach its entries.
     pub search: bool,
-    /// What a rename with a whiteout leaves at the old name, without an event.
+    /// Whether it is a whiteout: a rename leaves one at the old name, without an event.
     pub whiteout: bool,
-    /// A directory that was removed.
+    /// Whether it is a removed directory.
     pub dead: bool,
-    /// 0: not watched.
+    /// The watch descriptor, 0 if not watched.
     pub wd: i32,
     pub mask: WatchMask,
-    /// The mask that another subscriber of the same instance asked for. Empty if there is none.
+    /// The mask of another subscriber of the same instance; empty if there is none.
     pub user: WatchMask,
     /// Size and time change together, with each write.
     pub version: u64,
 }
 
-/// A hash for keys that are numbers.
+/// A hash for numeric keys.
 #[derive(Default)]
 pub struct Fibonacci(u64);
 

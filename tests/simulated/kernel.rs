@@ -1,4 +1,4 @@
-//! The calls of the engine, with changes of the world before each of them.
+//! The engine's system calls, with changes of the world before each.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,30 +24,33 @@ impl Drop for Handle {
     }
 }
 
-/// More calls than any schedule needs: somebody goes round in circles.
+/// More calls than any schedule needs: the engine is in an endless loop.
 const ENOUGH: u64 = 10_000;
 
 impl World {
-    /// What may happen before any call.
-    fn meddle(&mut self) {
+    /// Makes the changes before a call.
+    fn change_before_call(&mut self) {
         self.close_dropped();
-        while self.choices.chance(if self.ops == 0 { 0 } else { self.rules.heat }, 64) {
+        while self
+            .choices
+            .chance(if self.ops == 0 { 0 } else { self.rules.changes_before_calls }, 64)
+        {
             self.change();
         }
     }
 
-    /// A call of the engine.
+    /// Counts a call of the engine.
     fn call(&mut self) {
-        self.meddle();
+        self.change_before_call();
         self.calls += 1;
         while let Some(at) = self.ambush.iter().position(|(call, _)| *call <= self.calls) {
             let (_, line) = self.ambush.remove(at);
             self.change_by_line(&line);
         }
-        assert!(self.calls < ENOUGH, "it never comes to rest");
+        assert!(self.calls < ENOUGH, "the engine never comes to rest");
     }
 
-    /// Fails for no reason now and then, with one of those, or with a lie where the rules have it so.
+    /// Fails at random with one of these errors, or with a false error if the rules allow that.
     fn fault(&mut self, among: &[Errno]) -> Result<(), Errno> {
         if let Some(errno) = self.next_fault.take() {
             self.faults += 1;
@@ -60,7 +63,7 @@ impl World {
             return Ok(());
         }
         let lies = [ESTALE(), Errno::ENOENT];
-        let errno = if self.rules.lies && self.choices.chance(1, 3) {
+        let errno = if self.rules.false_errors && self.choices.chance(1, 3) {
             self.choices.pick(&lies)
         } else {
             self.choices.pick(among)
@@ -85,7 +88,7 @@ impl World {
         may.then_some(()).ok_or(Errno::EACCES)
     }
 
-    /// What a name in a directory leads to, mounts and all.
+    /// Resolves a name in a directory, with mounts.
     fn look_up(&self, dir: Ino, name: Name) -> Result<Ino, Errno> {
         if self.nodes[dir].kind != Kind::Dir {
             return Err(Errno::ENOTDIR);
@@ -95,7 +98,7 @@ impl World {
         Ok(self.over(self.led(ino)))
     }
 
-    /// openat2 from [`TOP`].
+    /// Resolves a path from [`TOP`] (openat2(2)).
     fn resolve(&self, names: impl IntoIterator<Item = Name>) -> Result<Ino, Errno> {
         let mut at = TOP;
         for name in names {
@@ -108,13 +111,13 @@ impl World {
         }
     }
 
-    /// A descriptor with `O_PATH`: it needs no permission of the directory itself.
+    /// Opens an inode with `O_PATH`, which needs no permission of the directory itself.
     fn handle(&mut self, ino: Ino) -> Result<Handle, Errno> {
         let node = &mut self.nodes[ino];
         match node.kind {
             Kind::Dir => node.open += 1,
             Kind::File => return Err(Errno::ENOTDIR),
-            // ENOTDIR of O_DIRECTORY and O_NOFOLLOW comes before ELOOP of O_NOFOLLOW alone.
+            // `ENOTDIR` of `O_DIRECTORY` and `O_NOFOLLOW` comes before `ELOOP` of `O_NOFOLLOW` alone.
             Kind::Link => return Err(Errno::ENOTDIR),
         }
         Ok(Handle { ino, closed: Rc::clone(&self.closed) })
@@ -135,7 +138,8 @@ impl World {
         }
     }
 
-    /// The limit of watches is nothing to what is watched already.
+    /// Fails at random. `ENOSPC` only for an inode that is not watched: the limit does not apply to the
+    /// others.
     fn watching_fault(&mut self, ino: Option<Ino>) -> Result<(), Errno> {
         let is_watched = ino.is_some_and(|ino| self.nodes[ino].wd != 0);
         match self.fault(&WATCHING) {
@@ -144,7 +148,7 @@ impl World {
         }
     }
 
-    /// inotify_add_watch, with what is asked before it.
+    /// Watches an inode as inotify_add_watch(2) does, with its checks.
     fn watch_inode(&mut self, ino: Ino, mask: WatchMask) -> Result<Wd, Errno> {
         let node = &self.nodes[ino];
         if mask.contains(WatchMask::ONLYDIR) && node.kind != Kind::Dir {
@@ -162,7 +166,7 @@ fn shown(name: &[u8]) -> String {
     name.escape_ascii().to_string()
 }
 
-// What each kind of call fails with, beside the lies.
+// The errors of each kind of call, besides the false ones.
 const OPENING: [Errno; 4] = [Errno::EMFILE, Errno::ENOMEM, Errno::EACCES, Errno::ENFILE];
 const LOOKING: [Errno; 2] = [Errno::ENOMEM, Errno::EACCES];
 const WATCHING: [Errno; 3] = [Errno::ENOMEM, Errno::ENOSPC, Errno::EACCES];
@@ -173,7 +177,7 @@ impl Kernel for World {
     fn open(&mut self, path: &[u8]) -> Result<Handle, Errno> {
         self.call();
         let result = self.fault(&OPENING).and_then(|()| {
-            // Through links, it can be longer.
+            // A path through links can be longer.
             if !self.rules.links {
                 Path::parse(path).ok_or(Errno::ENOENT)?;
             }
@@ -184,8 +188,8 @@ impl Kernel for World {
             let ino = self.resolve(names)?;
             self.handle(ino)
         });
-        let told = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
-        trace!(self, "  open {:?}: {told:?}", shown(path));
+        let shown_result = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
+        trace!(self, "  open {:?}: {shown_result:?}", shown(path));
         result
     }
 
@@ -196,8 +200,8 @@ impl Kernel for World {
             let ino = self.look_up(dir.ino, name)?;
             self.handle(ino)
         });
-        let told = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
-        trace!(self, "  open child of {} {:?}: {told:?}", dir.ino, shown(name));
+        let shown_result = result.as_ref().map(|handle| handle.ino).map_err(|errno| *errno);
+        trace!(self, "  open child of {} {:?}: {shown_result:?}", dir.ino, shown(name));
         result
     }
 
@@ -285,20 +289,20 @@ impl Kernel for World {
         let may = self.may_open_list(dir);
         trace!(self, "  list {}: {may:?}", dir.ino);
         may?;
-        self.tell_listing(dir.ino, EventMask::OPEN);
-        let listed = self.give_entries(dir, each);
-        self.tell_listing(dir.ino, EventMask::CLOSE_NOWRITE);
+        self.queue_listing_events(dir.ino, EventMask::OPEN);
+        let listed = self.list_entries(dir, each);
+        self.queue_listing_events(dir.ino, EventMask::CLOSE_NOWRITE);
         listed
     }
 
     fn barrier(&mut self, dir: &mut Handle) -> Result<(), Errno> {
         self.call();
-        // By a look-up, which needs search; else by a listing, which needs read.
+        // By a look-up, which needs permission to search, else by a listing, which needs permission to read.
         let fails = self.fault(&OPENING).and_then(|()| match self.may_search(dir.ino) {
             Err(_) => self.may_open_list(dir),
             searchable => searchable,
         });
-        trace!(self, "  settle {}: {fails:?}", dir.ino);
+        trace!(self, "  barrier {}: {fails:?}", dir.ino);
         fails?;
         self.lock(dir.ino);
         if self.nodes[dir.ino].dead { Err(Errno::ENOENT) } else { Ok(()) }
@@ -317,7 +321,8 @@ impl Kernel for World {
 }
 
 impl World {
-    /// Without /proc, a directory is named as `.` in itself, which needs search.
+    /// Checks the permission to search, which a call without /proc needs: it names a directory as `.` in
+    /// itself.
     fn may_enter(&self, dir: Ino) -> Result<(), Errno> {
         if self.rules.no_proc { self.may_search(dir) } else { Ok(()) }
     }
@@ -327,28 +332,28 @@ impl World {
         self.may_read(dir.ino)
     }
 
-    /// Whether another subscriber needs a watch.
+    /// Returns `true` if another subscriber needs the watch.
     fn is_needed(&self, wd: i32) -> bool {
         let user = |ino: Ino| !self.nodes[ino].user.is_empty();
         self.kept.contains(&wd) || self.watch_of(wd).is_some_and(user)
     }
 
-    /// The directory and its parent tell of who lists it.
-    fn tell_listing(&mut self, dir: Ino, mask: EventMask) {
-        self.tell(dir, mask | EventMask::ISDIR, 0, 0);
+    /// Queues the events of a listing, in the directory and in its parent.
+    fn queue_listing_events(&mut self, dir: Ino, mask: EventMask) {
+        self.queue_event(dir, mask | EventMask::ISDIR, 0, 0);
         if let Some((parent, name)) = self.nodes[dir].parent {
-            self.tell(parent, mask | EventMask::ISDIR, 0, name);
+            self.queue_event(parent, mask | EventMask::ISDIR, 0, name);
         }
     }
 
-    fn give_entries(
+    fn list_entries(
         &mut self,
         dir: &mut Handle,
         each: &mut dyn FnMut(&[u8], bool),
     ) -> Result<(), Errno> {
         self.lock(dir.ino);
-        let in_pieces = self.rules.heat > 0 && self.choices.chance(1, 4);
-        // What was there at the beginning: changed meanwhile, it may come or not.
+        let in_pieces = self.rules.changes_before_calls > 0 && self.choices.chance(1, 4);
+        // The entries at the beginning. One that changes meanwhile may be listed or not.
         let entries = self.nodes[dir.ino].entries.clone();
         for (name, ino) in entries {
             if self.nodes[dir.ino].dead {
@@ -360,7 +365,7 @@ impl World {
                 each(bytes(name), self.leads_to_dir(ino));
             }
             if in_pieces {
-                self.meddle();
+                self.change_before_call();
                 self.lock(dir.ino);
             }
         }
@@ -371,11 +376,11 @@ impl World {
     }
 }
 
-/// What the reader does.
+/// The calls of the reader.
 impl World {
-    /// read(2) into a buffer of that size.
+    /// Reads records as read(2) does, into a buffer of this size.
     pub fn read(&mut self, mut room: u64) -> Vec<Record> {
-        self.meddle();
+        self.change_before_call();
         let mut records = Vec::new();
         while let Some(record) = self.queue.pop(room) {
             room -= record.size();
@@ -388,9 +393,9 @@ impl World {
         records
     }
 
-    /// `FIONREAD`.
+    /// Returns the number of queued bytes (`FIONREAD`).
     pub fn queued_bytes(&mut self) -> u64 {
-        self.meddle();
+        self.change_before_call();
         self.queue.bytes()
     }
 }

@@ -1,7 +1,7 @@
-//! Worlds in which links are followed: what must be true whenever all is quiet.
+//! The oracle for worlds in which links are followed.
 //!
-//! A link names an inode, so what it leads to changes only when that is removed. A directory has one real
-//! path and any number of paths through links, and the tree chooses by which it is watched.
+//! A link names an inode, so its target changes only when that is removed. A directory has one real path and
+//! any number of paths through links, and the tree chooses the one by which it is watched.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use super::world::World;
 type Path = Vec<u8>;
 
 impl World {
-    /// What an inode stands for: a link to a directory, where links are followed, for that directory.
+    /// Resolves an inode: a link to a directory, if links are followed, to that directory.
     pub fn led(&self, ino: Ino) -> Ino {
         let target = self.nodes[ino].target.filter(|target| !self.nodes[*target].dead);
         target.filter(|_| self.rules.links).unwrap_or(ino)
@@ -26,7 +26,7 @@ impl World {
         self.is_dir(self.led(ino))
     }
 
-    /// A name of a link.
+    /// Returns a name of a link.
     pub fn some_link(&mut self) -> Option<(Ino, super::names::Name)> {
         let all = self.nodes.iter().enumerate().filter(|(_, node)| node.kind == Kind::Dir);
         let entries = all.flat_map(|(dir, node)| node.entries.iter().map(move |e| (dir, *e)));
@@ -37,7 +37,7 @@ impl World {
         self.choices.pick(&links)
     }
 
-    /// The inode at a path beneath the root, and whether a link is on the way.
+    /// Returns the inode at a path beneath the root, and whether a link is on the way.
     fn reached(&self, path: &[u8]) -> Option<(Ino, bool)> {
         let (mut at, mut by_link) = (self.root, false);
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
@@ -54,9 +54,9 @@ impl World {
     }
 }
 
-/// What somebody knows who only hears the events.
+/// The state of a program that knows only the reported events.
 pub struct LinkMirror {
-    /// Whether each path is a directory.
+    /// The known paths, and whether each is a directory.
     entries: BTreeMap<Path, bool>,
     tolerant: bool,
     knows_files: bool,
@@ -92,23 +92,23 @@ impl LinkMirror {
         }
     }
 
-    pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
+    pub fn observe(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
         let wrong = |why: &str| Err(format!("{event}: {why}"));
         let (path, is_dir) = (&event.path, event.mask.contains(EventMask::ISDIR));
         let matters = !self.tolerant && (is_dir || self.knows_files);
         let known = self.entries.get(path).copied();
-        let told = |bits| event.mask.intersects(bits);
+        let has = |bits| event.mask.intersects(bits);
         match &event.kind {
             TreeKind::Overflow => {
                 self.tolerant = true;
-                if !world.rules.snapshot {
+                if !world.rules.track_files {
                     self.knows_files = false;
                     self.entries.retain(|_, is_dir| *is_dir);
                 }
             }
             TreeKind::Renamed { from } => {
                 if matters && self.entries.get(from) != Some(&is_dir) {
-                    return wrong("renamed, but never told to be there");
+                    return wrong("renamed, but never reported before");
                 }
                 let moved = self.take(from);
                 self.take(path);
@@ -123,15 +123,15 @@ impl LinkMirror {
                 self.put(with, other);
             }
             TreeKind::Reported | TreeKind::Discovered
-                if told(EventMask::CREATE | EventMask::MOVED_TO) =>
+                if has(EventMask::CREATE | EventMask::MOVED_TO) =>
             {
                 if self.entries.get(&parent(path)) != Some(&true) && !self.tolerant {
-                    return wrong("its parent was not told before");
+                    return wrong("its parent was not reported before");
                 }
-                // A link that was a file may be found to lead to a directory.
-                let may = told(EventMask::MOVED_TO) || is_dir && known == Some(false);
+                // A link that was reported as a file may later lead to a directory.
+                let may = has(EventMask::MOVED_TO) || is_dir && known == Some(false);
                 if matters && known.is_some() && !may {
-                    return wrong("told again");
+                    return wrong("reported again");
                 }
                 self.take(path);
                 if is_dir || self.knows_files {
@@ -139,10 +139,10 @@ impl LinkMirror {
                 }
             }
             TreeKind::Reported | TreeKind::Discovered
-                if told(EventMask::DELETE | EventMask::MOVED_FROM) =>
+                if has(EventMask::DELETE | EventMask::MOVED_FROM) =>
             {
                 if matters && known != Some(is_dir) {
-                    return wrong("gone, but never told to be there");
+                    return wrong("gone, but never reported before");
                 }
                 self.take(path);
             }
@@ -151,7 +151,12 @@ impl LinkMirror {
         Ok(())
     }
 
-    pub fn quiet(&mut self, world: &World, driver: &Driver, index: usize) -> Result<(), String> {
+    pub fn compare_at_rest(
+        &mut self,
+        world: &World,
+        driver: &Driver,
+        index: usize,
+    ) -> Result<(), String> {
         let known: BTreeMap<Path, i32> = driver.directories(index).into_iter().collect();
         let mut truth = BTreeMap::from([(Path::new(), true)]);
         let mut times: BTreeMap<Ino, u32> = BTreeMap::new();
@@ -159,7 +164,7 @@ impl LinkMirror {
             let shown = path.escape_ascii();
             let Some((ino, by_link)) = world.reached(path).filter(|(ino, _)| world.is_dir(*ino))
             else {
-                return Err(format!("known, but it is not there: {shown} with wd {wd}"));
+                return Err(format!("known, but it does not exist: {shown} with wd {wd}"));
             };
             let is = world.nodes[ino].wd;
             if is == 0 || wd != 0 && wd != is {
@@ -195,11 +200,13 @@ impl LinkMirror {
         for (path, is_dir) in truth.iter().filter(|entry| *entry.1 || self.knows_files) {
             if self.entries.get(path) != Some(is_dir) {
                 let shown = path.escape_ascii();
-                return Err(format!("there, but not told so: {shown}, a directory: {is_dir}"));
+                return Err(format!(
+                    "exists, but was not reported: {shown}, a directory: {is_dir}"
+                ));
             }
         }
         if let Some(path) = self.entries.keys().find(|path| !truth.contains_key(*path)) {
-            return Err(format!("told, but not there: {}", path.escape_ascii()));
+            return Err(format!("reported, but it does not exist: {}", path.escape_ascii()));
         }
         (self.entries, self.tolerant, self.knows_files) = (truth, false, true);
         Ok(())

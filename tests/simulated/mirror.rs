@@ -1,4 +1,4 @@
-//! What somebody knows who only hears the events: it must be the truth whenever all is quiet.
+//! The state of a program that knows only the reported events. At rest, it must equal the world.
 
 use std::collections::HashSet;
 
@@ -6,19 +6,19 @@ use tinotify::EventMask;
 use tinotify::tree::{TreeEvent, TreeKind};
 
 use super::inode::Ino;
-use super::names::{PRUNED, Path};
+use super::names::{EXCLUDED, Path};
 use super::rules::Rules;
 use super::truth::Entry;
 use super::world::World;
 
-/// Why nothing is known of a directory.
+/// A reason why the content of a directory is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Excuse {
     /// It was reported as unwatched, for this reason.
     Reported(String),
-    /// It was reported that it can't be compared.
+    /// It was reported as unlisted.
     Unlisted,
-    /// It came out of a directory of which nothing is known.
+    /// It came from a directory whose content is not known.
     Moved,
 }
 
@@ -27,41 +27,41 @@ pub enum Excuse {
 pub struct Known {
     pub path: Path,
     pub is_dir: bool,
-    /// The inode, if it is the one that was there at the last rest.
+    /// The inode, if it was there at the last rest.
     pub id: Option<Ino>,
-    /// How often it was reported as renamed since.
+    /// The number of its reported renames since.
     pub renames: u32,
 }
 
 pub struct Mirror {
     pub entries: Vec<Known>,
-    /// Directories of whose content nothing is known.
+    /// The directories whose content is not known.
     pub excused: Vec<(Path, Excuse)>,
-    /// Events were lost, and what is told meanwhile may be known already.
+    /// Whether events were lost: until the next rest, a known entry may be reported again.
     pub tolerant: bool,
-    /// Whether it still knows of files, too.
+    /// Whether files are still known too.
     pub knows_files: bool,
-    /// Nothing is known yet: the first quiet shows what there was at the beginning.
+    /// Whether nothing is known yet: the first rest shows what existed at set-up.
     pub learning: bool,
-    /// Files of which something was told since the last quiet.
+    /// The files with an event since the last rest.
     touched: HashSet<Path>,
-    /// The files that were there at the last quiet.
+    /// The files at the last rest.
     versions: Vec<(Path, Ino, u64)>,
-    /// Why a directory may be said to be unwatched.
+    /// The rules, which give the reasons why a directory may be unwatched.
     pub rules: Rules,
     /// The root of the tree.
     root: Ino,
     pub overflows: u32,
     pub resyncs: u32,
-    /// Whether the tree has no check open of what it reports now.
+    /// Whether the tree has no check open.
     pub is_sure: bool,
-    /// Paths that never were, reported while they were being checked.
+    /// The reported paths that never existed, while a check was open.
     pub guesses: u64,
-    /// Entries that were discovered, and renames that were reported.
+    /// The numbers of discovered entries and of reported renames.
     pub found: u64,
     pub renamed: u64,
-    /// Since the last rest, something came out of a directory of which nothing is known.
-    pub muddled: bool,
+    /// Whether an entry came from a directory with unknown content since the last rest.
+    pub unclear: bool,
 }
 
 impl Mirror {
@@ -71,7 +71,7 @@ impl Mirror {
             excused: Vec::new(),
             tolerant: false,
             knows_files: true,
-            learning: !rules.existing,
+            learning: !rules.report_existing,
             touched: HashSet::new(),
             versions: Vec::new(),
             rules,
@@ -82,7 +82,7 @@ impl Mirror {
             guesses: 0,
             found: 0,
             renamed: 0,
-            muddled: false,
+            unclear: false,
         }
     }
 
@@ -99,7 +99,7 @@ impl Mirror {
         self.excused.retain(|excused| !excused.0.is_in(path));
     }
 
-    /// Forgets what is beneath a path, but not the path itself.
+    /// Forgets the entries beneath a path, but not the path itself.
     pub fn empty(&mut self, path: Path) {
         self.entries.retain(|entry| entry.path == path || !entry.path.is_in(path));
     }
@@ -108,7 +108,7 @@ impl Mirror {
         self.excused.iter().any(|(excused, _)| path != *excused && path.is_in(*excused))
     }
 
-    /// Whether what is there was never reported.
+    /// Returns `true` if the path is in a directory whose entries were never reported.
     fn is_unknown(&self, path: Path) -> bool {
         self.excused
             .iter()
@@ -116,33 +116,33 @@ impl Mirror {
             .any(|(excused, _)| path != *excused && path.is_in(*excused))
     }
 
-    /// Whether a file may be there, or not be there, without an event.
-    fn is_vague(&self, is_dir: bool) -> bool {
+    /// Returns `true` if a file may come or go without an event.
+    fn may_be_silent(&self, is_dir: bool) -> bool {
         !is_dir && self.rules.whiteouts > 0
     }
 
-    /// Whether something silent happened, so that looking shows what no event told.
+    /// Returns `true` if a change without an event may have happened, so that a scan shows more than the
+    /// events.
     fn is_lenient(&self, world: &World, path: Path) -> bool {
         self.tolerant || self.learning || self.is_excused(path) || !world.silent.is_empty()
     }
 
-    /// Takes what was reported.
-    pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
-        let parse = |bytes: &[u8]| {
-            Path::parse(bytes).ok_or_else(|| format!("no path of this world: {event}"))
-        };
+    /// Applies a reported event.
+    pub fn observe(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
+        let parse =
+            |bytes: &[u8]| Path::parse(bytes).ok_or_else(|| format!("unknown path: {event}"));
         let path = parse(&event.path)?;
         let is_dir = event.mask.contains(EventMask::ISDIR);
         match &event.kind {
-            TreeKind::Overflow => return self.hear_overflow(world),
+            TreeKind::Overflow => return self.observe_overflow(world),
             TreeKind::Resynced => {
                 self.resyncs += 1;
                 let fits = self.resyncs <= self.overflows;
                 return fits.then_some(()).ok_or("resynced, but nothing was lost".into());
             }
-            TreeKind::Unwatched(barred) => {
-                let why = format!("{barred:?}");
-                self.may_be_unwatched(&why)?;
+            TreeKind::Unwatched(reason) => {
+                let why = format!("{reason:?}");
+                self.may_be_reason(&why)?;
                 self.empty(path);
                 self.excused.retain(|excused| !excused.0.is_in(path));
                 self.excused.push((path, Excuse::Reported(why)));
@@ -178,14 +178,14 @@ impl Mirror {
             }
             _ => return Ok(()),
         }
-        self.hear_entry(world, event, path, is_dir)
+        self.observe_entry(world, event, path, is_dir)
     }
 
-    /// Where the queue lost nothing since the last one, none may be reported.
-    fn hear_overflow(&mut self, world: &World) -> Result<(), String> {
+    /// Applies an overflow. It may only be reported if the queue has lost events since the last one.
+    fn observe_overflow(&mut self, world: &World) -> Result<(), String> {
         self.overflows += 1;
         self.tolerant = true;
-        if !self.rules.snapshot {
+        if !self.rules.track_files {
             self.knows_files = false;
             self.entries.retain(|entry| entry.is_dir);
         }
@@ -193,47 +193,76 @@ impl Mirror {
         fits.then_some(()).ok_or("an overflow is reported, but the queue lost nothing".into())
     }
 
-    fn hear_entry(
+    fn observe_entry(
         &mut self,
         world: &World,
         event: &TreeEvent,
         path: Path,
         is_dir: bool,
     ) -> Result<(), String> {
-        let told = |bits| event.mask.intersects(bits);
+        let has = |bits| event.mask.intersects(bits);
         let lenient = self.is_lenient(world, path);
-        if told(EventMask::CREATE | EventMask::MOVED_TO) {
+        if has(EventMask::CREATE | EventMask::MOVED_TO) {
             self.touched.insert(path);
             let parent = self.get(path.parent());
             if parent != Some(true) && !lenient {
-                return Err("its parent was not told before".into());
+                return Err("its parent was not reported before".into());
             }
             let known = self.get(path);
-            // Who keeps no file names may find a directory in the place of a file.
-            let found = event.kind == TreeKind::Discovered && is_dir && !self.rules.snapshot;
-            let replaces = told(EventMask::MOVED_TO) && (known == Some(false) || is_dir)
+            // A tree that does not track files may find a directory in the place of a file.
+            let found = event.kind == TreeKind::Discovered && is_dir && !self.rules.track_files;
+            let replaces = has(EventMask::MOVED_TO) && (known == Some(false) || is_dir)
                 || found && known == Some(false);
-            if known.is_some() && !replaces && !lenient && !self.is_vague(known == Some(true)) {
-                return Err("told again".into());
+            if known.is_some() && !replaces && !lenient && !self.may_be_silent(known == Some(true))
+            {
+                return Err("reported again".into());
             }
             self.remove(path);
             if is_dir || self.knows_files {
                 self.add(path, is_dir);
             }
-        } else if told(EventMask::DELETE | EventMask::MOVED_FROM) {
+        } else if has(EventMask::DELETE | EventMask::MOVED_FROM) {
             let known = self.get(path);
-            let matters = (is_dir || self.knows_files) && !self.is_vague(is_dir);
+            let matters = (is_dir || self.knows_files) && !self.may_be_silent(is_dir);
             if known != Some(is_dir) && matters && !lenient {
-                return Err("gone, but never told to be there".into());
+                return Err("gone, but never reported before".into());
             }
+            self.was_empty(event, path, lenient)?;
             self.remove(path);
-        } else if told(EventMask::UNMOUNT) {
+        } else if has(EventMask::UNMOUNT) {
             self.empty(path);
             self.excused.retain(|(excused, _)| *excused == path || !excused.is_in(path));
-        } else if told(EventMask::MODIFY) {
+        } else if has(EventMask::MODIFY) {
             self.touched.insert(path);
         }
         Ok(())
+    }
+
+    /// Checks that a directory was empty before it is reported as removed by the kernel: each entry from the last
+    /// rest has been reported as gone. Entries that came since are not checked: a scan may have found them ahead of
+    /// the events, in a later directory of the same name. Subdirectories only while no check is open.
+    fn was_empty(&self, event: &TreeEvent, path: Path, lenient: bool) -> Result<(), String> {
+        let is_rmdir = event.kind == TreeKind::Reported
+            && event.mask.contains(EventMask::DELETE | EventMask::ISDIR);
+        let is_kept = |entry: &&Known| {
+            let is_certain = if entry.is_dir {
+                self.is_sure
+            } else {
+                self.knows_files && !self.may_be_silent(false)
+            };
+            entry.path != path
+                && entry.path.is_in(path)
+                && entry.id.is_some()
+                && entry.renames == 0
+                && !self.is_excused(entry.path)
+                && is_certain
+        };
+        match self.entries.iter().find(is_kept) {
+            Some(kept) if is_rmdir && !lenient => {
+                Err(format!("removed, and this was not reported as gone before: {}", kept.path))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn rename(&mut self, world: &World, from: Path, to: Path, is_dir: bool) -> Result<(), String> {
@@ -244,13 +273,14 @@ impl Mirror {
             self.rename_unknown(from, to, is_dir);
             return Ok(());
         }
-        let strict =
-            !self.is_lenient(world, from) && (is_dir || self.knows_files) && !self.is_vague(is_dir);
+        let strict = !self.is_lenient(world, from)
+            && (is_dir || self.knows_files)
+            && !self.may_be_silent(is_dir);
         if strict && self.get(from) != Some(is_dir) {
-            return Err("renamed, but never told to be there".into());
+            return Err("renamed, but never reported before".into());
         }
         if strict && self.get(to.parent()) != Some(true) {
-            return Err("renamed to where no directory was told".into());
+            return Err("renamed to where no directory was reported".into());
         }
         self.remove(to);
         for entry in &mut self.entries {
@@ -272,16 +302,16 @@ impl Mirror {
             self.add(to, is_dir);
         }
         if is_dir && !world.silent.is_empty() {
-            // It may come out of what is covered.
+            // It may come from beneath a mount.
             self.excused.push((to, Excuse::Moved));
         }
-        self.leave_barred(to, is_dir);
+        self.remove_excluded(to, is_dir);
         Ok(())
     }
 
-    /// Something comes out of a directory of which nothing is known, or goes into one.
+    /// Applies a rename out of a directory with unknown content, or into one.
     fn rename_unknown(&mut self, from: Path, to: Path, is_dir: bool) {
-        self.muddled = true;
+        self.unclear = true;
         let beneath = self.excused.iter().filter(|(path, excuse)| {
             path.is_in(from) && (*path != from || matches!(excuse, Excuse::Reported(_)))
         });
@@ -291,31 +321,31 @@ impl Mirror {
         self.remove(to);
         self.add(to, is_dir);
         if is_dir {
-            // What is in it was perhaps never reported.
+            // Its entries may never have been reported.
             self.excused.push((to, Excuse::Moved));
         }
         self.excused.extend(beneath);
     }
 
-    /// Of what is not watched at the new place, nothing is known any more.
-    fn leave_barred(&mut self, to: Path, is_dir: bool) {
-        if is_dir && self.is_barred(to) {
+    /// Forgets the entries that are excluded at the new path.
+    fn remove_excluded(&mut self, to: Path, is_dir: bool) {
+        if is_dir && self.is_excluded(to) {
             self.empty(to);
         }
-        if let Some(depth) = self.rules.depth {
+        if let Some(depth) = self.rules.max_depth {
             self.entries.retain(|entry| entry.path.depth() <= depth + 1);
         }
     }
 
-    /// Two entries have changed places, each with all beneath.
+    /// Applies an exchange of two entries, each with everything beneath it.
     fn exchange(&mut self, one: Path, other: Path) -> Result<(), String> {
         if one.is_in(other) || other.is_in(one) {
-            return Err("exchanged with what is in it".into());
+            return Err("exchanged with an entry beneath it".into());
         }
         if !self.tolerant && !self.learning {
             for path in [one, other] {
                 if self.get(path).is_none() && !self.is_excused(path) {
-                    return Err(format!("exchanged, but never told to be there: {path}"));
+                    return Err(format!("exchanged, but never reported before: {path}"));
                 }
             }
         }
@@ -340,17 +370,17 @@ impl Mirror {
         for path in [one, other] {
             self.touched.insert(path);
             let is_dir = self.get(path) == Some(true);
-            self.leave_barred(path, is_dir);
+            self.remove_excluded(path, is_dir);
         }
         Ok(())
     }
 
-    fn is_barred(&self, path: Path) -> bool {
-        self.rules.prune && path.name() == PRUNED
-            || self.rules.depth.is_some_and(|depth| path.depth() > depth)
+    fn is_excluded(&self, path: Path) -> bool {
+        self.rules.exclude && path.name() == EXCLUDED
+            || self.rules.max_depth.is_some_and(|depth| path.depth() > depth)
     }
 
-    fn may_be_unwatched(&self, why: &str) -> Result<(), String> {
+    fn may_be_reason(&self, why: &str) -> Result<(), String> {
         let rules = &self.rules;
         let may = if why.contains("WatchedElsewhere") {
             rules.binds || rules.remounts > 0
@@ -359,43 +389,44 @@ impl Mirror {
         } else if why.contains("EACCES") {
             rules.unreadable || rules.faults > 0
         } else if ["ENOENT", "116", "ESTALE", "RootMoved"].iter().any(|errno| why.contains(errno)) {
-            rules.lies
+            rules.false_errors
         } else {
             rules.faults > 0
                 && ["EMFILE", "ENFILE", "ENOMEM"].iter().any(|errno| why.contains(errno))
         };
-        if may { Ok(()) } else { Err(format!("nothing here gives {why}")) }
+        if may { Ok(()) } else { Err(format!("nothing in this world causes {why}")) }
     }
 
-    /// No path is told that never was, unless a check of it is open. Only where something was found by
-    /// looking, or was watched while a rename was on its way, may a path be made of parts of which each was.
-    fn existed(&mut self, world: &World, path: Path, told: bool) -> Result<(), String> {
-        // What is covered goes on reporting by its old path; and what others watched may have
-        // reported before it came into the tree.
+    /// Checks that a reported path has existed, unless a check is open. Only a path that a scan found, or
+    /// that was watched during a rename, may be composed of parts that existed at different times.
+    fn existed(&mut self, world: &World, path: Path, reported: bool) -> Result<(), String> {
+        // A directory beneath a mount still reports by its old path. A directory that others watched may
+        // report events from before it came into the tree.
         let rules = &self.rules;
         let is_shared = rules.second_tree || rules.users > 0;
         let is_seen = rules.remounts == 0 && !is_shared;
-        let still = self.rules.split_renames == 0 && self.rules.heat == 0 && is_seen;
+        let still =
+            self.rules.split_renames == 0 && self.rules.changes_before_calls == 0 && is_seen;
         if self.excused.iter().any(|(excused, _)| path.is_in(*excused)) {
             return Ok(());
         }
-        let strict = told && still && !self.tolerant && !self.learning;
+        let strict = reported && still && !self.tolerant && !self.learning;
         let existed = if strict {
             world.ever_was(self.root, path)
         } else {
             world.ever_fitted(self.root, path)
         };
-        // What was uncovered silently is believed to be there until it is looked at.
+        // A directory beneath a mount that was removed is known until a scan.
         let is_sure = self.is_sure && self.rules.remounts == 0;
         self.guesses += u64::from(!existed && !is_sure);
         if existed || !is_sure { Ok(()) } else { Err("such a path never existed".into()) }
     }
 
-    /// Compares what is known with what is, when all is quiet.
+    /// Compares the known entries with the world, at rest.
     pub fn compare(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
         let unlisted = self.excused.iter().any(|(_, excuse)| *excuse == Excuse::Unlisted);
         if self.learning && unlisted {
-            // Not all that was there at the beginning is known yet.
+            // Not all entries from the beginning are known yet.
             return Ok(());
         }
         if self.learning {
@@ -408,45 +439,45 @@ impl Mirror {
             }
         }
         self.tolerant = false;
-        let vague = |entry: &Entry| entry.silent || self.is_excused(entry.path);
+        let may_be_silent = |entry: &Entry| entry.silent || self.is_excused(entry.path);
         for entry in truth {
-            if vague(entry) || !(entry.is_dir || self.knows_files) {
+            if may_be_silent(entry) || !(entry.is_dir || self.knows_files) {
                 continue;
             }
             if self.get(entry.path) != Some(entry.is_dir) {
-                return Err(format!("never told: {} (inode {})", entry.path, entry.ino));
+                return Err(format!("never reported: {} (inode {})", entry.path, entry.ino));
             }
         }
         let silent: Vec<Path> = truth.iter().filter(|e| e.silent).map(|e| e.path).collect();
         for Known { path, is_dir, .. } in &self.entries {
-            let is_vague = silent.iter().any(|silent| path.is_in(*silent));
-            if is_vague || self.is_excused(*path) || !(*is_dir || self.knows_files) {
+            let may_be_silent = silent.iter().any(|silent| path.is_in(*silent));
+            if may_be_silent || self.is_excused(*path) || !(*is_dir || self.knows_files) {
                 continue;
             }
             if !truth.iter().any(|entry| (entry.path, entry.is_dir) == (*path, *is_dir)) {
-                return Err(format!("told, but it is not there: {path}"));
+                return Err(format!("reported, but it does not exist: {path}"));
             }
         }
         self.compare_content(world, truth)
     }
 
-    /// In a snapshot, each change of a file is told, or that it may have changed.
+    /// Checks that each change of a tracked file was reported.
     fn compare_content(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
         use tinotify::WatchMask as W;
-        if !self.rules.snapshot || !self.rules.mask.contains(W::MODIFY) {
+        if !self.rules.track_files || !self.rules.mask.contains(W::MODIFY) {
             return Ok(());
         }
         for (path, ino, version) in &self.versions {
             let now = truth.iter().find(|entry| (entry.path, entry.ino) == (*path, *ino));
             let node = &world.nodes[*ino];
-            // What is seen through a mount of which no event told was perhaps changed elsewhere.
+            // A file that is seen through a mount may have been changed through another path.
             if now.is_some_and(|now| !now.silent)
                 && node.version != *version
                 && !node.was_linked
                 && !self.touched.contains(path)
                 && !self.is_excused(*path)
             {
-                return Err(format!("changed, and not told: {path}"));
+                return Err(format!("changed, and not reported: {path}"));
             }
         }
         self.touched.clear();
@@ -458,8 +489,8 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether a directory may be unwatched.
-    pub fn may_be_blind(&self, path: Path) -> bool {
+    /// Returns `true` if a directory may be unwatched.
+    pub fn may_be_unwatched(&self, path: Path) -> bool {
         self.excused.iter().any(|(excused, _)| path.is_in(*excused))
     }
 }

@@ -1,11 +1,11 @@
-//! A simulated kernel, and the proof of the tree engine that is driven over it.
+//! A simulated kernel, and an oracle for the tree engine that runs on it.
 //!
-//! [`World`] is a file system with an inotify instance: directories, links, mounts, permissions,
-//! watches and a queue with a limit. It implements the engine's `Kernel`, and changes itself before
-//! any call of it. Every decision comes from [`Choices`], so a schedule is one number, or the bytes
-//! of a fuzzer, and can be shrunk.
+//! [`World`] is a file system with an inotify instance: directories, links, mounts, permissions, watches and
+//! a queue with a limit. It implements the engine's `Kernel`, and changes itself before any of its calls.
+//! Each decision comes from [`Choices`], so a schedule is one number, or the bytes of a fuzzer, and can be
+//! shrunk.
 
-// Each binary uses some of this.
+// Each binary uses only a part of this.
 #![allow(dead_code)]
 
 pub mod chance;

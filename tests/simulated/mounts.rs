@@ -12,7 +12,7 @@ impl World {
         self.nodes[root].is_mounted = true;
     }
 
-    /// A directory, what is mounted on it, and what is mounted on that.
+    /// Returns a directory, the root of the mount on it, the root of the mount on that, and so on.
     pub fn mounts_on(&self, ino: Ino) -> impl Iterator<Item = Ino> {
         std::iter::successors(Some(ino), |ino| self.nodes[*ino].mounted)
     }
@@ -48,7 +48,7 @@ impl World {
         Some(())
     }
 
-    /// Takes away a mount whose file system is mounted elsewhere, too.
+    /// Removes a mount whose file system is mounted elsewhere too.
     pub fn uncover(&mut self, root: Ino) -> Option<()> {
         let covered = self.covered_by(root)?;
         let dev = self.nodes[root].dev;
@@ -64,32 +64,32 @@ impl World {
         Some(())
     }
 
-    /// Something is at a place now that no event reports. Only a look after a loss finds it.
+    /// Notes a change that no event reports. Only a scan after an overflow finds it.
     fn silent(&mut self, covered: Ino) {
         self.moves.mounts += 1;
         self.silent.retain(|(known, _)| *known != covered);
         self.silent.push((covered, self.queue.overflows_read));
     }
 
-    /// Unmounts a file system for good.
-    /// Whether no event of the unmount is of use: nobody watches the root of the mount, or it is of a
-    /// file system that is left out, and watched only since a look led there for a moment.
-    fn is_unheard(&self, root: Ino) -> bool {
+    /// Returns `true` if no event of an unmount is useful: the root of the mount is not watched, or it is on an
+    /// excluded file system, and only watched during a scan.
+    fn is_unreported(&self, root: Ino) -> bool {
         let dev = self.nodes[self.root].dev;
-        self.nodes[root].wd == 0 || self.rules.same_fs && self.nodes[root].dev != dev
+        self.nodes[root].wd == 0 || self.rules.same_file_system && self.nodes[root].dev != dev
     }
 
+    /// Unmounts a file system everywhere.
     pub fn unmount(&mut self, root: Ino) -> Option<()> {
         let covered = self.covered_by(root)?;
         let dev = self.nodes[root].dev;
         let here = |node: &Inode| node.dev == dev;
         if dev == self.nodes[covered].dev
-            // Without a watch there is no event, and nobody can know of it.
-            || self.is_unheard(root) && !self.is_silent(covered)
+            // Without a watch there is no event, so the engine can't know it.
+            || self.is_unreported(root) && !self.is_silent(covered)
             || self.nodes.iter().any(|node| {
                 here(node) && (node.open > 0 || node.held || node.mounted.is_some())
             })
-            // Some of it is mounted elsewhere: only that mount goes, and the file system stays.
+            // A part of it is mounted elsewhere: only this mount goes, and the file system stays.
             || self.nodes.iter().filter(|node| {
                 node.mounted.is_some_and(|mounted| here(&self.nodes[mounted]))
             }).count() > 1
@@ -97,7 +97,7 @@ impl World {
             return None;
         }
         self.finish_rename();
-        if self.is_unheard(root) {
+        if self.is_unreported(root) {
             self.silent(covered);
         }
         self.nodes[covered].mounted = None;
@@ -112,7 +112,7 @@ impl World {
                 self.nodes[ino].links = 0;
                 self.nodes[ino].dead = is_dir;
                 if self.nodes[ino].wd != 0 {
-                    self.tell(ino, EventMask::UNMOUNT | EventMask::ISDIR, 0, 0);
+                    self.queue_event(ino, EventMask::UNMOUNT | EventMask::ISDIR, 0, 0);
                     self.end_watch(ino);
                 }
             }

@@ -1,4 +1,4 @@
-//! Few names, so that they collide, and paths of them packed in a word.
+//! A few names, so that they collide, and paths of them packed in an integer.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// A name of an entry, as a number from 1 to 15; 0 is none.
 pub type Name = u8;
 
-/// Short ones, one of each side of the padding's edge, and one that is not UTF-8.
+/// Short names, one on each side of the edge of the padding, and one that is not UTF-8.
 const NAMES: [&CStr; 16] = [
     c"",
     c"a",
@@ -20,18 +20,18 @@ const NAMES: [&CStr; 16] = [
     c"in",
     c"m",
     c"n",
-    c"pruned",
+    c"excluded",
     c"out",
     c"root",
     c"elsewhere",
 ];
 
-/// How many of the names are for anyone's use: 1 to this.
+/// The names 1 to this one have no special meaning.
 pub const COMMON: Name = 8;
 pub const INTO: Name = 9;
 pub const MOUNT: Name = 10;
 pub const SECOND_MOUNT: Name = 11;
-pub const PRUNED: Name = 12;
+pub const EXCLUDED: Name = 12;
 pub const OUT: Name = 13;
 pub const ROOT: Name = 14;
 pub const ELSEWHERE: Name = 15;
@@ -44,7 +44,7 @@ pub fn bytes(name: Name) -> &'static [u8] {
     c_name(name).to_bytes()
 }
 
-/// The number of a name; `None` for one that no world has.
+/// Returns the number of a name; `None` for a name that no world has.
 pub fn number(bytes: &[u8]) -> Option<Name> {
     let at = NAMES[1..].iter().position(|name| name.to_bytes() == bytes)?;
     Some(at as Name + 1)
@@ -54,7 +54,7 @@ pub fn number(bytes: &[u8]) -> Option<Name> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Path(pub u128);
 
-/// No path is deeper. One that is believed for a while may be twice as deep.
+/// No path is deeper. A path that is wrong for a while may be twice as deep.
 pub const DEEPEST: u32 = 14;
 
 impl Path {
@@ -72,18 +72,18 @@ impl Path {
         Self(self.0 >> 4)
     }
 
-    /// The last name; 0 for the root.
+    /// Returns the last name; 0 for the root.
     pub fn name(self) -> Name {
         (self.0 & 15) as Name
     }
 
-    /// Whether it is `above` or beneath that.
+    /// Returns `true` if it is `above` or beneath that.
     pub fn is_in(self, above: Self) -> bool {
         let (depth, limit) = (self.depth(), above.depth());
         depth >= limit && self.0 >> (4 * (depth - limit)) == above.0
     }
 
-    /// The same place after `from` was renamed to `to`.
+    /// Returns the path after `from` was renamed to `to`.
     pub fn moved(self, from: Self, to: Self) -> Self {
         let below = 4 * (self.depth() - from.depth());
         Self(to.0 << below | self.0 & ((1 << below) - 1))

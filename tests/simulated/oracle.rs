@@ -1,4 +1,4 @@
-//! What must be true of one tree whenever all is quiet.
+//! The oracle: what must be true of a tree at each rest.
 
 use tinotify::WatchMask;
 use tinotify::tree::TreeEvent;
@@ -12,14 +12,14 @@ use super::rules::is_left_out;
 use super::truth::{Entry, truth};
 use super::world::{TOP, World};
 
-/// The most calls that a tree may make. Somewhat more than any schedule of 100,000 needed.
+/// The most calls that a tree may make: somewhat more than any of 100,000 schedules needed.
 pub mod budget {
     pub const EACH_EVENT: u64 = 6;
     pub const EACH_FOUND: u64 = 6;
     pub const EACH_RENAME: u64 = 4;
-    /// For each entry, each time the whole tree is looked at again.
+    /// For each entry, each time the whole tree is scanned.
     pub const EACH_LOOK: u64 = 8;
-    /// What is not permitted, or over a limit, is tried again at a rest.
+    /// Calls that are not permitted, or over a limit, are retried at a rest.
     pub const EACH_REST: u64 = 8;
     pub const START: u64 = 64;
 }
@@ -29,19 +29,19 @@ pub struct Oracle {
     root: Ino,
     pub mirror: Mirror,
     links: LinkMirror,
-    /// The root is not where its path leads, or was not at some time: nothing new can be found.
-    pub blind: bool,
-    /// The most entries that there were.
+    /// Whether the root is not at its path, or was not at some time: nothing new can be found.
+    pub root_was_away: bool,
+    /// The largest number of entries so far.
     entries: u64,
-    /// What was known at the last rest, and how much had gone wrong by then.
+    /// The inodes that were known at the last rest, and the numbers of overflows and faults by then.
     known: Vec<Ino>,
     overflows: u64,
     faults: u64,
-    /// Whether it has waited so long that all that was scarce must have been tried again.
-    pub patient: bool,
+    /// Whether so much time has passed that everything must have been retried.
+    pub has_retried: bool,
 }
 
-/// A check that `TINOTIFY_WITHOUT` can leave out.
+/// Returns `false` for a check that `TINOTIFY_WITHOUT` leaves out.
 fn is_checked(what: &str) -> bool {
     !is_left_out(what)
 }
@@ -61,55 +61,55 @@ impl Oracle {
             root,
             mirror: Mirror::new(world.rules, root),
             links: LinkMirror::default(),
-            blind: false,
+            root_was_away: false,
             entries: 0,
             known: Vec::new(),
             overflows: 0,
             faults: 0,
-            patient: false,
+            has_retried: false,
         }
     }
 
-    /// So many directories are known now.
+    /// Notes the number of known directories.
     pub fn note_known(&mut self, known: usize) {
         self.entries = self.entries.max(known as u64);
     }
 
-    /// Takes an event.
-    pub fn hear(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
+    /// Applies a reported event.
+    pub fn observe(&mut self, world: &World, event: &TreeEvent) -> Result<(), String> {
         if world.rules.links {
-            return self.links.hear(world, event);
+            return self.links.observe(world, event);
         }
         self.look_for_root(world);
-        if self.blind {
+        if self.root_was_away {
             return Ok(());
         }
-        self.mirror.tolerant |= self.is_lied_to(world);
-        self.mirror.hear(world, event).map_err(|why| format!("{event}: {why}"))
+        self.mirror.tolerant |= self.is_misled(world);
+        self.mirror.observe(world, event).map_err(|why| format!("{event}: {why}"))
     }
 
     pub fn look_for_root(&mut self, world: &World) {
-        self.blind |= world.was_away[self.index] || !world.is_in_place(self.index);
+        self.root_was_away |= world.was_away[self.index] || !world.is_in_place(self.index);
     }
 
-    /// Calls that say of what is there that it is not: until an overflow makes the tree look at all of
-    /// it again, it may believe them.
-    fn is_lied_to(&self, world: &World) -> bool {
-        world.rules.lies && world.failing
+    /// Returns `true` if a call may have failed as if a directory were gone: the tree may rely on that until
+    /// an overflow makes it scan everything.
+    fn is_misled(&self, world: &World) -> bool {
+        world.rules.false_errors && world.failing
     }
 
-    /// Everything, when nothing is left to do.
-    pub fn quiet(&mut self, world: &World, driver: &Driver) -> Result<(), String> {
+    /// Checks everything at a rest.
+    pub fn compare_at_rest(&mut self, world: &World, driver: &Driver) -> Result<(), String> {
         if world.rules.links {
-            return self.links.quiet(world, driver, self.index);
+            return self.links.compare_at_rest(world, driver, self.index);
         }
         self.look_for_root(world);
-        if self.blind || self.is_lied_to(world) {
+        if self.root_was_away || self.is_misled(world) {
             return Ok(());
         }
         let truth = truth(world, self.root);
         self.entries = self.entries.max(truth.len() as u64);
-        self.forgive(world, &truth);
+        self.excuse(world, &truth);
         self.recovered(world, &truth)?;
         let known = self.directories(driver)?;
         let was_learning = self.mirror.learning;
@@ -123,7 +123,7 @@ impl Oracle {
             self.renames_are_one(world, &truth)?;
         }
         let rules = &world.rules;
-        // What could not be watched waits to be tried again.
+        // A directory that could not be watched waits for a retry.
         let waits = |excuse: &Excuse| !matches!(excuse, Excuse::Moved);
         let waits = self.mirror.excused.iter().any(|(_, excuse)| waits(excuse));
         if is_checked("rests")
@@ -134,7 +134,7 @@ impl Oracle {
         {
             require(driver.rests(self.index), || "at rest, it keeps more than its nodes".into())?;
             require(!driver.is_checking(self.index), || "at rest, a check is open".into())?;
-            require(rules.snapshot || driver.is_plain(self.index), || {
+            require(rules.track_files || driver.is_plain(self.index), || {
                 "at rest, no event can be reported as it comes".into()
             })?;
         }
@@ -142,11 +142,11 @@ impl Oracle {
         Ok(())
     }
 
-    /// What the tree knows.
+    /// Returns the directories that the tree knows.
     fn directories(&self, driver: &Driver) -> Result<Vec<Dir>, String> {
         let mut known = Vec::new();
         for (path, wd) in driver.directories(self.index) {
-            let parsed = Path::parse(&path).ok_or("a directory with a path of no world")?;
+            let parsed = Path::parse(&path).ok_or("a directory with an unknown path")?;
             require(!known.iter().any(|known: &Dir| known.0 == parsed), || {
                 format!("known twice: {parsed}")
             })?;
@@ -157,39 +157,41 @@ impl Oracle {
         Ok(known)
     }
 
-    /// Excuses what can't be known: after a loss, directories that may not be listed.
-    fn forgive(&mut self, world: &World, truth: &[Entry]) {
+    /// Forgets what can't be known: entries on a file system that is excluded now.
+    fn excuse(&mut self, world: &World, truth: &[Entry]) {
         if world.rules.remounts > 0 {
-            // What is excluded now, for its file system, is no more of the tree.
+            // A directory that is excluded for its file system is no longer part of the tree.
             for entry in truth.iter().filter(|e| e.is_dir && !e.entered && !e.silent) {
                 self.mirror.empty(entry.path);
             }
         }
     }
 
-    /// Takes back excuses that no longer hold: no directory stays unwatched for a reason that has passed.
-    /// Permission is noticed at once, other things once there was time to try them again. What is there
-    /// must have been reported then.
+    /// Removes excuses that no longer hold: no directory stays unwatched for a reason that has passed. A
+    /// granted permission is noticed at once, other reasons after the time for a retry. The entries must have
+    /// been reported then.
     fn recovered(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
-        let may_fail = world.rules.faults > 0 && !self.patient;
+        let may_fail = world.rules.faults > 0 && !self.has_retried;
         let mut adopted = Vec::new();
         let excused = std::mem::take(&mut self.mirror.excused);
         let outer: Vec<Path> = excused.iter().map(|(path, _)| *path).collect();
         for (path, excuse) in excused {
             let entry = truth.iter().find(|entry| entry.path == path && entry.is_dir);
             let denied = entry.is_some_and(|entry| is_denied(world, self.index, entry));
-            // What is in it can't be looked at, even if it can be listed.
+            // Its entries can't be examined, even if it can be listed.
             let closed =
                 entry.is_some_and(|entry| !world.rules.superuser && !world.nodes[entry.ino].search);
             let is_there = entry.is_some_and(|entry| !entry.silent);
             if entry.is_none() && outer.iter().any(|outer| *outer != path && path.is_in(*outer)) {
-                // Where nothing can be looked at, it may be believed to be there.
+                // In a directory that can't be examined, it may still be known.
                 self.mirror.excused.push((path, excuse));
                 continue;
             }
             match excuse {
                 Excuse::Unlisted if !denied && !closed && !may_fail => {
-                    require(!is_there, || format!("listable, but not said to be watched: {path}"))?;
+                    require(!is_there, || {
+                        format!("listable, but not reported as watched: {path}")
+                    })?;
                 }
                 Excuse::Moved if is_there && !denied && !may_fail => adopted.push(path),
                 Excuse::Reported(ref why)
@@ -197,9 +199,9 @@ impl Oracle {
                 excuse => self.mirror.excused.push((path, excuse)),
             }
         }
-        self.mirror.muddled |= !adopted.is_empty();
+        self.mirror.unclear |= !adopted.is_empty();
         for path in &adopted {
-            // What is covered now may come to light again.
+            // An entry beneath a mount may become visible again.
             let silent = |at: Path| truth.iter().any(|entry| entry.silent && at.is_in(entry.path));
             self.mirror.entries.retain(|entry| {
                 entry.path == *path || !entry.path.is_in(*path) || silent(entry.path)
@@ -210,7 +212,7 @@ impl Oracle {
                     continue;
                 }
                 if entry.silent {
-                    // Whether it was reported shows only after a loss.
+                    // Only an overflow shows whether it was reported.
                     if entry.is_dir {
                         self.mirror.excused.push((entry.path, Excuse::Moved));
                     }
@@ -224,10 +226,10 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether a directory may still be unwatched for the reason that was given.
+    /// Returns `true` if a directory may still be unwatched for the reported reason.
     fn has_reason(&self, world: &World, entry: &Entry, why: &str) -> bool {
-        let may_fail = world.rules.faults > 0 && !self.patient;
-        if !is_checked("blind")
+        let may_fail = world.rules.faults > 0 && !self.has_retried;
+        if !is_checked("unwatched")
             || !entry.entered
             || entry.silent
             || why.contains("WatchedElsewhere")
@@ -235,32 +237,34 @@ impl Oracle {
             return true;
         }
         if world.is_short_of_watches() {
-            // Whatever the reason was at first, it would be this one now.
+            // Whatever the first reason was, it would be this one now.
             return true;
         }
         let is_limited = world.rules.watch_limit < u32::MAX || world.rules.last_wd < i32::MAX;
         if why.contains("EACCES") && is_limited {
             // Another reason may have come after this one.
-            return !self.patient;
+            return !self.has_retried;
         }
         if why.contains("EACCES") {
-            // Of what is mounted at two places, only one reports new permissions.
-            let is_heard = !world.rules.binds && world.rules.remounts == 0;
-            return may_fail || !is_heard && !self.patient || is_denied(world, self.index, entry);
+            // For a file system that is mounted twice, only one path reports new permissions.
+            let is_reported = !world.rules.binds && world.rules.remounts == 0;
+            return may_fail
+                || !is_reported && !self.has_retried
+                || is_denied(world, self.index, entry);
         }
-        // Scarce things are tried again now and then, at last when it has waited.
-        !self.patient
+        // An exhausted resource is retried at growing intervals.
+        !self.has_retried
     }
 
-    fn may_be_blind(&self, path: Path) -> bool {
-        self.mirror.may_be_blind(path)
+    fn may_be_unwatched(&self, path: Path) -> bool {
+        self.mirror.may_be_unwatched(path)
     }
 
-    /// Each directory is known by its path, with its watch; nothing else is.
+    /// Checks that each directory is known by its path with its watch, and no other.
     fn known_is_true(&self, world: &World, truth: &[Entry], known: &[Dir]) -> Result<(), String> {
         let silent = |path: Path| truth.iter().any(|entry| entry.silent && path.is_in(entry.path));
         for entry in truth.iter().filter(|entry| entry.is_dir) {
-            if self.may_be_blind(entry.path) || entry.silent {
+            if self.may_be_unwatched(entry.path) || entry.silent {
                 continue;
             }
             let wd = world.nodes[entry.ino].wd;
@@ -275,19 +279,19 @@ impl Oracle {
             }
         }
         for &(path, wd) in known {
-            if self.may_be_blind(path) || silent(path) {
+            if self.may_be_unwatched(path) || silent(path) {
                 continue;
             }
             let is_there = truth.iter().any(|entry| entry.is_dir && entry.path == path);
-            require(is_there, || format!("known, but it is not there: {path} with wd {wd}"))?;
+            require(is_there, || format!("known, but it does not exist: {path} with wd {wd}"))?;
             let has_ended = wd != 0 && world.watch_of(wd).is_none();
             require(!has_ended, || format!("the watch of {path}, wd {wd}, has ended"))?;
         }
         Ok(())
     }
 
-    /// The kernel's list of watches: each directory beneath a root at most once, by nature of inodes,
-    /// and what others asked for, but nothing else.
+    /// Checks the kernel's list of watches: each directory beneath a root at most once, the watches of other
+    /// subscribers, and no others.
     fn watches_are_its(
         &self,
         world: &World,
@@ -299,8 +303,8 @@ impl Oracle {
             return Ok(());
         }
         for (ino, node) in world.nodes.iter().enumerate().filter(|(_, node)| node.wd != 0) {
-            let is_blind = |dir: &&Dir| self.may_be_blind(dir.0);
-            if known.iter().filter(is_blind).any(|known| known.1 == node.wd)
+            let is_unwatched = |dir: &&Dir| self.may_be_unwatched(dir.0);
+            if known.iter().filter(is_unwatched).any(|known| known.1 == node.wd)
                 || !node.user.is_empty()
                 || self.is_others(driver, node.wd)
             {
@@ -327,8 +331,8 @@ impl Oracle {
         others.into_iter().any(|other| driver.directories(other).iter().any(|dir| dir.1 == wd))
     }
 
-    /// Each watch has the mask that was asked for, no less and no more. Strict where no call to change it
-    /// back can have failed: no faults, no permission taken.
+    /// Checks that each watch has exactly the mask that was asked for. Only where no call to restore it can
+    /// have failed: no faults, no permission taken.
     fn masks_are_as_asked(
         &self,
         world: &World,
@@ -342,7 +346,7 @@ impl Oracle {
         for entry in truth.iter().filter(|entry| entry.entered && !entry.silent) {
             let node = &world.nodes[entry.ino];
             let (least, most) = (asked | node.user, asked | node.user);
-            if node.wd == 0 || self.may_be_blind(entry.path) {
+            if node.wd == 0 || self.may_be_unwatched(entry.path) {
                 continue;
             }
             let fits = node.mask.contains(least) && most.contains(node.mask);
@@ -365,21 +369,23 @@ impl Oracle {
         Ok(())
     }
 
-    /// One event for one rename.
+    /// Checks that one rename is reported as one event.
     ///
-    /// Promised for what was known at the last rest and is still there, in a tree without limits, if since
-    /// then nothing was lost or failed, no permission or mount changed, no rename event merged, and each
-    /// rename was between watched directories ([`World::half`]). For files only with a snapshot; not for
-    /// those with two names.
+    /// That is promised for an entry that was known at the last rest and still exists, in a tree without
+    /// limits, if since then no event was lost, no call failed, no permission or mount changed, no rename
+    /// event merged, and each rename was between watched directories ([`World::half`]). For files only if
+    /// they are tracked and have one name.
     fn renames_are_one(&self, world: &World, truth: &[Entry]) -> Result<(), String> {
         let rules = &world.rules;
-        // What leaves the tree within may come back into it.
-        let is_whole =
-            self.root == world.root && rules.depth.is_none() && !rules.prune && !rules.same_fs;
+        // An entry that leaves the tree to an excluded directory may come back.
+        let is_whole = self.root == world.root
+            && rules.max_depth.is_none()
+            && !rules.exclude
+            && !rules.same_file_system;
         let is_calm = self.overflows == world.queue.overflows_read
             && self.faults == world.faults
             && (world.moves.chmods, world.moves.mounts, world.moves.merged) == (0, 0, 0);
-        if self.mirror.muddled
+        if self.mirror.unclear
             || !is_whole
             || !is_calm
             || rules.mounts
@@ -392,8 +398,8 @@ impl Oracle {
             let ino = entry.ino;
             let is_promised = self.known.contains(&ino)
                 && !world.moves.unclear.contains(&ino)
-                && !self.may_be_blind(entry.path)
-                && (entry.is_dir || rules.snapshot && !world.nodes[ino].was_linked)
+                && !self.may_be_unwatched(entry.path)
+                && (entry.is_dir || rules.track_files && !world.nodes[ino].was_linked)
                 && !world.nodes[ino].whiteout;
             let Some(known) = self.mirror.entries.iter().find(|k| k.path == entry.path) else {
                 continue;
@@ -403,7 +409,7 @@ impl Oracle {
             }
             let (path, done) = (entry.path, world.moves.done.get(&ino).copied().unwrap_or(0));
             require(known.id == Some(ino), || {
-                format!("discovered anew, but it only was renamed: {path} (inode {ino})")
+                format!("discovered again, but it was only renamed: {path} (inode {ino})")
             })?;
             require(known.renames <= done, || {
                 let reported = known.renames;
@@ -413,20 +419,20 @@ impl Oracle {
         Ok(())
     }
 
-    /// What is known now, for the next rest.
+    /// Stores what is known, for the next rest.
     fn remember(&mut self, world: &World, truth: &[Entry]) {
         for known in &mut self.mirror.entries {
             let entry = truth.iter().find(|entry| entry.path == known.path);
             (known.id, known.renames) = (entry.map(|entry| entry.ino), 0);
         }
-        // What could not be looked at then may be looked at since.
-        self.mirror.muddled = !self.mirror.excused.is_empty();
+        // A directory that could not be examined then may have been since.
+        self.mirror.unclear = !self.mirror.excused.is_empty();
         let entries = &self.mirror.entries;
         self.known = entries.iter().filter_map(|known| known.id).collect();
         (self.overflows, self.faults) = (world.queue.overflows_read, world.faults);
     }
 
-    /// At the end: the calls that were made, by one tree alone in its world.
+    /// Checks the number of calls at the end, for one tree alone in its world.
     pub fn budget(&self, world: &World, events: u64, rests: u64) -> Result<(), String> {
         use budget as b;
         let looks = 1 + world.queue.overflows_read;
@@ -442,15 +448,15 @@ impl Oracle {
         require(world.calls <= most, || {
             let (calls, found) = (world.calls, self.mirror.found);
             format!(
-                "{calls} calls for {events} events and {found} entries found; {most} are enough"
+                "{calls} calls for {events} events and {found} entries found; at most {most} are allowed"
             )
         })
     }
 }
 
-/// Whether a directory can't be watched or listed now, for want of a permission: search on the way, read of
-/// itself, and read of each directory above it in the tree, since only a watch says for sure which
-/// directory was opened on the way.
+/// Returns `true` if a directory can't be watched or listed now for lack of a permission: to search on the
+/// way, to read the directory, and to read each directory above it in the tree, since only a watch shows
+/// which directory was opened.
 fn is_denied(world: &World, tree: usize, entry: &Entry) -> bool {
     if world.rules.superuser {
         return false;

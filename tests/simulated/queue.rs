@@ -13,7 +13,7 @@ pub struct Record {
     pub wd: i32,
     pub mask: EventMask,
     pub cookie: u32,
-    /// 0: none.
+    /// 0 for no name.
     pub name: Name,
 }
 
@@ -23,7 +23,8 @@ impl Record {
         Event::new(Wd::from_raw(self.wd), self.mask, self.cookie, name)
     }
 
-    /// The size of the record in the stream: a header of 16, and the name padded to cells of 16.
+    /// Returns the size of the record in the stream: a header of 16 bytes, and the name padded to a multiple
+    /// of 16.
     pub fn size(&self) -> u64 {
         match self.name {
             0 => 16,
@@ -41,11 +42,11 @@ impl fmt::Debug for Record {
 pub struct Queue {
     records: VecDeque<Record>,
     limit: usize,
-    /// Whether the record of an overflow is among them.
+    /// Whether an overflow record is queued.
     overflown: bool,
-    /// Events that were lost, ever.
+    /// The number of events that were ever lost.
     pub lost: u64,
-    /// Records of an overflow that were read, ever.
+    /// The number of overflow records that were ever read.
     pub overflows_read: u64,
 }
 
@@ -54,9 +55,9 @@ impl Queue {
         Self { records: VecDeque::new(), limit, overflown: false, lost: 0, overflows_read: 0 }
     }
 
-    /// Returns `true` if the record merged with the last one.
+    /// Queues a record. Returns `true` if it merged with the last one.
     pub fn push(&mut self, record: Record) -> bool {
-        // The limit comes before merging, and one overflow is told at a time.
+        // The limit is checked before merging, and only one overflow record is queued at a time.
         if self.records.len() >= self.limit {
             self.lost += 1;
             if !self.overflown {
@@ -66,7 +67,7 @@ impl Queue {
             }
             return false;
         }
-        // Cookies are not compared, and an end of a watch takes in no other.
+        // Cookies are not compared, and an `IGNORED` does not merge.
         let same = |last: &Record| {
             (last.wd, last.mask, last.name) == (record.wd, record.mask, record.name)
                 && !last.mask.contains(EventMask::IGNORED)
@@ -78,7 +79,7 @@ impl Queue {
         merges
     }
 
-    /// One record, if there is one of at most `room` bytes.
+    /// Takes one record, if one of at most `room` bytes is queued.
     pub fn pop(&mut self, room: u64) -> Option<Record> {
         if self.records.front()?.size() > room {
             return None;
@@ -95,12 +96,12 @@ impl Queue {
         self.records.is_empty()
     }
 
-    /// The size of the first records, so many.
+    /// Returns the size of the first `records` records.
     pub fn first(&self, records: usize) -> u64 {
         self.records.iter().take(records).map(Record::size).sum()
     }
 
-    /// Loses all that comes until the limit is set anew.
+    /// Loses all events until the limit is set again.
     pub fn fill(&mut self) {
         self.limit = self.records.len();
     }
@@ -109,7 +110,7 @@ impl Queue {
         self.limit = limit;
     }
 
-    /// `FIONREAD`.
+    /// Returns the number of queued bytes (`FIONREAD`).
     pub fn bytes(&self) -> u64 {
         self.records.iter().map(Record::size).sum()
     }

@@ -1,4 +1,4 @@
-//! The same changes of the simulated world and of a real directory give the same events.
+//! The same changes of the simulated world and of a real directory queue the same events.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ fn path(top: &Path, names: &[Name]) -> PathBuf {
     path
 }
 
-/// Does to the disk what was done to the world: whether it was possible.
+/// Makes a change of the world on the disk. Returns `false` if it is not possible.
 fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
     let one = &paths[0];
     match op {
@@ -33,7 +33,7 @@ fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
         Op::Create(..) => File::create_new(one).is_ok(),
         Op::Symlink(..) => symlink("/", one).is_ok(),
         Op::Link { .. } => {
-            // link(2) of a link links the link; the world links files only.
+            // link(2) of a symbolic link links the link itself; the world links files only.
             !one.is_symlink() && fs::hard_link(one, &paths[1]).is_ok()
         }
         Op::Write(..) => {
@@ -57,12 +57,14 @@ fn redo(op: Op, paths: &[PathBuf], held: &mut HashMap<usize, File>) -> bool {
             Err(_) => false,
         },
         Op::Release(dir) => held.remove(&dir).is_some(),
-        Op::Unmount(_) | Op::Cover { .. } | Op::Uncover(_) => unreachable!("no mounts here"),
+        Op::Unmount(_) | Op::Cover { .. } | Op::Uncover(_) => {
+            unreachable!("mounts are not made on the disk")
+        }
     }
 }
 
 trait Opening {
-    /// Opens what is there, but nothing through a link.
+    /// Opens an entry, but not through a symbolic link.
     fn custom_open(&mut self, path: &Path) -> std::io::Result<File>;
 }
 
@@ -75,7 +77,7 @@ impl Opening for OpenOptions {
     }
 }
 
-/// An event whose cookie is how manieth it is.
+/// An event with the index of its cookie in place of the cookie.
 type Seen = (i32, EventMask, u32, Option<Vec<u8>>);
 
 struct Cookies(Vec<u32>);
@@ -100,7 +102,8 @@ fn events(cookies: &mut Cookies, inotify: &Inotify, room: usize) -> Vec<Seen> {
     }
 }
 
-/// Whether the file system of scratch directories has them: overlayfs and old kernels don't.
+/// Returns `true` if the file system of scratch directories has whiteouts: overlayfs and old kernels have
+/// none.
 fn has_whiteouts() -> bool {
     let scratch = scratch();
     let (one, other) = (scratch.path().join("one"), scratch.path().join("other"));
@@ -108,15 +111,15 @@ fn has_whiteouts() -> bool {
     renameat_with(CWD, &one, CWD, &other, RenameFlags::WHITEOUT).is_ok()
 }
 
-/// A simulated world and a real directory to which the same is done.
+/// A simulated world and a real directory with the same changes.
 struct Pair {
     seed: u64,
     world: World,
     top: PathBuf,
     inotify: Inotify,
     held: HashMap<usize, File>,
-    here: Cookies,
-    there: Cookies,
+    simulated_cookies: Cookies,
+    real_cookies: Cookies,
     trace: Vec<String>,
     compared: usize,
 }
@@ -124,7 +127,7 @@ struct Pair {
 fn rules(seed: u64) -> Rules {
     Rules {
         names: 5,
-        held: true,
+        open_dirs: true,
         exchanges: true,
         superuser: true,
         chmods: if is_root() { u32::from(seed.is_multiple_of(3)) * 3 } else { 0 },
@@ -138,7 +141,7 @@ fn rules(seed: u64) -> Rules {
 impl Pair {
     fn new(seed: u64, top: &Path) -> Self {
         let mut world = World::new(Choices::seeded(seed), rules(seed));
-        // What `new` made before anyone logged.
+        // The changes that `new` made before they were recorded.
         fs::create_dir(path(top, &world.names_to(1))).unwrap();
         fs::create_dir(path(top, &world.names_to(2))).unwrap();
         world.logging = true;
@@ -149,16 +152,16 @@ impl Pair {
             top: top.into(),
             inotify: instance(),
             held: HashMap::new(),
-            here: Cookies(vec![0]),
-            there: Cookies(vec![0]),
+            simulated_cookies: Cookies(vec![0]),
+            real_cookies: Cookies(vec![0]),
             trace: Vec::new(),
             compared: 0,
         }
     }
 
-    fn same<T: PartialEq + std::fmt::Debug>(&self, mine: T, its: T) {
+    fn assert_same<T: PartialEq + std::fmt::Debug>(&self, simulated: T, real_result: T) {
         let Self { seed, trace, .. } = self;
-        assert_eq!(mine, its, "seed {seed}: mine left, its right: {trace:#?}");
+        assert_eq!(simulated, real_result, "seed {seed}: simulated left, real right: {trace:#?}");
     }
 
     fn watch(&mut self) {
@@ -168,33 +171,33 @@ impl Pair {
         let mask = self.world.choices.pick(&masks).unwrap();
         let mask = mask | self.world.choices.pick(&options).unwrap();
         let real = path(&self.top, &self.world.names_to(dir));
-        let mine = self.world.add_watch(dir, mask).ok();
-        let its = self.inotify.add_watch(&c(&real), mask).ok().map(|wd| wd.as_raw());
-        self.trace.push(format!("watch {real:?} {mask}: {mine:?}"));
-        self.same(mine, its);
+        let simulated = self.world.add_watch(dir, mask).ok();
+        let real_result = self.inotify.add_watch(&c(&real), mask).ok().map(|wd| wd.as_raw());
+        self.trace.push(format!("watch {real:?} {mask}: {simulated:?}"));
+        self.assert_same(simulated, real_result);
     }
 
     fn unwatch(&mut self) {
         let wd = 1 + self.world.choices.below(8) as i32;
-        let mine = self.world.remove_watch(wd).is_ok();
-        // The crate says that no harm is done where the watch has ended.
+        let simulated = self.world.remove_watch(wd).is_ok();
+        // The crate promises that a call for a watch that has ended does no harm.
         let _ = self.inotify.rm_watch(tinotify::Wd::from_raw(wd));
-        self.trace.push(format!("unwatch {wd}: {mine}"));
+        self.trace.push(format!("unwatch {wd}: {simulated}"));
     }
 
     fn read(&mut self, room: usize) -> usize {
-        self.same(self.world.queue.bytes(), self.inotify.queued_bytes().unwrap() as u64);
+        self.assert_same(self.world.queue.bytes(), self.inotify.queued_bytes().unwrap() as u64);
         let mut left = room as u64;
-        let mut mine = Vec::new();
+        let mut simulated = Vec::new();
         while let Some(record) = self.world.queue.pop(left) {
             left -= record.size();
-            mine.push(self.here.seen(record.event()));
+            simulated.push(self.simulated_cookies.seen(record.event()));
         }
-        let its = events(&mut self.there, &self.inotify, room.max(32));
-        self.trace.push(format!("read {room}: {mine:?}"));
-        self.compared += mine.len();
-        let read = mine.len();
-        self.same(mine, its);
+        let real_result = events(&mut self.real_cookies, &self.inotify, room.max(32));
+        self.trace.push(format!("read {room}: {simulated:?}"));
+        self.compared += simulated.len();
+        let read = simulated.len();
+        self.assert_same(simulated, real_result);
         read
     }
 
@@ -203,7 +206,7 @@ impl Pair {
         for (op, paths, done) in std::mem::take(&mut self.world.log) {
             let paths: Vec<PathBuf> = paths.iter().map(|names| path(&self.top, names)).collect();
             self.trace.push(format!("{op:?} {paths:?}: {done}"));
-            // The world knows more reasons why not: it is not as deep.
+            // The world refuses more changes, since its depth is limited.
             if done {
                 let redone = redo(op, &paths, &mut self.held);
                 assert!(redone, "seed {}: {:#?}", self.seed, self.trace);
@@ -231,22 +234,22 @@ fn run_script(seed: u64) -> usize {
 }
 
 #[test]
-fn the_simulated_kernel_tells_what_the_real_one_tells() {
+fn the_simulated_kernel_queues_the_events_of_the_real_one() {
     if !is_root() {
-        skipped("changes of permissions", "a plain user is stopped by them");
+        skipped("changes of permissions", "they need root");
     }
     if !has_whiteouts() {
-        skipped("whiteouts", "this file system has none");
+        skipped("whiteouts", "not supported by this file system");
     }
     let compared: usize = (0..300).map(run_script).sum();
     assert!(compared > 5_000, "only {compared} events were compared");
 }
 
-/// What a plain user may do with a directory and what is in it: open it for its path, watch it, list it;
-/// look at an entry, open it, watch it.
+/// What a normal user may do with a directory and its entries: open it with `O_PATH`, watch it, list
+/// it; stat an entry, open it, watch it.
 type Permitted = [bool; 6];
 
-fn permitted_really(dir: &Path) -> Permitted {
+fn permitted_on_the_disk(dir: &Path) -> Permitted {
     use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
     let open = |at, path: &Path, flags| openat(at, path, flags | OFlags::CLOEXEC, Mode::empty());
     let inotify = instance();
@@ -266,7 +269,7 @@ fn permitted_really(dir: &Path) -> Permitted {
     ]
 }
 
-fn permitted_here(read: bool, search: bool) -> Permitted {
+fn permitted_in_the_simulation(read: bool, search: bool) -> Permitted {
     let rules = Rules { unreadable: true, ..Rules::plain() };
     let mut world = World::new(Choices::list(Vec::new()), rules);
     let at = (world.root, 1);
@@ -286,15 +289,19 @@ fn permitted_here(read: bool, search: bool) -> Permitted {
 }
 
 #[test]
-fn the_simulated_kernel_permits_what_the_real_one_permits() {
+fn the_simulated_kernel_permits_the_calls_of_the_real_one() {
     let scratch = scratch();
     let dir = scratch.path().join("a");
     fs::create_dir_all(dir.join("b")).unwrap();
     for (read, search) in [(false, false), (false, true), (true, false), (true, true)] {
         let digit = u32::from(read) * 4 + u32::from(search);
         fs::set_permissions(&dir, PermissionsExt::from_mode(digit * 0o111)).unwrap();
-        let really = as_plain_user(|| permitted_really(&dir));
+        let real = as_plain_user(|| permitted_on_the_disk(&dir));
         fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
-        assert_eq!(permitted_here(read, search), really, "mine left: read {read}, search {search}");
+        assert_eq!(
+            permitted_in_the_simulation(read, search),
+            real,
+            "simulated left: read {read}, search {search}"
+        );
     }
 }

@@ -1,29 +1,29 @@
-//! Writes down what happens as a script, as far as a script can say it: not what a listing shows of a change
-//! in its midst.
+//! Records a schedule as a script, as far as a script can express it: not the result of a listing during a
+//! change.
 
 use super::changes::Op;
 use super::names::{Name, ROOT, bytes};
 use super::world::World;
 
-/// The script so far.
+/// The recorded script.
 #[derive(Default)]
 pub struct Recorder {
     lines: Vec<String>,
-    /// The step that goes on. What happens before its calls is written in front of it.
+    /// The current step. Changes before its calls are written in front of it.
     step: Option<String>,
-    /// The calls that had been made when it began.
+    /// The number of calls when the step began.
     base: u64,
-    /// So many events of the rename that is being made are queued at once.
+    /// The number of events of the current rename that are queued at once.
     split: Option<u32>,
 }
 
 impl Recorder {
-    /// A script that begins with the world as it is.
+    /// Creates a script that begins with the present world.
     pub fn new(world: &World) -> Self {
         let mut lines = vec![options(world)];
         for entry in super::truth::truth(world, super::world::TOP) {
             let names: Vec<Name> = entry.path.names().collect();
-            // The outside and the root are always there.
+            // The outside and the root always exist.
             if names.len() > 1 {
                 let make = if entry.is_dir { "mkdir" } else { "create" };
                 lines.push(format!("{make} {}", shown(&names)));
@@ -45,10 +45,10 @@ impl Recorder {
         // Coming to rest is one step, however many rounds it takes.
         let mut lines: Vec<String> = Vec::new();
         for line in self.lines {
-            if line == "quiet" && lines.last().is_some_and(|last| last == "idle") {
+            if line == "rest" && lines.last().is_some_and(|last| last == "idle") {
                 lines.pop();
             }
-            if line != "quiet" || lines.last() != Some(&line) {
+            if line != "rest" || lines.last() != Some(&line) {
                 lines.push(line);
             }
         }
@@ -57,7 +57,7 @@ impl Recorder {
 }
 
 impl World {
-    /// A step of the reader begins.
+    /// Records the beginning of a step of the reader.
     pub fn record_step(&mut self, step: impl FnOnce() -> String) {
         if let Some(recorder) = &mut self.recorder {
             recorder.flush(self.calls);
@@ -65,7 +65,7 @@ impl World {
         }
     }
 
-    /// A change is made: by itself, or just before a call.
+    /// Records a change: on its own, or just before a call.
     pub fn record_change(&mut self, op: Op, paths: &[Vec<Name>]) {
         let line = self.line_of(op, paths);
         if let Some(now) = self.recorder.as_mut().and_then(|recorder| recorder.split.take()) {
@@ -74,7 +74,7 @@ impl World {
         self.record_line(line);
     }
 
-    /// Of the rename that is being made, so many events are queued now.
+    /// Records how many events of the current rename are queued now.
     pub fn record_split(&mut self, now: u32) {
         if let Some(recorder) = &mut self.recorder {
             recorder.split = Some(now);
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    /// The call that was just begun fails.
+    /// Records that the current call fails.
     pub fn record_fault(&mut self, errno: &str) {
         if let Some(recorder) = &mut self.recorder {
             let call = self.calls - recorder.base;
@@ -111,8 +111,8 @@ impl World {
             Op::Rename { .. } => "mv",
             Op::Whiteout { .. } => "whiteout",
             Op::Exchange { .. } => "exchange",
-            Op::Hold(_) => "hold",
-            Op::Release(ino) => return format!("release {ino}"),
+            Op::Hold(_) => "open",
+            Op::Release(ino) => return format!("close {ino}"),
             Op::Unmount(_) => "umount",
             Op::Cover { with: None, .. } => "mount",
             Op::Cover { .. } => "bind",
@@ -130,45 +130,45 @@ impl World {
     }
 }
 
-/// The line of options that gives the rules of a world.
+/// Returns the line of options with the rules of a world.
 fn options(world: &World) -> String {
     let rules = &world.rules;
     let mut options = String::from("options");
     let words = [
-        (rules.snapshot, " snapshot"),
-        (rules.mask.contains(tinotify::WatchMask::MODIFY), " modify"),
-        (rules.mask.contains(tinotify::WatchMask::DELETE_SELF), " self"),
-        (!rules.existing, " quiet_start"),
-        (rules.mask.contains(tinotify::WatchMask::OPEN), " looks"),
-        (!rules.counts_links, " uncounted"),
-        (rules.same_fs, " same_fs"),
-        (rules.prune, " prune"),
+        (rules.track_files, " track_files"),
+        (rules.mask.contains(tinotify::WatchMask::MODIFY), " modify_events"),
+        (rules.mask.contains(tinotify::WatchMask::DELETE_SELF), " self_events"),
+        (!rules.report_existing, " skip_existing"),
+        (rules.mask.contains(tinotify::WatchMask::OPEN), " open_events"),
+        (!rules.counts_links, " no_link_counts"),
+        (rules.same_file_system, " same_file_system"),
+        (rules.exclude, " exclude"),
         (rules.no_proc, " no_proc"),
         (rules.mounts || rules.binds || rules.remounts > 0, " mounts"),
         (rules.whiteouts > 0, " whiteouts"),
         (rules.faults > 0, " faults"),
-        (rules.lies, " lies"),
+        (rules.false_errors, " false_errors"),
     ];
     words.iter().filter(|word| word.0).for_each(|word| options += word.1);
-    if let Some(depth) = rules.depth {
-        options += &format!(" depth={depth}");
+    if let Some(depth) = rules.max_depth {
+        options += &format!(" max_depth={depth}");
     }
     if rules.queue_limit < 1_000 {
-        options += &format!(" limit={}", rules.queue_limit);
+        options += &format!(" queue_limit={}", rules.queue_limit);
     }
     if rules.watch_limit < 1_000 {
-        options += &format!(" watches={}", rules.watch_limit);
+        options += &format!(" watch_limit={}", rules.watch_limit);
     }
-    if let Some(open) = rules.open {
-        options += &format!(" open={open}");
+    if let Some(open) = rules.max_open {
+        options += &format!(" max_open={open}");
     }
     for (path, _) in world.roots.iter().skip(1) {
-        options += &format!(" second={}", shown(path));
+        options += &format!(" second_tree={}", shown(path));
     }
     options
 }
 
-/// A path from [`TOP`](super::world::TOP), as a script has it.
+/// Returns a path from [`TOP`](super::world::TOP) as a script writes it.
 fn shown(names: &[Name]) -> String {
     let text = |names: &[Name]| {
         let names: Vec<String> =

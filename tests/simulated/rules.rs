@@ -1,4 +1,4 @@
-//! What can happen in a world, and what the tree is asked for.
+//! The rules of a world: which changes can happen, and the tree's options.
 
 use std::env;
 use std::sync::OnceLock;
@@ -12,98 +12,99 @@ use super::distributions::Distribution;
 pub struct Rules {
     pub distribution: Distribution,
     // The world.
-    /// How many names are in use.
+    /// The number of names in use.
     pub names: u8,
     pub queue_limit: usize,
     pub watch_limit: u32,
-    /// The largest watch descriptor; then they begin again.
+    /// The largest watch descriptor, after which they begin again.
     pub last_wd: i32,
-    /// Descriptors may come again before it was told that their watch has ended. The kernel does so
-    /// when it has handed out 2^31 others meanwhile.
-    pub reuse_untold_wds: bool,
+    /// Whether a watch descriptor is reused before the end of its watch was read. The kernel does so only
+    /// after 2^31 others.
+    pub reuse_wds_early: bool,
     pub reuse_inodes: bool,
-    /// Directories count their subdirectories in their links.
+    /// Whether the link count of a directory counts its subdirectories.
     pub counts_links: bool,
     pub mounts: bool,
     pub binds: bool,
     pub unreadable: bool,
-    /// Permissions mean nothing.
+    /// Whether permissions are ignored.
     pub superuser: bool,
-    pub held: bool,
+    pub open_dirs: bool,
     pub exchanges: bool,
     pub root_moves: bool,
     pub root_dies: bool,
-    /// In how many of 16 cases the reader comes between the events of a rename.
+    /// In how many of 16 cases the queue is read between the events of a rename.
     pub split_renames: u32,
-    /// Also between the rename and its first event.
+    /// Whether it is also read between the rename and its first event.
     pub late_renames: bool,
-    /// In how many of 64 calls the world changes first.
-    pub heat: u32,
-    /// In how many of 256 calls the kernel fails for no reason.
+    /// Before how many of 64 calls the world changes.
+    pub changes_before_calls: u32,
+    /// How many of 256 calls fail at random.
     pub faults: u32,
-    /// Calls fail until nothing changes any more, and then no longer.
+    /// Whether calls no longer fail once nothing changes any more.
     pub faults_end: bool,
-    /// Among the faults are those that contradict what is there: `ENOENT`, `ESTALE`.
-    pub lies: bool,
-    /// Without /proc: watching an open directory needs search.
+    /// Whether calls also fail as if a directory were gone: `ENOENT`, `ESTALE`.
+    pub false_errors: bool,
+    /// Whether /proc is missing, so that watching an open directory needs permission to search.
     pub no_proc: bool,
-    // In how many of 16 changes it is one of these; the rest is a common one.
+    // How many of 16 changes are one of these; the others are common ones.
     /// A rename or an exchange, mostly of directories.
     pub moves: u32,
-    /// New permissions: read and search apart.
+    /// New permissions to read and to search.
     pub chmods: u32,
-    /// A mount that comes or goes.
+    /// A mount or its removal.
     pub remounts: u32,
     /// A rename that leaves a whiteout.
     pub whiteouts: u32,
-    /// The most changes between two rests.
+    /// The largest number of changes between two rests.
     pub burst: u32,
-    /// The most changes in all.
+    /// The largest number of changes in a schedule.
     pub most: u32,
-    /// Inodes that another subscriber of the same instance watches.
+    /// The number of inodes that another subscriber of the same instance watches.
     pub users: u32,
-    /// Links lead to directories, and the tree follows them.
+    /// Whether links lead to directories, and the tree follows them.
     pub links: bool,
-    /// A second tree in the same instance, at the same root or beneath it.
+    /// Whether a second tree is in the same instance, at the same root or beneath it.
     pub second_tree: bool,
 
     // The tree.
-    pub depth: Option<u32>,
-    pub prune: bool,
-    pub same_fs: bool,
-    pub snapshot: bool,
-    pub existing: bool,
-    /// How many directories its listings have open, if that is not the usual number.
-    pub open: Option<usize>,
+    pub max_depth: Option<u32>,
+    pub exclude: bool,
+    pub same_file_system: bool,
+    pub track_files: bool,
+    pub report_existing: bool,
+    /// The limit of open directories, if it is not the default.
+    pub max_open: Option<usize>,
     pub mask: WatchMask,
 }
 
-/// Whether `TINOTIFY_WITHOUT`, a list of words, has this one: to see what else goes wrong.
+/// Returns `true` if `TINOTIFY_WITHOUT`, a list of words, contains this word.
 pub fn is_left_out(what: &str) -> bool {
     static WITHOUT: OnceLock<String> = OnceLock::new();
     let without = WITHOUT.get_or_init(|| env::var("TINOTIFY_WITHOUT").unwrap_or_default());
     without.split(',').any(|word| word == what)
 }
 
-/// Whether `TINOTIFY_WITH` has this word: what a kernel does, but none in this world's lifetime.
+/// Returns `true` if `TINOTIFY_WITH` contains this word: behaviour of the kernel that needs more time than
+/// any world has.
 fn is_asked_for(what: &str) -> bool {
     static WITH: OnceLock<String> = OnceLock::new();
     let with = WITH.get_or_init(|| env::var("TINOTIFY_WITH").unwrap_or_default());
     with.split(',').any(|word| word == what)
 }
 
-/// The events that every engine asks for beside those of its options.
+/// The events that the engine itself needs.
 pub const NEEDED: WatchMask = WatchMask::CREATE
     .union(WatchMask::DELETE)
     .union(WatchMask::MOVE)
     .union(WatchMask::MOVE_SELF)
     .union(WatchMask::ATTRIB);
 
-/// All events that tell of names, and more that the mirror can bear.
+/// The events of names.
 pub const NAMES: WatchMask = WatchMask::CREATE.union(WatchMask::DELETE).union(WatchMask::MOVE);
 
 impl Rules {
-    /// Nothing special.
+    /// Returns a world without special features.
     pub fn plain() -> Self {
         Self {
             distribution: Distribution::Mixed,
@@ -111,23 +112,23 @@ impl Rules {
             queue_limit: 16_384,
             watch_limit: u32::MAX,
             last_wd: i32::MAX,
-            reuse_untold_wds: false,
+            reuse_wds_early: false,
             reuse_inodes: false,
             counts_links: true,
             mounts: false,
             binds: false,
             unreadable: false,
             superuser: false,
-            held: false,
+            open_dirs: false,
             exchanges: false,
             root_moves: false,
             root_dies: false,
             split_renames: 0,
             late_renames: false,
-            heat: 0,
+            changes_before_calls: 0,
             faults: 0,
             faults_end: false,
-            lies: false,
+            false_errors: false,
             no_proc: false,
             moves: 0,
             chmods: 0,
@@ -138,32 +139,32 @@ impl Rules {
             users: 0,
             links: false,
             second_tree: false,
-            depth: None,
-            prune: false,
-            same_fs: false,
-            snapshot: false,
-            existing: true,
-            open: None,
+            max_depth: None,
+            exclude: false,
+            same_file_system: false,
+            track_files: false,
+            report_existing: true,
+            max_open: None,
             mask: NAMES,
         }
     }
 
-    /// Some of all, so that most worlds have few specialities.
+    /// Chooses from all features, so that most worlds have a few.
     pub fn mixed(choices: &mut Choices) -> Self {
         let mut rules = Self::plain();
         rules.names = 2 + choices.below(6) as u8;
-        rules.heat = [0, 4, 16, 32][choices.below(4) as usize];
+        rules.changes_before_calls = [0, 4, 16, 32][choices.below(4) as usize];
         rules.split_renames = [0, 4, 12][choices.below(3) as usize];
         rules.late_renames = choices.chance(1, 4);
         rules.counts_links = !choices.chance(1, 2);
         rules.reuse_inodes = choices.chance(1, 2);
-        rules.held = choices.chance(1, 4);
+        rules.open_dirs = choices.chance(1, 4);
         if choices.chance(1, 3) {
             rules.queue_limit = 2 + choices.below(14) as usize;
         }
         if choices.chance(1, 4) {
             rules.last_wd = 12 + choices.below(20) as i32;
-            rules.reuse_untold_wds = choices.chance(1, 2) && is_asked_for("reuse_untold_wds");
+            rules.reuse_wds_early = choices.chance(1, 2) && is_asked_for("reuse_wds_early");
         }
         rules.exchanges = choices.chance(1, 4);
         rules.mounts = choices.chance(1, 8);
@@ -179,31 +180,31 @@ impl Rules {
             rules.faults = 1 + choices.below(12);
         }
         if choices.chance(1, 8) {
-            rules.depth = Some(choices.below(4));
+            rules.max_depth = Some(choices.below(4));
         }
-        rules.prune = choices.chance(1, 8);
-        rules.same_fs = choices.chance(1, 4);
-        rules.snapshot = choices.chance(1, 3);
-        rules.existing = rules.snapshot || !choices.chance(1, 3);
+        rules.exclude = choices.chance(1, 8);
+        rules.same_file_system = choices.chance(1, 4);
+        rules.track_files = choices.chance(1, 3);
+        rules.report_existing = rules.track_files || !choices.chance(1, 3);
         rules.choose_mask(choices);
         rules
     }
 
-    /// Adds kinds of events to what the tree is asked for: none, some, or nearly all.
+    /// Adds kinds of events to the mask: none, some, or nearly all.
     pub fn choose_mask(&mut self, choices: &mut Choices) {
         if choices.chance(1, 2) {
             self.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
         }
         if choices.chance(1, 4) {
             self.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
-            // The engine's own looks cause these.
+            // The engine's own scans cause these.
             if self.mask.contains(WatchMask::MODIFY) {
                 self.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
             }
         }
     }
 
-    /// What is not plain.
+    /// Returns the rules that differ from [`plain`](Self::plain).
     pub fn differences(&self) -> String {
         let (this, plain) = (format!("{self:?}"), format!("{:?}", Self::plain()));
         let different: Vec<&str> = this

@@ -16,16 +16,16 @@ use super::rules::is_left_out;
 use super::truth::truth;
 use super::world::{Moves, World, trace};
 
-/// What happened in schedules, for those who want to know whether they are of any worth.
+/// Statistics of schedules, which show whether they are useful.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     pub schedules: u64,
     pub calls: u64,
     pub events: u64,
-    pub told: u64,
-    pub quiets: u64,
+    pub reported: u64,
+    pub rests: u64,
     pub overflows: u64,
-    /// Paths that never were, reported while they were being checked.
+    /// The reported paths that never existed, while a check was open.
     pub guesses: u64,
 }
 
@@ -34,31 +34,31 @@ impl Totals {
         self.schedules += other.schedules;
         self.calls += other.calls;
         self.events += other.events;
-        self.told += other.told;
-        self.quiets += other.quiets;
+        self.reported += other.reported;
+        self.rests += other.rests;
         self.overflows += other.overflows;
         self.guesses += other.guesses;
     }
 }
 
-/// More steps than any schedule needs: it goes round in circles.
+/// More steps than any schedule needs: it is in an endless loop.
 const ENOUGH: u64 = 20_000;
 
-/// So many rounds at rest are enough for all that is tried again further and further apart.
-const PATIENCE: u32 = 300;
+/// The rounds at rest after which everything has been retried, in spite of growing intervals.
+const IDLE_ROUNDS: u32 = 300;
 
 pub struct Run {
     pub world: World,
     pub driver: Driver,
     pub oracles: Vec<Oracle>,
     pub totals: Totals,
-    /// What was reported, where somebody asks for it.
+    /// The reports, if they are recorded.
     pub reports: Option<Vec<String>>,
     steps: u64,
 }
 
 impl Run {
-    /// A schedule whose rules, world and changes come from the choices.
+    /// Creates a schedule whose rules, world and changes come from the choices.
     fn chosen(mut choices: Choices, distribution: Distribution, tracing: bool) -> Self {
         let rules = distribution.rules(&mut choices);
         let mut world = World::populated(choices, rules);
@@ -77,7 +77,7 @@ impl Run {
         Self::new(world)
     }
 
-    /// Trees over a world as it is.
+    /// Creates trees in an existing world.
     pub fn new(world: World) -> Self {
         let driver = Driver::new(&world);
         let oracles = (0..driver.len()).map(|index| Oracle::new(&world, index)).collect();
@@ -90,7 +90,7 @@ impl Run {
         for oracle in &mut self.oracles {
             oracle.look_for_root(&self.world);
         }
-        if self.steps > ENOUGH { Err("it never comes to rest".into()) } else { Ok(()) }
+        if self.steps > ENOUGH { Err("the engine never comes to rest".into()) } else { Ok(()) }
     }
 
     /// Starts all trees. Returns `false` if none is left.
@@ -99,7 +99,7 @@ impl Run {
             if let Err(errno) = self.driver.start(&mut self.world, index) {
                 trace!(self.world, "start: {errno}");
             }
-            self.hear()?;
+            self.take_reports()?;
         }
         Ok(!self.is_over())
     }
@@ -114,11 +114,11 @@ impl Run {
         }
         let mut is_last = false;
         loop {
-            self.settle()?;
+            self.drive_to_rest()?;
             if self.is_over() {
                 return self.no_watch_is_left();
             }
-            self.quiet()?;
+            self.compare_at_rest()?;
             if self.world.ops == 0 {
                 if is_last || !self.world.rules.faults_end {
                     break;
@@ -127,9 +127,9 @@ impl Run {
                 self.end_faults()?;
                 continue;
             }
-            let is_quiet = |line: &String| line == "quiet";
-            if !self.world.trace.iter().any(|trace| trace.last().is_some_and(is_quiet)) {
-                trace!(self.world, "quiet");
+            let is_rest = |line: &String| line == "rest";
+            if !self.world.trace.iter().any(|trace| trace.last().is_some_and(is_rest)) {
+                trace!(self.world, "rest");
             }
             for _ in 0..1 + self.world.choices.below(self.world.rules.burst) {
                 self.world.change();
@@ -146,10 +146,10 @@ impl Run {
     }
 
     /// Reads and feeds until nothing is left to do.
-    pub fn settle(&mut self) -> Result<(), String> {
+    pub fn drive_to_rest(&mut self) -> Result<(), String> {
         loop {
             self.step()?;
-            self.hear()?;
+            self.take_reports()?;
             if self.is_over() {
                 return Ok(());
             }
@@ -157,8 +157,8 @@ impl Run {
                 self.totals.events += 1;
                 continue;
             }
-            let heat = self.world.rules.heat;
-            if self.world.choices.chance(heat, 64) {
+            let changes_before_calls = self.world.rules.changes_before_calls;
+            if self.world.choices.chance(changes_before_calls, 64) {
                 self.world.change();
             }
             let room = |world: &mut World| 48 + u64::from(world.choices.below(400));
@@ -169,22 +169,25 @@ impl Run {
                 self.world.finish_rename();
                 continue;
             }
-            return self.hear();
+            return self.take_reports();
         }
     }
 
-    /// Calls don't fail any more. One event that has nothing to do with it comes (after lies: an
-    /// overflow), and then the reader finds nothing for a long time.
+    /// Ends all faults. One unrelated event comes (after false errors: an overflow), and then the reader
+    /// finds nothing for a long time.
     pub fn end_faults(&mut self) -> Result<(), String> {
         trace!(self.world, "no call fails any more");
         self.world.failing = false;
         self.world.record_step(|| "faults end".into());
-        // That step does all of it.
+        // This step of a script does all of it.
         let recorder = self.world.recorder.take();
         let root = self.world.root;
-        let wakes =
-            if self.world.rules.lies { 2 * self.world.rules.queue_limit.min(64) } else { 1 };
-        if self.world.rules.lies {
+        let wakes = if self.world.rules.false_errors {
+            2 * self.world.rules.queue_limit.min(64)
+        } else {
+            1
+        };
+        if self.world.rules.false_errors {
             self.world.queue.set_limit(1);
         }
         for _ in 0..wakes {
@@ -193,28 +196,28 @@ impl Run {
             }
         }
         self.world.queue.set_limit(self.world.rules.queue_limit);
-        let waited = (0..PATIENCE).try_for_each(|_| self.settle());
+        let waited = (0..IDLE_ROUNDS).try_for_each(|_| self.drive_to_rest());
         self.world.recorder = recorder;
         waited?;
         for oracle in &mut self.oracles {
-            oracle.patient = true;
+            oracle.has_retried = true;
         }
         Ok(())
     }
 
-    /// Takes all that the trees have to report.
-    pub fn hear(&mut self) -> Result<(), String> {
+    /// Takes all reports of the trees.
+    pub fn take_reports(&mut self) -> Result<(), String> {
         for index in 0..self.driver.len() {
             while let Some(event) = self.driver.next(&mut self.world, index) {
                 self.step()?;
-                trace!(self.world, "told: {event}");
-                self.totals.told += 1;
+                trace!(self.world, "reported: {event}");
+                self.totals.reported += 1;
                 if let Some(reports) = &mut self.reports {
                     reports.push(event.to_string());
                 }
                 self.oracles[index].note_known(self.driver.known(index));
                 self.oracles[index].mirror.is_sure = self.driver.is_sure(index);
-                self.oracles[index].hear(&self.world, &event)?;
+                self.oracles[index].observe(&self.world, &event)?;
             }
         }
         Ok(())
@@ -224,21 +227,21 @@ impl Run {
         self.world.close_dropped();
         let left = |node: &super::inode::Inode| node.wd != 0 && node.user.is_empty();
         match self.world.nodes.iter().position(left) {
-            Some(ino) => Err(format!("it is over, and inode {ino} is still watched")),
+            Some(ino) => Err(format!("the tree is over, but inode {ino} is still watched")),
             None => Ok(()),
         }
     }
 
-    pub fn quiet(&mut self) -> Result<(), String> {
-        self.world.record_step(|| "quiet".into());
-        self.totals.quiets += 1;
-        // All ends are told by now, those that were lost by an overflow.
-        self.world.untold.clear();
+    pub fn compare_at_rest(&mut self) -> Result<(), String> {
+        self.world.record_step(|| "rest".into());
+        self.totals.rests += 1;
+        // The ends of all watches are read by now, or were lost in an overflow.
+        self.world.unread_ends.clear();
         let overflows = self.world.queue.overflows_read;
         self.world.silent.retain(|(_, before)| *before == overflows);
         for index in 0..self.driver.len() {
             if !self.driver.is_over(index) {
-                self.oracles[index].quiet(&self.world, &self.driver)?;
+                self.oracles[index].compare_at_rest(&self.world, &self.driver)?;
             }
         }
         let first_new = self.world.nodes.len();
@@ -246,20 +249,20 @@ impl Run {
         Ok(())
     }
 
-    /// Where faults or others interfere, more calls are right.
+    /// Checks the number of calls, unless faults or other subscribers interfere.
     fn budget(&self) -> Result<(), String> {
         let rules = &self.world.rules;
         let is_alone =
             self.driver.len() == 1 && rules.faults == 0 && rules.remounts == 0 && !rules.links;
-        if is_alone && !self.oracles[0].blind && !is_left_out("budget") {
-            self.oracles[0].budget(&self.world, self.totals.events, self.totals.quiets)?;
+        if is_alone && !self.oracles[0].root_was_away && !is_left_out("budget") {
+            self.oracles[0].budget(&self.world, self.totals.events, self.totals.rests)?;
         }
         Ok(())
     }
 }
 
 impl World {
-    /// A second tree and other subscribers, where the rules have them.
+    /// Adds a second tree and other subscribers, if the rules have them.
     fn add_others(&mut self) {
         if self.rules.second_tree {
             let root = self.root;
@@ -289,7 +292,7 @@ impl World {
         }
     }
 
-    /// Another subscriber watches a directory. Returns `false` if it can't.
+    /// Adds a watch of another subscriber. Returns `false` if that fails.
     pub fn add_user(&mut self, dir: Ino, user: WatchMask) -> bool {
         let is_added = self.add_watch(dir, user | WatchMask::MASK_ADD).is_ok();
         if is_added {
@@ -298,17 +301,17 @@ impl World {
         is_added
     }
 
-    /// Whether the kernel refuses new watches now.
+    /// Returns `true` if the kernel refuses new watches now.
     pub fn is_short_of_watches(&self) -> bool {
         self.watched >= self.rules.watch_limit
             || (1..=self.rules.last_wd.min(1_000)).all(|wd| self.watch_of(wd).is_some())
     }
 }
 
-/// How a schedule ends: its totals, or what was wrong; its trace; and the choices.
+/// The result of a schedule: its totals or the error; its trace; and the choices.
 pub type Ended = (Result<Totals, String>, Vec<String>, Choices);
 
-/// Runs one schedule of the mixed distribution: what a fuzzer's bytes stand for.
+/// Runs one schedule of the mixed distribution, as for the bytes of a fuzzer.
 pub fn run(choices: Choices, tracing: bool) -> Ended {
     run_in(choices, Distribution::Mixed, tracing)
 }
@@ -335,12 +338,12 @@ pub fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {}", text.unwrap_or_default())
 }
 
-/// Whether the trace is printed as it comes: for schedules that do not end.
-pub fn is_loud() -> bool {
-    std::env::var_os("TINOTIFY_LOUD").is_some()
+/// Returns `true` if the trace is printed at once, for schedules that do not end.
+pub fn prints_trace() -> bool {
+    std::env::var_os("TINOTIFY_PRINT_TRACE").is_some()
 }
 
-/// What went wrong in a mixed schedule.
+/// Explains the failure of a mixed schedule.
 pub fn explain(choices: Choices) -> String {
     super::shrink::explain(choices, Distribution::Mixed)
 }

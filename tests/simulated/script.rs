@@ -1,26 +1,32 @@
-//! Scripted worlds: steps with names, which mean the same whatever the engine does.
+//! Scripted worlds: named steps, which mean the same whatever the engine does.
 //!
-//! One step a line; `#` begins a comment. Paths are beneath the root, `.` is the root itself; with a `/` in
-//! front they begin at the directory that holds the root, `/root/a` being `a`, and `/out` is outside.
+//! One step per line; `#` begins a comment. Paths are beneath the root, and `.` is the root itself. Paths
+//! with a leading `/` begin at the directory that holds the root: `/root/a` is `a`, and `/out` is outside.
 //!
-//! | step | what it does |
+//! | step | effect |
 //! |---|---|
-//! | `options snapshot modify self looks quiet_start uncounted same_fs prune depth=N limit=N watches=N no_proc mounts whiteouts faults lies second=PATH` | first line: the rules |
-//! | `mkdir P`, `create P`, `symlink P`, `write P`, `rm P` | a change; before `start` it is there from the beginning |
+//! | `options WORDS` | first line: the rules, see below |
+//! | `mkdir P`, `create P`, `symlink P`, `write P`, `rm P` | a change; before `start`, part of the initial world |
 //! | `mv P Q`, `exchange P Q`, `whiteout P Q`, `link P Q` | renames, and a second name |
-//! | `split N` | of the next rename, N events are queued now, and the others at `finish`, or when its directories are waited for |
+//! | `split N` | queues N events of the next rename now, and the others at `finish`, or when a barrier waits for them |
 //! | `user P` | before `start`: another subscriber watches P |
-//! | `chmod MODE P` | the owner's digit counts: 4 is read, 1 is search |
-//! | `hold P`, `release INODE` | somebody has a directory open |
-//! | `mount P`, `bind P Q`, `uncover P`, `umount P` | mounts over P, Q over P; and away again |
-//! | `start` | the tree is set up, and comes to rest |
-//! | `begin` | instead of `start`: the tree is set up as far as that goes before the first read |
-//! | `read`, `read N` | reads all, or N records at once, and feeds them |
-//! | `idle` | has the engine do what waits for an empty queue, once |
-//! | `overflow` | the queue is full until the next read |
+//! | `chmod MODE P` | only the owner's digit counts: 4 is read, 1 is search |
+//! | `open P`, `close INODE` | another process opens or closes a directory |
+//! | `mount P`, `bind P Q`, `uncover P`, `umount P` | mounts a new file system, or Q, over P; removes it again |
+//! | `start` | sets the tree up, to its first rest |
+//! | `begin` | instead of `start`: sets the tree up as far as that goes before the first read |
+//! | `read`, `read N` | reads everything, or N records at once, and feeds it |
+//! | `idle` | calls the engine once with an empty queue |
+//! | `overflow` | fills the queue until the next read |
 //! | `before call N: STEP` | a change, or `fail ERRNO`, just before the Nth next call of the engine |
-//! | `quiet` | drives until nothing is left to do, and compares everything |
-//! | `expect TEXT`, `never TEXT` | one of the events since the last `quiet` but one has this text; none has |
+//! | `faults end` | calls no longer fail |
+//! | `rest` | drives until nothing is left to do, and compares everything |
+//! | `expect TEXT`, `never TEXT` | an event since the `rest` before the last one contains this text, or none does |
+//!
+//! Words of `options`: `track_files`, `skip_existing` (no `report_existing`), `exclude` (directories named
+//! `excluded`), `max_depth=N`, `max_open=N`, `same_file_system`, `second_tree=PATH`; for the mask
+//! `modify_events`, `self_events`, `open_events`, `names_only`; for the world `queue_limit=N`,
+//! `watch_limit=N`, `no_link_counts`, `no_proc`, `mounts`, `whiteouts`, `faults`, `false_errors`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -34,39 +40,39 @@ use super::rules::Rules;
 use super::schedule::{Run, panicked};
 use super::world::{TOP, World};
 
-/// What another subscriber asks for.
+/// The mask of another subscriber.
 const USER: WatchMask = WatchMask::CREATE.union(WatchMask::MODIFY);
 
-/// The rules of a line of options.
+/// Returns the rules of a line of options.
 pub fn rules(line: &str) -> Result<Rules, String> {
-    let mut rules = Rules { exchanges: true, held: true, unreadable: true, ..Rules::plain() };
+    let mut rules = Rules { exchanges: true, open_dirs: true, unreadable: true, ..Rules::plain() };
     for word in line.split_whitespace() {
         let (word, value) = word.split_once('=').unwrap_or((word, ""));
         let value: u32 = value.parse().unwrap_or_default();
         match word {
-            "snapshot" => rules.snapshot = true,
-            "modify" => {
+            "track_files" => rules.track_files = true,
+            "modify_events" => {
                 rules.mask |= WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
             }
-            "self" => rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF,
-            "looks" => {
+            "self_events" => rules.mask |= WatchMask::DELETE_SELF | WatchMask::MOVE_SELF,
+            "open_events" => {
                 rules.mask |= WatchMask::OPEN | WatchMask::ACCESS | WatchMask::CLOSE_NOWRITE;
             }
-            "uncounted" => rules.counts_links = false,
-            "same_fs" => rules.same_fs = true,
-            "quiet_start" => rules.existing = false,
-            "prune" => rules.prune = true,
+            "no_link_counts" => rules.counts_links = false,
+            "same_file_system" => rules.same_file_system = true,
+            "skip_existing" => rules.report_existing = false,
+            "exclude" => rules.exclude = true,
             "no_proc" => rules.no_proc = true,
             "mounts" => (rules.binds, rules.mounts, rules.remounts) = (true, true, 1),
             "whiteouts" => rules.whiteouts = 1,
             "faults" => (rules.faults, rules.faults_end) = (1, true),
-            "lies" => rules.lies = true,
+            "false_errors" => rules.false_errors = true,
             "names_only" => rules.mask = super::rules::NAMES,
-            "depth" => rules.depth = Some(value),
-            "watches" => rules.watch_limit = value,
-            "open" => rules.open = Some(value as usize),
-            "limit" => rules.queue_limit = value as usize,
-            "second" => {}
+            "max_depth" => rules.max_depth = Some(value),
+            "watch_limit" => rules.watch_limit = value,
+            "max_open" => rules.max_open = Some(value as usize),
+            "queue_limit" => rules.queue_limit = value as usize,
+            "second_tree" => {}
             _ => return Err(format!("unknown option {word:?}")),
         }
     }
@@ -74,7 +80,7 @@ pub fn rules(line: &str) -> Result<Rules, String> {
 }
 
 impl World {
-    /// What a path of a script names: the directory it is in, and its name.
+    /// Resolves a path of a script to a directory and a name in it.
     fn place(&self, path: &str) -> Option<(Ino, Name)> {
         let (mut at, names) = match path.strip_prefix('/') {
             Some(rest) => (TOP, rest),
@@ -91,7 +97,7 @@ impl World {
         }
     }
 
-    /// What is at a path, mounts and all.
+    /// Returns the inode at a path, with mounts.
     pub fn at(&self, path: &str) -> Option<Ino> {
         let (dir, name) = self.place(path)?;
         self.entry(dir, name).map(|ino| self.over(ino))
@@ -112,8 +118,8 @@ impl World {
             "whiteout" => Op::Whiteout { from: place(1)?, to: place(2)? },
             "exchange" => Op::Exchange { one: place(1)?, other: place(2)? },
             "link" => Op::Link { from: place(1)?, to: place(2)? },
-            "hold" => Op::Hold(dir(1)?),
-            "release" => Op::Release(words.get(1)?.parse().ok()?),
+            "open" => Op::Hold(dir(1)?),
+            "close" => Op::Release(words.get(1)?.parse().ok()?),
             "mount" => Op::Cover { dir: covered(1)?, with: None },
             "bind" => Op::Cover { dir: covered(1)?, with: Some(dir(2)?) },
             "uncover" => Op::Uncover(dir(1)?),
@@ -126,7 +132,7 @@ impl World {
         })
     }
 
-    /// Has a change made just before a call of the engine: `N: STEP`.
+    /// Schedules a change just before a call of the engine: `N: STEP`.
     fn prepare(&mut self, rest: &str) -> Result<(), String> {
         let (call, change) = rest.split_once(':').ok_or("expected `before call N: STEP`")?;
         let call: u64 = call.trim().parse().map_err(|_| "invalid number of a call")?;
@@ -165,12 +171,12 @@ impl World {
     }
 }
 
-/// The number of a name as it is shown.
+/// Returns the number of a name in its printed form.
 fn by_text(text: &str) -> Option<Name> {
     (1..=15).find(|name| bytes(*name).escape_ascii().to_string() == text)
 }
 
-/// Runs a script. The error says which line was wrong, and how.
+/// Runs a script. The error names the line that failed and the reason.
 pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
     let mut lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let first = lines.clone().find(|line| !line.is_empty()).unwrap_or_default();
@@ -199,7 +205,7 @@ pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
         }
     }
     for word in options.split_whitespace() {
-        if let Some(path) = word.strip_prefix("second=") {
+        if let Some(path) = word.strip_prefix("second_tree=") {
             let Some(root) = world.at(path) else { return (Err("no second root".into()), vec![]) };
             world.roots.push((world.names_to(root), root));
             world.was_away.push(false);
@@ -226,8 +232,8 @@ pub fn run(text: &str, tracing: bool) -> (Result<(), String>, Vec<String>) {
 impl Run {
     /// Drives until nothing is left to do, and compares everything.
     pub fn rest(&mut self) -> Result<(), String> {
-        self.settle()?;
-        self.quiet()
+        self.drive_to_rest()?;
+        self.compare_at_rest()
     }
 
     fn step_by_line(&mut self, line: &str) -> Result<(), String> {
@@ -237,14 +243,14 @@ impl Run {
         }
         if let Some(text) = line.strip_prefix("expect ") {
             let found = reports.iter().any(|report| report.contains(text));
-            return found.then_some(()).ok_or_else(|| format!("reported were {reports:#?}"));
+            return found.then_some(()).ok_or_else(|| format!("the reports were {reports:#?}"));
         }
         if let Some(text) = line.strip_prefix("never ") {
             let found = reports.iter().any(|report| report.contains(text));
-            return (!found).then_some(()).ok_or_else(|| format!("reported were {reports:#?}"));
+            return (!found).then_some(()).ok_or_else(|| format!("the reports were {reports:#?}"));
         }
         match line {
-            "quiet" => {
+            "rest" => {
                 reports.clear();
                 self.rest()
             }
@@ -252,7 +258,7 @@ impl Run {
             "idle" => {
                 self.read_records(0)?;
                 self.driver.turn(&mut self.world, |_| 0);
-                self.hear()
+                self.take_reports()
             }
             "overflow" => {
                 self.world.queue.fill();
@@ -267,17 +273,17 @@ impl Run {
         }
     }
 
-    /// Reads so many records at once and feeds them, but does nothing that waits for the end of the queue.
+    /// Reads this many records at once and feeds them, without the engine's idle work.
     fn read_records(&mut self, records: usize) -> Result<(), String> {
         self.world.queue.set_limit(self.world.rules.queue_limit);
-        self.hear()?;
+        self.take_reports()?;
         if records > 0 && !self.world.queue.is_empty() {
             self.driver.turn(&mut self.world, |world| world.queue.first(records));
-            self.hear()?;
+            self.take_reports()?;
         }
         while self.driver.feed(&mut self.world).is_some() {
             self.totals.events += 1;
-            self.hear()?;
+            self.take_reports()?;
         }
         Ok(())
     }

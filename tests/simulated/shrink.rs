@@ -1,12 +1,12 @@
-//! A failing schedule, made as short as it can be, and explained.
+//! Shrinks a failing schedule, and explains it.
 
 use std::fmt::Write as _;
 
 use super::choices::Choices;
 use super::distributions::Distribution;
-use super::schedule::{Totals, is_loud, run_in};
+use super::schedule::{Totals, prints_trace, run_in};
 
-/// The words of a failure without the names and numbers that are its own.
+/// Returns the kind of a failure: its words without names and numbers.
 pub fn kind(why: &str) -> String {
     let unnamed = why.split('"').step_by(2).collect::<Vec<_>>().join("_");
     let own = |word: &&str| {
@@ -20,7 +20,7 @@ pub fn kind(why: &str) -> String {
         .join(" ")
 }
 
-/// Makes a failing list of choices shorter and duller for as long as it fails in the same way.
+/// Makes a failing list of choices shorter and simpler while it fails in the same way.
 fn shrink(list: Vec<u32>, distribution: Distribution, why: &str) -> Vec<u32> {
     let why = kind(why);
     let mut tries = 0;
@@ -34,7 +34,7 @@ fn shrink(list: Vec<u32>, distribution: Distribution, why: &str) -> Vec<u32> {
     super::choices::shrink(list, fails)
 }
 
-/// What went wrong in a schedule, in short and in full.
+/// Explains the failure of a schedule: shortened, and in full.
 pub fn explain(choices: Choices, distribution: Distribution) -> String {
     let (result, _, choices) = run_in(choices.keeping(), distribution, false);
     let list = shrink(choices.kept(), distribution, &result.err().unwrap_or_default());
@@ -55,7 +55,7 @@ pub fn explain(choices: Choices, distribution: Distribution) -> String {
     text
 }
 
-/// Whether a script, behind a line of its own, is wrong in that way.
+/// Returns `true` if a script fails in this way.
 fn fails_alike(script: &str, why: &str) -> bool {
     let script = script.split_once('\n').map_or("", |(_, script)| script);
     let other = super::script::run(script, false).0.err().unwrap_or_default();
@@ -63,9 +63,9 @@ fn fails_alike(script: &str, why: &str) -> bool {
     kind(&other).ends_with(&kind(why))
 }
 
-/// Runs the schedule of a seed, which must be right.
+/// Runs the schedule of a seed, and panics with an explanation if it fails.
 pub fn check(seed: u64, distribution: Distribution) -> Totals {
-    match run_in(Choices::seeded(seed), distribution, is_loud()).0 {
+    match run_in(Choices::seeded(seed), distribution, prints_trace()).0 {
         Ok(totals) => totals,
         Err(why) => {
             let shrunk = explain(Choices::seeded(seed), distribution);

@@ -1,22 +1,22 @@
-//! What really is in the tree, reported or not.
+//! The real content of the tree, reported or not.
 
 use super::inode::Ino;
-use super::names::{DEEPEST, PRUNED, Path};
+use super::names::{DEEPEST, EXCLUDED, Path};
 use super::world::World;
 
-/// An entry of the tree as it is.
+/// A real entry of the tree.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     pub path: Path,
     pub is_dir: bool,
     pub ino: Ino,
-    /// Whether it is a directory that is to be watched.
+    /// Whether it is a directory that has to be watched.
     pub entered: bool,
-    /// Whether it came without an event, so that nobody can know of it: a whiteout, what was mounted.
+    /// Whether it came without an event, so that the tree can't know of it: a whiteout, or a mount.
     pub silent: bool,
 }
 
-/// All that is in the tree, parents first; of what is not entered only the entry.
+/// Returns all entries of the tree, parents first, without the content of excluded directories.
 pub fn truth(world: &World, root: Ino) -> Vec<Entry> {
     let rules = &world.rules;
     let dev = world.nodes[root].dev;
@@ -33,9 +33,9 @@ pub fn truth(world: &World, root: Ino) -> Vec<Entry> {
             let silent = dir.silent || covered || world.nodes[*ino].whiteout;
             let (path, ino) = (dir.path.join(*name), world.over(*ino));
             let entered = world.is_dir(ino)
-                && rules.depth.is_none_or(|depth| path.depth() <= depth)
-                && !(rules.prune && *name == PRUNED)
-                && !(rules.same_fs && world.nodes[ino].dev != dev);
+                && rules.max_depth.is_none_or(|depth| path.depth() <= depth)
+                && !(rules.exclude && *name == EXCLUDED)
+                && !(rules.same_file_system && world.nodes[ino].dev != dev);
             entries.push(Entry { path, is_dir: world.is_dir(ino), ino, entered, silent });
         }
     }

@@ -1,4 +1,4 @@
-//! Watches, the events that they queue, and locks that wait for the rest of a rename.
+//! Watches, their events, and locks that wait for the rest of a rename.
 
 use tinotify::{Errno, EventMask, WatchMask};
 
@@ -9,7 +9,7 @@ use super::queue::Record;
 use super::world::{World, trace};
 
 impl World {
-    /// inotify_add_watch of an inode.
+    /// Adds a watch (inotify_add_watch(2)).
     pub fn add_watch(&mut self, ino: Ino, mask: WatchMask) -> Result<i32, Errno> {
         let events = mask & WatchMask::ALL_EVENTS;
         let node = &mut self.nodes[ino];
@@ -32,16 +32,16 @@ impl World {
         Ok(wd)
     }
 
-    /// The next number that no watch has, cyclically.
+    /// Returns the next unused watch descriptor, cyclically.
     fn free_wd(&self) -> Option<i32> {
         let max = self.rules.last_wd;
         (self.last_wd + 1..=max).chain(1..=self.last_wd).find(|wd| {
             !self.nodes.iter().any(|node| node.wd == *wd)
-                && (self.rules.reuse_untold_wds || !self.untold.contains(wd))
+                && (self.rules.reuse_wds_early || !self.unread_ends.contains(wd))
         })
     }
 
-    /// inotify_rm_watch.
+    /// Removes a watch (inotify_rm_watch(2)).
     pub fn remove_watch(&mut self, wd: i32) -> Result<(), Errno> {
         let ino = self.watch_of(wd).ok_or(Errno::EINVAL)?;
         self.end_watch(ino);
@@ -55,7 +55,7 @@ impl World {
     pub fn end_watch(&mut self, ino: Ino) {
         let wd = std::mem::take(&mut self.nodes[ino].wd);
         self.watched -= 1;
-        self.untold.push(wd);
+        self.unread_ends.push(wd);
         let record = Record { wd, mask: EventMask::IGNORED, cookie: 0, name: 0 };
         trace!(self, "        queued: {record:?}");
         self.queue_up(record);
@@ -66,13 +66,13 @@ impl World {
         self.moves.merged += u64::from(self.queue.push(record) && is_move);
     }
 
-    pub fn tell(&mut self, ino: Ino, mask: EventMask, cookie: u32, name: Name) {
+    pub fn queue_event(&mut self, ino: Ino, mask: EventMask, cookie: u32, name: Name) {
         let node = &self.nodes[ino];
         let wanted = node.mask.bits() | EventMask::UNMOUNT.bits();
         if node.wd == 0 || mask.bits() & wanted == 0 {
             return;
         }
-        // The end and the move of a directory itself don't say that it is one.
+        // `DELETE_SELF` and `MOVE_SELF` of a directory have no `ISDIR`.
         let own = EventMask::DELETE_SELF | EventMask::MOVE_SELF;
         let mask = if mask.intersects(own) { mask - EventMask::ISDIR } else { mask };
         let record = Record { wd: node.wd, mask, cookie, name };
@@ -84,15 +84,15 @@ impl World {
         match step {
             Step::Half(dir, mask, cookie, name, moved) => {
                 self.half(dir, mask, moved);
-                self.tell(dir, mask, cookie, name);
+                self.queue_event(dir, mask, cookie, name);
             }
-            Step::Tell(ino, mask, cookie, name) => self.tell(ino, mask, cookie, name),
+            Step::Queue(ino, mask, cookie, name) => self.queue_event(ino, mask, cookie, name),
             Step::Drop(ino) => {
                 if !self.nodes[ino].is_gone() {
                     return;
                 }
                 if self.nodes[ino].wd != 0 {
-                    self.tell(ino, EventMask::DELETE_SELF, 0, 0);
+                    self.queue_event(ino, EventMask::DELETE_SELF, 0, 0);
                     self.end_watch(ino);
                 }
                 if let Some(parent) = self.nodes[ino].pinned.take() {
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    /// Ends what descriptors that were closed meanwhile kept alive.
+    /// Drops the directories that only closed descriptors kept.
     pub fn close_dropped(&mut self) {
         loop {
             let Some(ino) = self.closed.borrow_mut().pop() else { return };
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// Queues the rest of a rename that has begun.
+    /// Queues the rest of the rename in progress.
     pub fn finish_rename(&mut self) {
         if let Some(pending) = self.pending.take() {
             trace!(self, "    the second half of the rename is queued");

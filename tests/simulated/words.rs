@@ -1,8 +1,8 @@
-//! All words of a few operations over three names, with the reader between any two of them or not.
+//! All words of a few operations on three names, with a read between any two of them or not.
 //!
-//! The letters: `mkdir`, `create`, `rm` of each name; `mv` and `exchange` of each two; at the top and in the
-//! directory `a`; and `mv` between the two levels. A word in which a letter is not possible is left out,
-//! since a shorter one says the same.
+//! The letters: `mkdir`, `create` and `rm` of each name; `mv` and `exchange` of each two, at the top and in
+//! the directory `a`; and `mv` between the two levels. A word with an impossible letter is left out, since a
+//! shorter one covers it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,7 +13,7 @@ use super::world::World;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// What is there at the beginning.
+/// The initial world.
 const BEGIN: [&str; 4] = ["mkdir a", "mkdir a/a", "mkdir b", "create a/b"];
 
 pub fn letters() -> Vec<String> {
@@ -47,11 +47,11 @@ fn begin(rules: Rules) -> World {
     world
 }
 
-fn rules(snapshot: bool) -> Rules {
-    Rules { exchanges: true, snapshot, ..Rules::plain() }
+fn rules(track_files: bool) -> Rules {
+    Rules { exchanges: true, track_files, ..Rules::plain() }
 }
 
-/// Gives each possible word of this length that begins with one of the letters.
+/// Calls `each` with each possible word of this length that begins with one of the letters.
 pub fn each(first: &str, length: usize, give: &mut dyn FnMut(&[String])) {
     let letters = letters();
     let mut word = vec![first.to_owned()];
@@ -80,8 +80,8 @@ fn extend(
     }
 }
 
-/// Where the reader comes: bit N stands for the place behind the letter N. All subsets for words of up to
-/// three letters, else never, always, and once.
+/// Returns the places of the reads: bit N is the place behind letter N. All subsets for words of up to three
+/// letters, else none, all, and each single place.
 pub fn readers(length: usize) -> Vec<u32> {
     let places = length as u32 - 1;
     if length <= 3 {
@@ -91,19 +91,19 @@ pub fn readers(length: usize) -> Vec<u32> {
     [0, (1 << places) - 1].into_iter().chain(once).collect()
 }
 
-/// Runs one word; the error is a script that shows it.
-pub fn run(word: &[String], reader: u32, snapshot: bool) -> Result<(), String> {
-    let mut run = Run::new(begin(rules(snapshot)));
+/// Runs one word. The error is a script that fails.
+pub fn run(word: &[String], reader: u32, track_files: bool) -> Result<(), String> {
+    let mut run = Run::new(begin(rules(track_files)));
     let result = catch_unwind(AssertUnwindSafe(|| drive(&mut run, word, reader)));
     let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
     result.map_err(|why| {
-        let options = if snapshot { "options snapshot" } else { "options" };
+        let options = if track_files { "options track_files" } else { "options" };
         let mut script = format!("# {why}\n{options}\n{}\nstart\n", BEGIN.join("\n"));
         for (at, letter) in word.iter().enumerate() {
             script += letter;
-            script += if reader & 1 << at != 0 { "\nquiet\n" } else { "\n" };
+            script += if reader & 1 << at != 0 { "\nrest\n" } else { "\n" };
         }
-        script + "quiet\n"
+        script + "rest\n"
     })
 }
 

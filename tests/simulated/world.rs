@@ -1,7 +1,7 @@
 //! A file system and the inotify instance that watches it.
 //!
-//! Inodes, entries, link counts, mounts and watches; each change queues the events that Linux 6.18
-//! queues, in its order. `tree_simulation.rs` compares the two.
+//! Inodes, entries, link counts, mounts and watches. Each change queues the events that Linux 6.18 queues, in
+//! its order; `tree_simulation.rs` compares the two.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -17,18 +17,18 @@ use super::queue::Queue;
 use super::recorder::Recorder;
 use super::rules::Rules;
 
-/// The renames since the last rest: what the promise "one event for one rename" holds for.
+/// The renames since the last rest, for the promise "one event for one rename".
 #[derive(Default)]
 pub struct Moves {
-    /// How many there were of an inode.
+    /// The number of renames of each inode.
     pub done: HashMap<Ino, u32, Hash>,
-    /// Inodes that were renamed where not all of it was queued, with all that was beneath them.
+    /// The inodes with a rename of which not all events were queued, and all inodes beneath them.
     pub unclear: HashSet<Ino, Hash>,
-    /// Changes of permissions and of mounts, and rename events that merged.
+    /// The numbers of changed permissions, changed mounts, and merged rename events.
     pub chmods: u32,
     pub mounts: u32,
     pub merged: u64,
-    /// The first inode that is younger.
+    /// The first inode that was created since.
     pub first_new: Ino,
 }
 
@@ -37,59 +37,58 @@ pub struct World {
     pub rules: Rules,
     pub nodes: Vec<Inode>,
     pub queue: Queue,
-    /// The root of the tree that is watched.
+    /// The root of the tree.
     pub root: Ino,
-    /// Changes that may still be made.
+    /// The changes that are left to make.
     pub ops: u32,
-    /// Calls that the engine made.
+    /// The number of the engine's calls.
     pub calls: u64,
     pub(super) watched: u32,
     pub(super) last_wd: i32,
-    /// Watches that have ended, and the engine can't know it yet.
-    pub untold: Vec<i32>,
+    /// The watches whose end was not read yet.
+    pub unread_ends: Vec<i32>,
     pub(super) cookie: u32,
     pub(super) pending: Option<Pending>,
-    /// Changes that somebody is in the midst of: `rm -r`.
+    /// The rest of a change in progress, such as `rm -r`.
     pub(super) plan: VecDeque<Op>,
-    /// What handles that were dropped were open on.
+    /// The inodes of dropped handles.
     pub(super) closed: Rc<RefCell<Vec<Ino>>>,
-    /// All paths that ever were, beneath the root.
+    /// All paths beneath the root that ever existed.
     pub(super) paths: HashSet<(Ino, u128), Hash>,
-    /// Each name that a directory ever had in it, and what it named.
+    /// Each name that a directory ever had in it, and its inode.
     pub(super) named: HashMap<(Ino, Name), Vec<Ino>, Hash>,
-    /// The trees that are driven over this world: where the path of each leads from [`TOP`], and the
-    /// directory that was there at the beginning.
+    /// The trees in this world: the path of each root from [`TOP`], and its directory at the beginning.
     pub roots: Vec<(Vec<Name>, Ino)>,
-    /// Which of these were elsewhere at some time.
+    /// Whether each root was away from its path at some time.
     pub was_away: Vec<bool>,
-    /// Which of them calls now.
+    /// The tree that makes the current call.
     pub acting: usize,
-    /// Watches that the others need.
+    /// The watches that the other trees need.
     pub kept: Vec<i32>,
-    /// Bytes of the stream that were read.
+    /// The bytes of the stream that were read.
     pub consumed: u64,
-    /// What was renamed since the last rest.
+    /// The renames since the last rest.
     pub moves: Moves,
-    /// Directories over which a mount came or went, and how many overflows had been read by then.
+    /// The directories with a changed mount, and the number of overflows that had been read by then.
     pub silent: Vec<(Ino, u64)>,
-    /// Whether calls fail, where the rules have it so.
+    /// Whether calls fail, if the rules have faults.
     pub failing: bool,
-    /// Calls that failed for no reason.
+    /// The number of calls that failed at random.
     pub faults: u64,
-    /// What the next call that may fail fails with.
+    /// The error of the next call that can fail.
     pub next_fault: Option<Errno>,
-    /// What happens just before a call, by its number.
+    /// The changes just before a call, by its number.
     pub ambush: Vec<(u64, String)>,
-    /// So many events of the next rename are queued at once, and the others later.
+    /// The number of events of the next rename that are queued at once; the others come later.
     pub split: Option<u32>,
     pub(super) devices: u64,
-    /// What happened, as a script; kept where there is a trace.
+    /// The schedule as a script; recorded with the trace.
     pub recorder: Option<Recorder>,
-    /// Whether the engine is at work: what changes now is just before one of its calls.
+    /// Whether the engine is at work: a change now is just before one of its calls.
     pub is_working: bool,
-    /// What happened, for people; kept where somebody wants to read it.
+    /// The trace for the reader of a failure; recorded on demand.
     pub trace: Option<Vec<String>>,
-    /// Whether changes are kept in `log`, to be done elsewhere too.
+    /// Whether changes are recorded in `log`, to be repeated on a real directory.
     pub logging: bool,
     pub log: Vec<(Op, Vec<Vec<Name>>, bool)>,
 }
@@ -98,7 +97,7 @@ macro_rules! trace {
     ($world:expr, $($text:tt)*) => {
         if let Some(trace) = &mut $world.trace {
             let line = format!($($text)*);
-            if $crate::simulated::schedule::is_loud() {
+            if $crate::simulated::schedule::prints_trace() {
                 eprintln!("{line}");
             }
             trace.push(line);
@@ -107,11 +106,11 @@ macro_rules! trace {
 }
 pub(super) use trace;
 
-/// The directory that holds the root and what is outside of it.
+/// The directory that holds the root and the outside.
 pub const TOP: Ino = 0;
 
 impl World {
-    /// The empty world: a root, and an outside.
+    /// Creates an empty world: a root, and an outside.
     pub fn new(choices: Choices, rules: Rules) -> Self {
         let mut world = Self {
             choices,
@@ -123,7 +122,7 @@ impl World {
             calls: 0,
             watched: 0,
             last_wd: 0,
-            untold: Vec::new(),
+            unread_ends: Vec::new(),
             cookie: 0,
             pending: None,
             plan: VecDeque::new(),
@@ -156,7 +155,7 @@ impl World {
         world
     }
 
-    /// A world with something in it: what the rules say, at random.
+    /// Creates a world with random content, as the rules say.
     pub fn populated(choices: Choices, rules: Rules) -> Self {
         let mut world = Self::new(choices, rules);
         let ops = 2 + world.choices.below(24);
@@ -246,12 +245,12 @@ impl World {
         self.nodes[ino].kind == Kind::Dir
     }
 
-    /// What a name in a directory stands for, before anything that is mounted there.
+    /// Returns the inode of a name in a directory, beneath any mount.
     pub fn entry(&self, dir: Ino, name: Name) -> Option<Ino> {
         self.nodes[dir].entries.iter().find(|entry| entry.0 == name).map(|entry| entry.1)
     }
 
-    /// What is there, with all that is mounted.
+    /// Returns the inode that is visible at a directory, with mounts.
     pub fn over(&self, mut ino: Ino) -> Ino {
         while let Some(mounted) = self.nodes[ino].mounted {
             ino = mounted;
@@ -259,7 +258,7 @@ impl World {
         ino
     }
 
-    /// Whether a walk from a directory, through mounts too, comes to another.
+    /// Returns `true` if a walk from a directory, through mounts too, reaches another.
     pub fn reaches(&self, from: Ino, to: Ino) -> bool {
         from == to
             || self.nodes[from].mounted.is_some_and(|mounted| self.reaches(mounted, to))
@@ -272,14 +271,14 @@ impl World {
         heights.max().unwrap_or(0)
     }
 
-    /// How deep a directory is beneath [`TOP`], counted the longest way.
+    /// Returns the depth of a directory beneath [`TOP`], by its longest path.
     pub fn level(&self, ino: Ino) -> u32 {
         let beneath = self.nodes[ino].parent.map(|(parent, _)| 1 + self.level(parent));
         let through = self.covered_by(ino).map(|covered| self.level(covered));
         beneath.max(through).unwrap_or(0)
     }
 
-    /// The names from [`TOP`] to a directory, as one of its paths.
+    /// Returns the names of one path from [`TOP`] to a directory.
     pub fn names_to(&self, dir: Ino) -> Vec<Name> {
         let mut names = Vec::new();
         let mut at = dir;
@@ -297,17 +296,17 @@ impl World {
         names
     }
 
-    /// Where something is mounted.
+    /// Returns the directories with a mount.
     pub fn covered_by(&self, root: Ino) -> Option<Ino> {
         self.nodes.iter().position(|node| node.mounted == Some(root))
     }
 
-    /// Whether the root is where it was, which is where its path leads.
+    /// Returns `true` if the root is at its path.
     pub fn root_in_place(&self) -> bool {
         self.entry(TOP, ROOT) == Some(self.root)
     }
 
-    /// Whether the path of a tree leads to the directory where it began.
+    /// Returns `true` if the path of a tree leads to its root.
     pub fn is_in_place(&self, tree: usize) -> bool {
         let (names, root) = &self.roots[tree];
         let mut at = Some(TOP);

@@ -1,4 +1,4 @@
-//! What changes the tree.
+//! The threads that change the tree.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,30 +10,29 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::settle::OPEN;
+use super::restore::OPEN;
 use super::{Changes, INSIDE, LINKED, OUTSIDE};
 use crate::trees::Random;
 
 const DEPTH: u64 = 5;
 
-/// Few, so that threads meet at the same places.
+/// A few names, so that threads meet at the same paths.
 const NAMES_USED: [&[u8]; 6] =
     [b"a", b"b", b"c", b"d", b"a name of more than fifteen bytes", b"no\xFF\xFEutf-8"];
 
-/// What a directory may have for some time: nothing at all, and each of read, write and search alone
-/// or lacking.
+/// The modes of a directory for some time: none, and each of read, write and search alone or missing.
 const MODES: [u32; 7] = [0o000, 0o000, 0o100, 0o300, 0o400, 0o500, 0o600];
 
-/// One thread that changes the tree.
+/// A thread that changes the tree.
 pub struct Changer {
     place: PathBuf,
     changes: Changes,
     random: Random,
-    /// What it has mounted, by the paths of that time.
+    /// The paths of its mounts, at the time of the mount.
     mounted: Vec<PathBuf>,
-    /// The inodes of what was covered by mounts.
+    /// The inodes of directories that were beneath mounts.
     pub covered: Vec<u64>,
-    /// Whether the root is among the directories whose modes change.
+    /// Whether the mode of the root changes too.
     pub may_close_root: bool,
 }
 
@@ -47,7 +46,7 @@ impl Changer {
         OsStr::from_bytes(NAMES_USED[self.random.below(NAMES_USED.len() as u64) as usize])
     }
 
-    /// A path inside or outside, that many names deep; whether it is there, chance will tell.
+    /// Returns a random path inside or outside, of a random depth. It may not exist.
     fn path(&mut self, within: &str, shallow: u64, deep: u64) -> PathBuf {
         let mut path = self.place.join(within);
         for _ in 0..shallow + self.random.below(deep - shallow + 1) {
@@ -70,7 +69,7 @@ impl Changer {
         fs::write(path, content).is_ok()
     }
 
-    /// Tries one operation, and tells whether it could be done.
+    /// Tries one operation. Returns `true` if it succeeded.
     pub fn change(&mut self) -> bool {
         match self.changes {
             Changes::Modes if self.random.below(10) == 0 => self.permit(),
@@ -79,18 +78,18 @@ impl Changer {
         }
     }
 
-    /// Gives a directory another mode, or all permissions back.
+    /// Changes the mode of a directory, or restores all permissions.
     fn permit(&mut self) -> bool {
         let open = self.random.below(2) == 0;
         let may_be_root = self.may_close_root && self.random.below(if open { 4 } else { 32 }) == 0;
         let path = if may_be_root { self.place.join(INSIDE) } else { self.inside() };
         let mode = if open { OPEN } else { MODES[self.random.below(MODES.len() as u64) as usize] };
-        // What a link leads to has a name of its own.
+        // The target of a link has its own name.
         let is_dir = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
         is_dir && fs::set_permissions(path, fs::Permissions::from_mode(mode)).is_ok()
     }
 
-    /// Covers a directory, or takes away one of its mounts.
+    /// Mounts over a directory, or removes a mount.
     fn mount(&mut self) -> bool {
         let mounts = self.mounted.len() as u64;
         if mounts > 0 && self.random.below(8) < 2 + mounts.min(4) {
@@ -101,7 +100,7 @@ impl Changer {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(dir) = rustix::fs::open(&path, flags, Mode::empty()) else { return false };
         let ino = rustix::fs::fstat(&dir).unwrap().st_ino;
-        // The very one that was opened, wherever it is by now.
+        // The directory that was opened, wherever it is by now.
         let at = format!("/proc/self/fd/{}", dir.as_raw_fd());
         let done = mount("tmpfs", at, "tmpfs", MountFlags::empty(), None).is_ok();
         if done {
@@ -111,7 +110,7 @@ impl Changer {
         done
     }
 
-    /// Changes names, or a file.
+    /// Renames an entry, or changes a file.
     fn rename(&mut self) -> bool {
         let path = self.inside();
         match self.random.below(100) {
@@ -125,7 +124,7 @@ impl Changer {
             46..52 => fs::remove_dir(path).is_ok(),
             52..66 => fs::rename(path, self.inside()).is_ok(),
             66..72 => fs::rename(&path, path.with_file_name(self.name())).is_ok(),
-            // Ancestors of much.
+            // Directories with large subtrees.
             72..78 => {
                 let (from, to) = (self.path(INSIDE, 1, 2), self.path(INSIDE, 1, 3));
                 fs::rename(from, to).is_ok()
@@ -148,12 +147,12 @@ impl Changer {
                 std::os::unix::fs::symlink(to, path).is_ok()
             }
             97 => {
-                // Over something, or not at all.
+                // Onto an existing entry, or not at all.
                 let flags = RenameFlags::NOREPLACE;
                 rustix::fs::renameat_with(CWD, path, CWD, self.inside(), flags).is_ok()
             }
             _ => {
-                // In, over something that is there.
+                // Into the tree, onto an existing entry.
                 let from = self.path(OUTSIDE, 1, 1);
                 fs::rename(from, self.path(INSIDE, 1, 2)).is_ok()
             }

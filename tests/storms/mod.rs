@@ -1,7 +1,7 @@
-//! What the storms share: another process that changes a tree at full speed, in several threads, and
-//! rests when it is told to; and a reader that builds a mirror from the events alone.
+//! Shared by the storms: a process that changes a tree at full speed, in several threads, and rests on
+//! request; and a reader that builds a mirror only from the events.
 //!
-//! Operations, in all storms of a test program together, and another storm:
+//! The number of operations in all storms of a test program together, and the seed:
 //!
 //! ```text
 //! TINOTIFY_STORM_OPS=1000000 TINOTIFY_STORM_SEED=2 cargo test --release --test tree_storm
@@ -11,7 +11,7 @@
 
 mod changer;
 mod reader;
-mod settle;
+mod restore;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -33,30 +33,30 @@ use crate::watching::{Watchdog, say};
 
 pub const OPS: &str = "TINOTIFY_STORM_OPS";
 const SEED: &str = "TINOTIFY_STORM_SEED";
-/// The child's: the directory that holds those inside and outside.
+/// For the child process: the directory that holds the ones inside and outside.
 const PLACE: &str = "TINOTIFY_STORM_PLACE";
-/// The child's: what it changes.
+/// For the child process: the kind of changes.
 const CHANGES: &str = "TINOTIFY_STORM_CHANGES";
 
 const INSIDE: &str = "inside";
 const OUTSIDE: &str = "outside";
-/// A file that only gets names, and is never written by this one.
+/// A file that gets more names, and is never written by these threads.
 const LINKED: &str = "linked";
-/// Files inside that make events.
+/// Files inside for additional events.
 const NOISE: [&str; 2] = ["noise-a", "noise-b"];
 
 const THREADS: u64 = 3;
-/// More need too much time to overflow.
+/// A longer queue takes too much time to overflow.
 const QUEUE: u64 = 500_000;
 
-/// What changes.
+/// The kind of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
     /// Names and files.
     Names,
-    /// And the modes of directories.
+    /// Also the modes of directories.
     Modes,
-    /// And what is mounted.
+    /// Also mounts.
     Mounts,
 }
 
@@ -67,11 +67,11 @@ impl Changes {
     }
 }
 
-/// The other process; alone, it has nothing to do. A line tells it how many operations to make, and in
-/// how many of a hundred cases a directory gets its permissions back then. It answers with a line when
-/// all is done: the inodes that were covered meanwhile.
+/// Runs the process that changes the tree. As a test of its own, it does nothing. Each input line contains a
+/// number of operations, and in how many of a hundred cases a directory gets its permissions back afterwards.
+/// When everything is done, it answers with a line: the inodes that were beneath mounts meanwhile.
 #[test]
-fn the_process_that_makes_the_storm() {
+fn the_storm_process() {
     let Ok(place) = env::var(PLACE) else { return };
     let seed = env::var(SEED).unwrap().parse::<u64>().unwrap();
     let changes = Changes::named(&env::var(CHANGES).unwrap());
@@ -85,7 +85,7 @@ fn the_process_that_makes_the_storm() {
         let (ops, percent) = (ops.parse::<u64>().unwrap(), percent.parse().unwrap());
         thread::scope(|scope| {
             for changer in &mut changers {
-                // The tree can't be set up while its root is closed.
+                // The tree can't be set up while its root is unreadable.
                 changer.may_close_root = number >= 2;
                 scope.spawn(move || {
                     let mut done = 0;
@@ -100,28 +100,28 @@ fn the_process_that_makes_the_storm() {
         match changes {
             Changes::Names => {}
             Changes::Modes => {
-                settle::open(&place.join(INSIDE), percent, &mut random);
-                settle::open(&place.join(OUTSIDE), 100, &mut random);
+                restore::open(&place.join(INSIDE), percent, &mut random);
+                restore::open(&place.join(OUTSIDE), 100, &mut random);
             }
-            Changes::Mounts => settle::unmount_all(&place.join(INSIDE)),
+            Changes::Mounts => restore::unmount_all(&place.join(INSIDE)),
         }
         let covered: Vec<String> = changers
             .iter_mut()
             .flat_map(|changer| changer.covered.drain(..))
             .map(|ino| ino.to_string())
             .collect();
-        println!("quiet {}", covered.join(" "));
+        println!("at rest {}", covered.join(" "));
         std::io::stdout().flush().unwrap();
     }
 }
 
-/// The other process, from here.
+/// A handle of that process.
 struct Storm {
     child: Child,
-    /// Closed to end it.
+    /// Closed to end the process.
     orders: Option<ChildStdin>,
-    quiet: Receiver<Vec<u64>>,
-    /// What was covered by mounts since that was forgotten.
+    rests: Receiver<Vec<u64>>,
+    /// The inodes that were beneath mounts since this was last cleared.
     covered: BTreeSet<u64>,
 }
 
@@ -131,9 +131,9 @@ impl Storm {
             fs::create_dir(place.join(dir)).unwrap();
         }
         File::create(place.join(LINKED)).unwrap();
-        // Not by its path, which a plain user may not be permitted to go.
+        // Not by its path, for which a normal user may have no permission.
         let mut child = Command::new("/proc/self/exe")
-            .args(["--exact", "storms::the_process_that_makes_the_storm", "--nocapture"])
+            .args(["--exact", "storms::the_storm_process", "--nocapture"])
             .env(PLACE, place)
             .env(SEED, seed.to_string())
             .env(CHANGES, format!("{changes:?}"))
@@ -143,17 +143,17 @@ impl Storm {
             .unwrap();
         let orders = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (send, quiet) = mpsc::channel();
+        let (send, rests) = mpsc::channel();
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 // The test harness writes before and behind it, on the same line too.
-                if let Some((_, covered)) = line.split_once("quiet ") {
+                if let Some((_, covered)) = line.split_once("at rest ") {
                     let inodes = covered.split_whitespace().map(|ino| ino.parse().unwrap());
                     let _ = send.send(inodes.collect());
                 }
             }
         });
-        Self { child, orders, quiet, covered: BTreeSet::new() }
+        Self { child, orders, rests, covered: BTreeSet::new() }
     }
 
     fn order(&mut self, ops: u64, percent: u64) {
@@ -161,11 +161,11 @@ impl Storm {
     }
 
     fn wait(&mut self) {
-        self.covered.extend(self.quiet.recv().expect("the storm ended by itself"));
+        self.covered.extend(self.rests.recv().expect("the storm ended by itself"));
     }
 
     fn rests(&mut self) -> bool {
-        match self.quiet.try_recv() {
+        match self.rests.try_recv() {
             Ok(covered) => {
                 self.covered.extend(covered);
                 true
@@ -184,13 +184,13 @@ impl Drop for Storm {
 }
 
 /// One storm.
-pub struct Weather {
+pub struct StormPlan {
     pub name: &'static str,
     pub changes: Changes,
-    pub snapshot: bool,
+    pub track_files: bool,
     /// The operations of a normal run.
-    pub few: u64,
-    /// So many storms share the operations of a campaign.
+    pub ops: u64,
+    /// The number of storms that share the operations of a campaign.
     pub storms: u64,
 }
 
@@ -198,36 +198,36 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|value| value.parse::<u64>().unwrap())
 }
 
-/// A directory that can be removed whatever modes are in it.
+/// A directory that can be removed, whatever modes are in it.
 struct Place(TempDir);
 
 impl Drop for Place {
     fn drop(&mut self) {
         let inside = self.0.path().join(INSIDE);
         if inside.exists() {
-            settle::open(&inside, 100, &mut Random::new(0));
+            restore::open(&inside, 100, &mut Random::new(0));
         }
     }
 }
 
-/// What is counted in a storm.
+/// The statistics of a storm.
 #[derive(Default)]
 struct Counts {
     ops: u64,
     rests: u64,
-    /// Those in which some directories kept their modes.
+    /// The rests in which some directories kept their modes.
     partial: u64,
     dirs: usize,
     files: usize,
-    /// Differences that only the next look could find.
-    late: usize,
-    /// Directories that were covered.
+    /// The differences that only the next scan can find.
+    not_found: usize,
+    /// The number of directories that were beneath mounts.
     covered: usize,
 }
 
 /// A storm and its reader.
 struct Watch<'a> {
-    weather: &'a Weather,
+    plan: &'a StormPlan,
     seed: u64,
     root: PathBuf,
     storm: Storm,
@@ -239,10 +239,10 @@ struct Watch<'a> {
     percent: u64,
 }
 
-impl Weather {
+impl StormPlan {
     pub fn in_memory(&self) {
         match tempfile::tempdir_in("/dev/shm") {
-            Ok(place) => self.rage(place),
+            Ok(place) => self.run(place),
             Err(error) => {
                 say(format_args!("SKIPPED: {}: no tmpfs in /dev/shm: {error}", self.name));
             }
@@ -251,17 +251,17 @@ impl Weather {
 
     pub fn on_the_disk(&self, at: &Path) {
         match tempfile::tempdir_in(at) {
-            Ok(place) => self.rage(place),
+            Ok(place) => self.run(place),
             Err(error) => say(format_args!("SKIPPED: {}: {}: {error}", self.name, at.display())),
         }
     }
 
-    fn rage(&self, place: TempDir) {
+    fn run(&self, place: TempDir) {
         let place = Place(place);
-        let total = number(OPS).map_or(self.few, |ops| ops / self.storms);
+        let total = number(OPS).map_or(self.ops, |ops| ops / self.storms);
         let seed = number(SEED).unwrap_or(1);
-        let may_flood = queue_limit() <= QUEUE;
-        if !may_flood {
+        let may_overflow = queue_limit() <= QUEUE;
+        if !may_overflow {
             say(format_args!(
                 "SKIPPED: overflows in {}: fs.inotify.max_queued_events is {}",
                 self.name,
@@ -276,49 +276,49 @@ impl Weather {
         storm.wait();
         storm.covered.clear();
 
-        // The tree is set up in the midst of the storm.
+        // The tree is set up during the storm.
         let ops = total.min(3_000) / 3;
         storm.order(ops, 100);
-        let reader = Reader::new(root.clone(), noise, self.changes, self.snapshot);
+        let reader = Reader::new(root.clone(), noise, self.changes, self.track_files);
         let mut watch = Watch {
-            weather: self,
+            plan: self,
             seed,
             root,
             storm,
             reader,
             random: Random::new(seed),
             counts: Counts { ops, ..Counts::default() },
-            reading: Reading::Keen,
+            reading: Reading::AtOnce,
             percent: 100,
         };
-        watch.rounds(total, may_flood);
+        watch.rounds(total, may_overflow);
         watch.report(begin);
         let overflows = watch.reader.mirror.overflows;
-        if may_flood {
+        if may_overflow {
             let wanted = (total / 50_000).max(1);
-            assert!(overflows >= wanted, "{overflows} overflows, {wanted} are wanted");
+            assert!(overflows >= wanted, "{overflows} overflows, expected at least {wanted}");
         }
     }
 }
 
 impl Watch<'_> {
-    fn rounds(&mut self, total: u64, may_flood: bool) {
+    fn rounds(&mut self, total: u64, may_overflow: bool) {
         loop {
             self.reader.read_along(&mut self.storm, self.reading);
             if self.percent < 100 {
-                self.rest_with_some_closed();
+                self.check_with_some_unreadable();
             }
-            if !self.storm.covered.is_empty() && may_flood {
-                self.rest_before_the_next_look();
+            if !self.storm.covered.is_empty() && may_overflow {
+                self.check_before_the_next_scan();
             }
-            if may_flood || self.storm.covered.is_empty() {
+            if may_overflow || self.storm.covered.is_empty() {
                 self.rest();
             }
             if self.counts.ops >= total {
                 return;
             }
-            let round = self.round(may_flood);
-            let is_partial = self.weather.changes == Changes::Modes && self.random.below(3) == 0;
+            let round = self.round(may_overflow);
+            let is_partial = self.plan.changes == Changes::Modes && self.random.below(3) == 0;
             self.percent = if is_partial { 50 } else { 100 };
             self.counts.ops += round.ops;
             self.reading = round.reading;
@@ -326,67 +326,68 @@ impl Watch<'_> {
         }
     }
 
-    fn round(&mut self, may_flood: bool) -> Round {
-        let most = match self.weather.changes {
+    fn round(&mut self, may_overflow: bool) -> Round {
+        let most = match self.plan.changes {
             Changes::Names => [30, 300, 3_000],
-            // What is not undone at a rest hinders the rest of the storm.
+            // Changes that are not undone before a rest hinder the rest of the storm.
             Changes::Modes | Changes::Mounts => [30, 200, 600],
         };
-        Round::random(&mut self.random, self.counts.rests, most, may_flood)
+        Round::random(&mut self.random, self.counts.rests, most, may_overflow)
     }
 
-    /// All must be as it is on the disk.
+    /// Checks that the mirror equals the disk.
     fn rest(&mut self) {
         let disk = Entry::walk(&self.root);
         let mut wrong = self.reader.mirror.differences(&disk);
         wrong.extend(watches_amiss(&self.reader.watcher, &disk));
-        self.judge("at rest", &wrong);
+        self.expect_none("at rest", &wrong);
         let (dirs, files) = disk.count();
         self.counts.dirs += dirs;
         self.counts.files += files;
         self.counts.rests += 1;
     }
 
-    /// All must be as it is on the disk, but for what is in directories of which it was rightly said
-    /// that it can't be known. What that is shows when it has become permitted.
-    fn rest_with_some_closed(&mut self) {
+    /// Checks that the mirror equals the disk, except for the content of directories that were rightly
+    /// reported as unknown. That shows once it is permitted.
+    fn check_with_some_unreadable(&mut self) {
         let permitted = Permitted::walk(&self.root);
         let watched = watched(&self.reader.watcher);
         self.storm.order(0, 100);
         self.storm.wait();
         let disk = Entry::walk(&self.root);
-        let (mut wrong, is_vague) = self.reader.mirror.differences_where(&disk, &permitted);
-        wrong.extend(lacking("it may be watched", &permitted.listed, &watched));
-        if !is_vague {
+        let (mut wrong, is_unknown) = self.reader.mirror.differences_where(&disk, &permitted);
+        wrong.extend(lacking("it can be watched", &permitted.listed, &watched));
+        if !is_unknown {
             wrong.extend(lacking("it is watched", &watched, &disk.inodes().into_iter().collect()));
         }
-        self.judge("while some are closed", &wrong);
+        self.expect_none("while some are unreadable", &wrong);
         self.counts.partial += u64::from(permitted.listed.len() < disk.inodes().len());
         self.reader.read_all();
     }
 
-    /// What was covered may not be known before all is looked at; all else must be. Then has all be
-    /// looked at.
-    fn rest_before_the_next_look(&mut self) {
+    /// Checks that the mirror equals the disk, except for directories that were beneath mounts: they may not
+    /// be known before a scan of everything. Then causes that scan.
+    fn check_before_the_next_scan(&mut self) {
         let covered = std::mem::take(&mut self.storm.covered);
         let disk = Entry::walk(&self.root);
         let watched = watched(&self.reader.watcher);
         let mut wrong = self.reader.mirror.differences_beside(&disk, &covered);
         let beside = disk.inodes_beside(&covered);
-        wrong.extend(lacking("it was never covered", &beside, &watched));
+        wrong.extend(lacking("it was never beneath a mount", &beside, &watched));
         wrong.extend(lacking("it is watched", &watched, &disk.inodes().into_iter().collect()));
-        self.judge("when all is unmounted", &wrong);
+        self.expect_none("after all unmounts", &wrong);
         self.counts.covered += covered.len();
-        self.counts.late += self.reader.mirror.differences_beside(&disk, &BTreeSet::new()).len();
+        self.counts.not_found +=
+            self.reader.mirror.differences_beside(&disk, &BTreeSet::new()).len();
         self.reader.fill_queue();
         self.reader.read_all();
     }
 
-    fn judge(&self, when: &str, wrong: &[String]) {
+    fn expect_none(&self, when: &str, wrong: &[String]) {
         assert!(
             wrong.is_empty(),
             "{}, seed {}, rest {} after {} operations, {when}, {:?}: {} differences:\n{}",
-            self.weather.name,
+            self.plan.name,
             self.seed,
             self.counts.rests,
             self.counts.ops,
@@ -397,22 +398,22 @@ impl Watch<'_> {
     }
 
     fn report(&self, begin: Instant) {
-        let Mirror { events, overflows, barred, unmounted, .. } = self.reader.mirror;
-        let Counts { ops, rests, partial, dirs, files, late, covered } = self.counts;
-        let some = match self.weather.changes {
+        let Mirror { events, overflows, unwatched, unmounted, .. } = self.reader.mirror;
+        let Counts { ops, rests, partial, dirs, files, not_found, covered } = self.counts;
+        let some = match self.plan.changes {
             Changes::Names => String::new(),
             Changes::Modes => format!(
-                ", {partial} of them with some closed at first, {barred} times unwatched or unlisted"
+                ", {partial} of them with some unreadable at first, {unwatched} times unwatched or unlisted"
             ),
             Changes::Mounts => format!(
-                ", {covered} mounts, {unmounted} directories unmounted, {late} differences before all \
-                 was looked at"
+                ", {covered} mounts, {unmounted} directories unmounted, {not_found} differences before a scan \
+                 of everything"
             ),
         };
         say(format_args!(
             "storm {}, seed {}: {ops} operations, {rests} rests{some}, {overflows} overflows, {events} \
              events, 0 differences; at a rest {} directories and {} files; {:.1} s",
-            self.weather.name,
+            self.plan.name,
             self.seed,
             dirs as u64 / rests.max(1),
             files as u64 / rests.max(1),
@@ -421,8 +422,9 @@ impl Watch<'_> {
     }
 }
 
-/// Which of these inodes are not among those.
+/// Returns which of these inodes are not among those.
 fn lacking(what: &str, these: &BTreeSet<u64>, those: &BTreeSet<u64>) -> Option<String> {
     let lacking: Vec<&u64> = these.difference(those).collect();
-    (!lacking.is_empty()).then(|| format!("{what}, but not among the others: inodes {lacking:?}"))
+    (!lacking.is_empty())
+        .then(|| format!("{what}, but missing on the other side: inodes {lacking:?}"))
 }

@@ -1,4 +1,4 @@
-//! What reads the events.
+//! The reader of the events.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -11,17 +11,17 @@ use super::{Changes, Storm, THREADS};
 use crate::trees::{Mirror, NAMES, Note, Random};
 use crate::watching::{LONG, Watchdog, unread};
 
-/// How the reader goes about one round.
+/// When the reader reads in a round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reading {
     /// At once.
-    Keen,
-    /// When all is quiet.
-    Late,
-    /// When the queue is full, and the storm goes on.
+    AtOnce,
+    /// When the storm rests.
+    AtRest,
+    /// When the queue is full, during the storm.
     WhenFull,
-    /// When the queue is full, and all is quiet.
-    WhenFullLate,
+    /// When the queue is full and the storm rests.
+    WhenFullAtRest,
 }
 
 pub struct Round {
@@ -30,12 +30,13 @@ pub struct Round {
 }
 
 impl Round {
-    pub fn random(random: &mut Random, number: u64, most: [u64; 3], may_flood: bool) -> Self {
-        if may_flood && number % 8 == 1 {
-            let reading = if number % 16 == 1 { Reading::WhenFull } else { Reading::WhenFullLate };
+    pub fn random(random: &mut Random, number: u64, most: [u64; 3], may_overflow: bool) -> Self {
+        if may_overflow && number % 8 == 1 {
+            let reading =
+                if number % 16 == 1 { Reading::WhenFull } else { Reading::WhenFullAtRest };
             return Self { ops: 2_000, reading };
         }
-        let reading = if random.below(4) == 0 { Reading::Late } else { Reading::Keen };
+        let reading = if random.below(4) == 0 { Reading::AtRest } else { Reading::AtOnce };
         let most = most[random.below(3) as usize];
         Self { ops: THREADS + random.below(most), reading }
     }
@@ -49,17 +50,17 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Sets up the tree, while the storm may be on.
-    pub fn new(root: PathBuf, noise: [File; 2], changes: Changes, snapshot: bool) -> Self {
+    /// Sets up the tree, perhaps during the storm.
+    pub fn new(root: PathBuf, noise: [File; 2], changes: Changes, track_files: bool) -> Self {
         let watcher = Watcher::new().unwrap();
-        let options = TreeOptions::new().report_existing(true).track_files(snapshot);
+        let options = TreeOptions::new().report_existing(true).track_files(track_files);
         watcher.watch_tree(&root, NAMES | WatchMask::MODIFY, options).unwrap();
-        let mirror = Mirror::empty(snapshot);
+        let mirror = Mirror::empty(track_files);
         let mirror = if changes == Changes::Modes { mirror.with_excuses() } else { mirror };
         Self { watcher, root, mirror, noise }
     }
 
-    /// Takes some of what comes, until there is nothing for that time.
+    /// Reads some events, until none comes for this time.
     fn read(&mut self, wait: Duration) {
         for _ in 0..1000 {
             let Some(event) = self.watcher.recv_timeout(wait).unwrap() else { break };
@@ -67,11 +68,11 @@ impl Reader {
         }
     }
 
-    /// Reads for as long as the storm goes on, and then what is left.
+    /// Reads during the storm, and then the rest.
     pub fn read_along(&mut self, storm: &mut Storm, reading: Reading) {
         let mut rests = match reading {
-            Reading::Keen => false,
-            Reading::Late => {
+            Reading::AtOnce => false,
+            Reading::AtRest => {
                 storm.wait();
                 true
             }
@@ -79,13 +80,13 @@ impl Reader {
                 self.fill_queue();
                 false
             }
-            Reading::WhenFullLate => {
+            Reading::WhenFullAtRest => {
                 self.fill_queue();
                 storm.wait();
                 true
             }
         };
-        // The storm itself takes its time on a slow disk; what may hang is the reader.
+        // The storm itself may be slow on a slow disk. Only the reader may hang.
         let mut alive = (Watchdog::new(), Instant::now());
         while !rests {
             self.read(Duration::from_millis(1));
@@ -97,18 +98,18 @@ impl Reader {
         self.read_all();
     }
 
-    /// Reads all that there is to tell of a tree at rest.
+    /// Reads all reports of a tree at rest.
     pub fn read_all(&mut self) {
         while let Some(event) = self.watcher.try_recv().unwrap() {
             self.mirror.apply(&Note::of(&event, &self.root));
         }
     }
 
-    /// Has the queue overflow, while the storm is on. By itself it need not: what is made while nobody
-    /// reads is watched by nobody.
+    /// Makes the queue overflow during the storm. The storm alone may not do that: directories that are
+    /// created while nothing reads are not watched.
     pub fn fill_queue(&self) {
         for event in 0..queue_limit() + 2 {
-            // Not the same twice, or they would merge.
+            // Alternating files, since identical events merge.
             self.noise[(event % 2) as usize].write_all_at(b"x", 0).unwrap();
         }
         assert!(unread(&self.watcher) >= queue_limit() * 16);

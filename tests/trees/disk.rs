@@ -1,4 +1,4 @@
-//! Steps that many tests of trees take, and what they compare.
+//! Steps and comparisons that many tests of trees share.
 
 use std::fs;
 use std::os::fd::OwnedFd;

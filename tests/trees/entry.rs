@@ -1,4 +1,4 @@
-//! What is in a directory, on the disk or in the mirror.
+//! The content of a directory, on the disk or in the mirror.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 
-/// What tells whether a file was changed.
+/// The values that show whether a file was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content {
     ino: u64,
@@ -16,13 +16,13 @@ pub struct Content {
     mtime: (i64, i64),
 }
 
-/// What is at a name: a directory with its entries, or something else.
+/// An entry: a directory with its entries, or anything else.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
     pub(super) entries: Option<BTreeMap<OsString, Entry>>,
-    /// On the disk, the inode of a directory.
+    /// The inode of a directory on the disk.
     pub(super) ino: u64,
-    /// Of a file. In the mirror: as it was when all was last quiet, if nothing was told of it since.
+    /// The version of a file. In the mirror: as at the last rest, if no event of it was reported since.
     pub(super) content: Option<Content>,
 }
 
@@ -35,8 +35,8 @@ impl Entry {
         self.entries.is_some()
     }
 
-    /// What is on the disk at a directory, which must rest meanwhile. Descends by descriptors, so paths
-    /// may be longer than the kernel takes; what can't be read counts as empty.
+    /// Walks a directory on the disk, which must be at rest. Descends by descriptors, so paths may be longer
+    /// than `PATH_MAX`. A directory that can't be read counts as empty.
     pub fn walk(path: &Path) -> Self {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Self::walk_dir(rustix::fs::openat(CWD, path, flags, Mode::empty()).unwrap())
@@ -45,7 +45,7 @@ impl Entry {
     fn walk_dir(dir: OwnedFd) -> Self {
         let mut entries = BTreeMap::new();
         let ino = rustix::fs::fstat(&dir).unwrap().st_ino;
-        // Not `read_from`, which would open it again by `.`, as not everybody may.
+        // Not `read_from`, which would open it again by `.`, for which there may be no permission.
         for item in Dir::new(dir.try_clone().unwrap()).unwrap() {
             let item = item.unwrap();
             let name = OsStr::from_bytes(item.file_name().to_bytes());
@@ -65,7 +65,7 @@ impl Entry {
                     Err(_) => Self { ino: stat.st_ino, ..Self::new(true) },
                 }
             } else {
-                // What is written by another name of it is told nowhere else.
+                // A write through another name of the file is reported only there.
                 let content = (stat.st_nlink == 1).then_some(Content {
                     ino: stat.st_ino,
                     size: stat.st_size,
@@ -78,8 +78,8 @@ impl Entry {
         Self { entries: Some(entries), ino, content: None }
     }
 
-    /// The same where links to directories are followed, into those directories alone that are `inside`
-    /// by the paths that lead to them.
+    /// Walks a directory as [`walk`](Self::walk) does, and follows links to directories for which `inside`
+    /// returns `true` for their path.
     pub fn walk_links(path: &Path, inside: &dyn Fn(&Path) -> bool) -> Self {
         let mut entries = BTreeMap::new();
         let listed = if inside(path) { std::fs::read_dir(path).ok() } else { None };
@@ -94,7 +94,7 @@ impl Entry {
         Self { entries: Some(entries), ..Self::new(true) }
     }
 
-    /// The inodes of this directory and all beneath it, sorted.
+    /// Returns the inodes of this directory and all directories beneath it, sorted.
     pub fn inodes(&self) -> Vec<u64> {
         fn add(entry: &Entry, inodes: &mut Vec<u64>) {
             if let Some(entries) = &entry.entries {
@@ -108,7 +108,7 @@ impl Entry {
         inodes
     }
 
-    /// The inodes of this directory and those beneath it that are in none of `covered`.
+    /// Returns the inodes of this directory and those beneath it, without directories in `covered`.
     pub fn inodes_beside(&self, covered: &BTreeSet<u64>) -> BTreeSet<u64> {
         let mut inodes = BTreeSet::new();
         let mut todo = vec![self];
@@ -120,7 +120,7 @@ impl Entry {
         inodes
     }
 
-    /// The number of directories with this one, and of the files.
+    /// Returns the numbers of directories, with this one, and of files.
     pub fn count(&self) -> (usize, usize) {
         match &self.entries {
             None => (0, 1),
@@ -161,9 +161,8 @@ impl Entry {
         }
     }
 
-    /// Where this differs from the disk, a line for each place. What it believes to know of files'
-    /// content is compared too.
-    /// Of an entry that is excused, nothing counts that is in it.
+    /// Returns the differences from the disk, one line each. The versions of files are compared too if they
+    /// are known. The content of an excused directory is not compared.
     pub(super) fn compare(
         &self,
         disk: &Self,
@@ -177,7 +176,8 @@ impl Entry {
             (Some(mine), Some(theirs)) => {
                 for (name, entry) in mine {
                     if !theirs.contains_key(name) && (with_files || entry.is_dir()) {
-                        differences.push(format!("told, but not there: {:?}", at.join(name)));
+                        differences
+                            .push(format!("reported, but does not exist: {:?}", at.join(name)));
                     }
                 }
                 for (name, entry) in theirs {
@@ -187,7 +187,8 @@ impl Entry {
                             known.compare(entry, with_files, &at, excused, differences);
                         }
                         None if with_files || entry.is_dir() => {
-                            differences.push(format!("there, but not told: {:?}", at.join(name)));
+                            differences
+                                .push(format!("exists, but was not reported: {:?}", at.join(name)));
                         }
                         None => {}
                     }
@@ -196,12 +197,12 @@ impl Entry {
             (None, None) => {
                 if let (true, Some(before), Some(now)) = (with_files, self.content, disk.content) {
                     if before != now {
-                        differences.push(format!("changed, but not told: {at:?}"));
+                        differences.push(format!("changed, but was not reported: {at:?}"));
                     }
                 }
             }
             _ if with_files || self.is_dir() || disk.is_dir() => differences.push(format!(
-                "{at:?} was told as {}, and is {}",
+                "{at:?} was reported as {}, and is {}",
                 if self.is_dir() { "a directory" } else { "a file" },
                 if disk.is_dir() { "a directory" } else { "a file" },
             )),

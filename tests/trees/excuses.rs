@@ -1,14 +1,14 @@
-//! Directories of which a tree has said that it does not know what is in them.
+//! Directories whose content a tree has reported as unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::{Entry, How, Note};
+use super::{Entry, Note, NoteKind};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
 use tinotify::EventMask;
 
-/// What was said of a directory.
+/// The report about a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Excuse {
     Unwatched,
@@ -27,17 +27,17 @@ fn moved(path: &Path, from: &Path, to: &Path) -> PathBuf {
 }
 
 impl Excuses {
-    /// Whether nothing need be known of what is at a path, because of a directory above it.
+    /// Returns `true` if a path need not be known, because of a directory above it.
     pub fn cover(&self, path: &Path) -> bool {
         !self.0.is_empty() && path.ancestors().skip(1).any(|above| self.0.contains_key(above))
     }
 
-    /// Whether it was said of this directory itself.
+    /// Returns `true` if this directory itself was reported.
     pub fn contains(&self, path: &Path) -> bool {
         self.0.contains_key(path)
     }
 
-    /// Whether a directory is unlisted.
+    /// Returns `true` if a directory is unlisted.
     pub fn has_unlisted(&self) -> bool {
         self.0.values().any(|excuse| *excuse == Excuse::Unlisted)
     }
@@ -46,22 +46,22 @@ impl Excuses {
         self.0.retain(|path, _| !path.starts_with(top));
     }
 
-    /// Takes in an event of which the mirror knows already.
+    /// Applies an event, after the mirror.
     pub fn apply(&mut self, note: &Note) {
         let path = &note.path;
-        match &note.how {
-            How::Unwatched(_) => {
+        match &note.kind {
+            NoteKind::Unwatched(_) => {
                 self.remove(path);
                 self.0.insert(path.clone(), Excuse::Unwatched);
             }
-            How::Unlisted(_) => drop(self.0.entry(path.clone()).or_insert(Excuse::Unlisted)),
-            How::Watched => drop(self.0.remove(path)),
-            How::Renamed(from) => {
+            NoteKind::Unlisted(_) => drop(self.0.entry(path.clone()).or_insert(Excuse::Unlisted)),
+            NoteKind::Watched => drop(self.0.remove(path)),
+            NoteKind::Renamed(from) => {
                 self.remove(path);
                 let places = std::mem::take(&mut self.0).into_iter();
                 self.0 = places.map(|(at, excuse)| (moved(&at, from, path), excuse)).collect();
             }
-            How::Exchanged(with) => {
+            NoteKind::Exchanged(with) => {
                 let swapped = |at: PathBuf| match at.starts_with(with) {
                     true => moved(&at, with, path),
                     false => moved(&at, path, with),
@@ -69,16 +69,16 @@ impl Excuses {
                 let places = std::mem::take(&mut self.0).into_iter();
                 self.0 = places.map(|(at, excuse)| (swapped(at), excuse)).collect();
             }
-            How::Reported | How::Discovered if note.has(NAMED) => self.remove(path),
-            How::Reported | How::Discovered if note.has(EventMask::UNMOUNT) => {
+            NoteKind::Reported | NoteKind::Discovered if note.has(NAMED) => self.remove(path),
+            NoteKind::Reported | NoteKind::Discovered if note.has(EventMask::UNMOUNT) => {
                 self.0.retain(|at, _| at == path || !at.starts_with(path));
             }
             _ => {}
         }
     }
 
-    /// Leaves only those that hold while no more than that is permitted (`None`: all is), and says which are
-    /// `Unwatched` though they may be watched.
+    /// Keeps only the excuses that hold while no more than `permitted` is permitted (`None`: everything).
+    /// Returns the directories that are `Unwatched` though they could be watched.
     pub fn hold(&mut self, disk: &Entry, permitted: Option<&Permitted>) -> Vec<String> {
         let mut wrong = Vec::new();
         let outer = self.clone();
@@ -89,7 +89,9 @@ impl Excuses {
                 Excuse::Unlisted => !permitted.searched.contains(&entry.ino),
             });
             if !may_be && *excuse == Excuse::Unwatched && !outer.cover(path) {
-                wrong.push(format!("it may be watched now, but was last said not to be: {path:?}"));
+                wrong.push(format!(
+                    "it can be watched, but was last reported as unwatched: {path:?}"
+                ));
             }
             may_be
         });
@@ -102,17 +104,17 @@ const NAMED: EventMask = EventMask::CREATE
     .union(EventMask::MOVED_FROM)
     .union(EventMask::MOVED_TO);
 
-/// The inodes of directories that their owner may reach by others that may be listed and searched.
+/// The inodes of directories that their owner can reach through directories that may be listed and searched.
 #[derive(Debug, Default)]
 pub struct Permitted {
-    /// And listed.
+    /// Those that may be listed.
     pub listed: BTreeSet<u64>,
-    /// And searched as well.
+    /// Those that may also be searched.
     pub searched: BTreeSet<u64>,
 }
 
 impl Permitted {
-    /// As it is now, beneath a directory that rests.
+    /// Walks a directory at rest.
     pub fn walk(path: &Path) -> Self {
         let mut permitted = Self::default();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

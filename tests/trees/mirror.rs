@@ -1,4 +1,4 @@
-//! A mirror of a tree, built from the events alone.
+//! A mirror of a tree, built only from its events.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -7,50 +7,50 @@ use std::path::Path;
 use tinotify::EventMask;
 
 use super::excuses::{Excuses, Permitted};
-use super::{Entry, How, Note};
+use super::{Entry, Note, NoteKind};
 
-/// So many events are kept to be shown with a difference.
+/// The number of events that are shown with a difference.
 const HISTORY: usize = 1000;
 
-/// And so many with an event that must not be.
+/// The number of events that are shown with a wrong event.
 const CONTEXT: usize = 25;
 
-/// What is in a tree, by what the events told.
+/// The content of a tree, by its events.
 #[derive(Clone)]
 pub struct Mirror {
     root: Entry,
-    /// Whether files are reported after an overflow.
-    snapshot: bool,
-    /// Links are followed: a link that was a file may be found to lead to a directory.
+    /// Whether the tree tracks files, so that it reports them after an overflow.
+    track_files: bool,
+    /// Whether links are followed: a link that was a file may later lead to a directory.
     links: bool,
-    /// Where not every directory may be looked at: those of which that was said.
+    /// In a tree with unreadable directories: those that were reported.
     excuses: Option<Excuses>,
-    /// Events were lost since all was last quiet: what is told may have been known already.
-    doubtful: bool,
+    /// Whether events were lost since the last rest, so that a known entry may be reported again.
+    may_repeat: bool,
     resyncing: bool,
     knows_files: bool,
     established: bool,
-    /// What no event may tell, but did.
+    /// The wrong events.
     wrong: Vec<String>,
     history: VecDeque<Note>,
     pub events: u64,
     pub overflows: u64,
-    /// Reported as `Unwatched` or `Unlisted`.
-    pub barred: u64,
-    /// Reported as unmounted.
+    /// The number of directories that were reported as `Unwatched` or `Unlisted`.
+    pub unwatched: u64,
+    /// The number of directories that were reported as unmounted.
     pub unmounted: u64,
     pub over: bool,
 }
 
 impl Mirror {
-    /// That of a tree of which nothing was told yet: for `TreeOptions::report_existing`.
-    pub fn empty(snapshot: bool) -> Self {
+    /// Returns an empty mirror, for `TreeOptions::report_existing`.
+    pub fn empty(track_files: bool) -> Self {
         Self {
             root: Entry::new(true),
-            snapshot,
+            track_files,
             links: false,
             excuses: None,
-            doubtful: false,
+            may_repeat: false,
             resyncing: false,
             knows_files: true,
             established: false,
@@ -58,19 +58,19 @@ impl Mirror {
             history: VecDeque::new(),
             events: 0,
             overflows: 0,
-            barred: 0,
+            unwatched: 0,
             unmounted: 0,
             over: false,
         }
     }
 
-    /// That of a tree whose directory rests while the tree is set up.
+    /// Returns the mirror of a directory that is at rest while the tree is set up.
     pub fn of(path: &Path) -> Self {
         Self { root: Entry::walk(path), ..Self::empty(false) }
     }
 
-    pub fn with_snapshot(self, snapshot: bool) -> Self {
-        Self { snapshot, ..self }
+    pub fn with_tracked_files(self, track_files: bool) -> Self {
+        Self { track_files, ..self }
     }
 
     pub fn with_links(self) -> Self {
@@ -80,18 +80,18 @@ impl Mirror {
     fn wrong(&mut self, what: &str, note: &Note) {
         let mut said = format!("event {}, \"{note}\": {what}", self.events);
         if self.wrong.len() < 5 {
-            // What else was told of that place, and of those above and below.
+            // The other events of this path, and of those above and below.
             let related = |path: &Path| path.starts_with(&note.path) || note.path.starts_with(path);
             let (first, mut lines) = (self.events - self.history.len() as u64 + 1, Vec::new());
             for (event, other) in (first..).zip(&self.history) {
-                let from = matches!(&other.how,
-                    How::Renamed(from) | How::Exchanged(from) if related(from));
+                let from = matches!(&other.kind,
+                    NoteKind::Renamed(from) | NoteKind::Exchanged(from) if related(from));
                 if !other.path.as_os_str().is_empty() && (from || related(&other.path)) {
                     lines.push(format!("\n        {event} {other}"));
                 }
             }
             said.extend(lines.drain(lines.len().saturating_sub(CONTEXT)..));
-            said.push_str("\n      and last of all");
+            said.push_str("\n      and the last events");
             for other in self.history.iter().rev().take(CONTEXT).rev() {
                 let _ = write!(said, "\n        {other}");
             }
@@ -99,25 +99,28 @@ impl Mirror {
         self.wrong.push(said);
     }
 
-    /// Whether nothing need be known of what is at a path.
+    /// Returns `true` if a path need not be known.
     fn is_excused(&self, path: &Path) -> bool {
         self.excuses.as_ref().is_some_and(|excuses| excuses.cover(path))
     }
 
-    /// Whether what is told of a path may be known already, or be of what is not known.
-    fn is_doubtful(&self, path: &Path) -> bool {
-        self.doubtful || self.is_excused(path)
+    /// Returns `true` if a reported entry may be known already, or an unknown one may be reported as gone.
+    fn may_be_known(&self, path: &Path) -> bool {
+        self.may_repeat || self.is_excused(path)
     }
 
-    /// Takes in one event.
+    /// Applies one event.
     pub fn apply(&mut self, note: &Note) {
         self.take_in(note);
-        self.barred += u64::from(matches!(note.how, How::Unwatched(_) | How::Unlisted(_)));
+        self.unwatched +=
+            u64::from(matches!(note.kind, NoteKind::Unwatched(_) | NoteKind::Unlisted(_)));
         self.unmounted += u64::from(note.has(EventMask::UNMOUNT));
         if let Some(excuses) = &mut self.excuses {
             excuses.apply(note);
-            if let (How::Unwatched(_), Some(entry)) = (&note.how, self.root.get_mut(&note.path)) {
-                // Nothing is known of what is in it, until that is found again.
+            if let (NoteKind::Unwatched(_), Some(entry)) =
+                (&note.kind, self.root.get_mut(&note.path))
+            {
+                // Its content is not known until it is found again.
                 *entry = Entry::new(true);
             }
         }
@@ -125,96 +128,98 @@ impl Mirror {
 
     fn take_in(&mut self, note: &Note) {
         self.events += 1;
-        if self.over && note.how != How::Ignored {
+        if self.over && note.kind != NoteKind::Ignored {
             self.wrong("after the end of the tree", note);
         }
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
         self.history.push_back(note.clone());
-        match &note.how {
-            How::Renamed(from) => self.rename(from, note),
-            How::Exchanged(with) => self.exchange(with, note),
-            How::Reported | How::Discovered if note.has(EventMask::CREATE) => {
+        match &note.kind {
+            NoteKind::Renamed(from) => self.rename(from, note),
+            NoteKind::Exchanged(with) => self.exchange(with, note),
+            NoteKind::Reported | NoteKind::Discovered if note.has(EventMask::CREATE) => {
                 self.create(note, false)
             }
-            How::Reported | How::Discovered if note.has(EventMask::MOVED_TO) => {
+            NoteKind::Reported | NoteKind::Discovered if note.has(EventMask::MOVED_TO) => {
                 self.create(note, true)
             }
-            How::Reported | How::Discovered
+            NoteKind::Reported | NoteKind::Discovered
                 if note.has(EventMask::DELETE | EventMask::MOVED_FROM) =>
             {
                 self.remove(note);
             }
-            How::Reported | How::Discovered => {
+            NoteKind::Reported | NoteKind::Discovered => {
                 if let Some(entry) = self.root.get_mut(&note.path) {
                     entry.content = None;
                     if note.has(EventMask::UNMOUNT) {
-                        // What it was mounted on is looked at anew.
+                        // The directory beneath the mount is scanned again.
                         entry.entries = Some(BTreeMap::new());
                     }
                 }
             }
-            How::Overflow => {
+            NoteKind::Overflow => {
                 self.overflows += 1;
-                self.doubtful = true;
+                self.may_repeat = true;
                 self.resyncing = true;
             }
-            How::Resynced => {
+            NoteKind::Resynced => {
                 if !self.resyncing {
                     self.wrong("nothing was lost", note);
                 }
                 self.resyncing = false;
-                if !self.snapshot {
+                if !self.track_files {
                     self.root.forget_files();
                     self.knows_files = false;
                 }
             }
-            How::RootRemoved | How::RootUnmounted => self.over = true,
-            How::Established if self.established => self.wrong("it was set up before", note),
-            How::Established => self.established = true,
-            How::Unwatched(_) | How::Unlisted(_) | How::Watched => {}
-            How::RootMoved | How::Ignored => {}
+            NoteKind::RootRemoved | NoteKind::RootUnmounted => self.over = true,
+            NoteKind::Established if self.established => self.wrong("it was set up already", note),
+            NoteKind::Established => self.established = true,
+            NoteKind::Unwatched(_) | NoteKind::Unlisted(_) | NoteKind::Watched => {}
+            NoteKind::RootMoved | NoteKind::Ignored => {}
         }
     }
 
     fn create(&mut self, note: &Note, may_replace: bool) {
         let entry = Entry::new(note.is_dir());
-        let doubtful = self.is_doubtful(&note.path);
+        let may_repeat = self.may_be_known(&note.path);
         let Some(parent) = self.root.parent_mut(&note.path) else {
             if !self.is_excused(&note.path) {
-                self.wrong("its parent was never announced", note);
+                self.wrong("its parent was never reported", note);
             }
             return;
         };
         let name = note.path.file_name().unwrap();
         match parent.get(name) {
-            Some(known) if doubtful && known.is_dir() == entry.is_dir() => {
-                // Its content, if it is a directory, was not lost.
+            Some(known) if may_repeat && known.is_dir() == entry.is_dir() => {
+                // The content of a directory stays known.
                 parent.get_mut(name).unwrap().content = None;
             }
             known => {
-                // A directory that is found may also have replaced a file by events that come later.
-                let leads = (self.links || self.excuses.is_some() && !self.snapshot)
-                    && (&note.how, note.is_dir()) == (&How::Discovered, true)
+                // A discovered directory may have replaced a file whose events come later.
+                let leads = (self.links || self.excuses.is_some() && !self.track_files)
+                    && (&note.kind, note.is_dir()) == (&NoteKind::Discovered, true)
                     && known.is_some_and(|known| !known.is_dir());
-                let again = known.is_some() && !may_replace && !doubtful && !leads;
+                let again = known.is_some() && !may_replace && !may_repeat && !leads;
                 parent.insert(name.to_owned(), entry);
                 if again {
-                    self.wrong("it was there already", note);
+                    self.wrong("it existed already", note);
                 }
             }
         }
     }
 
     fn remove(&mut self, note: &Note) {
-        let doubtful = self.is_doubtful(&note.path);
+        let may_repeat = self.may_be_known(&note.path);
         match self.root.take(&note.path) {
-            None if !doubtful => self.wrong("it was not there", note),
+            None if !may_repeat => self.wrong("it did not exist", note),
             None => {}
-            Some(entry) if doubtful => drop(entry),
-            Some(entry) if entry.is_dir() != note.is_dir() => self.wrong("it was no such", note),
-            // With all beneath it: what was found there may not have been told to be gone.
+            Some(entry) if may_repeat => drop(entry),
+            Some(entry) if entry.is_dir() != note.is_dir() => {
+                self.wrong("it was of another kind", note)
+            }
+            // With everything beneath it: entries that were discovered there may not be reported as gone.
             Some(_) => {}
         }
     }
@@ -224,8 +229,9 @@ impl Mirror {
         let entry = match self.root.take(from) {
             Some(entry) if entry.is_dir() == note.is_dir() => entry,
             other => {
-                if !self.doubtful && !excused {
-                    let what = if other.is_some() { "it was no such" } else { "it was not there" };
+                if !self.may_repeat && !excused {
+                    let what =
+                        if other.is_some() { "it was of another kind" } else { "it did not exist" };
                     self.wrong(what, note);
                 }
                 Entry::new(note.is_dir())
@@ -233,7 +239,7 @@ impl Mirror {
         };
         let Some(parent) = self.root.parent_mut(&note.path) else {
             if !excused {
-                self.wrong("its new parent was never announced", note);
+                self.wrong("its new parent was never reported", note);
             }
             return;
         };
@@ -242,10 +248,10 @@ impl Mirror {
 
     fn exchange(&mut self, with: &Path, note: &Note) {
         let (Some(one), Some(other)) = (self.root.take(with), self.root.take(&note.path)) else {
-            return self.wrong("one of both was not there", note);
+            return self.wrong("one of the two did not exist", note);
         };
         if !one.is_dir() || !other.is_dir() {
-            self.wrong("one of both was no directory", note);
+            self.wrong("one of the two was not a directory", note);
         }
         for (path, entry) in [(with, other), (note.path.as_path(), one)] {
             match (self.root.parent_mut(path), path.file_name()) {
@@ -255,22 +261,22 @@ impl Mirror {
         }
     }
 
-    /// What is wrong now that all has been told of a tree at rest; then starts again from the disk,
-    /// where files could not be told.
+    /// Returns what is wrong in a tree at rest. Then starts again from the disk, as far as files could not be
+    /// reported.
     pub fn differences(&mut self, disk: &Entry) -> Vec<String> {
         let mut differences = self.differences_but(disk, &|_, _| false);
         if let Some(excuses) = &mut self.excuses {
-            // All may be looked at.
+            // Everything is readable.
             differences.extend(excuses.hold(disk, None));
         }
         if differences.is_empty() {
             self.root = disk.clone();
-            (self.doubtful, self.knows_files) = (false, true);
+            (self.may_repeat, self.knows_files) = (false, true);
         }
         differences
     }
 
-    /// What is wrong, but for what is in directories that are excused.
+    /// Returns what is wrong outside of excused directories.
     fn differences_but(
         &mut self,
         disk: &Entry,
@@ -284,12 +290,12 @@ impl Mirror {
         differences
     }
 
-    /// Takes the disk for what is known.
+    /// Sets the known content to that of the disk.
     pub fn start_from(&mut self, disk: &Entry) {
         self.root = disk.clone();
     }
 
-    /// The last events, a line each.
+    /// Returns the last events, one line each.
     pub fn history(&self) -> String {
         self.history.iter().fold(String::new(), |mut lines, note| {
             let _ = writeln!(lines, "  {note}");
@@ -299,14 +305,14 @@ impl Mirror {
 }
 
 impl Mirror {
-    /// That of a tree in which not every directory may be looked at.
+    /// Returns the mirror of a tree with unreadable directories.
     pub fn with_excuses(self) -> Self {
         Self { excuses: Some(Excuses::default()), ..self }
     }
 
-    /// What is wrong now that all has been told of a tree at rest in which only this is permitted.
-    /// Nothing counts that is in a directory of which was said, and rightly, that it can't be known. Tells
-    /// as well whether what was known of one before may have gone anywhere.
+    /// Returns what is wrong in a tree at rest in which only `permitted` is permitted, without the content of
+    /// directories that were rightly reported as unknown. Also returns whether a directory that was known
+    /// before may have gone anywhere.
     pub fn differences_where(&self, disk: &Entry, permitted: &Permitted) -> (Vec<String>, bool) {
         let mut copy = self.clone();
         let mut excuses = copy.excuses.take().expect("a mirror with excuses");
@@ -315,7 +321,7 @@ impl Mirror {
         (wrong, excuses.has_unlisted())
     }
 
-    /// What is wrong in a tree in which these inodes were covered for some time.
+    /// Returns what is wrong in a tree in which these inodes were beneath mounts for some time.
     pub fn differences_beside(&self, disk: &Entry, covered: &BTreeSet<u64>) -> Vec<String> {
         self.clone().differences_but(disk, &|_, entry| covered.contains(&entry.ino))
     }

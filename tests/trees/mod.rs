@@ -1,5 +1,5 @@
-//! What the tests of trees share: a mirror built from the events alone, the walk of the disk that it
-//! must equal, and the kernel's list of what is watched.
+//! Shared by the tests of trees: a mirror that is built only from the events, the walk of the disk that it
+//! must equal, and the kernel's list of watches.
 
 #![allow(dead_code)] // Each test binary uses some of it.
 
@@ -17,13 +17,13 @@ use tinotify::WatchMask;
 pub use self::{
     entry::{Content, Entry},
     mirror::Mirror,
-    note::{How, Note},
+    note::{Note, NoteKind},
     random::Random,
     scene::{Scene, established, watch_tree, watched, watches_amiss},
 };
 
-/// What changes names, and what was written: no event that comes twice, of a directory from itself
-/// and from its parent.
+/// The changes of names, and `CLOSE_WRITE`: no event that is reported twice, by a directory and by its
+/// parent.
 pub const NAMES: WatchMask = WatchMask::CREATE
     .union(WatchMask::DELETE)
     .union(WatchMask::MOVED_FROM)

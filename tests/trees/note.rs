@@ -1,4 +1,4 @@
-//! An event of a tree, kept and as a line of text.
+//! An owned event of a tree, also as a line of text.
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tinotify::{Errno, EventMask, TreeChange, UnwatchedReason, WatchEvent};
 
-/// What an event of a tree was, with the paths beneath the root.
+/// The kind of a tree's event, with paths beneath the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum NoteKind {
     Reported,
     Discovered,
     Renamed(PathBuf),
@@ -22,20 +22,20 @@ pub enum How {
     RootMoved,
     RootRemoved,
     RootUnmounted,
-    /// The end of the watch.
+    /// The watch has ended.
     Ignored,
 }
 
-/// An event of a tree, to keep.
+/// An owned event of a tree.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Note {
-    pub how: How,
+    pub kind: NoteKind,
     pub mask: EventMask,
     pub path: PathBuf,
 }
 
 impl Note {
-    /// An event of the tree with that root, or an overflow.
+    /// Converts an event of the tree with this root, or an overflow.
     pub fn of(event: &WatchEvent<'_>, root: &Path) -> Self {
         let beneath = |path: &Path| match path.strip_prefix(root) {
             Ok(path) => path.to_owned(),
@@ -43,27 +43,27 @@ impl Note {
         };
         let mask = event.mask();
         if event.is_overflow() {
-            assert_eq!(event.watch(), None, "an overflow is all watches'");
-            return Self { how: How::Overflow, mask, path: PathBuf::new() };
+            assert_eq!(event.watch(), None, "an overflow has no watch");
+            return Self { kind: NoteKind::Overflow, mask, path: PathBuf::new() };
         }
         let path = beneath(&event.path());
-        let how = match event.tree_change().expect("an event of the tree") {
-            TreeChange::Reported if event.is_ignored() => How::Ignored,
-            TreeChange::Reported => How::Reported,
-            TreeChange::Discovered => How::Discovered,
-            TreeChange::Renamed { from } => How::Renamed(beneath(from)),
-            TreeChange::Exchanged { with } => How::Exchanged(beneath(with)),
-            TreeChange::Unwatched(why) => How::Unwatched(why),
-            TreeChange::Unlisted(why) => How::Unlisted(why),
-            TreeChange::Watched => How::Watched,
-            TreeChange::Established => How::Established,
-            TreeChange::Resynced => How::Resynced,
-            TreeChange::RootMoved => How::RootMoved,
-            TreeChange::RootRemoved => How::RootRemoved,
-            TreeChange::RootUnmounted => How::RootUnmounted,
-            other => panic!("no test knows {other:?}"),
+        let kind = match event.tree_change().expect("an event of the tree") {
+            TreeChange::Reported if event.is_ignored() => NoteKind::Ignored,
+            TreeChange::Reported => NoteKind::Reported,
+            TreeChange::Discovered => NoteKind::Discovered,
+            TreeChange::Renamed { from } => NoteKind::Renamed(beneath(from)),
+            TreeChange::Exchanged { with } => NoteKind::Exchanged(beneath(with)),
+            TreeChange::Unwatched(why) => NoteKind::Unwatched(why),
+            TreeChange::Unlisted(why) => NoteKind::Unlisted(why),
+            TreeChange::Watched => NoteKind::Watched,
+            TreeChange::Established => NoteKind::Established,
+            TreeChange::Resynced => NoteKind::Resynced,
+            TreeChange::RootMoved => NoteKind::RootMoved,
+            TreeChange::RootRemoved => NoteKind::RootRemoved,
+            TreeChange::RootUnmounted => NoteKind::RootUnmounted,
+            other => panic!("unknown to the tests: {other:?}"),
         };
-        Self { how, mask, path }
+        Self { kind, mask, path }
     }
 
     pub(super) fn has(&self, mask: EventMask) -> bool {
@@ -75,46 +75,48 @@ impl Note {
     }
 }
 
-/// A line such as `create a/b/` or `rename a -> b`; what the mask calls a directory ends in a slash.
+/// Writes a line such as `create a/b/` or `rename a -> b`. A path with `ISDIR` ends in a slash.
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slash = if self.is_dir() { "/" } else { "" };
         let path = format!("{}{slash}", self.path.as_os_str().as_bytes().escape_ascii());
         let has = |mask| self.has(mask);
-        match &self.how {
-            How::Discovered if has(EventMask::CREATE) => write!(f, "found {path}"),
-            How::Discovered if has(EventMask::DELETE) => write!(f, "missing {path}"),
-            How::Discovered if has(EventMask::MODIFY) => write!(f, "changed {path}"),
-            How::Reported if has(EventMask::CREATE) => write!(f, "create {path}"),
-            How::Reported if has(EventMask::DELETE) => write!(f, "delete {path}"),
-            How::Reported if has(EventMask::MOVED_FROM) => write!(f, "moved out {path}"),
-            How::Reported if has(EventMask::MOVED_TO) => write!(f, "moved in {path}"),
-            How::Reported if has(EventMask::CLOSE_WRITE) => write!(f, "written {path}"),
-            How::Renamed(from) => {
+        match &self.kind {
+            NoteKind::Discovered if has(EventMask::CREATE) => write!(f, "found {path}"),
+            NoteKind::Discovered if has(EventMask::DELETE) => write!(f, "missing {path}"),
+            NoteKind::Discovered if has(EventMask::MODIFY) => write!(f, "changed {path}"),
+            NoteKind::Reported if has(EventMask::CREATE) => write!(f, "create {path}"),
+            NoteKind::Reported if has(EventMask::DELETE) => write!(f, "delete {path}"),
+            NoteKind::Reported if has(EventMask::MOVED_FROM) => write!(f, "moved out {path}"),
+            NoteKind::Reported if has(EventMask::MOVED_TO) => write!(f, "moved in {path}"),
+            NoteKind::Reported if has(EventMask::CLOSE_WRITE) => write!(f, "written {path}"),
+            NoteKind::Renamed(from) => {
                 let from = from.as_os_str().as_bytes().escape_ascii();
                 write!(f, "rename {from}{slash} -> {path}")
             }
-            How::Exchanged(with) => {
+            NoteKind::Exchanged(with) => {
                 let with = with.as_os_str().as_bytes().escape_ascii();
                 write!(f, "exchange {with}{slash} <-> {path}")
             }
-            How::Unlisted(why) => write!(f, "unlisted {path}: {why:?}"),
-            How::Watched => write!(f, "watched {path}"),
-            How::Established => f.write_str("established"),
-            How::Unwatched(why) => {
+            NoteKind::Unlisted(why) => write!(f, "unlisted {path}: {why:?}"),
+            NoteKind::Watched => write!(f, "watched {path}"),
+            NoteKind::Established => f.write_str("established"),
+            NoteKind::Unwatched(why) => {
                 let path = self.path.as_os_str().as_bytes().escape_ascii();
                 match why {
                     UnwatchedReason::Failed(why) => write!(f, "unwatched {path}: {why:?}"),
                     other => write!(f, "unwatched {path}: {other:?}"),
                 }
             }
-            How::Overflow => f.write_str("overflow"),
-            How::Resynced => f.write_str("resynced"),
-            How::RootMoved => f.write_str("root moved"),
-            How::RootRemoved => f.write_str("root removed"),
-            How::RootUnmounted => f.write_str("root unmounted"),
-            How::Ignored => f.write_str("ignored"),
-            How::Reported | How::Discovered => write!(f, "{:?} {} {path}", self.how, self.mask),
+            NoteKind::Overflow => f.write_str("overflow"),
+            NoteKind::Resynced => f.write_str("resynced"),
+            NoteKind::RootMoved => f.write_str("root moved"),
+            NoteKind::RootRemoved => f.write_str("root removed"),
+            NoteKind::RootUnmounted => f.write_str("root unmounted"),
+            NoteKind::Ignored => f.write_str("ignored"),
+            NoteKind::Reported | NoteKind::Discovered => {
+                write!(f, "{:?} {} {path}", self.kind, self.mask)
+            }
         }
     }
 }

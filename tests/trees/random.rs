@@ -1,6 +1,6 @@
-//! Numbers that look random.
+//! Pseudo-random numbers.
 
-/// xorshift64: the same seed, the same numbers.
+/// xorshift64: the same seed gives the same numbers.
 pub struct Random(u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! A tree at work, its set-up, and the watches that the kernel lists for it.
+//! A watched tree, its set-up, and the watches that the kernel lists for it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use tinotify::{TreeChange, TreeOptions, WatchId, WatchMask, Watcher};
 use super::{Entry, Mirror, NAMES, Note};
 use crate::watching::kernel_watches;
 
-/// The inodes that the kernel watches.
+/// Returns the inodes that the kernel watches.
 pub fn watched(watcher: &Watcher) -> BTreeSet<u64> {
     kernel_watches(watcher).values().map(|watch| watch.ino).collect()
 }
 
-/// Where what the kernel watches is not each directory once, and nothing else.
+/// Returns a description of the difference, unless the kernel watches each directory once and nothing else.
 pub fn watches_amiss(watcher: &Watcher, disk: &Entry) -> Option<String> {
     let mut watched: Vec<u64> = kernel_watches(watcher).values().map(|watch| watch.ino).collect();
     watched.sort_unstable();
@@ -32,7 +32,7 @@ pub fn watches_amiss(watcher: &Watcher, disk: &Entry) -> Option<String> {
     })
 }
 
-/// Reads up to the end of a tree's set-up, and returns what was reported before it.
+/// Reads up to the end of a tree's set-up, and returns the reports before it.
 pub fn established(watcher: &mut Watcher, watch: WatchId) -> Vec<Note> {
     let root = watcher.watches().info(watch).unwrap().path;
     let mut notes = Vec::new();
@@ -47,7 +47,7 @@ pub fn established(watcher: &mut Watcher, watch: WatchId) -> Vec<Note> {
     }
 }
 
-/// Adds a tree, and reads up to the end of its set-up, before which nothing is to be reported.
+/// Adds a tree, and reads up to the end of its set-up. Nothing may be reported before that.
 pub fn watch_tree(
     watcher: &mut Watcher,
     root: &Path,
@@ -59,14 +59,14 @@ pub fn watch_tree(
     watch
 }
 
-/// A tree in a directory of its own, with a place beside it that is not watched.
+/// A tree in its own directory, with a directory beside it that is not watched.
 pub struct Scene {
     place: TempDir,
     pub watcher: Watcher,
     pub watch: WatchId,
     pub root: PathBuf,
     pub mirror: Mirror,
-    /// What the set-up reported.
+    /// The reports of the set-up.
     early: Vec<Note>,
 }
 
@@ -96,7 +96,7 @@ impl Scene {
         self.place.path().join("outside").join(path)
     }
 
-    /// All that there is to tell now, without the end of the set-up.
+    /// Returns all present reports, without the end of the set-up.
     pub fn notes(&mut self) -> Vec<Note> {
         let mut notes = std::mem::take(&mut self.early);
         while let Some(event) = self.watcher.try_recv().unwrap() {
@@ -108,14 +108,14 @@ impl Scene {
         notes
     }
 
-    /// As lines.
+    /// Returns all present reports as lines.
     pub fn lines(&mut self) -> Vec<String> {
         self.notes().iter().map(ToString::to_string).collect()
     }
 
-    /// As [`lines`](Self::lines), of a tree at rest; and sees that the mirror equals the disk, and that
-    /// each directory is watched once.
-    pub fn told(&mut self) -> Vec<String> {
+    /// Returns the [`lines`](Self::lines) of a tree at rest, and checks that the mirror equals the disk and
+    /// that each directory is watched once.
+    pub fn checked(&mut self) -> Vec<String> {
         let notes = self.notes();
         notes.iter().for_each(|note| self.mirror.apply(note));
         self.check();

@@ -1,4 +1,4 @@
-//! What the tests of the watcher share: looking at the kernel's side, and waiting without guessing.
+//! Shared by the tests of the watcher: the kernel's side of it, and waiting for states.
 
 #![allow(dead_code)] // Each test binary uses some of it.
 
@@ -16,16 +16,16 @@ use rustix::thread::Pid;
 use tempfile::TempDir;
 use tinotify::{EventKind, WatchEventBuf, WatchId, Watcher};
 
-/// So long a test may take before it counts as hanging.
+/// The time after which a test counts as hanging.
 pub const LONG: Duration = Duration::from_secs(120);
 
-/// Says something on stderr, also where the harness keeps what `eprintln!` says of tests that pass.
+/// Writes a line to stderr, also in tests that pass, of which the harness hides the output of `eprintln!`.
 pub fn say(what: impl Display) {
     let line = format!("{what}\n");
     io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// A directory of a test's own.
+/// A directory for one test.
 pub struct Place(TempDir);
 
 impl Place {
@@ -41,7 +41,7 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// An empty file.
+    /// Creates an empty file.
     pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
         let path = self.at(name);
         fs::write(&path, "").unwrap();
@@ -55,46 +55,46 @@ impl Place {
     }
 }
 
-/// One `ATTRIB`, and nothing else.
+/// Causes one `ATTRIB` event and no other.
 pub fn touch(path: impl AsRef<Path>) {
     let permissions = fs::metadata(path.as_ref()).unwrap().permissions();
     fs::set_permissions(path, permissions).unwrap();
 }
 
-/// All events that are there now.
+/// Reads all present events.
 pub fn drained(watcher: &mut Watcher) -> Vec<WatchEventBuf> {
     watcher.try_iter().map(Result::unwrap).collect()
 }
 
-/// The kinds of the events of one watch, in their order.
+/// Returns the kinds of the events of one watch, in their order.
 pub fn kinds(events: &[WatchEventBuf], watch: WatchId) -> Vec<EventKind> {
     events.iter().filter(|e| e.watch() == Some(watch)).map(WatchEventBuf::kind).collect()
 }
 
-/// The names in the events of one watch, in their order.
+/// Returns the names in the events of one watch, in their order.
 pub fn names(events: &[WatchEventBuf], watch: WatchId) -> Vec<String> {
     let events = events.iter().filter(|e| e.watch() == Some(watch));
     events.map(|e| e.name().unwrap().to_str().unwrap().to_owned()).collect()
 }
 
-/// The bytes that wait in the kernel's queue.
+/// Returns the number of bytes in the kernel's queue.
 pub fn unread(watcher: &Watcher) -> u64 {
     unread_of(watcher.inotify_fd())
 }
 
-/// The bytes that wait in the queue of an inotify descriptor.
+/// Returns the number of bytes in the queue of an inotify descriptor.
 pub fn unread_of(inotify: impl AsFd) -> u64 {
     rustix::io::ioctl_fionread(inotify).unwrap()
 }
 
-/// A watch as the kernel tells it.
+/// A watch in the kernel's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelWatch {
     pub ino: u64,
     pub mask: u32,
 }
 
-/// What the kernel watches for a watcher, by descriptor.
+/// Returns the kernel's watches of a watcher, by descriptor.
 pub fn kernel_watches(watcher: &Watcher) -> BTreeMap<i32, KernelWatch> {
     // Before Linux 5.14 only the owner of the first thread may read /proc/self/fdinfo.
     let path = format!("/proc/thread-self/fdinfo/{}", watcher.inotify_fd().as_raw_fd());
@@ -112,8 +112,8 @@ pub fn kernel_watches(watcher: &Watcher) -> BTreeMap<i32, KernelWatch> {
         .collect()
 }
 
-/// Makes the queue of a watcher overflow, by `ATTRIB` events of two files in a directory that it
-/// watches. `false` and a loud word where that would take too many.
+/// Makes the queue of a watcher overflow, by `ATTRIB` events of two files in a directory that it watches.
+/// Returns `false`, with a message, if that would take too many.
 pub fn overflow(noise: &Path) -> bool {
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let limit: u32 = limit.trim().parse().unwrap();
@@ -128,13 +128,13 @@ pub fn overflow(noise: &Path) -> bool {
         }
     }
     for i in 0..=limit {
-        // Not the same twice, or they would merge.
+        // Alternating files, since identical events merge.
         touch(if i % 2 == 0 { &a } else { &b });
     }
     true
 }
 
-/// Ends the process, so that a test that hangs fails instead. Off when dropped.
+/// Ends the process, so that a hanging test fails. Stopped when dropped.
 pub struct Watchdog(#[allow(dead_code)] Sender<()>);
 
 impl Watchdog {
@@ -151,11 +151,11 @@ impl Watchdog {
     }
 }
 
-/// Waits until something holds that no event tells of.
+/// Waits for a condition that no event reports.
 pub fn until(mut what: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
     while !what() {
-        assert!(Instant::now() < deadline, "it never came true");
+        assert!(Instant::now() < deadline, "the condition never held");
         thread::yield_now();
     }
 }
@@ -169,16 +169,16 @@ pub fn until_asleep(thread: Pid) {
     });
 }
 
-/// Runs something with a watcher in another thread, and waits until it sleeps there.
+/// Runs a function with a watcher in another thread, and waits until it sleeps there.
 pub fn asleep<T: Send + 'static>(
     mut watcher: Watcher,
     wait: impl FnOnce(&mut Watcher) -> T + Send + 'static,
 ) -> thread::JoinHandle<(T, Watcher)> {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let reader = thread::spawn(move || {
-        tell.send(rustix::thread::gettid()).unwrap();
+        sender.send(rustix::thread::gettid()).unwrap();
         (wait(&mut watcher), watcher)
     });
-    until_asleep(told.recv().unwrap());
+    until_asleep(receiver.recv().unwrap());
     reader
 }

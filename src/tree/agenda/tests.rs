@@ -1,4 +1,4 @@
-//! The agenda alone.
+//! Tests of the agenda alone.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ fn seen(seen: Seen) -> Check {
     Check { seen: Some(seen), ..Check::default() }
 }
 
-/// The kinds of what is due, in order, as letters.
+/// Returns the kinds of the tasks that are due, in order, as letters.
 fn due(agenda: &mut Agenda, at: u64) -> Vec<u8> {
     core::iter::from_fn(|| agenda.next(at))
         .map(|task| match task {
@@ -28,7 +28,7 @@ fn due(agenda: &mut Agenda, at: u64) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_due_at_one_position_comes_in_the_order_of_the_phases() {
+fn tasks_due_at_one_position_run_in_the_order_of_phases() {
     let mut agenda = Agenda::default();
     agenda.check(ROOT, b"last", Check { last: true, ..Check::default() }, When::At(8));
     agenda.listed(ROOT);
@@ -43,7 +43,7 @@ fn what_is_due_at_one_position_comes_in_the_order_of_the_phases() {
 }
 
 #[test]
-fn what_is_fresh_is_due_where_the_queue_ends_and_what_waits_only_when_it_is_empty() {
+fn fresh_tasks_are_due_at_the_end_of_the_queue_and_idle_ones_when_it_is_empty() {
     let mut agenda = Agenda::default();
     agenda.check(ROOT, b"a", Check::default(), When::End);
     agenda.check(ROOT, b"b", Check::default(), When::Idle);
@@ -58,21 +58,21 @@ fn what_is_fresh_is_due_where_the_queue_ends_and_what_waits_only_when_it_is_empt
 }
 
 #[test]
-fn a_name_has_one_check_that_owes_what_either_owed() {
+fn two_checks_of_a_name_merge_into_one() {
     let mut agenda = Agenda::default();
-    agenda.check(ROOT, b"a", Check { deep: true, tries: 3, ..Check::owing() }, When::End);
-    let told_file = Check { told_file: true, ..seen(Seen::Nothing) };
-    agenda.check(ROOT, b"a", told_file, When::End);
+    agenda.check(ROOT, b"a", Check { deep: true, tries: 3, ..Check::unreported_file() }, When::End);
+    let reported_file = Check { reported_file: true, ..seen(Seen::Nothing) };
+    agenda.check(ROOT, b"a", reported_file, When::End);
     assert!(agenda.has_deep());
     let check = agenda.take(ROOT, b"a").unwrap();
-    assert!(check.owes_file && check.told_file && check.deep && !check.unreached);
+    assert!(check.unreported_file && check.reported_file && check.deep && !check.unreached);
     assert_eq!(check.tries, 3);
     assert_eq!(check.seen, None, "no directory, which says nothing of files");
     assert!(agenda.is_empty() && !agenda.has_deep());
 }
 
 #[test]
-fn a_check_for_a_reason_is_not_one_for_an_unreached_directory() {
+fn a_check_with_a_reason_overrides_one_of_an_unreached_directory() {
     let mut agenda = Agenda::default();
     let unreached = || Check { unreached: true, ..Check::default() };
     agenda.check(ROOT, b"a", unreached(), When::End);
@@ -84,7 +84,7 @@ fn a_check_for_a_reason_is_not_one_for_an_unreached_directory() {
 }
 
 #[test]
-fn an_event_ends_what_a_look_has_shown_but_a_file_that_leaves_says_nothing_of_a_directory() {
+fn an_event_discards_a_scan_of_its_name_but_a_leaving_file_no_scan_of_a_directory() {
     for (shown, file_left, stays) in [
         (Seen::Known(ROOT), false, false),
         (Seen::Known(ROOT), true, true),
@@ -94,7 +94,7 @@ fn an_event_ends_what_a_look_has_shown_but_a_file_that_leaves_says_nothing_of_a_
     ] {
         let mut agenda = Agenda::default();
         agenda.check(ROOT, b"a", seen(shown), When::End);
-        agenda.disturb(ROOT, b"a", file_left);
+        agenda.invalidate(ROOT, b"a", file_left);
         let left = agenda.take(ROOT, b"a").unwrap().seen;
         assert_eq!(left, Some(shown).filter(|_| stays), "{shown:?}, a file left: {file_left}");
     }
@@ -104,7 +104,7 @@ fn an_event_ends_what_a_look_has_shown_but_a_file_that_leaves_says_nothing_of_a_
 fn a_parked_check_is_due_when_its_directory_has_been_listed() {
     let mut agenda = Agenda::default();
     agenda.check(ROOT, b"a", Check::default(), When::End);
-    agenda.park(ROOT, b"a", Check::owing());
+    agenda.park(ROOT, b"a", Check::unreported_file());
     assert!(agenda.has_parked(ROOT) && agenda.is_empty() && agenda.has_checks());
     assert!(!agenda.is_scheduled(ROOT, b"a"));
     agenda.unpark(ROOT);
@@ -115,7 +115,7 @@ fn a_parked_check_is_due_when_its_directory_has_been_listed() {
 }
 
 #[test]
-fn the_end_of_a_comparison_waits_for_all_that_is_deep() {
+fn the_end_of_a_comparison_waits_for_all_deep_checks() {
     let mut agenda = Agenda::default();
     agenda.complete(TreeKind::Resynced, When::At(0));
     agenda.deepen(ROOT, b"a");
@@ -125,7 +125,7 @@ fn the_end_of_a_comparison_waits_for_all_that_is_deep() {
 }
 
 #[test]
-fn what_is_missing_waits_for_what_was_found_elsewhere() {
+fn a_missing_directory_waits_for_one_found_elsewhere() {
     let mut agenda = Agenda::default();
     let elsewhere = Some(((ROOT, b"old"[..].into()), false));
     agenda.check(ROOT, b"old", Check { last: true, ..seen(Seen::Nothing) }, When::At(0));
@@ -137,7 +137,7 @@ fn what_is_missing_waits_for_what_was_found_elsewhere() {
 }
 
 #[test]
-fn the_last_event_of_a_name_is_kept_only_while_the_name_is_to_be_checked() {
+fn the_last_event_of_a_name_is_kept_only_while_a_check_is_pending() {
     let mut agenda = Agenda::default();
     agenda.set_last_event(ROOT, b"a", LastEvent::Came);
     assert_eq!(agenda.last_event(ROOT, b"a"), None);

@@ -1,9 +1,9 @@
-//! The records of getdents64(2), for any bytes at all.
+//! Decodes the records of getdents64(2), and any other bytes without a panic.
 
 use core::iter::FusedIterator;
 
-/// Where the name begins in `struct linux_dirent64`: behind `d_ino` and `d_off` (8 bytes each),
-/// `d_reclen` (2) and `d_type` (1).
+/// The offset of the name in `struct linux_dirent64`: behind `d_ino` and `d_off` (8 bytes each), `d_reclen`
+/// (2) and `d_type` (1).
 const NAME: usize = 19;
 const RECLEN: usize = 16;
 const TYPE: usize = 18;
@@ -12,21 +12,21 @@ const DT_UNKNOWN: u8 = 0;
 const DT_DIR: u8 = 4;
 const DT_LNK: u8 = 10;
 
-/// An entry of a directory, `.` and `..` too.
+/// An entry of a directory, or `.` or `..`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
     pub(super) name: &'a [u8],
-    /// Whether it is a directory; `None` where the file system does not say.
+    /// Whether it is a directory; `None` if the file system does not say.
     pub(super) is_dir: Option<bool>,
     /// Whether it is known to be a symbolic link.
     pub(super) is_link: bool,
 }
 
-/// Bytes that are no record, or a name that no directory has.
+/// The bytes are not a record, or the name is not a valid one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The entries in a buffer, and an error where the bytes are none. Ends after that.
+/// The entries in a buffer. Ends after an error, where the bytes are not an entry.
 #[derive(Clone, Debug)]
 pub(super) struct Entries<'a> {
     bytes: &'a [u8],
@@ -59,8 +59,8 @@ fn split(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     let kind = *record.get(TYPE)?;
     let padded = record.get(NAME..)?;
     let name = padded.get(..padded.iter().position(|&byte| byte == 0)?)?;
-    // Such names come from a damaged disk or a hostile server; the kernel refuses them itself since
-    // Linux 5.4 (verify_dirent_name).
+    // Such names come from a damaged disk or a malicious server. The kernel refuses them itself since Linux
+    // 5.4 (verify_dirent_name).
     if name.is_empty() || name.contains(&b'/') {
         return None;
     }
@@ -75,10 +75,10 @@ mod tests {
 
     use super::{Entries, Malformed, NAME};
 
-    /// What is to be written as a record.
-    type Made = (Vec<u8>, u8, u64);
+    /// The name, type and inode of a record to write.
+    type Record = (Vec<u8>, u8, u64);
 
-    fn record((name, kind, ino): &Made) -> Vec<u8> {
+    fn record((name, kind, ino): &Record) -> Vec<u8> {
         let len = (NAME + name.len() + 1).next_multiple_of(8);
         let mut bytes = Vec::new();
         bytes.extend(ino.to_ne_bytes());
@@ -90,7 +90,7 @@ mod tests {
         bytes
     }
 
-    fn named(mut made: Vec<Made>) -> Vec<Made> {
+    fn named(mut made: Vec<Record>) -> Vec<Record> {
         for (name, ..) in &mut made {
             name.retain(|&byte| byte != 0 && byte != b'/');
             name.push(b'x');
@@ -99,7 +99,7 @@ mod tests {
     }
 
     quickcheck::quickcheck! {
-        fn records_come_back_as_they_were(made: Vec<Made>) -> bool {
+        fn records_come_back_as_they_were(made: Vec<Record>) -> bool {
             let made = named(made);
             let bytes: Vec<u8> = made.iter().flat_map(record).collect();
             let seen: Vec<_> = Entries::new(&bytes).map(|entry| {
@@ -112,12 +112,12 @@ mod tests {
             seen == want
         }
 
-        fn any_bytes_give_names_and_then_at_most_one_error(bytes: Vec<u8>) -> bool {
+        fn any_bytes_decode_to_names_and_at_most_one_error(bytes: Vec<u8>) -> bool {
             ends_well(&bytes)
         }
 
-        fn damaged_records_give_names_and_then_at_most_one_error(
-            made: Vec<Made>, damage: Vec<(usize, u8)>, cut: usize
+        fn damaged_records_decode_to_names_and_at_most_one_error(
+            made: Vec<Record>, damage: Vec<(usize, u8)>, cut: usize
         ) -> bool {
             let mut bytes: Vec<u8> = named(made).iter().flat_map(record).collect();
             let len = bytes.len().max(1);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_longer_or_shorter_than_itself_is_refused() {
+    fn a_record_with_a_wrong_length_is_refused() {
         // The NUL of this name is the last of 24 bytes.
         let whole = record(&(b"name".to_vec(), 4, 1));
         assert_eq!(Entries::new(&whole).filter(Result::is_ok).count(), 1);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_directory_has_are_refused() {
+    fn invalid_names_are_refused() {
         for name in [&b""[..], b"/", b"../outside", b"a/b"] {
             let bytes = record(&(name.to_vec(), 8, 1));
             assert_eq!(Entries::new(&bytes).next(), Some(Err(Malformed)), "{name:?}");

@@ -1,16 +1,16 @@
-//! Paths as the kernel takes them, and directories opened by them.
+//! Paths in the form of system calls, and opening directories by them.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use crate::sys::{Errno, Fd, Links, retry_on_eintr};
 
-/// The longest path that a call takes, in bytes (`PATH_MAX`, without the NUL).
+/// The longest path that a system call accepts, in bytes (`PATH_MAX`, without the NUL).
 pub(super) const MAX_PATH: usize = 4095;
 
 /// Opens directories by paths of any length.
 pub(super) struct Resolver {
-    /// What is done with links.
+    /// Whether links are followed.
     pub(super) links: Links,
     /// `false` once openat2(2) was refused.
     pub(super) has_openat2: bool,
@@ -23,7 +23,7 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// A directory beneath another; no path is too long. `buffer` is for pieces of the path.
+    /// Opens a directory beneath another. No path is too long. `buffer` is for pieces of the path.
     pub(super) fn open(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -44,14 +44,14 @@ impl Resolver {
         if self.links == Links::Follow {
             let path = c_path(buffer, &[piece])?;
             match retry_on_eintr(|| Fd::open_dir(Some(from), path, Links::Follow)) {
-                // The kernel follows 40 links in one call: name by name, no path has too many.
+                // The kernel follows at most 40 links in one call. Name by name, no path has too many.
                 Err(Errno::ELOOP) => {}
                 opened => return opened,
             }
         } else if self.has_openat2 {
             let path = c_path(buffer, &[piece])?;
             match retry_on_eintr(|| from.open_beneath(path)) {
-                // A kernel before 5.6, or a seccomp filter from those days.
+                // A kernel before 5.6, or a seccomp filter of that time.
                 Err(Errno::ENOSYS | Errno::EPERM) => self.has_openat2 = false,
                 opened => return opened,
             }
@@ -66,7 +66,7 @@ impl Resolver {
     }
 }
 
-/// A path as the kernel takes it, put together in `buffer`.
+/// Joins the parts of a path in `buffer`.
 pub(super) fn c_path<'b>(buffer: &'b mut Vec<u8>, parts: &[&[u8]]) -> Result<&'b CStr, Errno> {
     buffer.clear();
     for part in parts {
@@ -85,7 +85,7 @@ pub(super) fn c_name<'b>(buffer: &'b mut Vec<u8>, name: &[u8]) -> Result<&'b CSt
     c_path(buffer, &[name])
 }
 
-/// A name that leads to an entry of the directory, and no further.
+/// Checks that a name leads to an entry of the directory and no further.
 pub(super) fn check_name(name: &[u8]) -> Result<(), Errno> {
     if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
         return Err(Errno::EINVAL);
@@ -93,12 +93,12 @@ pub(super) fn check_name(name: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Splits off as many names as a call takes.
+/// Splits off as many names as one call accepts.
 pub(super) fn split_path(path: &[u8]) -> Result<(&[u8], Option<&[u8]>), Errno> {
     if path.len() <= MAX_PATH {
         return Ok((path, None));
     }
-    // The slash itself may be the first byte that is too many.
+    // The slash itself may be the first byte that is too much.
     let names = path.get(..=MAX_PATH).unwrap_or(path);
     let slash = names.iter().rposition(|&byte| byte == b'/').ok_or(Errno::ENAMETOOLONG)?;
     let (piece, rest) = path.split_at_checked(slash).ok_or(Errno::ENAMETOOLONG)?;

@@ -9,15 +9,15 @@ use super::dir::Dir;
 use super::paths::c_path;
 use crate::sys::{Errno, Fd, Links, retry_on_eintr};
 
-/// The path of an open directory, where there is a /proc, and it is that of this process.
+/// The path of an open directory, if a /proc of this process is mounted.
 #[derive(Default)]
 pub(super) struct ProcPath {
-    /// Whether that works here; `None` as long as it was not tried.
+    /// Whether that works here; `None` until it was tried.
     pub(super) works: Option<bool>,
-    /// The number of the [`Dir`] that `path` is of.
+    /// The number of the [`Dir`] of `path`.
     number: u64,
     path: String,
-    /// The same, and a name behind it, as the kernel takes it.
+    /// The buffer for the path and a name behind it.
     buffer: Vec<u8>,
 }
 
@@ -36,7 +36,7 @@ impl ProcPath {
         self.works.is_some() || self.check(dir)
     }
 
-    /// Looks whether the path leads to the directory.
+    /// Checks that the path leads to the directory.
     pub(super) fn check(&mut self, dir: &Dir) -> bool {
         let found =
             self.get(None).and_then(|path| retry_on_eintr(|| Fd::stat(None, path, Links::Follow)));
@@ -47,7 +47,7 @@ impl ProcPath {
         works
     }
 
-    /// The path, or that of a name in the directory.
+    /// Returns the path, or that of a name in the directory.
     pub(super) fn get(&mut self, name: Option<&[u8]>) -> Result<&CStr, Errno> {
         let path = self.path.as_bytes();
         match name {

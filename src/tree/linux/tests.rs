@@ -1,4 +1,4 @@
-//! Against the kernel of this machine.
+//! Tests against the kernel of this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -27,19 +27,20 @@ use support::{
 
 const MASK: WatchMask = WatchMask::CREATE.union(WatchMask::DELETE).union(WatchMask::MOVE);
 
-/// How directories are named to inotify.
+/// How a directory is named to inotify_add_watch(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Method {
     OwnThread,
     Proc,
     ThreadForEach,
     ChildForEach,
 }
 
-const WAYS: [Way; 4] = [Way::OwnThread, Way::Proc, Way::ThreadForEach, Way::ChildForEach];
+const METHODS: [Method; 4] =
+    [Method::OwnThread, Method::Proc, Method::ThreadForEach, Method::ChildForEach];
 
-impl Way {
-    /// Has nothing but that way used.
+impl Method {
+    /// Returns a state in which only this method is used.
     fn state(self) -> State {
         let mut state = State::default();
         state.watching.proc_path.works = (self != Self::Proc).then_some(false);
@@ -63,19 +64,19 @@ impl Way {
     }
 }
 
-/// Runs `work` for the tree at `root`, in that way.
+/// Runs `work` for the tree at `root`, by that method.
 fn with<T: Send>(
-    way: Way,
+    method: Method,
     inotify: &Inotify,
     root: &Path,
     work: impl FnMut(&mut Linux<'_>) -> T + Send,
 ) -> T {
-    let mut state = way.state();
-    with_state(way, inotify, root, &mut state, work)
+    let mut state = method.state();
+    with_state(method, inotify, root, &mut state, work)
 }
 
 fn with_state<T: Send>(
-    way: Way,
+    method: Method,
     inotify: &Inotify,
     root: &Path,
     state: &mut State,
@@ -83,14 +84,14 @@ fn with_state<T: Send>(
 ) -> T {
     let (mut root, host) = (Root::new(c(root)).unwrap(), OneTree::new(inotify));
     let mut linux = Linux::new(inotify, &mut root, &host, state);
-    way.run(&mut linux, work)
+    method.run(&mut linux, work)
 }
 
 /// A host with one tree.
 struct OneTree<'a> {
     inotify: &'a Inotify,
     queue: Mutex<Queue>,
-    /// Watches that others need.
+    /// The watches that other subscribers need.
     shared: Mutex<BTreeSet<Wd>>,
 }
 
@@ -114,7 +115,7 @@ impl Host for OneTree<'_> {
     fn unwatch(&self, wd: Wd) {
         if !self.is_shared(wd) {
             let _ = self.inotify.rm_watch(wd);
-            self.relieve(1);
+            self.read_ahead(1);
         }
     }
 
@@ -126,12 +127,12 @@ impl Host for OneTree<'_> {
         self.queue.lock().unwrap().end(self.inotify)
     }
 
-    fn relieve(&self, events: u32) {
-        self.queue.lock().unwrap().relieve(self.inotify, events);
+    fn read_ahead(&self, events: u32) {
+        self.queue.lock().unwrap().read_ahead(self.inotify, events);
     }
 }
 
-/// Each watch, and its inode, from a directory that is a /proc.
+/// Reads each watch and its inode from the /proc at this path.
 fn watches_in(proc: &Path, inotify: &Inotify) -> BTreeMap<Wd, u64> {
     let path = proc.join("self/fdinfo").join(inotify.as_raw().to_string());
     let text = fs::read_to_string(path).unwrap();
@@ -142,7 +143,7 @@ fn watches_in(proc: &Path, inotify: &Inotify) -> BTreeMap<Wd, u64> {
     text.lines()
         .filter(|line| line.starts_with("inotify "))
         .map(|line| {
-            // Decimal in Linux before 3.17 only.
+            // Decimal only before Linux 3.17.
             let wd = i32::try_from(field(line, "wd:", 16)).unwrap();
             (Wd::from_raw(wd), field(line, "ino:", 16))
         })
@@ -157,7 +158,7 @@ fn ino(path: impl AsRef<Path>) -> u64 {
     fs::symlink_metadata(path).unwrap().ino()
 }
 
-/// Who may be followed, or not: a tree, and something outside.
+/// Creates a tree with a link, and a directory outside that the link leads to.
 fn tree() -> TempDir {
     let dir = scratch();
     fs::create_dir_all(dir.path().join("root/a/b/c")).unwrap();
@@ -170,13 +171,13 @@ fn tree() -> TempDir {
 fn listed(linux: &mut Linux<'_>, dir: &mut Dir) -> BTreeMap<Vec<u8>, bool> {
     let mut all = BTreeMap::new();
     let each = &mut |name: &[u8], is_dir| {
-        assert_eq!(all.insert(name.to_vec(), is_dir), None, "given once");
+        assert_eq!(all.insert(name.to_vec(), is_dir), None, "listed once");
     };
     linux.list(dir, each).unwrap();
     all
 }
 
-/// Where there is room for tests, on different file systems.
+/// Returns directories for tests, on different file systems.
 fn places() -> Vec<TempDir> {
     let shm = tempfile::tempdir_in("/dev/shm");
     if let Err(error) = &shm {
@@ -185,9 +186,9 @@ fn places() -> Vec<TempDir> {
     [Some(scratch()), shm.ok()].into_iter().flatten().collect()
 }
 
-mod looking;
+mod barriers;
+mod methods;
 mod queueing;
 mod races;
-mod settling;
+mod scanning;
 mod threads;
-mod ways;

@@ -1,4 +1,4 @@
-//! Which inode a watch is of, from the kernel's own list: `/proc/self/fdinfo/FD` (proc_pid_fdinfo(5)).
+//! Finds the inode of a watch in the kernel's own list: `/proc/self/fdinfo/FD` (proc_pid_fdinfo(5)).
 //!
 //! ```text
 //! pos:    0
@@ -6,8 +6,8 @@
 //! inotify wd:3 ino:9e7e sdev:800013 mask:800afce ignored_mask:0 fhandle-bytes:8 fhandle-type:1 ...
 //! ```
 //!
-//! The kernel makes the whole list when its file is first read, so it is that of one moment. It is read
-//! in pieces of a fixed size, however long it is.
+//! The kernel generates the whole list when its file is first read, so it shows one moment. It is read in
+//! pieces of a fixed size, however long it is.
 
 use alloc::string::String;
 use core::ffi::CStr;
@@ -18,25 +18,25 @@ use crate::event::Wd;
 use crate::inotify::Inotify;
 use crate::sys::{Errno, Fd, retry_on_eintr};
 
-/// What the kernel's list says of a watch.
+/// The entry of a watch in the kernel's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
-    /// There is no such list here, or nothing in it.
+    /// The list is missing or empty here.
     Unknown,
     /// The watch has ended; its `IGNORED` may still be queued.
     Ended,
-    /// The inode number inside of the kernel.
+    /// The inode number inside the kernel.
     ///
-    /// It is that of stat(2) on ext4, xfs, tmpfs and most others. Where a file system shows other numbers
-    /// than it works with (overlayfs over several file systems, some on 32-bit kernels) it can differ.
+    /// It is that of stat(2) on ext4, xfs, tmpfs and most others. On a file system that shows other numbers
+    /// than its own (overlayfs over several file systems, some on 32-bit kernels) it can differ.
     Inode(u64),
 }
 
-/// So much of the list is read at once, in bytes.
+/// The size of one read of the list, in bytes.
 const PIECE: usize = 4096;
 
-/// Looks a watch up in the kernel's list. For several watches [`list`] once is better: the kernel makes
-/// the whole list anew each time, half a second for 100,000 watches.
+/// Finds a watch in the kernel's list. For several watches, one call of [`list`] is better: the kernel
+/// generates the whole list for each call, in half a second for 100,000 watches.
 pub(super) fn look_up(inotify: &Inotify, wd: Wd) -> Watched {
     let (mut found, mut any) = (None, false);
     let listed = list(inotify, &mut |watch, ino| {
@@ -47,17 +47,17 @@ pub(super) fn look_up(inotify: &Inotify, wd: Wd) -> Watched {
     });
     match found {
         Some(ino) => Watched::Inode(ino),
-        // Some systems that stand in for Linux have the file, but no watches in it.
+        // Some systems that emulate Linux have the file without watches in it.
         None if any && listed.is_ok() => Watched::Ended,
         None => Watched::Unknown,
     }
 }
 
-/// Gives each watch of the instance, and its inode number.
+/// Calls `each` with each watch of the instance and its inode number.
 ///
 /// # Errors
 ///
-/// As of openat(2) and read(2); what was given before the error holds.
+/// Those of openat(2) and read(2). The watches that were listed before the error are valid.
 pub(crate) fn list(inotify: &Inotify, each: &mut dyn FnMut(Wd, u64)) -> Result<(), Errno> {
     let mut path = String::new();
     // Writing to a string does not fail.
@@ -76,7 +76,7 @@ pub(crate) fn list(inotify: &Inotify, each: &mut dyn FnMut(Wd, u64)) -> Result<(
 
 /// The lines of the list, from pieces that are cut anywhere.
 struct Lines {
-    /// The begin of the line so far: all that is of interest there takes 54 bytes at most.
+    /// The beginning of the current line: the fields that matter take at most 54 bytes.
     begin: [u8; 64],
     len: usize,
 }
@@ -86,7 +86,7 @@ impl Lines {
         Self { begin: [0; 64], len: 0 }
     }
 
-    /// Gives each watch whose line ends in these bytes.
+    /// Calls `each` for each watch whose line ends in these bytes.
     fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Wd, u64)) {
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             let (line, rest) = bytes.split_at_checked(end).unwrap_or_default();
@@ -100,7 +100,7 @@ impl Lines {
         self.keep(bytes);
     }
 
-    /// Adds to the begin of the line what fits.
+    /// Appends as much to the beginning of the line as fits.
     fn keep(&mut self, bytes: &[u8]) {
         for (to, from) in self.begin.iter_mut().skip(self.len).zip(bytes) {
             *to = *from;
@@ -109,17 +109,17 @@ impl Lines {
     }
 }
 
-/// The watch and the inode of a line that begins so; `None` where it is about something else.
+/// Returns the watch and the inode of a line with this beginning, `None` if it describes something else.
 fn watch(line: &[u8]) -> Option<(Wd, u64)> {
     let mut words = line.strip_prefix(b"inotify ")?.split(|&byte| byte == b' ');
     let wd = hex(words.next()?.strip_prefix(b"wd:")?)?;
     let ino = hex(words.next()?.strip_prefix(b"ino:")?)?;
-    // Behind a number that was cut there is nothing.
+    // A number that was cut is the last word.
     words.next()?;
     Some((Wd::from_raw(i32::try_from(wd).ok()?), ino))
 }
 
-/// Hexadecimal since Linux 3.17, the descriptor too.
+/// Parses a number, which is hexadecimal since Linux 3.17.
 fn hex(digits: &[u8]) -> Option<u64> {
     u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
 }
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// What a text says, read in pieces of these sizes.
+    /// Returns the watches of a text that is read in pieces of these sizes.
     fn read(mut text: &[u8], sizes: &[u8]) -> Vec<(Wd, u64)> {
         let (mut lines, mut seen) = (Lines::new(), Vec::new());
         let mut sizes = sizes.iter().map(|&size| usize::from(size).max(1)).chain([usize::MAX]);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     quickcheck::quickcheck! {
-        fn however_the_list_is_cut_all_watches_are_in_it(
+        fn all_watches_are_read_from_a_list_in_any_pieces(
             watches: Vec<(u32, u64, u8)>, sizes: Vec<u8>
         ) -> bool {
             let want: Vec<_> = watches.iter().map(|&(wd, ino, _)| {
@@ -164,7 +164,7 @@ mod tests {
             read(text(&watches).as_bytes(), &sizes) == want
         }
 
-        fn any_bytes_are_read_the_same_however_they_are_cut(
+        fn any_bytes_are_read_the_same_in_any_pieces(
             bytes: Vec<u8>, damage: Vec<(usize, u8)>, sizes: Vec<u8>
         ) -> bool {
             let mut damaged = text(&[(2, 3, 4), (u32::MAX, u64::MAX, 128)]).into_bytes();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_cut_or_says_something_else_is_no_watch() {
+    fn a_cut_or_unrelated_line_is_not_a_watch() {
         for line in [
             "inotify wd:1 ino:2\n",
             "inotify wd:1 ino:2 sdev:3",

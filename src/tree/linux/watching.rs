@@ -1,18 +1,18 @@
-//! Adding watches, at held directories.
+//! Adds watches at open directories.
 //!
-//! inotify_add_watch(2) takes a path, and a path can lead elsewhere by the time it is walked. No check
-//! before or after the call shows what was watched in between. So a directory is held by a descriptor,
-//! and named so that nothing on the way can be swapped, in the first of these ways that works:
+//! inotify_add_watch(2) takes a path, and a path can lead elsewhere by the time the kernel resolves it. No
+//! check before or after the call shows which directory was watched. So the directory is opened, and named to
+//! the call so that nothing on the way can be swapped, by the first of these methods that works:
 //!
-//! | way | needs | cost of one call |
+//! | name | needs | cost of one call |
 //! |---|---|---|
-//! | `name`, or `.`, in the working directory of a thread that does much at once ([`WorkingDir`]) | `unshare`, `std` | the least |
-//! | `/proc/self/fd/N/name` | a /proc that is this process' own | a longer path |
+//! | `name`, or `.`, in the working directory of a thread that does a lot at once ([`WorkingDir`]) | `unshare`, `std` | the least |
+//! | `/proc/self/fd/N/name` | a /proc of this process | a longer path |
 //! | as the first, in a thread for this one call | `unshare`, `std` | a thread |
 //! | `name`, or `.`, in the working directory of a child process for this one call | `clone` | a process |
 //!
-//! Where none of them works, nothing is watched, and the error says why: `EPERM`, mostly. A directory
-//! that may be read but not searched can be entered by nobody: only /proc leads to it.
+//! If none of them works, nothing is watched, and the error says why, mostly `EPERM`. A directory that may be
+//! read but not searched can't be a working directory: only /proc leads to it.
 
 use alloc::vec::Vec;
 use core::ffi::CStr;
@@ -28,13 +28,13 @@ use crate::flags::WatchMask;
 use crate::inotify::Inotify;
 use crate::sys::{Errno, Links, retry_on_eintr};
 
-/// Adds watches in the first way that works here.
+/// Adds watches by the first method that works here.
 #[derive(Default)]
 pub(super) struct Watching {
-    /// What is done with links.
+    /// Whether links are followed.
     pub(super) links: Links,
     pub(super) proc_path: ProcPath,
-    /// Set once no thread could have a working directory of its own.
+    /// `true` once a thread could not get its own working directory.
     #[cfg(feature = "std")]
     pub(super) is_unshare_refused: bool,
     name: Vec<u8>,
@@ -48,8 +48,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Watching {
-    /// Watches a directory. `working` is the working directory of this thread, if
-    /// it has one for itself.
+    /// Watches a directory. `working` is the working directory of this thread, if it has its own.
     pub(super) fn add(
         &mut self,
         inotify: &Inotify,
@@ -62,7 +61,7 @@ impl Watching {
         if name.is_some() && self.links == Links::Keep {
             mask |= WatchMask::DONT_FOLLOW;
         }
-        // Fails where the directory may be read but not searched.
+        // Fails if the directory may be read but not searched.
         if working.is_some_and(|working| working.enter(dir).is_ok()) {
             let name = c_path(&mut self.name, &[name.unwrap_or(b".")])?;
             return add_watch(inotify, name, mask);
@@ -77,8 +76,8 @@ impl Watching {
         #[cfg(feature = "std")]
         if !self.is_unshare_refused {
             match add_in_thread(inotify, dir, name, mask) {
-                Some(Err(Unshared::Not)) => self.is_unshare_refused = true,
-                Some(Err(Unshared::But(errno))) => return Err(errno),
+                Some(Err(ThreadFailure::Refused)) => self.is_unshare_refused = true,
+                Some(Err(ThreadFailure::Failed(errno))) => return Err(errno),
                 Some(Ok(wd)) => return Ok(wd),
                 None => {}
             }
@@ -88,7 +87,7 @@ impl Watching {
 }
 
 fn add_watch(inotify: &Inotify, path: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
-    // A mask that makes no sense has no error number.
+    // An invalid mask has no error number.
     retry_on_eintr(|| {
         inotify.add_watch(path, mask).map_err(|error| error.errno().unwrap_or(Errno::EINVAL))
     })
@@ -96,28 +95,28 @@ fn add_watch(inotify: &Inotify, path: &CStr, mask: WatchMask) -> Result<Wd, Errn
 
 /// Why a thread could not add a watch.
 #[cfg(feature = "std")]
-enum Unshared {
-    /// No thread has a working directory of its own here.
-    Not,
-    But(Errno),
+enum ThreadFailure {
+    /// A thread can't have its own working directory here.
+    Refused,
+    Failed(Errno),
 }
 
-/// Adds a watch in a thread that has a working directory of its own; `None` where no thread starts.
+/// Adds a watch in a thread with its own working directory. Returns `None` if no thread starts.
 #[cfg(feature = "std")]
 fn add_in_thread(
     inotify: &Inotify,
     dir: &Dir,
     name: &CStr,
     mask: WatchMask,
-) -> Option<Result<Wd, Unshared>> {
+) -> Option<Result<Wd, ThreadFailure>> {
     let add = || {
         crate::sys::unshare_working_dir().map_err(|errno| match errno {
-            Errno::EPERM | Errno::ENOSYS => Unshared::Not,
-            errno => Unshared::But(errno),
+            Errno::EPERM | Errno::ENOSYS => ThreadFailure::Refused,
+            errno => ThreadFailure::Failed(errno),
         })?;
         let _released = Released;
-        retry_on_eintr(|| dir.fd.change_dir()).map_err(Unshared::But)?;
-        add_watch(inotify, name, mask).map_err(Unshared::But)
+        retry_on_eintr(|| dir.fd.change_dir()).map_err(ThreadFailure::Failed)?;
+        add_watch(inotify, name, mask).map_err(ThreadFailure::Failed)
     };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().spawn_scoped(scope, add);
@@ -125,7 +124,7 @@ fn add_in_thread(
     })
 }
 
-/// Adds a watch in a process that has the directory as its working directory.
+/// Adds a watch in a child process with the directory as its working directory.
 fn add_in_child(inotify: &Inotify, dir: &Dir, name: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
     let mask = mask.check().map_err(|_| Errno::EINVAL)?;
     inotify.fd().add_watch_in_child(&dir.fd, name, mask)

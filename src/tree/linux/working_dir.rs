@@ -1,4 +1,4 @@
-//! The working directory of a thread that has one for itself.
+//! The working directory of a single thread.
 
 use super::dir::Dir;
 use crate::sys::{Errno, retry_on_eintr};
@@ -7,27 +7,27 @@ use crate::sys::{leave_working_dir, unshare_working_dir};
 
 /// The working directory of a thread that shares it with no other.
 pub(super) struct WorkingDir {
-    /// The number of the [`Dir`] that it is now.
+    /// The number of the current [`Dir`].
     at: Option<u64>,
 }
 
-/// Leaves the working directory of a thread that has one for itself.
+/// Leaves the working directory of a thread when dropped.
 ///
-/// A joined thread may still be ending (`do_exit` wakes in `exit_mm`, before `exit_fs`), and would keep
-/// the directory in use meanwhile.
+/// A joined thread may still be ending (`do_exit` wakes in `exit_mm`, before `exit_fs`), and would keep the
+/// directory in use meanwhile.
 #[cfg(feature = "std")]
 pub(super) struct Released;
 
 #[cfg(feature = "std")]
 impl Drop for Released {
     fn drop(&mut self) {
-        // Where `/` can't be searched, the directory stays in use until the thread has ended.
+        // If `/` can't be searched, the directory stays in use until the thread has ended.
         let _ = retry_on_eintr(leave_working_dir);
     }
 }
 
 impl WorkingDir {
-    /// Of this thread, which had better end soon.
+    /// Gives this thread its own working directory. The thread should end soon.
     #[cfg(feature = "std")]
     pub(super) fn new() -> Option<Self> {
         unshare_working_dir().ok()?;

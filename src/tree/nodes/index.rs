@@ -1,10 +1,10 @@
-//! Finds nodes by hash.
+//! An index of nodes by hash.
 
 use alloc::vec::Vec;
 
 use super::NONE;
 
-/// Hashes a watch descriptor. Descriptors are handed out in sequence; Fibonacci hashing spreads them.
+/// Hashes a watch descriptor. The kernel assigns them in sequence; Fibonacci hashing spreads them.
 pub(super) const fn hash_wd(wd: i32) -> u32 {
     (wd as u32).wrapping_mul(0x9E37_79B1)
 }
@@ -17,7 +17,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The slot in which a hash is placed if it is free.
+    /// Returns the slot in which a hash is placed if that is free.
     fn home(&self, hash: u32) -> usize {
         ((hash as u64).wrapping_mul(self.slots.len() as u64) >> 32) as usize
     }
@@ -72,7 +72,7 @@ impl Index {
             }
         }
         self.len = self.len.saturating_sub(1);
-        // Moves the following ones up, but none to before its home slot.
+        // Move the following entries up, but none to before its home slot.
         let mut slot = self.next(hole);
         while let Some(&other) = self.slots.get(slot).filter(|&&other| other != NONE) {
             let home = self.home(hash(other));

@@ -1,18 +1,18 @@
-//! The names of nodes. A heap spends 32 bytes on the smallest block, so a name has one of its own
-//! only if it does not fit in the node.
+//! The names of nodes. A heap spends 32 bytes on the smallest block, so a name has its own block only if it
+//! does not fit in the node.
 
 use alloc::boxed::Box;
 
 use super::NONE;
 use super::pieces::Pieces;
 
-/// So long a name is kept in the node.
+/// The longest name that is stored in the node.
 const SHORT: usize = 15;
-/// In place of the length of one that is longer, and kept in a slot.
+/// Stored in place of the length of a longer name, which is in a slot.
 const LONG: u8 = u8::MAX;
 
-/// A name of up to [`SHORT`] bytes, or, in the first four, the number of a slot of [`Names`]. It is the
-/// only one that has this slot, and so can't be copied.
+/// A name of up to [`SHORT`] bytes; or, in the first four bytes, the number of a slot of [`Names`]. No other
+/// name has this slot, so a name can't be copied.
 #[derive(Debug)]
 pub(super) struct Name {
     len: u8,
@@ -36,13 +36,13 @@ impl Name {
 #[derive(Debug)]
 enum Slot {
     Taken(Box<[u8]>),
-    /// With the next vacant one.
+    /// The number of the next vacant slot.
     Vacant(u32),
 }
 
 const _: () = assert!(size_of::<Slot>() == size_of::<Box<[u8]>>());
 
-/// Where the long names are.
+/// Stores the long names.
 #[derive(Debug)]
 pub(super) struct Names {
     slots: Pieces<Slot>,
@@ -54,7 +54,7 @@ impl Names {
         Self { slots: Pieces::new(), vacant: NONE }
     }
 
-    /// It is to be given back with [`remove`](Self::remove).
+    /// Adds a name, which has to be removed with [`remove`](Self::remove).
     pub fn add(&mut self, name: &[u8]) -> Name {
         let mut bytes = [0; SHORT];
         if let Some(place) = bytes.get_mut(..name.len()) {
@@ -92,7 +92,7 @@ impl Names {
         }
     }
 
-    /// The number of slots, taken and vacant.
+    /// Returns the number of slots, taken and vacant.
     #[cfg(test)]
     pub fn slots(&self) -> usize {
         self.slots.len()

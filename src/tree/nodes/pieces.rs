@@ -38,7 +38,7 @@ impl<T> Pieces<T> {
         full.saturating_add(piece.len()).saturating_sub(1) as u32
     }
 
-    /// Number of items.
+    /// Returns the number of items.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.pieces.iter().map(Vec::len).sum()

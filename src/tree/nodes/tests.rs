@@ -1,4 +1,4 @@
-//! The arena against a plain map.
+//! Compares the arena with a plain map.
 
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
@@ -7,7 +7,7 @@ use alloc::{format, vec};
 
 use super::*;
 
-/// On both sides of what fits in a node.
+/// On both sides of the longest name that fits in a node.
 const LENGTHS: [usize; 9] = [1, 2, 13, 14, 15, 16, 17, 254, 255];
 
 fn path(nodes: &Nodes, id: NodeRef) -> Vec<u8> {
@@ -17,7 +17,7 @@ fn path(nodes: &Nodes, id: NodeRef) -> Vec<u8> {
 }
 
 #[test]
-fn a_name_of_any_length_is_found_and_comes_whole() {
+fn a_name_of_any_length_is_found_and_returned_complete() {
     let mut nodes = Nodes::new(7);
     let names = (0..=255).map(|len| vec![b'n'; len]);
     let all: Vec<_> = names.map(|name| (nodes.add(ROOT, &name), name)).collect();
@@ -43,7 +43,7 @@ fn a_name_may_hold_any_bytes() {
 }
 
 #[test]
-fn a_directory_is_renamed_from_any_length_to_any() {
+fn a_name_of_any_length_is_replaced_by_any_other() {
     let mut nodes = Nodes::new(7);
     let id = nodes.add(ROOT, b"old");
     let below = nodes.add(id, b"a name that is long");
@@ -61,7 +61,7 @@ fn a_directory_is_renamed_from_any_length_to_any() {
 }
 
 #[test]
-fn what_is_removed_leaves_its_place_to_others() {
+fn the_slots_of_removed_nodes_are_reused() {
     let mut nodes = Nodes::new(7);
     for round in 0..3 {
         let name = |i: u32| format!("a long name, number {}", i + round).into_bytes();

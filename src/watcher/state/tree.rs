@@ -185,10 +185,10 @@ impl TreeDriver {
         for request in requests {
             match request {
                 TreeChangeRequest::Mask(mask) => {
-                    self.tree.tell_of(mask);
+                    self.tree.set_reported_events(mask);
                     if !self.widest.contains(mask) {
                         self.widest |= mask;
-                        self.work(inotify, host, |tree, _| tree.ask(mask));
+                        self.work(inotify, host, |tree, _| tree.add_watched_events(mask));
                     }
                 }
                 TreeChangeRequest::Root(root) => {
@@ -211,11 +211,11 @@ impl TreeDriver {
     pub fn report(&mut self, inotify: &Inotify, host: &dyn Host) -> (Vec<TreeEvent>, bool) {
         let mut reports = Vec::from_iter(self.root_moved());
         self.work(inotify, host, |tree, kernel| {
-            let is_looking = tree.is_looking();
+            let is_scanning = tree.is_scanning();
             let mut next = |kernel: &mut Linux<'_>| {
                 std::iter::from_fn(|| tree.next(kernel)).take(MANY).collect::<Vec<_>>()
             };
-            reports.extend(if is_looking { kernel.on_own_thread(next) } else { next(kernel) });
+            reports.extend(if is_scanning { kernel.on_own_thread(next) } else { next(kernel) });
         });
         let more = reports.len() >= MANY;
         reports.extend(self.root_moved());
@@ -253,7 +253,7 @@ impl TreeDriver {
     /// Returns `true` if no work needs an empty queue.
     #[inline]
     pub fn is_at_rest(&self) -> bool {
-        self.tree.rests()
+        self.tree.is_at_rest()
     }
 
     pub fn contains(&self, wd: Wd) -> bool {

@@ -1,9 +1,9 @@
-//! What is read ahead is what would have been read, at the same positions.
+//! Reading ahead changes neither the records nor their positions.
 
 use super::super::queue::Queue;
 use super::*;
 
-/// So many changes of two names, which don't merge.
+/// Makes this many changes of two names, which don't merge.
 fn change(dir: &Path, count: usize) {
     let files = ["a", "b"].map(|name| fs::File::create(dir.join(name)).unwrap());
     for number in 0..count {
@@ -25,7 +25,7 @@ fn the_stream_is_the_same_whether_it_is_read_ahead_or_not() {
         change(dir.path(), count);
         want.extend(support::raw_bytes(&direct));
         assert_eq!(queue.end(&ahead), want.len() as u64);
-        queue.relieve(&ahead, 1000);
+        queue.read_ahead(&ahead, 1000);
         assert_eq!(queue.end(&ahead), want.len() as u64);
         assert_eq!(queue.is_empty(), count < 1000);
         while let Some((position, records)) = queue.take() {
@@ -43,18 +43,18 @@ fn the_stream_is_the_same_whether_it_is_read_ahead_or_not() {
 }
 
 #[test]
-fn nothing_is_read_ahead_before_there_is_much() {
+fn nothing_is_read_ahead_before_the_queue_is_long() {
     let dir = scratch();
     let inotify = instance();
     inotify.add_watch(&c(dir.path()), WatchMask::ATTRIB).unwrap();
     change(dir.path(), 400);
     let mut queue = Queue::default();
     for _ in 0..1000 {
-        queue.relieve(&inotify, 1);
+        queue.read_ahead(&inotify, 1);
     }
     assert!(queue.is_empty());
     change(dir.path(), 400);
-    queue.relieve(&inotify, 1000);
+    queue.read_ahead(&inotify, 1000);
     assert!(!queue.is_empty());
     assert!(is_silent(&inotify));
 }

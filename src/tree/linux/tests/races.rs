@@ -1,8 +1,8 @@
-//! What is swapped on the way is never watched.
+//! A directory that is swapped in on the path is never watched.
 
 use super::*;
 
-/// Runs `work` while `one` and `other` change places, again and again, and tells how often they did.
+/// Runs `work` while `one` and `other` are exchanged again and again. Counts the exchanges.
 fn swapping<T>(one: &Path, other: &Path, work: impl FnOnce(&AtomicU64) -> T) -> T {
     let (done, turns) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -18,17 +18,17 @@ fn swapping<T>(one: &Path, other: &Path, work: impl FnOnce(&AtomicU64) -> T) -> 
     })
 }
 
-/// The least number of looks. Set the variable to look more often.
+/// Returns the least number of attempts. The variable sets another number.
 fn races() -> u64 {
     std::env::var("TINOTIFY_RACES").map_or(1000, |text| text.parse().unwrap())
 }
 
-/// Runs `look` until the swapper had many turns, and both answers came, or no time is left.
-fn look_often(turns: &AtomicU64, mut look: impl FnMut() -> bool) -> (u64, u64) {
+/// Runs `attempt` until there were many exchanges and both results came, or until the deadline.
+fn try_often(turns: &AtomicU64, mut attempt: impl FnMut() -> bool) -> (u64, u64) {
     let (mut yes, mut no) = (0, 0);
     let begin = Instant::now();
     while begin.elapsed() < support::DEADLINE {
-        *if look() { &mut yes } else { &mut no } += 1;
+        *if attempt() { &mut yes } else { &mut no } += 1;
         let many = turns.load(Ordering::Relaxed) > 3000 && yes + no >= races();
         if many && yes > 20 && no > 20 {
             break;
@@ -39,7 +39,7 @@ fn look_often(turns: &AtomicU64, mut look: impl FnMut() -> bool) -> (u64, u64) {
 
 #[test]
 fn a_link_swapped_in_for_the_last_name_is_never_followed() {
-    for way in WAYS {
+    for method in METHODS {
         let dir = tree();
         let root = dir.path().join("root");
         let evil = dir.path().join("evil");
@@ -47,9 +47,9 @@ fn a_link_swapped_in_for_the_last_name_is_never_followed() {
         let outside = ino(dir.path().join("outside/b"));
         let inotify = instance();
         let (yes, no) = swapping(&root.join("a/b"), &evil, |turns| {
-            with(way, &inotify, &root, |linux| {
+            with(method, &inotify, &root, |linux| {
                 let a = linux.open(b"a").unwrap();
-                look_often(turns, || {
+                try_often(turns, || {
                     if let Ok(b) = linux.open(b"a/b") {
                         assert_ne!(linux.stat(&b).unwrap().ino, outside);
                     }
@@ -60,14 +60,14 @@ fn a_link_swapped_in_for_the_last_name_is_never_followed() {
                 })
             })
         });
-        assert!(yes > 0 && no > 0, "{way:?}: {yes} {no}");
-        assert!(!watches(&inotify).values().any(|&ino| ino == outside), "{way:?}");
+        assert!(yes > 0 && no > 0, "{method:?}: {yes} {no}");
+        assert!(!watches(&inotify).values().any(|&ino| ino == outside), "{method:?}");
     }
 }
 
 #[test]
 fn a_link_swapped_in_for_an_inner_name_is_never_followed() {
-    for way in WAYS {
+    for method in METHODS {
         for openat2 in [true, false] {
             let dir = tree();
             let root = dir.path().join("root");
@@ -75,17 +75,17 @@ fn a_link_swapped_in_for_an_inner_name_is_never_followed() {
             symlink("../outside", &evil).unwrap();
             let outside = ["b", "b/c"].map(|path| ino(dir.path().join("outside").join(path)));
             let inotify = instance();
-            let mut state = way.state();
+            let mut state = method.state();
             state.resolver.has_openat2 = openat2;
             let (yes, no) = swapping(&root.join("a"), &evil, |turns| {
-                with_state(way, &inotify, &root, &mut state, |linux| {
+                with_state(method, &inotify, &root, &mut state, |linux| {
                     let kept = loop {
                         if let Ok(kept) = linux.open(b"a/b") {
                             break kept;
                         }
                     };
-                    look_often(turns, || {
-                        // Held open, it is the same wherever its path leads now.
+                    try_often(turns, || {
+                        // An open directory is the same wherever its path leads now.
                         linux.watch(&kept, MASK).unwrap();
                         linux.watch_child(&kept, b"c", MASK).unwrap();
                         let Ok(b) = linux.open(b"a/b") else { return false };
@@ -95,10 +95,10 @@ fn a_link_swapped_in_for_an_inner_name_is_never_followed() {
                     })
                 })
             });
-            assert!(yes > 0 && no > 0, "{way:?}: {yes} {no}");
+            assert!(yes > 0 && no > 0, "{method:?}: {yes} {no}");
             let inos: Vec<_> = watches(&inotify).into_values().collect();
-            assert_eq!(inos.len(), 2, "{way:?}");
-            assert!(!outside.iter().any(|outside| inos.contains(outside)), "{way:?}");
+            assert_eq!(inos.len(), 2, "{method:?}");
+            assert!(!outside.iter().any(|outside| inos.contains(outside)), "{method:?}");
         }
     }
 }

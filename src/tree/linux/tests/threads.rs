@@ -1,10 +1,13 @@
-//! Threads and children leave nothing behind, and do without what is missing.
+//! Threads and child processes leave nothing behind, and work without what is missing.
 
 use super::*;
 
 #[test]
-fn a_child_for_each_call_is_seen_by_nobody() {
-    if !in_child("tree::linux::tests::threads::a_child_for_each_call_is_seen_by_nobody", &[]) {
+fn a_child_process_for_a_call_is_invisible_to_the_program() {
+    if !in_child(
+        "tree::linux::tests::threads::a_child_process_for_a_call_is_invisible_to_the_program",
+        &[],
+    ) {
         return;
     }
     let signalled = std::sync::Arc::new(AtomicBool::new(false));
@@ -13,7 +16,7 @@ fn a_child_for_each_call_is_seen_by_nobody() {
     let before = std::env::current_dir().unwrap();
     let dir = tree();
     let inotify = instance();
-    with(Way::ChildForEach, &inotify, dir.path(), |linux| {
+    with(Method::ChildForEach, &inotify, dir.path(), |linux| {
         let top = linux.open(b"root").unwrap();
         linux.watch_child(&top, b"a", MASK).unwrap();
         assert_eq!(linux.watch_child(&top, b"none", MASK), Err(Errno::ENOENT));
@@ -35,30 +38,31 @@ fn no_descriptor_is_kept() {
     let dir = tree();
     let inotify = instance();
     let before = open();
-    for way in WAYS {
-        let mut state = way.state();
-        with_state(way, &inotify, &dir.path().join("root"), &mut state, |linux| {
+    for method in METHODS {
+        let mut state = method.state();
+        with_state(method, &inotify, &dir.path().join("root"), &mut state, |linux| {
             let mut a = linux.open(b"a").unwrap();
             listed(linux, &mut a);
             linux.watch_child(&a, b"b", MASK).unwrap();
             linux.stat_child(&a, b"b").unwrap();
             linux.barrier(&mut a).unwrap();
         });
-        assert_eq!(open(), before, "{way:?}");
+        assert_eq!(open(), before, "{method:?}");
     }
 }
 
 #[test]
-fn without_descriptors_left_the_error_says_so() {
+fn without_a_free_descriptor_the_error_is_emfile() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    if !in_child("tree::linux::tests::threads::without_descriptors_left_the_error_says_so", &[]) {
+    if !in_child("tree::linux::tests::threads::without_a_free_descriptor_the_error_is_emfile", &[])
+    {
         return;
     }
     let dir = tree();
     let inotify = instance();
     let limit = getrlimit(Resource::Nofile);
-    for way in WAYS {
-        with(way, &inotify, &dir.path().join("root"), |linux| {
+    for method in METHODS {
+        with(method, &inotify, &dir.path().join("root"), |linux| {
             let mut top = linux.open(b"").unwrap();
             let none = Rlimit { current: Some(0), maximum: limit.maximum };
             setrlimit(Resource::Nofile, none).unwrap();
@@ -66,10 +70,10 @@ fn without_descriptors_left_the_error_says_so() {
             assert_eq!(linux.open(b"a").err(), Some(errno));
             assert_eq!(linux.open_child(&top, b"a").err(), Some(errno));
             assert_eq!(linux.list(&mut top, &mut |_, _| panic!()), Err(errno));
-            // What needs none goes on. A child answers through one.
-            let child = way == Way::ChildForEach;
+            // The methods without a new descriptor go on. A child process answers through a pipe.
+            let child = method == Method::ChildForEach;
             let watched = linux.watch_child(&top, b"a", MASK);
-            assert_eq!(watched.err(), child.then_some(errno), "{way:?}");
+            assert_eq!(watched.err(), child.then_some(errno), "{method:?}");
             assert!(linux.stat_child(&top, b"a").is_ok());
             linux.barrier(&mut top).unwrap();
             setrlimit(Resource::Nofile, limit).unwrap();
@@ -79,16 +83,16 @@ fn without_descriptors_left_the_error_says_so() {
 }
 
 #[test]
-fn a_panic_in_the_own_thread_is_passed_on() {
+fn a_panic_in_the_trees_thread_is_passed_on() {
     let dir = tree();
     let panicked = std::panic::catch_unwind(|| {
-        with(Way::OwnThread, &instance(), dir.path(), |_| std::panic::panic_any(7_u8));
+        with(Method::OwnThread, &instance(), dir.path(), |_| std::panic::panic_any(7_u8));
     });
     assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&7_u8));
 }
 
 #[test]
-fn the_own_thread_ends_outside_of_the_tree() {
+fn the_trees_thread_ends_outside_the_tree() {
     use std::cell::RefCell;
     use std::path::PathBuf;
     use std::sync::mpsc::{Sender, channel};
@@ -104,7 +108,7 @@ fn the_own_thread_ends_outside_of_the_tree() {
     let (sender, ends) = channel();
     for panics in [false, true] {
         let ended = std::panic::catch_unwind(|| {
-            with(Way::OwnThread, &instance(), dir.path(), |linux| {
+            with(Method::OwnThread, &instance(), dir.path(), |linux| {
                 AT_END.set(Some(AtEnd(sender.clone())));
                 let top = linux.open(b"").unwrap();
                 linux.watch(&top, MASK).unwrap();
@@ -118,8 +122,8 @@ fn the_own_thread_ends_outside_of_the_tree() {
     }
 }
 
-/// The kernel wakes whoever joins a thread a moment before it drops the thread's working directory:
-/// about one time in a thousand an unmount comes between. `TINOTIFY_UNMOUNTS` sets how often to try.
+/// The kernel wakes the joining thread a moment before it drops the ended thread's working directory: about
+/// one time in a thousand an unmount comes between. `TINOTIFY_UNMOUNTS` sets how often to try.
 #[test]
 fn a_tree_can_be_unmounted_as_soon_as_its_calls_have_returned() {
     use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -132,22 +136,22 @@ fn a_tree_can_be_unmounted_as_soon_as_its_calls_have_returned() {
     let root = dir.path();
     let tries = std::env::var("TINOTIFY_UNMOUNTS").map_or(200, |text| text.parse().unwrap());
     let mut busy = BTreeMap::new();
-    let mut times = |way: &str, work: &mut dyn FnMut() -> Option<crate::Watcher>| {
+    let mut times = |method: &str, work: &mut dyn FnMut() -> Option<crate::Watcher>| {
         for _ in 0..tries {
             mount(c"none", root, c"tmpfs", MountFlags::empty(), None).unwrap();
             fs::create_dir_all(root.join("a/b")).unwrap();
-            // A watcher is not dropped before the file system is unmounted.
+            // The watcher lives until the file system was unmounted.
             let _watcher = work();
             if unmount(root, UnmountFlags::empty()).is_err() {
-                *busy.entry(way.to_owned()).or_insert(0) += 1;
+                *busy.entry(method.to_owned()).or_insert(0) += 1;
                 unmount(root, UnmountFlags::DETACH).unwrap();
             }
         }
     };
-    for way in WAYS {
+    for method in METHODS {
         let inotify = instance();
-        times(&format!("{way:?}"), &mut || {
-            with(way, &inotify, root, |linux| {
+        times(&format!("{method:?}"), &mut || {
+            with(method, &inotify, root, |linux| {
                 let mut a = linux.open(b"a").unwrap();
                 linux.watch(&a, MASK).unwrap();
                 linux.watch_child(&a, b"b", MASK).unwrap();
@@ -155,9 +159,9 @@ fn a_tree_can_be_unmounted_as_soon_as_its_calls_have_returned() {
             });
             None
         });
-        times(&format!("{way:?}, after a panic"), &mut || {
+        times(&format!("{method:?}, after a panic"), &mut || {
             let panicked = std::panic::catch_unwind(|| {
-                with(way, &inotify, root, |linux| {
+                with(method, &inotify, root, |linux| {
                     let a = linux.open(b"a").unwrap();
                     linux.watch_child(&a, b"b", MASK).unwrap();
                     std::panic::resume_unwind(Box::new(()));
@@ -175,7 +179,7 @@ fn a_tree_can_be_unmounted_as_soon_as_its_calls_have_returned() {
     assert_eq!(busy, BTreeMap::new(), "of {tries} each");
 }
 
-/// Runs `work` with nothing, or a lie, at /proc, and hands it the true one.
+/// Runs `work` without a /proc, or with a false one, and passes the path of the true one.
 fn with_false_proc(work: impl FnOnce(&Path)) {
     use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, unmount};
     let kept = scratch();
@@ -187,17 +191,17 @@ fn with_false_proc(work: impl FnOnce(&Path)) {
 }
 
 #[test]
-fn without_a_proc_all_is_watched_the_same() {
-    if !in_namespace("tree::linux::tests::threads::without_a_proc_all_is_watched_the_same") {
+fn without_proc_everything_is_watched_the_same() {
+    if !in_namespace("tree::linux::tests::threads::without_proc_everything_is_watched_the_same") {
         return;
     }
     let dir = tree();
     let root = dir.path().join("root");
     let want: BTreeSet<_> = ["root/a", "root/a/b"].map(|path| ino(dir.path().join(path))).into();
-    // It went while the tree was watched.
+    // It was unmounted while the tree was watched.
     let mut late = State::default();
     let late_inotify = instance();
-    with_state(Way::Proc, &late_inotify, &root, &mut late, |linux| {
+    with_state(Method::Proc, &late_inotify, &root, &mut late, |linux| {
         let a = linux.open(b"a").unwrap();
         linux.watch(&a, MASK).unwrap();
     });
@@ -206,7 +210,7 @@ fn without_a_proc_all_is_watched_the_same() {
         for threads in [true, false] {
             let (inotify, mut state) = (instance(), State::default());
             state.watching.is_unshare_refused = !threads;
-            with_state(Way::Proc, &inotify, &root, &mut state, |linux| {
+            with_state(Method::Proc, &inotify, &root, &mut state, |linux| {
                 let a = linux.open(b"a").unwrap();
                 let b = linux.open(b"a/b").unwrap();
                 linux.watch(&a, MASK).unwrap();
@@ -220,10 +224,10 @@ fn without_a_proc_all_is_watched_the_same() {
     };
     with_false_proc(|proc| {
         check(proc);
-        with_state(Way::Proc, &late_inotify, &root, &mut State::default(), |linux| {
+        with_state(Method::Proc, &late_inotify, &root, &mut State::default(), |linux| {
             assert_eq!(linux.identity(Wd::from_raw(1)), Watched::Unknown);
         });
-        with_state(Way::Proc, &late_inotify, &root, &mut late, |linux| {
+        with_state(Method::Proc, &late_inotify, &root, &mut late, |linux| {
             let a = linux.open(b"a").unwrap();
             linux.watch(&a, MASK).unwrap();
             linux.watch_child(&a, b"b", MASK).unwrap();
@@ -231,7 +235,7 @@ fn without_a_proc_all_is_watched_the_same() {
         assert_eq!(late.watching.proc_path.works, Some(false));
         let inos: BTreeSet<_> = watches_in(proc, &late_inotify).into_values().collect();
         assert_eq!(inos, want);
-        // Directories where links should be.
+        // Directories in place of links.
         for number in 0..64 {
             fs::create_dir_all(format!("/proc/self/fd/{number}/b")).unwrap();
         }
