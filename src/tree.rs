@@ -133,6 +133,8 @@ pub struct Tree<D> {
     /// The device of the root.
     device: u64,
     stage: Stage,
+    /// Whether `Established` was reported. An overflow before that delays it, and must not lose it.
+    established: bool,
     /// The position: the bytes of the stream that were fed.
     position: u64,
     /// The end of the queue when the tree was started.
@@ -199,6 +201,7 @@ impl<D> Tree<D> {
             retries: Retries::default(),
             device: 0,
             stage: Stage::New,
+            established: false,
             position: 0,
             start: 0,
             ahead: None,
@@ -254,10 +257,13 @@ impl<D> Tree<D> {
         } else if let Some(link) = self.links.take_postponed() {
             self.visit_link(kernel, link);
         } else if matches!(self.stage, Stage::Setup | Stage::Resync) {
-            let setup = self.stage == Stage::Setup;
-            let kind = if setup { TreeKind::Established } else { TreeKind::Resynced };
+            if self.stage == Stage::Resync {
+                self.agenda.complete(TreeKind::Resynced, When::End);
+            }
+            if !self.established {
+                self.agenda.complete(TreeKind::Established, When::End);
+            }
             self.stage = Stage::Steady;
-            self.agenda.complete(kind, When::End);
         } else if let Some(node) = self.narrowed.pop() {
             self.widen(kernel, node);
         } else if self.is_resync_due() {

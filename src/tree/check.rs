@@ -34,7 +34,10 @@ impl<D> Tree<D> {
             }
             Task::Compare(node) => self.compare(kernel, node),
             Task::Check(place, check) => self.run_check(kernel, place, check),
-            Task::Complete(kind) => self.report(kind, EventMask::empty(), Default::default()),
+            Task::Complete(kind) => {
+                self.established |= kind == TreeKind::Established;
+                self.report(kind, EventMask::empty(), Default::default());
+            }
         }
     }
 

@@ -53,6 +53,10 @@ pub struct Mirror {
     root: Ino,
     pub overflows: u32,
     pub resyncs: u32,
+    /// Whether events were lost, and `Resynced` has not been reported since.
+    pub is_resyncing: bool,
+    /// How often `Established` was reported.
+    pub established: u32,
     /// Whether the tree has no check open.
     pub is_sure: bool,
     /// The reported paths that never existed, while a check was open.
@@ -78,6 +82,8 @@ impl Mirror {
             root,
             overflows: 0,
             resyncs: 0,
+            is_resyncing: false,
+            established: 0,
             is_sure: true,
             guesses: 0,
             found: 0,
@@ -135,8 +141,14 @@ impl Mirror {
         let is_dir = event.mask.contains(EventMask::ISDIR);
         match &event.kind {
             TreeKind::Overflow => return self.observe_overflow(world),
+            TreeKind::Established => {
+                self.established += 1;
+                let fits = self.established == 1;
+                return fits.then_some(()).ok_or("the set-up is reported as complete twice".into());
+            }
             TreeKind::Resynced => {
                 self.resyncs += 1;
+                self.is_resyncing = false;
                 let fits = self.resyncs <= self.overflows;
                 return fits.then_some(()).ok_or("resynced, but nothing was lost".into());
             }
@@ -184,6 +196,7 @@ impl Mirror {
     /// Applies an overflow. It may only be reported if the queue has lost events since the last one.
     fn observe_overflow(&mut self, world: &World) -> Result<(), String> {
         self.overflows += 1;
+        self.is_resyncing = true;
         self.tolerant = true;
         if !self.rules.track_files {
             self.knows_files = false;

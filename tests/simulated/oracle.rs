@@ -132,6 +132,12 @@ impl Oracle {
             && world.silent.is_empty()
             && !rules.unreadable
         {
+            require(self.mirror.established == 1, || {
+                "at rest, the set-up was not reported as complete".into()
+            })?;
+            require(!self.mirror.is_resyncing, || {
+                "at rest, an overflow was not followed by Resynced".into()
+            })?;
             require(driver.rests(self.index), || "at rest, it keeps more than its nodes".into())?;
             require(!driver.is_checking(self.index), || "at rest, a check is open".into())?;
             require(rules.track_files || driver.is_plain(self.index), || {
