@@ -133,7 +133,7 @@ pub struct Tree<D> {
     /// The device of the root.
     device: u64,
     stage: Stage,
-    /// Whether `Established` was reported. An overflow before that delays it, and must not lose it.
+    /// Whether `Established` was reported. An overflow only delays it.
     established: bool,
     /// The position: the bytes of the stream that were fed.
     position: u64,
@@ -189,7 +189,7 @@ impl<D> Tree<D> {
             files: Files::new(options.track_files),
             renames: Renames::default(),
             agenda: Agenda::default(),
-            reports: Reports::new(options.mask),
+            reports: Reports::new(options.mask, options.max_depth),
             frames: Vec::new(),
             inbox: Inbox::default(),
             ending: BTreeSet::new(),
@@ -478,13 +478,9 @@ impl<D> Tree<D> {
     /// Sets `path` to the path of a watched directory beneath the root. Returns `false` if the watch is not
     /// one of this tree's.
     pub fn path_of(&self, wd: Wd, path: &mut Vec<u8>) -> bool {
-        match self.nodes.by_wd(wd) {
-            Some(node) => {
-                self.nodes.path(node, &[], path);
-                true
-            }
-            None => false,
-        }
+        let Some(node) = self.nodes.by_wd(wd) else { return false };
+        self.nodes.path(node, &[], path);
+        true
     }
 
     /// Returns `true` while a check is open. It may show that a known directory has another path. Until then,

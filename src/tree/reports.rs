@@ -1,6 +1,7 @@
 //! The events for the caller, in order.
 //!
-//! Invariant: an event behind an undecided rename is not returned before the rename is decided.
+//! Invariants: an event behind an undecided rename is not returned before the rename is decided. No event is
+//! of an entry in a directory that is too deep to be watched.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -19,14 +20,18 @@ enum Report {
 pub(super) struct Reports {
     /// The events to report.
     reported_events: WatchMask,
+    /// The number of names in the longest path that is reported.
+    max_names: usize,
     queue: VecDeque<Report>,
     /// The decisions about undecided renames, by cookie: `true` for an exchange.
     decided: BTreeMap<u32, bool>,
 }
 
 impl Reports {
-    pub const fn new(reported_events: WatchMask) -> Self {
-        Self { reported_events, queue: VecDeque::new(), decided: BTreeMap::new() }
+    /// `max_depth`: the depth of the deepest watched directory.
+    pub fn new(reported_events: WatchMask, max_depth: Option<u32>) -> Self {
+        let max_names = max_depth.map_or(usize::MAX, |depth| (depth as usize).saturating_add(1));
+        Self { reported_events, max_names, queue: VecDeque::new(), decided: BTreeMap::new() }
     }
 
     /// Replaces the events to report.
@@ -40,7 +45,7 @@ impl Reports {
 
     /// Queues an event, if it is to be reported.
     pub fn report(&mut self, kind: TreeKind, mask: EventMask, cookie: u32, path: Vec<u8>) {
-        if self.is_reported(&kind, mask) {
+        if self.is_reported(&kind, mask) && !self.is_too_deep(&kind, &path) {
             self.queue.push_back(Report::Event(TreeEvent { kind, mask, cookie, path }));
         }
     }
@@ -70,6 +75,13 @@ impl Reports {
             }
             _ => true,
         }
+    }
+
+    /// Returns `true` if an entry is too deep: an exchange took its directory there a moment ago.
+    fn is_too_deep(&self, kind: &TreeKind, path: &[u8]) -> bool {
+        self.max_names != usize::MAX
+            && matches!(kind, TreeKind::Reported | TreeKind::Discovered)
+            && path.split(|&byte| byte == b'/').count() > self.max_names
     }
 
     /// Takes the next event, unless it is undecided.
