@@ -370,6 +370,7 @@ impl fmt::Display for EventBuf {
 
 /// A name is too long for an [`EventBuf`], which holds 255 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct NameTooLong {
     /// The length of the name, in bytes.
     pub len: usize,

@@ -9,6 +9,7 @@ use crate::sys::Errno;
 
 /// A change in a tree.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TreeEvent {
     /// How the change became known, and what a mask can't express.
     pub kind: TreeKind,
@@ -64,7 +65,8 @@ pub enum TreeKind {
     /// The comparison after an `Overflow` is complete: all differences have been reported.
     Resynced,
     /// The set-up is complete: all directories are watched. Existing entries have been reported, if
-    /// [`Options::report_existing`](super::Options::report_existing) is set.
+    /// [`Options::report_existing`](super::Options::report_existing) is set. Reported once, after `Resynced` if
+    /// events were lost during the set-up.
     Established,
     /// The root's path no longer leads to the root. The known directories stay watched, but new ones can't be
     /// watched.

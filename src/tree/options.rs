@@ -9,6 +9,7 @@ use crate::flags::WatchMask;
 pub type Exclude = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
 
 /// What a [`Tree`](super::Tree) watches and how.
+#[non_exhaustive]
 pub struct Options {
     /// The events to report. The tree is also watched for the events that the engine itself needs.
     pub mask: WatchMask,

@@ -52,7 +52,7 @@ pub enum TreeChange<'a> {
     Watched,
     /// The set-up is complete: every directory is watched, and every existing entry has been reported if
     /// [`report_existing`](super::TreeOptions::report_existing) is set. Later events have happened
-    /// since.
+    /// since. Reported once. If events are lost during the set-up, `Resynced` comes first.
     Established,
     /// Events were lost, and every change that was lost has been reported.
     Resynced,
