@@ -20,7 +20,8 @@ use crate::tree::{TreeEvent, TreeKind, UnwatchedReason};
 #[non_exhaustive]
 pub enum TreeChange<'a> {
     /// The kernel reported it. `MOVED_TO` came from outside of what is watched, and may have replaced a
-    /// file; `MOVED_FROM` went outside, with everything beneath it.
+    /// file; `MOVED_FROM` went outside, with everything beneath it. `MOVED_FROM` is reported once it is known
+    /// that the other half is not in the tree, which may be after later events.
     Reported,
     /// The tree discovered it on the disk; the kernel reported no event.
     ///
@@ -32,7 +33,8 @@ pub enum TreeChange<'a> {
     /// It is delivered to watches whose mask has an event that may have caused it. An existing file
     /// is also delivered to watches with `MODIFY` or `CLOSE_WRITE`; it may still be open for writing.
     Discovered,
-    /// It was renamed within the tree, with everything beneath it. What was at the new path is replaced.
+    /// It was renamed within the tree, with everything beneath it. What was at the new path is replaced. The
+    /// cookie is 0 if the tree discovered the rename.
     Renamed {
         /// The old path.
         from: &'a Path,
@@ -57,7 +59,8 @@ pub enum TreeChange<'a> {
     /// Events were lost, and every change that was lost has been reported.
     Resynced,
     /// The root's path no longer leads to it: it was renamed, or a directory above it was, which makes
-    /// no event and is noticed when the tree next accesses the disk. Reported with every mask.
+    /// no event and is noticed when the tree next accesses the disk. Reported with every mask, and beside
+    /// `MOVE_SELF` if the mask has that.
     ///
     /// Its known directories go on to report, with the old path. New ones are `Unwatched` until
     /// [`Watches::set_path`](super::Watches::set_path) sets the new path, or the old one leads to the
