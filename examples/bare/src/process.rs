@@ -8,7 +8,7 @@ use syscalls::{Sysno, syscall0, syscall2, syscall3, syscall4, syscall5};
 use tinotify::{Errno, Fd};
 
 use crate::Args;
-use crate::sys;
+use crate::sys::{self, errno};
 
 /// A signal, by its number on x86-64 and aarch64 (signal(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,8 @@ impl Signals {
         let (mask, flags) =
             ((&raw const mask) as usize, (sys::O_CLOEXEC | sys::O_NONBLOCK) as usize);
         // SAFETY: the kernel reads eight bytes of the mask. -1 asks for a new descriptor.
-        let fd = unsafe { syscall4(Sysno::signalfd4, -1_isize as usize, mask, 8, flags) }?;
+        let fd = unsafe { syscall4(Sysno::signalfd4, -1_isize as usize, mask, 8, flags) }
+            .map_err(errno)?;
         // SAFETY: the descriptor is new, and nothing else owns it.
         Ok(Self(unsafe { Fd::from_raw(fd as c_int) }))
     }
@@ -62,7 +63,8 @@ impl Signals {
 fn set_blocked(mask: u64) -> Result<(), Errno> {
     const SIG_SETMASK: usize = 2;
     // SAFETY: the kernel reads eight bytes of the mask. The process has no signal handlers.
-    unsafe { syscall4(Sysno::rt_sigprocmask, SIG_SETMASK, (&raw const mask) as usize, 0, 8) }?;
+    unsafe { syscall4(Sysno::rt_sigprocmask, SIG_SETMASK, (&raw const mask) as usize, 0, 8) }
+        .map_err(errno)?;
     Ok(())
 }
 
@@ -139,7 +141,7 @@ impl Command {
         let flags = CLONE_VFORK | Signal::CHLD.0 as usize;
         // SAFETY: like fork(2): without CLONE_VM the child has a copy of all memory. This process has no
         // other thread.
-        let pid = unsafe { syscall5(Sysno::clone, flags, 0, 0, 0, 0) }?;
+        let pid = unsafe { syscall5(Sysno::clone, flags, 0, 0, 0, 0) }.map_err(errno)?;
         if pid != 0 {
             return Ok(pid as c_int);
         }
@@ -152,7 +154,7 @@ impl Command {
         // call returns only if it fails.
         let failed = unsafe { syscall3(Sysno::execve, program, words, environment) };
         if let (Err(errno), Ok(program)) = (failed, CStr::from_bytes_until_nul(&self.bytes)) {
-            crate::say!("{}: {}", program.to_bytes().escape_ascii(), Errno::from(errno));
+            crate::say!("{}: {}", program.to_bytes().escape_ascii(), sys::errno(errno));
         }
         sys::exit(127)
     }
@@ -174,6 +176,6 @@ pub fn reboot(what: Machine) -> Errno {
     // SAFETY: the arguments are numbers. If it succeeds, this process ends.
     match unsafe { syscall3(Sysno::reboot, MAGIC.0, MAGIC.1, what as usize) } {
         Ok(_) => Errno::EINTR,
-        Err(errno) => errno.into(),
+        Err(error) => errno(error),
     }
 }

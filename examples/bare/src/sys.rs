@@ -14,13 +14,18 @@ pub fn exit(status: u8) -> ! {
     }
 }
 
+/// Converts the error of a system call.
+pub(crate) fn errno(error: syscalls::Errno) -> Errno {
+    Errno::from_raw(error.into_raw())
+}
+
 /// Returns the number of bytes that were written: write(2). Repeats the call if a signal interrupts it.
 pub fn write(fd: c_int, bytes: &[u8]) -> Result<usize, Errno> {
     loop {
         // SAFETY: the kernel reads `len` bytes at the address, which are those of `bytes`.
         match unsafe { syscall3(Sysno::write, fd as usize, bytes.as_ptr() as usize, bytes.len()) } {
             Err(syscalls::Errno::EINTR) => {}
-            written => return Ok(written?),
+            written => return written.map_err(errno),
         }
     }
 }
@@ -32,7 +37,7 @@ pub(crate) const AT_FDCWD: usize = -100_isize as usize;
 pub fn check_exists(path: &CStr) -> Result<(), Errno> {
     const F_OK: usize = 0;
     // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
-    unsafe { syscall3(Sysno::faccessat, AT_FDCWD, path.as_ptr() as usize, F_OK) }?;
+    unsafe { syscall3(Sysno::faccessat, AT_FDCWD, path.as_ptr() as usize, F_OK) }.map_err(errno)?;
     Ok(())
 }
 
@@ -75,7 +80,7 @@ pub fn poll<const N: usize>(
     let time = time.as_mut().map_or(0, |time| (time as *mut Timespec) as usize);
     // SAFETY: the kernel reads and writes `N` of `struct pollfd`. It reads the time, if any, and writes the
     // remaining time to it. It ignores a null signal mask.
-    unsafe { syscall5(Sysno::ppoll, polls.as_mut_ptr() as usize, N, time, 0, 0) }?;
+    unsafe { syscall5(Sysno::ppoll, polls.as_mut_ptr() as usize, N, time, 0, 0) }.map_err(errno)?;
     Ok(polls.map(|poll| poll.revents != 0))
 }
 
@@ -87,7 +92,7 @@ const O_PATH: u32 = 0o1000_0000;
 fn open(path: &CStr, flags: u32) -> Result<Fd, Errno> {
     let (path, flags) = (path.as_ptr() as usize, flags as usize);
     // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
-    let fd = unsafe { syscall3(Sysno::openat, AT_FDCWD, path, flags) }?;
+    let fd = unsafe { syscall3(Sysno::openat, AT_FDCWD, path, flags) }.map_err(errno)?;
     // SAFETY: the descriptor is new, and nothing else owns it.
     Ok(unsafe { Fd::from_raw(fd as c_int) })
 }
@@ -111,7 +116,7 @@ pub fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errn
     while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
         let (to, len) = (rest.as_mut_ptr() as usize, rest.len());
         // SAFETY: the kernel writes at most `len` bytes to `rest`; any bytes are valid there.
-        match unsafe { syscall3(Sysno::read, fd.as_raw() as usize, to, len) }? {
+        match unsafe { syscall3(Sysno::read, fd.as_raw() as usize, to, len) }.map_err(errno)? {
             0 => break,
             len => filled += len,
         }
@@ -131,7 +136,8 @@ pub fn list(path: &CStr, mut each: impl FnMut(&CStr)) -> Result<(), Errno> {
     loop {
         let (to, len) = (buffer.0.as_mut_ptr() as usize, buffer.0.len());
         // SAFETY: the kernel writes at most `len` bytes to the buffer; any bytes are valid there.
-        let len = unsafe { syscall3(Sysno::getdents64, fd.as_raw() as usize, to, len) }?;
+        let len =
+            unsafe { syscall3(Sysno::getdents64, fd.as_raw() as usize, to, len) }.map_err(errno)?;
         let mut rest = buffer.0.get(..len).unwrap_or_default();
         if rest.is_empty() {
             return Ok(());
@@ -151,6 +157,6 @@ pub fn list(path: &CStr, mut each: impl FnMut(&CStr)) -> Result<(), Errno> {
 /// Removes a file: unlinkat(2).
 pub fn remove(path: &CStr) -> Result<(), Errno> {
     // SAFETY: the kernel reads `path` up to its NUL, which a CStr has, and writes nothing.
-    unsafe { syscall3(Sysno::unlinkat, AT_FDCWD, path.as_ptr() as usize, 0) }?;
+    unsafe { syscall3(Sysno::unlinkat, AT_FDCWD, path.as_ptr() as usize, 0) }.map_err(errno)?;
     Ok(())
 }
