@@ -5,22 +5,12 @@ use std::collections::HashSet;
 use tinotify::EventMask;
 use tinotify::tree::{TreeEvent, TreeKind};
 
+use super::excuses::{Excuse, Excuses, check_reason};
 use super::inode::Ino;
 use super::names::{EXCLUDED, Path};
 use super::rules::Rules;
 use super::truth::Entry;
 use super::world::World;
-
-/// A reason why the content of a directory is not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Excuse {
-    /// It was reported as unwatched, for this reason.
-    Reported(String),
-    /// It was reported as unlisted.
-    Unlisted,
-    /// It came from a directory whose content is not known.
-    Moved,
-}
 
 /// An entry that was reported.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +26,7 @@ pub struct Known {
 pub struct Mirror {
     pub entries: Vec<Known>,
     /// The directories whose content is not known.
-    pub excused: Vec<(Path, Excuse)>,
+    pub excused: Excuses,
     /// Whether events were lost: until the next rest, a known entry may be reported again.
     pub tolerant: bool,
     /// Whether files are still known too.
@@ -72,7 +62,7 @@ impl Mirror {
     pub fn new(rules: Rules, root: Ino) -> Self {
         Self {
             entries: vec![Known { path: Path::ROOT, is_dir: true, id: None, renames: 0 }],
-            excused: Vec::new(),
+            excused: Excuses::default(),
             tolerant: false,
             knows_files: true,
             learning: !rules.report_existing,
@@ -102,7 +92,7 @@ impl Mirror {
 
     fn remove(&mut self, path: Path) {
         self.entries.retain(|entry| !entry.path.is_in(path));
-        self.excused.retain(|excused| !excused.0.is_in(path));
+        self.excused.remove(path);
     }
 
     /// Forgets the entries beneath a path, but not the path itself.
@@ -111,15 +101,7 @@ impl Mirror {
     }
 
     pub fn is_excused(&self, path: Path) -> bool {
-        self.excused.iter().any(|(excused, _)| path != *excused && path.is_in(*excused))
-    }
-
-    /// Returns `true` if the path is in a directory whose entries were never reported.
-    fn is_unknown(&self, path: Path) -> bool {
-        self.excused
-            .iter()
-            .filter(|(_, excuse)| *excuse != Excuse::Unlisted)
-            .any(|(excused, _)| path != *excused && path.is_in(*excused))
+        self.excused.cover(path)
     }
 
     /// Returns `true` if a file may come or go without an event.
@@ -154,19 +136,18 @@ impl Mirror {
             }
             TreeKind::Unwatched(reason) => {
                 let why = format!("{reason:?}");
-                self.may_be_reason(&why)?;
+                check_reason(&self.rules, &why)?;
                 self.empty(path);
-                self.excused.retain(|excused| !excused.0.is_in(path));
-                self.excused.push((path, Excuse::Reported(why)));
+                self.excused.remove(path);
+                self.excused.add(path, Excuse::Reported(why));
                 return Ok(());
             }
             TreeKind::Unlisted(_) => {
-                self.excused.push((path, Excuse::Unlisted));
+                self.excused.add(path, Excuse::Unlisted);
                 return Ok(());
             }
             TreeKind::Watched => {
-                self.excused
-                    .retain(|(excused, excuse)| *excused != path || *excuse == Excuse::Moved);
+                self.excused.remove_reported(path);
                 return Ok(());
             }
             TreeKind::Exchanged { with } => {
@@ -244,7 +225,7 @@ impl Mirror {
             self.remove(path);
         } else if has(EventMask::UNMOUNT) {
             self.empty(path);
-            self.excused.retain(|(excused, _)| *excused == path || !excused.is_in(path));
+            self.excused.remove_beneath(path);
         } else if has(EventMask::MODIFY) {
             self.touched.insert(path);
         }
@@ -282,7 +263,7 @@ impl Mirror {
         if to.is_in(from) {
             return Err("renamed into itself".into());
         }
-        if self.is_unknown(from) || self.is_unknown(to) {
+        if self.excused.hide(from) || self.excused.hide(to) {
             self.rename_unknown(from, to, is_dir);
             return Ok(());
         }
@@ -302,11 +283,8 @@ impl Mirror {
                 entry.path = entry.path.moved(from, to);
             }
         }
-        for (excused, _) in &mut self.excused {
-            if excused.is_in(from) {
-                *excused = excused.moved(from, to);
-            }
-        }
+        self.excused
+            .change_paths(|path| if path.is_in(from) { path.moved(from, to) } else { path });
         let moved = self.touched.iter().filter(|path| path.is_in(from));
         let moved: Vec<Path> = moved.map(|path| path.moved(from, to)).collect();
         self.touched.extend(moved);
@@ -316,7 +294,7 @@ impl Mirror {
         }
         if is_dir && !world.silent.is_empty() {
             // It may come from beneath a mount.
-            self.excused.push((to, Excuse::Moved));
+            self.excused.add(to, Excuse::Moved);
         }
         self.remove_excluded(to, is_dir);
         Ok(())
@@ -325,19 +303,15 @@ impl Mirror {
     /// Applies a rename out of a directory with unknown content, or into one.
     fn rename_unknown(&mut self, from: Path, to: Path, is_dir: bool) {
         self.unclear = true;
-        let beneath = self.excused.iter().filter(|(path, excuse)| {
-            path.is_in(from) && (*path != from || matches!(excuse, Excuse::Reported(_)))
-        });
-        let beneath: Vec<_> =
-            beneath.map(|(path, excuse)| (path.moved(from, to), excuse.clone())).collect();
+        let moved = self.excused.moved(from, to);
         self.remove(from);
         self.remove(to);
         self.add(to, is_dir);
         if is_dir {
             // Its entries may never have been reported.
-            self.excused.push((to, Excuse::Moved));
+            self.excused.add(to, Excuse::Moved);
         }
-        self.excused.extend(beneath);
+        self.excused.extend(moved);
     }
 
     /// Forgets the entries that are excluded at the new path.
@@ -375,9 +349,7 @@ impl Mirror {
             entry.renames += u32::from(entry.path == one || entry.path == other);
             entry.path = swapped(entry.path);
         }
-        for (excused, _) in &mut self.excused {
-            *excused = swapped(*excused);
-        }
+        self.excused.change_paths(swapped);
         let touched: Vec<Path> = self.touched.iter().map(|path| swapped(*path)).collect();
         self.touched.extend(touched);
         for path in [one, other] {
@@ -393,23 +365,6 @@ impl Mirror {
             || self.rules.max_depth.is_some_and(|depth| path.depth() > depth)
     }
 
-    fn may_be_reason(&self, why: &str) -> Result<(), String> {
-        let rules = &self.rules;
-        let may = if why.contains("WatchedElsewhere") {
-            rules.binds || rules.remounts > 0
-        } else if why.contains("ENOSPC") {
-            rules.watch_limit < u32::MAX || rules.last_wd < i32::MAX || rules.faults > 0
-        } else if why.contains("EACCES") {
-            rules.unreadable || rules.faults > 0
-        } else if ["ENOENT", "116", "ESTALE", "RootMoved"].iter().any(|errno| why.contains(errno)) {
-            rules.false_errors
-        } else {
-            rules.faults > 0
-                && ["EMFILE", "ENFILE", "ENOMEM"].iter().any(|errno| why.contains(errno))
-        };
-        if may { Ok(()) } else { Err(format!("nothing in this world causes {why}")) }
-    }
-
     /// Checks that a reported path has existed, unless a check is open. Only a path that a scan found, or
     /// that was watched during a rename, may be composed of parts that existed at different times.
     fn existed(&mut self, world: &World, path: Path, reported: bool) -> Result<(), String> {
@@ -420,7 +375,7 @@ impl Mirror {
         let is_seen = rules.remounts == 0 && !is_shared;
         let still =
             self.rules.split_renames == 0 && self.rules.changes_before_calls == 0 && is_seen;
-        if self.excused.iter().any(|(excused, _)| path.is_in(*excused)) {
+        if self.excused.include(path) {
             return Ok(());
         }
         let strict = reported && still && !self.tolerant && !self.learning;
@@ -437,8 +392,7 @@ impl Mirror {
 
     /// Compares the known entries with the world, at rest.
     pub fn compare(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
-        let unlisted = self.excused.iter().any(|(_, excuse)| *excuse == Excuse::Unlisted);
-        if self.learning && unlisted {
+        if self.learning && self.excused.has_unlisted() {
             // Not all entries from the beginning are known yet.
             return Ok(());
         }
@@ -500,10 +454,5 @@ impl Mirror {
             .map(|entry| (entry.path, entry.ino, world.nodes[entry.ino].version))
             .collect();
         Ok(())
-    }
-
-    /// Returns `true` if a directory may be unwatched.
-    pub fn may_be_unwatched(&self, path: Path) -> bool {
-        self.excused.iter().any(|(excused, _)| path.is_in(*excused))
     }
 }

@@ -13,6 +13,7 @@ pub mod changes;
 pub mod choices;
 pub mod distributions;
 pub mod driver;
+pub mod excuses;
 pub mod field;
 pub mod history;
 pub mod inode;

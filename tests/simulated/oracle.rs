@@ -4,9 +4,10 @@ use tinotify::WatchMask;
 use tinotify::tree::TreeEvent;
 
 use super::driver::{self, Driver};
+use super::excuses::Excuse;
 use super::inode::Ino;
 use super::links::LinkMirror;
-use super::mirror::{Excuse, Mirror};
+use super::mirror::Mirror;
 use super::names::{Name, Path};
 use super::rules::is_left_out;
 use super::truth::{Entry, truth};
@@ -124,8 +125,7 @@ impl Oracle {
         }
         let rules = &world.rules;
         // A directory that could not be watched waits for a retry.
-        let waits = |excuse: &Excuse| !matches!(excuse, Excuse::Moved);
-        let waits = self.mirror.excused.iter().any(|(_, excuse)| waits(excuse));
+        let waits = self.mirror.excused.has_reported();
         if is_checked("rests")
             && !waits
             && world.faults == 0
@@ -179,7 +179,7 @@ impl Oracle {
     fn recovered(&mut self, world: &World, truth: &[Entry]) -> Result<(), String> {
         let may_fail = world.rules.faults > 0 && !self.has_retried;
         let mut adopted = Vec::new();
-        let excused = std::mem::take(&mut self.mirror.excused);
+        let excused = self.mirror.excused.take();
         let outer: Vec<Path> = excused.iter().map(|(path, _)| *path).collect();
         for (path, excuse) in excused {
             let entry = truth.iter().find(|entry| entry.path == path && entry.is_dir);
@@ -190,7 +190,7 @@ impl Oracle {
             let is_there = entry.is_some_and(|entry| !entry.silent);
             if entry.is_none() && outer.iter().any(|outer| *outer != path && path.is_in(*outer)) {
                 // In a directory that can't be examined, it may still be known.
-                self.mirror.excused.push((path, excuse));
+                self.mirror.excused.add(path, excuse);
                 continue;
             }
             match excuse {
@@ -202,7 +202,7 @@ impl Oracle {
                 Excuse::Moved if is_there && !denied && !may_fail => adopted.push(path),
                 Excuse::Reported(ref why)
                     if entry.is_some_and(|entry| !self.has_reason(world, entry, why)) => {}
-                excuse => self.mirror.excused.push((path, excuse)),
+                excuse => self.mirror.excused.add(path, excuse),
             }
         }
         self.mirror.unclear |= !adopted.is_empty();
@@ -220,7 +220,7 @@ impl Oracle {
                 if entry.silent {
                     // Only an overflow shows whether it was reported.
                     if entry.is_dir {
-                        self.mirror.excused.push((entry.path, Excuse::Moved));
+                        self.mirror.excused.add(entry.path, Excuse::Moved);
                     }
                     continue;
                 }
@@ -263,7 +263,7 @@ impl Oracle {
     }
 
     fn may_be_unwatched(&self, path: Path) -> bool {
-        self.mirror.may_be_unwatched(path)
+        self.mirror.excused.include(path)
     }
 
     /// Checks that each directory is known by its path with its watch, and no other.
