@@ -289,7 +289,7 @@ fn inject_all() -> usize {
 /// Returns `true` if an error of `inotify_add_watch` names the path, and for the limit of watches also the
 /// sysctl.
 fn names_the_path(call: &str, line: &str) -> bool {
-    let root = line.split(": ").nth(1).is_some_and(|path| Path::new(path).has_root());
+    let root = line.split(": ").any(|part| Path::new(part).has_root());
     let limit = !line.contains("ENOSPC") || line.contains("fs.inotify.max_user_watches");
     call != "inotify_add_watch" || (root && limit)
 }
