@@ -160,6 +160,8 @@ pub mod debounce;
 pub mod follow;
 #[cfg(target_os = "linux")]
 pub mod inotify;
+#[cfg(all(feature = "alloc", target_os = "linux"))]
+mod keys;
 #[cfg(all(feature = "serde", target_os = "linux"))]
 pub mod serialize;
 #[cfg(all(any(feature = "tokio", feature = "async-io"), target_os = "linux"))]

@@ -82,11 +82,12 @@ mod renames;
 mod reports;
 mod stale;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::event::Wd;
 use crate::flags::WatchMask;
+use crate::keys::KeySet;
 use crate::sys::Errno;
 pub use event::{TreeEvent, TreeKind, UnwatchedReason};
 pub use kernel::{Kernel, Stat};
@@ -119,7 +120,7 @@ pub struct Tree<D> {
     /// The event that was fed last, until it is processed.
     inbox: Inbox,
     /// Watches that are no longer needed. They are ended a few at a time, since each end queues an event.
-    ending: BTreeSet<i32>,
+    ending: KeySet<i32>,
     stale: Stale,
     /// The highest watch descriptor so far. The kernel counts upwards.
     highest_wd: i32,
@@ -192,7 +193,7 @@ impl<D> Tree<D> {
             reports: Reports::new(options.mask, options.max_depth),
             frames: Vec::new(),
             inbox: Inbox::default(),
-            ending: BTreeSet::new(),
+            ending: KeySet::new(),
             stale: Stale::default(),
             highest_wd: i32::MAX,
             links: Links::default(),

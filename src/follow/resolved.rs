@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::{Entry, Kernel};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
+use crate::keys::KeySet;
 use crate::sys::Errno;
 
 /// The number of symbolic links that one walk follows, as in the kernel (path_resolution(7)).
@@ -147,10 +148,10 @@ impl ResolvedPath {
 
     /// Removes the watches that `other` does not need.
     pub fn release<K: Kernel>(&self, kernel: &mut K, other: &Self) {
-        let kept: BTreeSet<Wd> = other.wds().collect();
-        let all: BTreeSet<Wd> = self.wds().collect();
-        for wd in all.difference(&kept) {
-            kernel.unwatch(*wd);
+        let kept: KeySet<Wd> = other.wds().collect();
+        let all: KeySet<Wd> = self.wds().collect();
+        for wd in all.keys().filter(|&wd| !kept.contains(wd)) {
+            kernel.unwatch(wd);
         }
     }
 

@@ -10,11 +10,12 @@
 mod tests;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::event::TreeKind;
 use super::nodes::NodeRef;
+use crate::keys::KeySet;
 
 /// A directory and a name in it.
 pub(super) type Place = (NodeRef, Box<[u8]>);
@@ -159,7 +160,7 @@ pub(super) struct Agenda {
     due: BTreeMap<Due, Item>,
     checks: BTreeMap<NodeRef, BTreeMap<Box<[u8]>, Entry>>,
     /// The directories with a pending comparison.
-    compares: BTreeSet<NodeRef>,
+    compares: KeySet<NodeRef>,
     sequence: u64,
     /// The number of checks that an overflow has left.
     deep: usize,
@@ -197,7 +198,7 @@ impl Agenda {
     }
 
     pub fn compare(&mut self, dir: NodeRef, when: When) {
-        if self.compares.insert(dir) {
+        if self.compares.add(dir) {
             self.put(when, Phase::Compare, Item::Compare(dir));
         }
     }
@@ -223,7 +224,7 @@ impl Agenda {
     /// Returns `true` if a comparison of this directory, at this name, with everything beneath it is pending.
     pub fn is_deep(&self, node: NodeRef, dir: NodeRef, name: &[u8]) -> bool {
         let entry = self.entry(dir, name);
-        self.compares.contains(&node) || entry.is_some_and(|entry| entry.check.deep)
+        self.compares.contains(node) || entry.is_some_and(|entry| entry.check.deep)
     }
 
     /// Reports `kind` once all pending comparisons are done.
@@ -414,7 +415,7 @@ impl Agenda {
                 Item::Window(dir) => return Some(Task::Window(dir)),
                 Item::Listed(dir) => return Some(Task::Listed(dir)),
                 Item::Compare(dir) => {
-                    self.compares.remove(&dir);
+                    self.compares.remove(dir);
                     return Some(Task::Compare(dir));
                 }
                 Item::Complete(kind) if self.has_deep() => self.complete(kind, When::Idle),

@@ -1,9 +1,7 @@
 //! Changes of what is known, and their reports. Nothing here examines the disk; only watches are ended.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use super::agenda::{Check, Place, When};
 use super::event::{TreeKind, UnwatchedReason};
@@ -13,6 +11,7 @@ use super::renames::Ended;
 use super::{Tree, UNKNOWN};
 use crate::event::Wd;
 use crate::flags::EventMask;
+use crate::keys::KeySet;
 use crate::sys::Errno;
 
 pub(super) const DIR_CREATED: EventMask = EventMask::CREATE.union(EventMask::ISDIR);
@@ -25,7 +24,7 @@ const ENDED_AT_ONCE: usize = 32;
 /// resource may be free again, and not every cause that passes queues an event.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
-    nodes: BTreeSet<NodeRef>,
+    nodes: KeySet<NodeRef>,
     /// The last one that was retried.
     last: Option<NodeRef>,
     /// The idle calls until the next retry.
@@ -46,7 +45,7 @@ impl Retries {
     }
 
     fn add(&mut self, node: NodeRef) {
-        self.nodes.insert(node);
+        self.nodes.add(node);
     }
 
     /// Takes the directories to retry at this idle call.
@@ -61,17 +60,16 @@ impl Retries {
         }
         self.interval = self.interval.saturating_mul(2).saturating_add(1).min(MAX_INTERVAL);
         self.left = self.interval;
-        let after = |last: NodeRef| (Bound::Excluded(last), Bound::Unbounded);
         let mut due: Vec<NodeRef> = match self.last {
-            Some(last) => self.nodes.range(after(last)).take(RETRIED_AT_ONCE).copied().collect(),
+            Some(last) => self.nodes.keys_after(last).take(RETRIED_AT_ONCE).collect(),
             None => Vec::new(),
         };
         if due.is_empty() {
-            due = self.nodes.iter().take(RETRIED_AT_ONCE).copied().collect();
+            due = self.nodes.keys().take(RETRIED_AT_ONCE).collect();
         }
         self.last = due.last().copied();
         for node in &due {
-            self.nodes.remove(node);
+            self.nodes.remove(*node);
         }
         due
     }
@@ -204,7 +202,7 @@ impl<D> Tree<D> {
         self.files.forget(node);
         self.agenda.forget(node);
         self.renames.forget(node);
-        self.retries.nodes.remove(&node);
+        self.retries.nodes.remove(node);
         self.aliases.remove(node);
         self.links.forget(node);
         self.nodes.remove(node);
@@ -220,7 +218,7 @@ impl<D> Tree<D> {
     /// Ends the watch of a directory, and sets its new state.
     pub(super) fn unwatch(&mut self, node: NodeRef, state: State) {
         if let Some(wd) = self.nodes.wd(node) {
-            self.ending.insert(wd.as_raw());
+            self.ending.add(wd.as_raw());
             // The same directory can be watched under its other paths now.
             for alias in self.aliases.take(wd) {
                 self.check_place(alias, When::End);
@@ -232,7 +230,7 @@ impl<D> Tree<D> {
     /// Ends a watch that only a scan has added, if no known directory has it.
     pub(super) fn end_unused(&mut self, wd: Wd) {
         if self.nodes.by_wd(wd).is_none() {
-            self.ending.insert(wd.as_raw());
+            self.ending.add(wd.as_raw());
         }
     }
 
@@ -293,12 +291,12 @@ impl<D> Tree<D> {
 
     /// Cancels the retry of a directory.
     pub(super) fn cancel_retry(&mut self, node: NodeRef) {
-        self.retries.nodes.remove(&node);
+        self.retries.nodes.remove(node);
     }
 
     /// Returns `true` if a directory will be retried.
     pub(super) fn has_scheduled_retry(&self, node: NodeRef) -> bool {
-        self.retries.nodes.contains(&node)
+        self.retries.nodes.contains(node)
     }
 
     /// Retries some of the directories that failed.

@@ -91,7 +91,7 @@ impl<D> Tree<D> {
         }
         let Some(dir) = self.nodes.by_wd(event.wd) else {
             if event.mask.contains(EventMask::IGNORED) {
-                self.ending.remove(&event.wd.as_raw());
+                self.ending.remove(event.wd.as_raw());
             } else if event.mask.contains(EventMask::MOVE_SELF) {
                 if let Some(pending) = self.renames.take_replaced(event.wd.as_raw()) {
                     self.replaced_moved(kernel, pending);

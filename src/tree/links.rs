@@ -11,7 +11,7 @@
 //! *aliases*.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Tree;
@@ -25,6 +25,7 @@ use super::look::{Purpose, Visit};
 use super::nodes::{NodeRef, Nodes};
 use crate::event::Wd;
 use crate::flags::EventMask;
+use crate::keys::{KeyMap, KeySet};
 
 /// A link that is scanned after all real directories of a listing.
 pub(super) type Postponed = (NodeRef, Box<[u8]>, Purpose);
@@ -32,7 +33,7 @@ pub(super) type Postponed = (NodeRef, Box<[u8]>, Purpose);
 #[derive(Debug, Default)]
 pub(super) struct Links {
     /// The nodes whose name is a link. They are few, so this is not part of a node.
-    nodes: BTreeSet<NodeRef>,
+    nodes: KeySet<NodeRef>,
     postponed: VecDeque<Postponed>,
     /// Whether links may lead elsewhere now.
     is_due: bool,
@@ -41,7 +42,7 @@ pub(super) struct Links {
 impl Links {
     /// Returns `true` if the node's name is a link.
     pub fn has(&self, node: NodeRef) -> bool {
-        self.nodes.contains(&node)
+        self.nodes.contains(node)
     }
 
     /// Returns `true` if the directory's own `MOVE_SELF` reports its renames.
@@ -51,14 +52,14 @@ impl Links {
 
     fn mark(&mut self, node: NodeRef, is_link: bool) {
         if is_link {
-            self.nodes.insert(node);
+            self.nodes.add(node);
         } else {
-            self.nodes.remove(&node);
+            self.nodes.remove(node);
         }
     }
 
     pub fn forget(&mut self, node: NodeRef) {
-        if self.nodes.remove(&node) {
+        if self.nodes.remove(node).is_some() {
             self.mark_due();
         }
     }
@@ -80,28 +81,28 @@ impl Links {
 /// Further names of directories that are watched under another path, by their watch.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
-    by_wd: BTreeSet<(i32, NodeRef)>,
-    wds: BTreeMap<NodeRef, i32>,
+    by_wd: KeySet<(i32, NodeRef)>,
+    wds: KeyMap<NodeRef, i32>,
 }
 
 impl Aliases {
     pub fn insert(&mut self, node: NodeRef, wd: Wd) {
         self.remove(node);
-        self.by_wd.insert((wd.as_raw(), node));
+        self.by_wd.add((wd.as_raw(), node));
         self.wds.insert(node, wd.as_raw());
     }
 
     pub fn remove(&mut self, node: NodeRef) {
-        if let Some(wd) = self.wds.remove(&node) {
-            self.by_wd.remove(&(wd, node));
+        if let Some(wd) = self.wds.remove(node) {
+            self.by_wd.remove((wd, node));
         }
     }
 
     /// Removes and returns the aliases of a directory whose watch ends.
     pub fn take(&mut self, wd: Wd) -> Vec<NodeRef> {
         let wd = wd.as_raw();
-        let of_wd = self.by_wd.range((wd, NodeRef::FIRST)..).take_while(|(of, _)| *of == wd);
-        let taken: Vec<NodeRef> = of_wd.map(|(_, node)| *node).collect();
+        let of_wd = self.by_wd.keys_from((wd, NodeRef::FIRST)).take_while(|(of, _)| *of == wd);
+        let taken: Vec<NodeRef> = of_wd.map(|(_, node)| node).collect();
         for node in &taken {
             self.remove(*node);
         }
@@ -375,8 +376,8 @@ impl<D> Tree<D> {
             return false;
         }
         let aliases = self.aliases.wds.keys();
-        let nodes: BTreeSet<NodeRef> = self.links.nodes.iter().chain(aliases).copied().collect();
-        for node in nodes {
+        let nodes: KeySet<NodeRef> = self.links.nodes.keys().chain(aliases).collect();
+        for node in nodes.keys() {
             if let Some(parent) = self.nodes.parent(node) {
                 let name = self.name(node);
                 self.check(parent, &name, Check::default());

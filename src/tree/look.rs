@@ -352,7 +352,7 @@ impl<D> Tree<D> {
             return;
         }
         let raw = wd.as_raw();
-        if self.ending.remove(&raw) || raw <= self.highest_wd || kernel.is_shared(wd) {
+        if self.ending.remove(raw).is_some() || raw <= self.highest_wd || kernel.is_shared(wd) {
             self.stale.insert(wd, kernel.end());
         }
         self.highest_wd = self.highest_wd.max(raw);

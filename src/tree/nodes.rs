@@ -11,6 +11,7 @@
 //! belongs to at most one node; two children of a node never have the same name.
 
 mod index;
+mod key;
 mod names;
 mod pieces;
 #[cfg(test)]

@@ -13,11 +13,12 @@
 //! Invariant: `by_dir` has an entry for each directory of the names of a pending rename or a swap.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::agenda::{Check, LastEvent, Place};
 use super::nodes::NodeRef;
+use crate::keys::{KeyMap, KeySet};
 
 /// A rename whose new name has not come yet, or whose directory has not reported its own move yet.
 #[derive(Debug)]
@@ -120,14 +121,14 @@ const MAX_RECENT: usize = 64;
 pub(super) struct Renames {
     pending: BTreeMap<u32, Pending>,
     swaps: BTreeMap<u32, Swap>,
-    by_dir: BTreeSet<(NodeRef, u32)>,
-    by_node: BTreeMap<NodeRef, u32>,
+    by_dir: KeySet<(NodeRef, u32)>,
+    by_node: KeyMap<NodeRef, u32>,
     /// By the cookie of the second rename.
-    by_second: BTreeMap<u32, u32>,
+    by_second: KeyMap<u32, u32>,
     /// New names of recent renames, until another name in the directory changes.
     recent: VecDeque<Recent>,
     /// By the watch of the directory that they may belong to.
-    by_replaced: BTreeMap<i32, u32>,
+    by_replaced: KeyMap<i32, u32>,
 }
 
 /// The new name of a recent rename.
@@ -145,9 +146,9 @@ impl Renames {
     }
 
     pub fn open(&mut self, pending: Pending) {
-        self.by_dir.insert((pending.from.0, pending.cookie));
+        self.by_dir.add((pending.from.0, pending.cookie));
         if let Some((to, _)) = &pending.to {
-            self.by_dir.insert((*to, pending.cookie));
+            self.by_dir.add((*to, pending.cookie));
         }
         if let Some(node) = pending.node {
             self.by_node.insert(node, pending.cookie);
@@ -160,7 +161,7 @@ impl Renames {
 
     pub fn open_swap(&mut self, swap: Swap) {
         for dir in [swap.from.0, swap.to.0] {
-            self.by_dir.insert((dir, swap.cookie));
+            self.by_dir.add((dir, swap.cookie));
         }
         for node in [swap.moved, swap.victim] {
             self.by_node.insert(node, swap.cookie);
@@ -176,15 +177,15 @@ impl Renames {
 
     fn take(&mut self, cookie: u32) -> Option<Pending> {
         let pending = self.pending.remove(&cookie)?;
-        self.by_dir.remove(&(pending.from.0, cookie));
+        self.by_dir.remove((pending.from.0, cookie));
         if let Some((to, _)) = &pending.to {
-            self.by_dir.remove(&(*to, cookie));
+            self.by_dir.remove((*to, cookie));
         }
         if let Some(node) = pending.node {
-            self.by_node.remove(&node);
+            self.by_node.remove(node);
         }
         if let Some(wd) = pending.replaced {
-            self.by_replaced.remove(&wd);
+            self.by_replaced.remove(wd);
         }
         Some(pending)
     }
@@ -192,13 +193,13 @@ impl Renames {
     fn take_swap(&mut self, cookie: u32) -> Option<Swap> {
         let swap = self.swaps.remove(&cookie)?;
         for dir in [swap.from.0, swap.to.0] {
-            self.by_dir.remove(&(dir, cookie));
+            self.by_dir.remove((dir, cookie));
         }
         for node in [swap.moved, swap.victim] {
-            self.by_node.remove(&node);
+            self.by_node.remove(node);
         }
         if let Some(second) = swap.second {
-            self.by_second.remove(&second);
+            self.by_second.remove(second);
         }
         Some(swap)
     }
@@ -212,7 +213,7 @@ impl Renames {
 
     /// Takes the pending rename of a directory.
     pub fn take_of(&mut self, node: NodeRef) -> Option<Ended> {
-        let cookie = *self.by_node.get(&node)?;
+        let cookie = self.by_node.get(node)?;
         self.end(cookie)
     }
 
@@ -234,9 +235,15 @@ impl Renames {
         self.end(*cookie)
     }
 
+    /// Returns the cookies of the renames and swaps with a name in the directory.
+    fn cookies_in(&self, dir: NodeRef) -> impl Iterator<Item = u32> {
+        let from = self.by_dir.keys_from((dir, 0));
+        from.take_while(move |(of, _)| *of == dir).map(|(_, cookie)| cookie)
+    }
+
     /// Takes a rename or swap with a name in the directory.
     pub fn take_touching(&mut self, dir: NodeRef) -> Option<Ended> {
-        let cookie = self.by_dir.range((dir, 0)..=(dir, u32::MAX)).next()?.1;
+        let cookie = self.cookies_in(dir).next()?;
         self.end(cookie)
     }
 
@@ -245,13 +252,12 @@ impl Renames {
     pub fn take_swap_half(&mut self, dir: NodeRef, name: &[u8], cookie: u32, from: bool) -> bool {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
         if !from {
-            let first = self.by_second.get(&cookie).copied();
+            let first = self.by_second.get(cookie);
             let swap = first.and_then(|first| self.swaps.get_mut(&first));
             let swap = swap.filter(|swap| !swap.back && is_it(&swap.from));
             return swap.map(|swap| swap.back = true).is_some();
         }
-        let mut touching = self.by_dir.range((dir, 0)..=(dir, u32::MAX)).map(|(_, first)| *first);
-        let first = touching.find(|first| {
+        let first = self.cookies_in(dir).find(|first| {
             let swap = self.swaps.get(first);
             swap.is_some_and(|swap| swap.second.is_none() && is_it(&swap.to))
         });
@@ -265,11 +271,10 @@ impl Renames {
     /// Takes a rename that is over because of an event of a name in the directory, other than the event's own
     /// rename.
     pub fn take_ended_by(&mut self, dir: NodeRef, cookie: u32) -> Option<Ended> {
-        if let Some(first) = self.by_second.get(&cookie).copied() {
+        if let Some(first) = self.by_second.get(cookie) {
             return self.end(first);
         }
-        let mut touching = self.by_dir.range((dir, 0)..=(dir, u32::MAX));
-        let late = touching.find(|(_, other)| cookie == 0 || *other != cookie)?.1;
+        let late = self.cookies_in(dir).find(|&other| cookie == 0 || other != cookie)?;
         self.end(late)
     }
 
@@ -300,12 +305,12 @@ impl Renames {
 
     /// Returns `true` if a pending rename may belong to the directory with this watch.
     pub fn has_replaced(&self, wd: i32) -> bool {
-        self.by_replaced.contains_key(&wd)
+        self.by_replaced.contains(wd)
     }
 
     /// Takes the rename of a directory that seemed to be replaced, but has reported its own move.
     pub fn take_replaced(&mut self, wd: i32) -> Option<Pending> {
-        let cookie = self.by_replaced.get(&wd).copied()?;
+        let cookie = self.by_replaced.get(wd)?;
         self.take(cookie)
     }
 
@@ -340,7 +345,7 @@ impl Renames {
 
     /// Notes that an event of a name came from the directory: if it is the victim of a swap, it still exists.
     pub fn mark_alive(&mut self, dir: NodeRef) {
-        let cookie = self.by_node.get(&dir).copied();
+        let cookie = self.by_node.get(dir);
         let swap = cookie.and_then(|cookie| self.swaps.get_mut(&cookie));
         if let Some(swap) = swap.filter(|swap| swap.victim == dir) {
             swap.alive = Some(true);
@@ -353,29 +358,29 @@ impl Renames {
             return None;
         }
         dirs.find_map(|dir| {
-            let swap = self.swaps.get(self.by_node.get(&dir)?)?;
+            let swap = self.swaps.get(&self.by_node.get(dir)?)?;
             (swap.victim == dir && swap.alive != Some(true)).then_some((dir, swap.cookie))
         })
     }
 
     /// Takes the swap of which the directory is the victim.
     pub fn take_swap_of(&mut self, victim: NodeRef) -> Option<Swap> {
-        let cookie = *self.by_node.get(&victim)?;
+        let cookie = self.by_node.get(victim)?;
         self.swaps.get(&cookie).filter(|swap| swap.victim == victim)?;
         self.take_swap(cookie)
     }
 
     /// Returns `true` if a rename of the directory is pending.
     pub fn has_of(&self, node: NodeRef) -> bool {
-        self.by_node.contains_key(&node)
+        self.by_node.contains(node)
     }
 
     /// Returns `true` if a pending rename leads from or to this name.
     pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
-        self.by_dir.range((dir, 0)..=(dir, u32::MAX)).any(|(_, cookie)| {
-            let pending = self.pending.get(cookie);
-            let swap = self.swaps.get(cookie);
+        self.cookies_in(dir).any(|cookie| {
+            let pending = self.pending.get(&cookie);
+            let swap = self.swaps.get(&cookie);
             pending.is_some_and(|p| is_it(&p.from) || p.to.as_ref().is_some_and(is_it))
                 || swap.is_some_and(|swap| is_it(&swap.from) || is_it(&swap.to))
         })

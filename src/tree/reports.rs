@@ -3,11 +3,12 @@
 //! Invariants: an event behind an undecided rename is not returned before the rename is decided. No event is
 //! of an entry in a directory that is too deep to be watched.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::event::{TreeEvent, TreeKind};
 use crate::flags::{EventMask, WatchMask};
+use crate::keys::KeyMap;
 
 #[derive(Debug)]
 enum Report {
@@ -24,14 +25,14 @@ pub(super) struct Reports {
     max_names: usize,
     queue: VecDeque<Report>,
     /// The decisions about undecided renames, by cookie: `true` for an exchange.
-    decided: BTreeMap<u32, bool>,
+    decided: KeyMap<u32, bool>,
 }
 
 impl Reports {
     /// `max_depth`: the depth of the deepest watched directory.
     pub fn new(reported_events: WatchMask, max_depth: Option<u32>) -> Self {
         let max_names = max_depth.map_or(usize::MAX, |depth| (depth as usize).saturating_add(1));
-        Self { reported_events, max_names, queue: VecDeque::new(), decided: BTreeMap::new() }
+        Self { reported_events, max_names, queue: VecDeque::new(), decided: KeyMap::new() }
     }
 
     /// Replaces the events to report.
@@ -87,7 +88,7 @@ impl Reports {
     /// Takes the next event, unless it is undecided.
     pub fn pop(&mut self) -> Option<TreeEvent> {
         if let Some(Report::Undecided(event)) = self.queue.front() {
-            let exchanged = self.decided.remove(&event.cookie)?;
+            let exchanged = self.decided.remove(event.cookie)?;
             let Some(Report::Undecided(mut event)) = self.queue.pop_front() else { return None };
             if let (true, TreeKind::Renamed { from }) = (exchanged, &mut event.kind) {
                 event.kind = TreeKind::Exchanged { with: core::mem::take(from) };

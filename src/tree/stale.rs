@@ -2,14 +2,13 @@
 //!
 //! Invariant: entries are added with positions that never decrease, so the last one outlasts all others.
 
-use alloc::collections::BTreeMap;
-
 use crate::event::Wd;
+use crate::keys::KeyMap;
 
 #[derive(Debug, Default)]
 pub(super) struct Stale {
     /// The position of the first event that is not skipped.
-    begins: BTreeMap<i32, u64>,
+    begins: KeyMap<i32, u64>,
     last: u64,
 }
 
@@ -21,14 +20,14 @@ impl Stale {
     }
 
     pub fn begin(&self, wd: Wd) -> Option<u64> {
-        self.begins.get(&wd.as_raw()).copied()
+        self.begins.get(wd.as_raw())
     }
 
     /// Forgets all entries at once when the stream has passed the last one: a search for the outdated ones
     /// would take time for each.
     pub fn advance_to(&mut self, at: u64) {
         if self.last <= at {
-            self.begins = BTreeMap::new();
+            self.begins = KeyMap::new();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The key of a watch.
 
+use crate::keys::Key;
+
 /// A watch of one [`Watcher`](super::Watcher): a small key that can be copied.
 ///
 /// The key of a watch that has ended, or that belongs to another watcher, is refused by every call,
@@ -9,6 +11,18 @@ pub struct WatchId {
     watcher: u32,
     index: u32,
     generation: u32,
+}
+
+impl Key for WatchId {
+    fn to_bits(self) -> u128 {
+        (u128::from(self.watcher) << 64)
+            | (u128::from(self.index) << 32)
+            | u128::from(self.generation)
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        Self::new((bits >> 64) as u32, (bits >> 32) as u32, bits as u32)
+    }
 }
 
 impl WatchId {

@@ -19,7 +19,6 @@ mod subscribers;
 pub(super) mod tree;
 pub(super) mod trees;
 
-use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +33,7 @@ use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::follow::{Follower, NameChange};
 use crate::inotify::{Error, Inotify};
+use crate::keys::KeySet;
 use crate::sys::{Errno, Fd};
 use crate::tree::TreeEvent;
 use crate::tree::linux::{Queue, list_watches};
@@ -191,7 +191,7 @@ impl State {
         let mut wds = self.names.remove(id);
         wds.extend((wd != Wd::NONE).then_some(wd));
         let mut result = Ok(());
-        for wd in wds {
+        for wd in wds.keys() {
             self.subscribers.remove(wd, id);
             result = self.release(inotify, wd, None).and(result);
         }
@@ -251,7 +251,7 @@ impl State {
         match new.kind {
             WatchKind::Inode => self.subscribers.replace(new.wd, &Recipient::new(&new)),
             WatchKind::Name => {
-                for wd in self.names.wds(new.id) {
+                for wd in self.names.wds(new.id).keys() {
                     self.subscribers.remove(wd, new.id);
                 }
                 self.subscribe_name(&new);
@@ -315,7 +315,7 @@ impl State {
         if self.trees.is_other_at_work(None) {
             return;
         }
-        for wd in self.subscribers.take_unclear() {
+        for wd in self.subscribers.take_unclear().keys() {
             let _ = self.release(inotify, wd, None);
         }
     }
@@ -350,14 +350,14 @@ impl State {
     /// known where there is a /proc.
     pub fn overflowed(&mut self, inotify: &Inotify) {
         self.names.lost();
-        let mut alive = BTreeSet::new();
+        let mut alive = KeySet::default();
         let listed = list_watches(inotify, &mut |wd, _| {
-            alive.insert(wd);
+            alive.add(wd);
         });
         if listed.is_err() || alive.is_empty() {
             return;
         }
-        let gone: Vec<Wd> = self.subscribers.wds().filter(|wd| !alive.contains(wd)).collect();
+        let gone: Vec<Wd> = self.subscribers.wds().filter(|&wd| !alive.contains(wd)).collect();
         for wd in gone {
             for recipient in self.subscribers.end(wd).iter() {
                 if recipient.way == Way::Inode {
@@ -401,7 +401,7 @@ impl State {
     /// That of the last walk that failed.
     pub fn walk_names(&mut self, inotify: &Inotify) -> Result<(), WatchError> {
         let mut result = Ok(());
-        for id in self.names.take_pending() {
+        for id in self.names.take_pending().keys() {
             if let (Err(errno), Ok(subscription)) = (self.walk(inotify, id), self.registry.get(id))
             {
                 result = Err(WatchError::at(subscription.path.as_path(), Error::AddWatch(errno)));
@@ -422,7 +422,7 @@ impl State {
         let Some(follower) = self.names.get_mut(id) else { return Ok(None) };
         let mut paths = Paths::new(inotify);
         let walked = follower.walk(&mut paths);
-        for wd in before {
+        for wd in before.keys() {
             self.subscribers.remove(wd, id);
         }
         if let Ok(subscription) = self.registry.get(id).cloned() {

@@ -3,17 +3,18 @@
 //! A name is pending from the event that may have changed its way until its next walk. One whose walk
 //! failed waits until something was read again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::super::id::WatchId;
 use crate::event::{Event, Wd};
 use crate::follow::{Follower, NameChange};
+use crate::keys::KeySet;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
     followers: HashMap<WatchId, Follower>,
-    pending: BTreeSet<WatchId>,
-    failed: BTreeSet<WatchId>,
+    pending: KeySet<WatchId>,
+    failed: KeySet<WatchId>,
 }
 
 impl Names {
@@ -22,16 +23,16 @@ impl Names {
     }
 
     /// Removes a name. Returns the descriptors that it needed.
-    pub fn remove(&mut self, id: WatchId) -> BTreeSet<Wd> {
+    pub fn remove(&mut self, id: WatchId) -> KeySet<Wd> {
         let wds = self.wds(id);
-        self.pending.remove(&id);
-        self.failed.remove(&id);
+        self.pending.remove(id);
+        self.failed.remove(id);
         self.followers.remove(&id);
         wds
     }
 
     /// Returns the descriptors that a name needs.
-    pub fn wds(&self, id: WatchId) -> BTreeSet<Wd> {
+    pub fn wds(&self, id: WatchId) -> KeySet<Wd> {
         self.get(id).into_iter().flat_map(|name| name.watches().map(|(wd, ..)| wd)).collect()
     }
 
@@ -48,7 +49,7 @@ impl Names {
         let follower = self.followers.get_mut(&id)?;
         let change = follower.feed(event);
         if follower.is_pending() {
-            self.pending.insert(id);
+            self.pending.add(id);
         }
         change
     }
@@ -57,7 +58,7 @@ impl Names {
     pub fn lost(&mut self) {
         for (id, follower) in &mut self.followers {
             follower.lost();
-            self.pending.insert(*id);
+            self.pending.add(*id);
         }
     }
 
@@ -65,13 +66,13 @@ impl Names {
         !self.pending.is_empty()
     }
 
-    pub fn take_pending(&mut self) -> BTreeSet<WatchId> {
+    pub fn take_pending(&mut self) -> KeySet<WatchId> {
         std::mem::take(&mut self.pending)
     }
 
     /// Notes that a walk failed.
     pub fn set_failed(&mut self, id: WatchId) {
-        self.failed.insert(id);
+        self.failed.add(id);
     }
 
     /// Something was read, so what failed may work now.

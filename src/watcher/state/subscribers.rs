@@ -3,18 +3,19 @@
 //! One descriptor has several subscribers, since the kernel watches inodes and users watch paths. A
 //! descriptor is known as long as it has a subscriber. Trees know their own descriptors.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::super::id::WatchId;
 use super::super::subscription::{Recipient, Route, Way};
 use crate::event::Wd;
+use crate::keys::KeySet;
 
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
     /// A route is never changed, since readers hold it.
     routes: HashMap<Wd, Route>,
     /// Descriptors that lost their last subscriber while a tree was at work, which may need them.
-    unclear: BTreeSet<Wd>,
+    unclear: KeySet<Wd>,
 }
 
 impl Subscribers {
@@ -57,7 +58,7 @@ impl Subscribers {
 
     /// Removes and returns all subscribers of a descriptor that the kernel has ended.
     pub fn end(&mut self, wd: Wd) -> Route {
-        self.unclear.remove(&wd);
+        self.unclear.remove(wd);
         self.routes.remove(&wd).unwrap_or_default()
     }
 
@@ -68,11 +69,11 @@ impl Subscribers {
 
     /// Notes that it is not known whether a tree needs a descriptor.
     pub fn set_unclear(&mut self, wd: Wd) {
-        self.unclear.insert(wd);
+        self.unclear.add(wd);
     }
 
     /// Takes all descriptors of which it was not known whether a tree needs them.
-    pub fn take_unclear(&mut self) -> BTreeSet<Wd> {
+    pub fn take_unclear(&mut self) -> KeySet<Wd> {
         std::mem::take(&mut self.unclear)
     }
 }

@@ -1,0 +1,248 @@
+//! Ordered maps and sets with small keys.
+//!
+//! Each pair of types makes the compiler translate all of `BTreeMap` again, which is a good part of the time
+//! that this crate takes to build. Keys and values that fit some bits share one pair here.
+
+#![forbid(unsafe_code)]
+
+use alloc::collections::BTreeMap;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Bound;
+
+use crate::event::Wd;
+
+/// A key, in bits that have the same order.
+pub(crate) trait Key: Copy {
+    fn to_bits(self) -> u128;
+    fn from_bits(bits: u128) -> Self;
+}
+
+/// A value of at most 64 bits.
+pub(crate) trait Value: Copy {
+    fn to_word(self) -> u64;
+    fn from_word(word: u64) -> Self;
+}
+
+/// A map in the order of its keys. Keys and values are copied in and out.
+pub(crate) struct KeyMap<K, V> {
+    map: BTreeMap<u128, u64>,
+    types: PhantomData<fn(K, V)>,
+}
+
+/// A set in the order of its keys.
+pub(crate) type KeySet<K> = KeyMap<K, ()>;
+
+impl<K: Key, V: Value> KeyMap<K, V> {
+    pub const fn new() -> Self {
+        Self { map: BTreeMap::new(), types: PhantomData }
+    }
+
+    /// Returns the previous value.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.map.insert(key.to_bits(), value.to_word()).map(V::from_word)
+    }
+
+    pub fn remove(&mut self, key: K) -> Option<V> {
+        self.map.remove(&key.to_bits()).map(V::from_word)
+    }
+
+    pub fn get(&self, key: K) -> Option<V> {
+        self.map.get(&key.to_bits()).copied().map(V::from_word)
+    }
+
+    pub fn contains(&self, key: K) -> bool {
+        self.map.contains_key(&key.to_bits())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = K> {
+        self.map.keys().copied().map(K::from_bits)
+    }
+
+    /// Returns the keys from `first` on.
+    pub fn keys_from(&self, first: K) -> impl Iterator<Item = K> {
+        self.map.range(first.to_bits()..).map(|(&key, _)| K::from_bits(key))
+    }
+
+    /// Returns the keys after `last`.
+    pub fn keys_after(&self, last: K) -> impl Iterator<Item = K> {
+        let after = (Bound::Excluded(last.to_bits()), Bound::Unbounded);
+        self.map.range(after).map(|(&key, _)| K::from_bits(key))
+    }
+
+    pub fn pop_first(&mut self) -> Option<K> {
+        self.map.pop_first().map(|(key, _)| K::from_bits(key))
+    }
+}
+
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
+impl<K: Key> KeySet<K> {
+    /// Moves all keys of `other` into this set.
+    pub fn append(&mut self, other: &mut Self) {
+        self.map.append(&mut other.map);
+    }
+
+    /// Returns `true` if the key is new.
+    pub fn add(&mut self, key: K) -> bool {
+        self.insert(key, ()).is_none()
+    }
+}
+
+impl<K, V> Default for KeyMap<K, V> {
+    fn default() -> Self {
+        Self { map: BTreeMap::new(), types: PhantomData }
+    }
+}
+
+impl<K: Key> Extend<K> for KeySet<K> {
+    fn extend<I: IntoIterator<Item = K>>(&mut self, keys: I) {
+        self.map.extend(keys.into_iter().map(|key| (key.to_bits(), 0)));
+    }
+}
+
+impl<K: Key> FromIterator<K> for KeySet<K> {
+    fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Self {
+        let mut set = Self::default();
+        set.extend(keys);
+        set
+    }
+}
+
+impl<K: Key + fmt::Debug, V> fmt::Debug for KeyMap<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.map.keys().copied().map(K::from_bits)).finish()
+    }
+}
+
+impl Key for u32 {
+    fn to_bits(self) -> u128 {
+        self.into()
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        bits as Self
+    }
+}
+
+impl Key for u64 {
+    fn to_bits(self) -> u128 {
+        self.into()
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        bits as Self
+    }
+}
+
+impl Key for i32 {
+    fn to_bits(self) -> u128 {
+        // Negative numbers come first.
+        (self as u32 ^ (1 << 31)).into()
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        (bits as u32 ^ (1 << 31)) as Self
+    }
+}
+
+impl Key for Wd {
+    fn to_bits(self) -> u128 {
+        self.as_raw().to_bits()
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        Self::from_raw(Key::from_bits(bits))
+    }
+}
+
+/// The second key takes at most 64 bits.
+impl<A: Key, B: Key> Key for (A, B) {
+    fn to_bits(self) -> u128 {
+        self.0.to_bits() << 64 | self.1.to_bits()
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        (A::from_bits(bits >> 64), B::from_bits(bits & u128::from(u64::MAX)))
+    }
+}
+
+impl Value for () {
+    fn to_word(self) -> u64 {
+        0
+    }
+
+    fn from_word(_: u64) {}
+}
+
+impl Value for bool {
+    fn to_word(self) -> u64 {
+        self.into()
+    }
+
+    fn from_word(word: u64) -> Self {
+        word != 0
+    }
+}
+
+impl Value for u32 {
+    fn to_word(self) -> u64 {
+        self.into()
+    }
+
+    fn from_word(word: u64) -> Self {
+        word as Self
+    }
+}
+
+impl Value for i32 {
+    fn to_word(self) -> u64 {
+        (self as u32).into()
+    }
+
+    fn from_word(word: u64) -> Self {
+        word as Self
+    }
+}
+
+impl Value for u64 {
+    fn to_word(self) -> u64 {
+        self
+    }
+
+    fn from_word(word: u64) -> Self {
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_the_order_of_their_types_and_come_back() {
+        let numbers = [i32::MIN, -2, -1, 0, 1, i32::MAX];
+        let set: KeySet<i32> = numbers.into_iter().rev().collect();
+        assert!(set.keys().eq(numbers));
+        let mut pairs = [(1_u64, -1_i32), (1, 0), (1, 7), (2, i32::MIN), (u64::MAX >> 1, 3)];
+        let set: KeySet<(u64, i32)> = pairs.into_iter().rev().collect();
+        pairs.sort_unstable();
+        assert!(set.keys().eq(pairs));
+        assert!(set.keys_from((1, 0)).eq(pairs[1..].iter().copied()));
+        assert!(set.keys_after((1, 0)).eq(pairs[2..].iter().copied()));
+    }
+
+    #[test]
+    fn values_come_back() {
+        let mut map = KeyMap::<u32, i32>::new();
+        for value in [i32::MIN, -1, 0, i32::MAX] {
+            map.insert(7, value);
+            assert_eq!(map.get(7), Some(value));
+        }
+        assert_eq!(map.remove(7), Some(i32::MAX));
+        assert!(map.is_empty() && map.get(7).is_none());
+    }
+}
