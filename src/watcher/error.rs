@@ -167,13 +167,13 @@ fn fmt_at(f: &mut fmt::Formatter<'_>, path: &Path, error: &Error) -> fmt::Result
         Error::Mask(error) => return write!(f, "cannot watch: {path}: {error}"),
         _ => return write!(f, "{path}: {error}"),
     }
-    match error.remedy() {
-        // A name that does not exist yet can be followed here.
-        _ if error.errno() == Some(Errno::ENOENT) => {
+    match (error, error.remedy()) {
+        // A watcher can follow a name that does not exist yet, which the core can't.
+        (Error::AddWatch(Errno::ENOENT), _) => {
             f.write_str("; to wait until it exists, use watch_name")
         }
-        Some(remedy) => write!(f, "; {remedy}"),
-        None => Ok(()),
+        (_, Some(remedy)) => write!(f, "; {remedy}"),
+        (_, None) => Ok(()),
     }
 }
 
