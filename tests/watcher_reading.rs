@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use tinotify::{EventKind, NameChange, WatchMask, Watcher};
-use watching::{Place, Watchdog, asleep, drained, kinds, names, touch, unread};
+use watching::{Place, Watchdog, asleep, drained, kinds, names, touch, unread, watcher_of};
 
 const CREATE: WatchMask = WatchMask::CREATE;
 const ATTRIB: WatchMask = WatchMask::ATTRIB;
@@ -15,13 +15,6 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 /// Much longer than a call takes, and much shorter than `LONG_TIMEOUT`.
 const SHORT: Duration = Duration::from_millis(50);
 const TOO_LONG: Duration = Duration::from_secs(20);
-
-/// Returns a watcher of a directory.
-fn watcher_of(place: &Place) -> Watcher {
-    let watcher = Watcher::new().unwrap();
-    watcher.watch(place.path(), CREATE).unwrap();
-    watcher
-}
 
 #[test]
 fn try_recv_and_try_iter_never_wait() {

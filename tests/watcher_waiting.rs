@@ -16,6 +16,7 @@ use tinotify::{
 };
 use watching::{
     Place, Watchdog, asleep, drained, kinds, touch, unread, unread_of, until, until_asleep,
+    watcher_of,
 };
 
 const CREATE: WatchMask = WatchMask::CREATE;
@@ -24,13 +25,6 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 /// Much longer than a call takes, and much shorter than `LONG_TIMEOUT`.
 const SHORT: Duration = Duration::from_millis(50);
 const TOO_LONG: Duration = Duration::from_secs(20);
-
-/// Returns a watcher of a directory.
-fn watcher_of(place: &Place) -> Watcher {
-    let watcher = Watcher::new().unwrap();
-    watcher.watch(place.path(), CREATE).unwrap();
-    watcher
-}
 
 /// Waits for an event and returns its kind.
 type Wait = fn(&mut Watcher) -> Option<EventKind>;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::Pid;
 use tempfile::TempDir;
-use tinotify::{EventKind, WatchEventBuf, WatchId, Watcher};
+use tinotify::{EventKind, WatchEventBuf, WatchId, WatchMask, Watcher};
 
 /// The time after which a test counts as hanging.
 pub const LONG: Duration = Duration::from_secs(120);
@@ -59,6 +59,13 @@ impl Place {
 pub fn touch(path: impl AsRef<Path>) {
     let permissions = fs::metadata(path.as_ref()).unwrap().permissions();
     fs::set_permissions(path, permissions).unwrap();
+}
+
+/// Returns a watcher of a directory, for `CREATE`.
+pub fn watcher_of(place: &Place) -> Watcher {
+    let watcher = Watcher::new().unwrap();
+    watcher.watch(place.path(), WatchMask::CREATE).unwrap();
+    watcher
 }
 
 /// Reads all present events.
