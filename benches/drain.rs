@@ -4,7 +4,7 @@
 //! All rivals read the same inotify instance, that of a `Watcher`, in turn. Before each of them the queue is
 //! filled again, outside the measured time, by reads of two files in the watched directory. The two files
 //! alternate, so that no neighbours in the queue are identical and none merge. `Watcher` returns events with
-//! `try_recv` and composes the path of each (`path_into`). No other rival composes paths.
+//! `try_recv` and composes the path of each. No other rival composes paths.
 //!
 //! ```text
 //! cargo bench --bench drain
@@ -36,7 +36,7 @@ use std::hint::black_box;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -276,11 +276,9 @@ fn ring<const N: usize>(inotify: &tinotify::Inotify, ring: &mut EventRing<N>) ->
 
 #[inline(never)]
 fn watcher(watcher: &mut Watcher) -> usize {
-    let mut path = PathBuf::new();
     let mut seen = 0;
     while let Some(event) = watcher.try_recv().unwrap() {
-        event.path_into(&mut path);
-        let path = path.as_os_str().as_bytes();
+        let path = event.path().as_os_str().as_bytes();
         consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));
         seen += 1;
     }

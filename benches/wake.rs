@@ -202,8 +202,7 @@ impl Bench {
             }
             Rival::Watcher => {
                 let event = self.watcher.recv().unwrap();
-                event.path_into(path);
-                let path = path.as_os_str().as_bytes();
+                let path = event.path().as_os_str().as_bytes();
                 consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));
             }
             Rival::InotifyRs => {
@@ -274,8 +273,7 @@ mod in_tokio {
         pub fn watcher(&mut self, path: &mut PathBuf) {
             self.runtime.block_on(async {
                 let event = self.watcher.recv().await.unwrap();
-                event.path_into(path);
-                let path = path.as_os_str().as_bytes();
+                let path = event.path().as_os_str().as_bytes();
                 consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));
             });
         }

@@ -86,7 +86,7 @@ impl Spool {
     pub fn recv(&mut self) -> Result<Job, Box<dyn Error + Send + Sync>> {
         loop {
             let event = self.watcher.recv()?;
-            let (token, path) = (event.token(), event.path());
+            let (token, path) = (event.token(), event.path().to_owned());
             if event.is_dir() || event.name().is_none_or(|name| name.as_bytes().starts_with(b".")) {
                 continue;
             }

@@ -292,6 +292,15 @@ pub(crate) fn name_field_len(header: &[u8; HEADER]) -> Result<usize, DecodeError
     }
 }
 
+/// Returns the watch descriptor and the mask of the first event, and checks nothing else.
+#[cfg(feature = "std")]
+#[inline(always)]
+pub(crate) fn peek_header(bytes: &[u8]) -> Option<(Wd, EventMask)> {
+    let [w0, w1, w2, w3, m0, m1, m2, m3, ..] = *bytes.first_chunk::<HEADER>()?;
+    let mask = EventMask::from_bits_retain(u32::from_ne_bytes([m0, m1, m2, m3]));
+    Some((Wd::from_raw(i32::from_ne_bytes([w0, w1, w2, w3])), mask))
+}
+
 /// Decodes the first event, and returns it with the bytes after it.
 #[inline]
 pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErrorKind> {
@@ -312,7 +321,7 @@ pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErro
     let name_and_nul = match field.last_chunk::<16>() {
         None => field,
         Some(last) => {
-            let nuls = (u128::from_be_bytes(*last).trailing_zeros() / 8) as usize;
+            let nuls = (u128::from_le_bytes(*last).leading_zeros() / 8) as usize;
             if nuls == 0 {
                 return Err(DecodeErrorKind::MissingNul);
             }

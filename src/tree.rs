@@ -467,7 +467,8 @@ impl<D> Tree<D> {
             && self.renames.is_empty()
             && self.agenda.is_empty()
             && self.reports.is_empty()
-            && self.nodes.by_wd(wd).is_none_or(|node| !self.files.knows(node))
+            && (self.files.is_empty()
+                || self.nodes.by_wd(wd).is_none_or(|node| !self.files.knows(node)))
     }
 
     /// Returns `true` if the watch is the root's.
@@ -476,11 +477,11 @@ impl<D> Tree<D> {
         self.nodes.wd(ROOT) == Some(wd)
     }
 
-    /// Sets `path` to the path of a watched directory beneath the root. Returns `false` if the watch is not
+    /// Appends to `path` the path of a watched directory beneath the root. Returns `false` if the watch is not
     /// one of this tree's.
     pub fn path_of(&self, wd: Wd, path: &mut Vec<u8>) -> bool {
         let Some(node) = self.nodes.by_wd(wd) else { return false };
-        self.nodes.path(node, &[], path);
+        self.nodes.push_path(node, path);
         true
     }
 

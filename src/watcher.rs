@@ -97,6 +97,7 @@ mod path;
 mod reader;
 mod replay;
 mod root_path;
+mod route;
 mod shared;
 mod shared_watcher;
 mod state;

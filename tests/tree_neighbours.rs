@@ -79,12 +79,12 @@ fn an_inner_tree_ends_alone_and_a_watch_inside_outlives_both() {
     assert_eq!(watched_inodes(&watcher), all);
     write(inner.join("deep/file"));
     let event = watcher.recv().unwrap();
-    assert_eq!((event.watch(), event.path()), (Some(of_outer), inner.join("deep/file")));
+    assert_eq!((event.watch(), event.path()), (Some(of_outer), &*inner.join("deep/file")));
     watcher.unwatch(of_outer).unwrap();
     assert_eq!(watched_inodes(&watcher), inodes(&[&inner]));
     write(inner.join("file"));
     let event = watcher.recv().unwrap();
-    assert_eq!((event.watch(), event.path()), (Some(plain), inner.join("file")));
+    assert_eq!((event.watch(), event.path()), (Some(plain), &*inner.join("file")));
     assert_eq!(event.tree_change(), None);
 }
 
@@ -157,7 +157,7 @@ fn another_thread_may_add_and_end_a_tree_while_one_waits() {
     let reader = asleep(watcher, |watcher| {
         // The end of the set-up wakes it first.
         assert_eq!(watcher.recv().unwrap().tree_change(), Some(TreeChange::Established));
-        watcher.recv().unwrap().path()
+        watcher.recv().unwrap().path().to_owned()
     });
     let tree = watches.watch_tree(place.path(), WatchMask::CREATE, TreeOptions::new()).unwrap();
     let file = place.file("a/b/file");
@@ -189,7 +189,7 @@ fn a_waiting_reader_gets_the_reports_of_a_tree_added_by_another_thread() {
     let mut watcher = Watcher::new().unwrap();
     for _ in 0..100 {
         let watches = watcher.watches();
-        let reader = asleep(watcher, |watcher| watcher.recv().unwrap().path());
+        let reader = asleep(watcher, |watcher| watcher.recv().unwrap().path().to_owned());
         let options = TreeOptions::new().report_existing(true);
         let tree = watches.watch_tree(place.path(), WatchMask::CREATE, options).unwrap();
         let path;
@@ -209,7 +209,7 @@ fn a_thread_that_sleeps_on_a_tree_gets_its_events() {
     let _watchdog = Watchdog::new();
     let tree = Scene::new(|root| fs::create_dir(root.join("dir")).unwrap());
     let (root, out) = (tree.root.clone(), tree.outside("dir"));
-    let reader = asleep(tree.watcher, |watcher| watcher.recv().unwrap().path());
+    let reader = asleep(tree.watcher, |watcher| watcher.recv().unwrap().path().to_owned());
     fs::rename(root.join("dir"), out).unwrap();
     assert_eq!(reader.join().unwrap().0, root.join("dir"));
 }
@@ -235,7 +235,7 @@ fn a_batch_of_a_tree_equals_its_single_events() {
     let batch = tree.watcher.recv_batch().unwrap();
     let mut paths: Vec<PathBuf> = batch.iter().map(|event| event.path().to_owned()).collect();
     while let Some(event) = tree.watcher.try_recv().unwrap() {
-        paths.push(event.path());
+        paths.push(event.path().to_owned());
     }
     assert_eq!(paths, ["a", "a/b", "a/b/c"].map(|path| tree.at(path)));
 }

@@ -366,7 +366,7 @@ fn established_comes_after_existing_and_before_new_entries() {
         let event = watcher.try_recv().unwrap().unwrap();
         assert_eq!(
             (event.tree_change(), event.path()),
-            (Some(TreeChange::Reported), place.at("a/new"))
+            (Some(TreeChange::Reported), &*place.at("a/new"))
         );
         assert!(watcher.try_recv().unwrap().is_none());
     }

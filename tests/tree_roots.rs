@@ -201,7 +201,7 @@ fn a_new_path_wakes_a_waiting_reader() {
     let (placed, at) = (tree, moved.join("new"));
     let reader = watching::asleep(placed.watcher, move |watcher| {
         let event = watcher.recv().unwrap();
-        (event.tree_change() == Some(TreeChange::Watched), event.path())
+        (event.tree_change() == Some(TreeChange::Watched), event.path().to_owned())
     });
     watches.set_path(watch, &moved).unwrap();
     assert_eq!(reader.join().unwrap().0, (true, at));

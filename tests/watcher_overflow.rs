@@ -66,7 +66,7 @@ fn the_end_of_a_watch_is_reported_even_if_an_overflow_lost_it() {
         assert_eq!(watcher.unwatch(watch), Err(WatchError::NoSuchWatch(watch)));
     }
     let ended = events.iter().find(|event| event.watch() == Some(end)).unwrap();
-    assert_eq!((ended.path(), ended.alias()), (doomed.clone(), Some("doomed".as_ref())));
+    assert_eq!((ended.path(), ended.alias()), (&*doomed, Some("doomed".as_ref())));
     assert_eq!(kinds(&events, removed), []);
     assert_eq!(watcher.watches().list().len(), 2);
 

@@ -82,11 +82,11 @@ fn a_second_iterator_continues_after_the_first() {
     for name in ["a", "b", "c", "d"] {
         place.file(name);
     }
-    let first: Vec<_> = watcher.iter().take(2).map(|e| e.unwrap().path()).collect();
+    let first: Vec<_> = watcher.iter().take(2).map(|e| e.unwrap().path().to_owned()).collect();
     assert_eq!(first, [place.at("a"), place.at("b")]);
     let mut rest = Vec::new();
     for event in &mut watcher {
-        rest.push(event.unwrap().path());
+        rest.push(event.unwrap().path().to_owned());
         if rest.len() == 2 {
             break;
         }

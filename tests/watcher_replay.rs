@@ -25,7 +25,7 @@ fn handle(source: &mut impl EventSource) -> Vec<Result<PathBuf, Option<Errno>>> 
     let mut handled = Vec::new();
     loop {
         match source.recv() {
-            Ok(event) => handled.push(Ok(event.path())),
+            Ok(event) => handled.push(Ok(event.path().to_owned())),
             Err(WatchError::Stopped(_)) => return handled,
             Err(error) => handled.push(Err(error.errno())),
         }
@@ -66,8 +66,8 @@ fn only_calls_with_a_timeout_see_a_pause() {
 
     type Call = fn(&mut Replay) -> Result<Option<PathBuf>, WatchError>;
     let calls: [Call; 2] = [
-        |replay| Ok(replay.try_recv()?.map(|event| event.path())),
-        |replay| Ok(replay.recv_timeout(TIMEOUT)?.map(|event| event.path())),
+        |replay| Ok(replay.try_recv()?.map(|event| event.path().to_owned())),
+        |replay| Ok(replay.recv_timeout(TIMEOUT)?.map(|event| event.path().to_owned())),
     ];
     for call in calls {
         let mut replay = steps();

@@ -94,11 +94,11 @@ fn the_end_of_a_watch_is_reported_with_path_and_alias_and_removes_it() {
     let watch = watcher.watch_with(&file, WatchMask::DELETE_SELF, options).unwrap();
     fs::remove_file(&file).unwrap();
     let deleted = watcher.try_recv().unwrap().unwrap();
-    assert_eq!((deleted.kind(), deleted.path()), (EventKind::DeleteSelf, file.clone()));
+    assert_eq!((deleted.kind(), deleted.path()), (EventKind::DeleteSelf, &*file));
     assert_eq!(watcher.watches().list().len(), 1, "until its end is reported");
 
     let ignored = watcher.try_recv().unwrap().unwrap();
-    assert_eq!((ignored.kind(), ignored.path()), (EventKind::Ignored, file.clone()));
+    assert_eq!((ignored.kind(), ignored.path()), (EventKind::Ignored, &*file));
     assert_eq!((ignored.watch(), ignored.alias()), (Some(watch), Some("it".as_ref())));
     assert!(ignored.is_ignored());
     assert!(watcher.watches().is_empty());
@@ -208,7 +208,7 @@ fn a_one_shot_reports_one_event_and_its_end() {
     assert_eq!(kinds(&events, once), [EventKind::Create, EventKind::Ignored]);
     assert_eq!(events[0].name(), Some("a".as_ref()));
     assert_eq!(
-        (events[1].path().as_path(), events[1].alias()),
+        (events[1].path(), events[1].alias()),
         (place.path(), Some("once".as_ref()))
     );
     assert_eq!(watcher.unwatch(once), Err(WatchError::NoSuchWatch(once)));

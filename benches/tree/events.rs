@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::hint::black_box;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -101,11 +101,9 @@ fn read(fd: &OwnedFd, buffer: &mut [u8]) -> usize {
 
 #[inline(never)]
 fn with_paths(watcher: &mut Watcher) -> usize {
-    let mut path = PathBuf::new();
     let mut seen = 0;
     while let Some(event) = watcher.try_recv().unwrap() {
-        event.path_into(&mut path);
-        let path = path.as_os_str().as_bytes();
+        let path = event.path().as_os_str().as_bytes();
         consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));
         seen += 1;
     }

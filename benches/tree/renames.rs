@@ -51,12 +51,12 @@ impl Renaming {
 
 /// Nanoseconds of wall time and of processor time.
 fn time_rename(renaming: &mut Renaming, watcher: &mut Watcher) -> [f64; 2] {
-    let mut path = PathBuf::new();
     let (start, start_cpu) = (Instant::now(), cpu_time());
     let file = renaming.rename();
-    while path != file {
+    let mut is_found = false;
+    while !is_found {
         let event = watcher.recv_timeout(LOST).unwrap().expect("the event is lost");
-        event.path_into(&mut path);
+        is_found = event.path() == file;
     }
     let times = [start.elapsed(), cpu_time() - start_cpu];
     fs::remove_file(&file).unwrap();

@@ -85,7 +85,7 @@ impl Group {
     pub(super) fn of_event(event: WatchEventBuf, now: Instant) -> Self {
         Self {
             kind: Kind::Event,
-            path: event.path(),
+            path: event.path().to_owned(),
             other: PathBuf::new(),
             watch: event.watch(),
             is_dir: event.is_dir(),

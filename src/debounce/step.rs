@@ -107,7 +107,7 @@ impl Batch {
     pub fn new(event: WatchEventBuf, now: Instant) -> Self {
         Self {
             watch: event.watch(),
-            path: event.path(),
+            path: event.path().to_owned(),
             is_dir: event.is_dir(),
             mask: event.mask(),
             events: 1,

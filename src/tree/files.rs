@@ -99,6 +99,11 @@ impl Files {
         self.of.get(&dir).is_some_and(|dir| dir.open > 0)
     }
 
+    /// Returns `true` if no directory's files are known.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
     /// Returns `true` if the files of the directory are known.
     pub fn knows(&self, dir: NodeRef) -> bool {
         self.of.contains_key(&dir)

@@ -440,31 +440,43 @@ impl Nodes {
     /// Sets `path` to the path of a directory, or of a name in it.
     pub fn path(&self, dir: NodeRef, name: &[u8], path: &mut Vec<u8>) {
         path.clear();
-        let len = self
-            .ancestors(dir)
-            .fold(name.len(), |len, at| len.saturating_add(self.name(at).len()).saturating_add(1));
-        path.resize(len, b'/');
-        // From the end, since the walk begins there. The root's own name is empty.
-        let mut end = len;
-        let mut put = |name: &[u8]| {
-            let start = end.saturating_sub(name.len());
-            if let Some(place) = path.get_mut(start..end) {
-                place.copy_from_slice(name);
+        self.push_path(dir, path);
+        if !name.is_empty() {
+            if !path.is_empty() {
+                path.push(b'/');
             }
-            end = start.saturating_sub(1);
-            start
-        };
-        let mut start = put(name);
-        for at in self.ancestors(dir) {
-            if at != ROOT {
-                start = put(self.name(at));
+            path.extend_from_slice(name);
+        }
+    }
+
+    /// Appends the path of a directory to `path`: nothing for the root.
+    pub fn push_path(&self, dir: NodeRef, path: &mut Vec<u8>) {
+        if !self.exists(dir) {
+            return;
+        }
+        // The root has no name here, and no slash.
+        let named = |id| self.get(id).filter(|node| node.parent != NONE);
+        let (mut id, mut len) = (dir.id, 0_usize);
+        while let Some(node) = named(id) {
+            len = len.saturating_add(self.names.len(&node.name)).saturating_add(1);
+            id = node.parent;
+        }
+        // From the end, since the walk begins there, and with room in front for what `write` overwrites there.
+        let start = path.len();
+        path.resize(start.saturating_add(names::ROOM).saturating_add(len), b'/');
+        let (mut id, mut rest) = (dir.id, path.as_mut_slice());
+        while let Some(node) = named(id) {
+            let before = self.names.write(&node.name, rest);
+            // A slash is in front of each name.
+            let slash = before.saturating_sub(1);
+            rest = rest.get_mut(..before).unwrap_or_default();
+            if let Some(place) = rest.last_mut() {
+                *place = b'/';
             }
+            rest = rest.get_mut(..slash).unwrap_or_default();
+            id = node.parent;
         }
-        // Cut what was counted for the root, and the slash in front of an empty name.
-        path.drain(..start);
-        if name.is_empty() && path.last() == Some(&b'/') {
-            path.pop();
-        }
+        path.drain(start..start.saturating_add(names::ROOM).saturating_add(usize::from(len > 0)));
     }
 
     fn hash_of(&self, id: u32) -> u32 {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::id::WatchId;
-use super::subscription::{Recipient, Subscription, WatchKind};
+use super::path::{EventPath, OwnedPath};
+use super::subscription::{Subscription, WatchKind};
 use crate::event::{Escaped, Event, EventKind, Wd};
 use crate::flags::EventMask;
 use crate::follow::NameChange;
@@ -79,7 +80,8 @@ pub enum TreeChange<'a> {
 #[derive(Clone, Copy)]
 pub struct WatchEvent<'a> {
     event: Event<'a>,
-    recipient: Option<&'a Recipient>,
+    subscription: Option<&'a Arc<Subscription>>,
+    path: EventPath<'a>,
     /// `None` for an event of the kernel.
     detail: Option<&'a Detail>,
 }
@@ -97,45 +99,42 @@ impl<'a> WatchEvent<'a> {
     #[inline]
     pub(super) const fn new(
         event: Event<'a>,
-        recipient: Option<&'a Recipient>,
+        subscription: Option<&'a Arc<Subscription>>,
+        path: EventPath<'a>,
         detail: Option<&'a Detail>,
     ) -> Self {
-        Self { event, recipient, detail }
-    }
-
-    fn subscription(&self) -> Option<&'a Subscription> {
-        Some(&*self.recipient?.subscription)
+        Self { event, subscription, path, detail }
     }
 
     /// Returns the watch that this is an event of; `None` for an overflow, which belongs to all.
     #[must_use]
     pub fn watch(&self) -> Option<WatchId> {
-        Some(self.subscription()?.id).filter(|&id| id != WatchId::NONE)
+        Some(self.subscription?.id).filter(|&id| id != WatchId::NONE)
     }
 
     /// Returns the alias of the watch.
     #[must_use]
     pub fn alias(&self) -> Option<&'a OsStr> {
-        self.subscription()?.options.get_alias()
+        self.subscription?.options.get_alias()
     }
 
     /// Returns the token of the watch.
     #[must_use]
     pub fn token(&self) -> Option<u64> {
-        self.subscription()?.options.get_token()
+        self.subscription?.options.get_token()
     }
 
     /// Returns the path of the watch, as it was given.
     #[must_use]
     pub fn watched_path(&self) -> Option<&'a Path> {
-        Some(self.subscription()?.path.as_path())
+        Some(self.subscription?.path.as_path())
     }
 
     /// Returns the path of the directory that the event happened in, or of the watched file itself if
     /// the event has no name. For a watch of a directory, that is the path of the watch.
     #[must_use]
     pub fn directory(&self) -> Option<&'a Path> {
-        Some(self.recipient?.path.as_path())
+        self.subscription.map(|_| self.path.directory())
     }
 
     /// Returns the event of the kernel: with its descriptor, and for [`RenamePairer`](crate::RenamePairer).
@@ -170,7 +169,7 @@ impl<'a> WatchEvent<'a> {
     /// other watches.
     #[must_use]
     pub fn tree_change(&self) -> Option<TreeChange<'a>> {
-        if self.subscription()?.kind != WatchKind::Tree {
+        if self.subscription?.kind != WatchKind::Tree {
             return None;
         }
         let Some(Detail::Tree(kind, other)) = self.detail else {
@@ -232,34 +231,21 @@ impl<'a> WatchEvent<'a> {
     }
 
     /// Returns the path of the file that the event is about. Empty for an overflow.
-    ///
-    /// Allocates; [`path_into`](Self::path_into) does not.
     #[must_use]
-    pub fn path(&self) -> PathBuf {
-        let mut path = PathBuf::new();
-        self.path_into(&mut path);
-        path
-    }
-
-    /// Replaces `path` by the path of the file that the event is about. Allocates only if `path` has never
-    /// been long enough.
-    pub fn path_into(&self, path: &mut PathBuf) {
-        let path = path.as_mut_os_string();
-        path.clear();
-        if let Some(recipient) = self.recipient {
-            recipient.path.push_to(path, self.name());
-        }
+    #[inline]
+    pub fn path(&self) -> &'a Path {
+        self.path.path()
     }
 
     /// Returns the event with a name and a path of its own, for queues and other threads. Allocates.
     #[must_use]
     pub fn to_buf(&self) -> WatchEventBuf {
         WatchEventBuf {
-            recipient: self.recipient.cloned(),
+            subscription: self.subscription.cloned(),
             wd: self.event.wd(),
             mask: self.mask(),
             cookie: self.cookie(),
-            name_and_nul: self.event.name_and_nul().into(),
+            path: OwnedPath::of(self.path, self.event.name().map_or(0, <[u8]>::len)),
             detail: self.detail.cloned().map(Box::new),
         }
     }
@@ -285,7 +271,7 @@ impl fmt::Display for WatchEvent<'_> {
         if self.cookie() != 0 {
             write!(f, " cookie {}", self.cookie())?;
         }
-        if self.recipient.is_some() {
+        if self.subscription.is_some() {
             write!(f, " \"{}\"", Escaped(self.path().as_os_str().as_bytes()))?;
         }
         Ok(())
@@ -298,21 +284,22 @@ impl fmt::Debug for WatchEvent<'_> {
     }
 }
 
-/// One event that owns its name, and shares its watch and its path, as they were then.
+/// One event that owns its path, and shares its watch as it was then.
 #[derive(Clone)]
 pub struct WatchEventBuf {
-    recipient: Option<Recipient>,
+    subscription: Option<Arc<Subscription>>,
     wd: Wd,
     mask: EventMask,
     cookie: u32,
-    name_and_nul: Box<[u8]>,
+    path: OwnedPath,
     detail: Option<Box<Detail>>,
 }
 
 impl WatchEventBuf {
     /// Returns the last event of a watch.
     pub(super) fn last(subscription: &Arc<Subscription>) -> Self {
-        Self::made(Recipient::new(subscription), EventMask::IGNORED, 0, &[], None)
+        let path = OwnedPath::new(subscription.path.as_path(), &[]);
+        Self::made(subscription, EventMask::IGNORED, 0, path, None)
     }
 
     /// Returns the event of a change of a followed name.
@@ -323,18 +310,13 @@ impl WatchEventBuf {
             NameChange::Replaced => EventMask::MOVED_TO,
             _ => EventMask::MODIFY,
         };
-        let detail = Some(Detail::Name(change));
-        Self::made(Recipient::new(subscription), mask, 0, &[], detail)
+        let path = OwnedPath::new(subscription.path.as_path(), &[]);
+        Self::made(subscription, mask, 0, path, Some(Detail::Name(change)))
     }
 
     /// Returns the event of a report of a tree.
     pub(super) fn of_tree(subscription: &Arc<Subscription>, event: TreeEvent) -> Self {
         let TreeEvent { mut kind, mask, cookie, path } = event;
-        let slash = path.iter().rposition(|&byte| byte == b'/');
-        let (directory, name) = match slash {
-            Some(slash) => (path.get(..slash), path.get(slash.saturating_add(1)..)),
-            None => (None, Some(&path[..])),
-        };
         let root = &subscription.path;
         let other = match &mut kind {
             TreeKind::Renamed { from: other } | TreeKind::Exchanged { with: other } => {
@@ -342,42 +324,36 @@ impl WatchEventBuf {
             }
             _ => PathBuf::new(),
         };
-        let path = root.join(directory.unwrap_or_default());
-        let recipient = Recipient { path, ..Recipient::new(subscription) };
-        let detail = Some(Detail::Tree(kind, other));
-        Self::made(recipient, mask, cookie, name.unwrap_or_default(), detail)
+        let path = OwnedPath::beneath(root, &path);
+        Self::made(subscription, mask, cookie, path, Some(Detail::Tree(kind, other)))
     }
 
     /// Returns an overflow, which is of no watch.
     pub(super) fn overflow(mask: EventMask) -> Self {
         Self {
-            recipient: None,
+            subscription: None,
             wd: Wd::NONE,
             mask,
             cookie: 0,
-            name_and_nul: Box::default(),
+            path: OwnedPath::default(),
             detail: None,
         }
     }
 
-    /// `name` is empty if the event is about the watched file itself.
+    /// Returns an event that is not of the kernel.
     pub(super) fn made(
-        recipient: Recipient,
+        subscription: &Arc<Subscription>,
         mask: EventMask,
         cookie: u32,
-        name: &[u8],
+        path: OwnedPath,
         detail: Option<Detail>,
     ) -> Self {
-        let mut name_and_nul = name.to_vec();
-        if !name.is_empty() {
-            name_and_nul.push(0);
-        }
         Self {
-            wd: recipient.subscription.wd,
-            recipient: Some(recipient),
+            wd: subscription.wd,
+            subscription: Some(Arc::clone(subscription)),
             mask,
             cookie,
-            name_and_nul: name_and_nul.into(),
+            path,
             detail: detail.map(Box::new),
         }
     }
@@ -386,10 +362,10 @@ impl WatchEventBuf {
     /// reports on the tree itself, such as `Unwatched`.
     pub(super) fn is_accepted(&self) -> bool {
         use TreeKind::{Discovered, Exchanged, Renamed, Reported};
-        let Some(recipient) = &self.recipient else { return true };
+        let Some(subscription) = &self.subscription else { return true };
         match self.detail.as_deref() {
             Some(Detail::Tree(Reported | Discovered | Renamed { .. } | Exchanged { .. }, _)) => {
-                recipient.subscription.accepts(&self.as_event().event())
+                subscription.accepts(&self.as_event().event())
             }
             _ => true,
         }
@@ -398,8 +374,10 @@ impl WatchEventBuf {
     /// Returns the event, borrowed from here.
     #[must_use]
     pub fn as_event(&self) -> WatchEvent<'_> {
-        let event = Event::from_parts(self.wd, self.mask, self.cookie, &self.name_and_nul);
-        WatchEvent::new(event, self.recipient.as_ref(), self.detail.as_deref())
+        let name_and_nul = self.path.name_and_nul();
+        let event = Event::from_parts(self.wd, self.mask, self.cookie, name_and_nul);
+        let detail = self.detail.as_deref();
+        WatchEvent::new(event, self.subscription.as_ref(), self.path.get(), detail)
     }
 }
 
@@ -434,7 +412,7 @@ as_borrowed! {
     is_dir: bool,
     is_overflow: bool,
     is_ignored: bool,
-    path: PathBuf,
+    path: &Path,
 }
 
 impl fmt::Display for WatchEventBuf {
@@ -455,7 +433,7 @@ impl WatchEventBuf {
         let event = self.as_event();
         let watch = (event.watch(), event.alias(), event.token(), event.watched_path());
         let detail = self.detail.as_deref();
-        let kind = self.recipient.as_ref().map(|recipient| recipient.subscription.kind);
+        let kind = self.subscription.as_ref().map(|subscription| subscription.kind);
         (
             watch,
             kind,
@@ -463,7 +441,7 @@ impl WatchEventBuf {
             self.wd,
             self.mask,
             self.cookie,
-            &*self.name_and_nul,
+            self.path.name_and_nul(),
             detail,
         )
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::event::{Detail, TreeChange, WatchEventBuf};
 use super::id::WatchId;
 use super::options::WatchOptions;
-use super::path::SharedPath;
-use super::subscription::{Recipient, Subscription, WatchKind};
+use super::path::{OwnedPath, SharedPath};
+use super::subscription::{Subscription, WatchKind};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::follow::NameChange;
@@ -154,19 +154,18 @@ impl WatchEventBuilder {
         if self.mask.contains(EventMask::Q_OVERFLOW) {
             return WatchEventBuf::overflow(self.mask);
         }
-        let path = SharedPath::new(&self.directory);
         let subscription = Subscription {
             id: self.watch,
             kind: self.kind,
-            path: self.watched_path.as_deref().map_or_else(|| path.clone(), SharedPath::new),
+            path: SharedPath::new(self.watched_path.as_deref().unwrap_or(&self.directory)),
             asked: WatchMask::empty(),
             options: self.options,
             wd: self.wd,
             since: 0,
         };
-        let recipient = Recipient { path, ..Recipient::new(&Arc::new(subscription)) };
-        let name = OsStr::as_bytes(&self.name);
-        WatchEventBuf::made(recipient, self.mask, self.cookie, name, self.detail)
+        let path = OwnedPath::new(&self.directory, self.name.as_bytes());
+        let subscription = Arc::new(subscription);
+        WatchEventBuf::made(&subscription, self.mask, self.cookie, path, self.detail)
     }
 }
 

@@ -106,7 +106,7 @@ impl Reader {
     /// Returns the event that was found, and those behind it in the buffer.
     pub(crate) fn rest_of_batch(&mut self) -> Vec<WatchEventBuf> {
         let mut batch = vec![self.lend().to_buf()];
-        let mut search = self.begin(Deadline::Empty, false);
+        let mut search = self.begin(Deadline::Empty);
         loop {
             match self.step(&mut search) {
                 Ok(Found::Event) => batch.push(self.lend().to_buf()),
@@ -126,20 +126,13 @@ impl Reader {
         deadline: Deadline,
     ) -> Result<Option<WatchEvent<'_>>, WatchError> {
         self.check_stop(deadline)?;
-        let is_taken = self.can_take();
-        if is_taken {
-            let record = self.take()?;
-            if self.routes.take_first(&record) {
-                if !self.routes.is_over() {
-                    self.keep(record);
-                }
-                // The same as `lend`, without loading again what was just decoded.
-                let event = self.buffer.event(&record);
-                return Ok(Some(WatchEvent::new(event, self.routes.first(), None)));
-            }
-            self.keep(record);
+        if self.is_plain_next() {
+            let (event, block) = self.buffer.take_event()?;
+            self.routes.compose(0, event.name().unwrap_or_default(), block);
+            let (subscription, path) = (self.routes.subscription(0), self.routes.path());
+            return Ok(Some(WatchEvent::new(event, subscription, path, None)));
         }
-        let found = self.search(deadline, is_taken)?;
+        let found = self.search(deadline)?;
         Ok(if found == Found::Event { Some(self.lend()) } else { None })
     }
 
@@ -147,15 +140,25 @@ impl Reader {
     #[inline]
     pub(crate) fn find(&mut self, deadline: Deadline) -> Result<Found, WatchError> {
         self.check_stop(deadline)?;
-        let is_taken = self.can_take();
-        if is_taken {
-            let record = self.take()?;
+        if self.is_plain_next() {
+            let record = self.buffer.take()?;
             self.keep(record);
-            if self.routes.take_first(&record) {
-                return Ok(Found::Event);
-            }
+            self.compose(0);
+            return Ok(Found::Event);
         }
-        self.search(deadline, is_taken)
+        self.search(deadline)
+    }
+
+    /// Returns `true` if the next record can be lent at once: nothing comes before it, and it has one recipient,
+    /// who is lent it as it is.
+    #[inline(always)]
+    fn is_plain_next(&mut self) -> bool {
+        if !self.routes.is_over() || self.has_work {
+            return false;
+        }
+        let Some((wd, mask)) = self.buffer.head() else { return false };
+        self.routes.go_to(wd, &self.shared);
+        self.routes.pass(mask, self.buffer.position())
     }
 
     #[inline(always)]
@@ -164,12 +167,6 @@ impl Reader {
             return Err(WatchError::Stopped(StopReason::Requested));
         }
         Ok(())
-    }
-
-    /// Returns `true` if the next record can be taken at once: nothing comes before it.
-    #[inline(always)]
-    fn can_take(&self) -> bool {
-        self.routes.is_over() && !self.has_work && !self.buffer.is_empty()
     }
 
     /// Takes the next record out of the buffer, and goes to its recipients.
@@ -188,14 +185,10 @@ impl Reader {
         self.lent = Lent::Record(0);
     }
 
-    /// Finds the next event, and does all pending work before it. `taken`: the current record was not
-    /// offered yet.
+    /// Finds the next event, and does all pending work before it.
     #[inline(never)]
-    fn search(&mut self, deadline: Deadline, taken: bool) -> Result<Found, WatchError> {
-        if taken && self.turn()? {
-            return Ok(Found::Event);
-        }
-        let mut search = self.begin(deadline, taken);
+    fn search(&mut self, deadline: Deadline) -> Result<Found, WatchError> {
+        let mut search = self.begin(deadline);
         loop {
             match self.step(&mut search)? {
                 Found::Nothing => {}
@@ -241,8 +234,8 @@ impl Reader {
         }
     }
 
-    fn begin(&self, deadline: Deadline, taken: bool) -> Search {
-        Search::new(deadline, taken, self.reads_at_once(deadline), || self.queue_end())
+    fn begin(&self, deadline: Deadline) -> Search {
+        Search::new(deadline, self.reads_at_once(deadline), || self.queue_end())
     }
 
     fn reads_at_once(&self, deadline: Deadline) -> bool {
@@ -305,6 +298,7 @@ impl Reader {
         loop {
             while let Some(index) = self.next_recipient() {
                 if self.offer(index) {
+                    self.compose(index);
                     return Ok(Found::Event);
                 }
                 self.check_stop(search.deadline)?;
@@ -371,6 +365,12 @@ impl Reader {
         self.has_work = true;
         self.shared.change(|state, inotify| state.walk_names(inotify))?;
         Ok(true)
+    }
+
+    /// Composes the path of the current record for one of its recipients.
+    fn compose(&mut self, index: usize) {
+        let event = self.buffer.event(&self.record);
+        self.routes.compose(index, event.name().unwrap_or_default(), None);
     }
 
     fn next_recipient(&mut self) -> Option<usize> {

@@ -28,7 +28,8 @@ use super::event::WatchEventBuf;
 use super::id::WatchId;
 use super::outbox::{Notice, Outbox};
 use super::path::SharedPath;
-use super::subscription::{LIFE, Recipient, Route, Subscription, Wanted, WatchKind, Way};
+use super::route::Route;
+use super::subscription::{LIFE, Recipient, Subscription, Wanted, WatchKind, Way};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::follow::{Follower, NameChange};
@@ -320,25 +321,17 @@ impl State {
         }
     }
 
-    /// Returns the recipients of the events of a descriptor. Allocates only for trees.
-    pub fn route(&self, wd: Wd) -> Route {
-        let subscribers = self.subscribers.of(wd);
-        let seen = self.trees.see(wd, self.outbox.is_empty());
-        let mut trees = seen.filter_map(|seen| seen.recipient(&self.registry)).peekable();
-        match subscribers {
-            None if trees.peek().is_none() => Route::default(),
-            Some(route) if trees.peek().is_none() => Arc::clone(route),
-            _ => subscribers
-                .into_iter()
-                .flat_map(|route| route.iter().cloned())
-                .chain(trees)
-                .collect(),
+    /// Adds the recipients of the events of a descriptor to a route.
+    pub fn route(&self, wd: Wd, route: &mut Route) {
+        for recipient in self.subscribers.of(wd) {
+            route.push(recipient.clone());
         }
+        self.trees.route(wd, &self.registry, self.outbox.is_empty(), route);
     }
 
     /// Notes that the kernel has ended a watch. Its subscribers have no watch any more.
     pub fn ended(&mut self, wd: Wd) {
-        for recipient in self.subscribers.end(wd).iter() {
+        for recipient in self.subscribers.end(wd) {
             if recipient.way == Way::Inode {
                 self.discarded.extend(self.registry.remove(recipient.subscription.id));
             }
@@ -359,7 +352,7 @@ impl State {
         }
         let gone: Vec<Wd> = self.subscribers.wds().filter(|&wd| !alive.contains(wd)).collect();
         for wd in gone {
-            for recipient in self.subscribers.end(wd).iter() {
+            for recipient in self.subscribers.end(wd) {
                 if recipient.way == Way::Inode {
                     let subscription = self.registry.remove(recipient.subscription.id);
                     self.outbox.extend(subscription.map(Notice::Ended));

@@ -142,8 +142,6 @@ pub struct TreeDirectory {
 #[derive(Clone, Debug)]
 pub(super) struct Recipient {
     pub subscription: Arc<Subscription>,
-    /// The path of the descriptor's file or directory.
-    pub path: SharedPath,
     /// The events that are of interest.
     pub mask: EventMask,
     /// Of these, the events that can't be lent as they come.
@@ -159,7 +157,7 @@ pub(super) enum Way {
     /// To a watch of the file itself.
     Inode,
     /// To the follower of a name, for an entry of a directory on the way to it.
-    Step(Box<[u8]>),
+    Step(Arc<[u8]>),
     /// To the follower of a name, as the file that the name leads to.
     Target,
     /// To a tree. Its engine has to see these events before anyone else does.
@@ -171,7 +169,6 @@ impl Recipient {
     pub fn new(subscription: &Arc<Subscription>) -> Self {
         let is_plain = !subscription.options.has_filter() && !subscription.is_one_shot();
         Self {
-            path: subscription.path.clone(),
             mask: subscription.asked.events() | LIFE,
             slow: if is_plain { TURNS } else { EventMask::all() },
             since: subscription.since,
@@ -189,6 +186,3 @@ impl Recipient {
             }
     }
 }
-
-/// All recipients of a descriptor, the oldest first.
-pub(super) type Route = Arc<[Recipient]>;

@@ -157,6 +157,7 @@ impl Watcher {
     /// # Errors
     ///
     /// Those of [`recv`](Self::recv). After a stop, what is left is returned first.
+    #[inline]
     pub fn try_recv(&mut self) -> Result<Option<WatchEvent<'_>>, WatchError> {
         self.reader.recv(Deadline::Empty)
     }

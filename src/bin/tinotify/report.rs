@@ -7,7 +7,6 @@
 //! ```
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use tinotify::{Escaped, EventMask, NameChange, TreeChange, UnwatchedReason, WatchEvent, WatchId};
@@ -26,8 +25,6 @@ pub struct Report<'a> {
     follow_links: bool,
     roots: Roots,
     renames: Renames,
-    /// The path of the current event. Kept to reuse its memory.
-    path: PathBuf,
 }
 
 impl<'a> Report<'a> {
@@ -38,7 +35,6 @@ impl<'a> Report<'a> {
             follow_links: options.follow_links,
             roots,
             renames: Renames::new(options.renames),
-            path: PathBuf::new(),
         }
     }
 
@@ -54,9 +50,8 @@ impl<'a> Report<'a> {
             return self.ended(watch, mask, emitter);
         }
         let Some(root) = self.roots.get(&watch) else { return Ok(Effect::Nothing) };
-        event.path_into(&mut self.path);
         let at = match event.name() {
-            Some(name) => Location::new(self.path.as_os_str().as_bytes(), name.len()),
+            Some(name) => Location::new(event.path().as_os_str().as_bytes(), name.len()),
             None => Location::watched(root),
         };
         let before = self.renames.emit_before(at, mask, cookie, emitter)?;

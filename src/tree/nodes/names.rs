@@ -11,7 +11,10 @@ const SHORT: usize = 15;
 /// Stored in place of the length of a longer name, which is in a slot.
 const LONG: u8 = u8::MAX;
 
-/// A name of up to [`SHORT`] bytes; or, in the first four bytes, the number of a slot of [`Names`]. No other
+/// The room in front of a path for [`Names::write`].
+pub(super) const ROOM: usize = SHORT;
+
+/// A name of up to [`SHORT`] bytes, at the end of `bytes`; or, in the first four bytes, the number of a slot of [`Names`]. No other
 /// name has this slot, so a name can't be copied.
 #[derive(Debug)]
 pub(super) struct Name {
@@ -57,7 +60,8 @@ impl Names {
     /// Adds a name, which has to be removed with [`remove`](Self::remove).
     pub fn add(&mut self, name: &[u8]) -> Name {
         let mut bytes = [0; SHORT];
-        if let Some(place) = bytes.get_mut(..name.len()) {
+        let begin = SHORT.checked_sub(name.len());
+        if let Some(place) = begin.and_then(|begin| bytes.get_mut(begin..)) {
             place.copy_from_slice(name);
             return Name { len: name.len() as u8, bytes };
         }
@@ -84,12 +88,34 @@ impl Names {
 
     pub fn get<'a>(&'a self, name: &'a Name) -> &'a [u8] {
         let Some(slot) = name.slot() else {
-            return name.bytes.get(..usize::from(name.len)).unwrap_or_default();
+            let begin = SHORT.saturating_sub(usize::from(name.len));
+            return name.bytes.get(begin..).unwrap_or_default();
         };
         match self.slots.get(slot) {
             Some(Slot::Taken(name)) => name,
             _ => &[],
         }
+    }
+
+    pub fn len(&self, name: &Name) -> usize {
+        if name.len == LONG { self.get(name).len() } else { usize::from(name.len) }
+    }
+
+    /// Writes a name at the end of a path, and returns where it begins. A short name also overwrites bytes in
+    /// front of it, up to [`SHORT`] in all, since bytes of a fixed number are copied faster.
+    pub fn write(&self, name: &Name, path: &mut [u8]) -> usize {
+        if name.len != LONG {
+            if let Some(place) = path.last_chunk_mut() {
+                *place = name.bytes;
+            }
+            return path.len().saturating_sub(usize::from(name.len));
+        }
+        let name = self.get(name);
+        let begin = path.len().saturating_sub(name.len());
+        if let Some(place) = path.get_mut(begin..) {
+            place.copy_from_slice(name);
+        }
+        begin
     }
 
     /// Returns the number of slots, taken and vacant.

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::decode::{DecodeError, DecodeErrorKind, HEADER, split_event};
+use super::super::path::BLOCK;
+use crate::decode::{DecodeError, DecodeErrorKind, HEADER, peek_header, split_event};
 use crate::event::{Event, Wd};
 use crate::flags::EventMask;
 use crate::inotify::{Error, Inotify};
@@ -63,6 +64,30 @@ impl Buffer {
         Event::from_parts(record.wd, record.mask, record.cookie, name_and_nul)
     }
 
+    /// Returns the header of the next record, without checking the rest: the descriptor and the mask. `None` if
+    /// there is none.
+    #[inline(always)]
+    pub fn head(&self) -> Option<(Wd, EventMask)> {
+        peek_header(self.bytes.get(self.ahead.clone())?)
+    }
+
+    /// Takes the next record out of the buffer, as an event, with the first block of its name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`take`](Self::take).
+    #[inline(always)]
+    pub fn take_event(&mut self) -> Result<(Event<'_>, Option<&[u8; BLOCK]>), DecodeError> {
+        let bytes = self.bytes.get(self.ahead.clone()).unwrap_or_default();
+        match split_event(bytes) {
+            Ok((event, rest)) => {
+                self.ahead.start = self.ahead.end.wrapping_sub(rest.len());
+                Ok((event, bytes.get(HEADER..).and_then(<[u8]>::first_chunk)))
+            }
+            Err(kind) => Err(discard(&mut self.ahead, self.base, kind)),
+        }
+    }
+
     /// Takes the next record out of the buffer, which is not empty.
     ///
     /// # Errors
@@ -76,7 +101,7 @@ impl Buffer {
         };
         let (event, rest) = match split {
             Ok(split) => split,
-            Err(kind) => return Err(self.discard(kind)),
+            Err(kind) => return Err(discard(&mut self.ahead, self.base, kind)),
         };
         let name = self.ahead.start.wrapping_add(HEADER);
         let record = Record {
@@ -89,13 +114,6 @@ impl Buffer {
         };
         self.ahead.start = self.ahead.end.wrapping_sub(rest.len());
         Ok(record)
-    }
-
-    #[cold]
-    fn discard(&mut self, kind: DecodeErrorKind) -> DecodeError {
-        let offset = self.position() as usize;
-        self.ahead = 0..0;
-        DecodeError { offset, kind }
     }
 
     /// Fills the empty buffer. Never blocks. Returns `false` if nothing is queued.
@@ -141,4 +159,12 @@ impl Buffer {
             }
         }
     }
+}
+
+/// Discards the rest of the buffer.
+#[cold]
+fn discard(ahead: &mut Range<usize>, base: u64, kind: DecodeErrorKind) -> DecodeError {
+    let offset = base.wrapping_add(ahead.start as u64) as usize;
+    *ahead = 0..0;
+    DecodeError { offset, kind }
 }

@@ -1,6 +1,7 @@
 //! The event that is lent, and its recipient.
 
 use super::super::event::{Detail, WatchEvent, WatchEventBuf};
+use super::super::path::EventPath;
 use super::routes::Routes;
 use crate::event::Event;
 use crate::follow::NameChange;
@@ -30,11 +31,14 @@ impl Lent {
         routes: &'a Routes,
         notice: Option<&'a WatchEventBuf>,
     ) -> WatchEvent<'a> {
+        let of = |index, detail| {
+            WatchEvent::new(record, routes.subscription(index), routes.path(), detail)
+        };
         match (self, notice) {
-            (Self::Record(index), _) => WatchEvent::new(record, routes.get(index), None),
-            (Self::Changed(index), _) => WatchEvent::new(record, routes.get(index), Some(&CHANGED)),
+            (Self::Record(index), _) => of(index, None),
+            (Self::Changed(index), _) => of(index, Some(&CHANGED)),
             (Self::Notice, Some(notice)) => notice.as_event(),
-            (Self::All | Self::Notice, _) => WatchEvent::new(record, None, None),
+            (Self::All | Self::Notice, _) => WatchEvent::new(record, None, EventPath::EMPTY, None),
         }
     }
 }

@@ -1,39 +1,94 @@
-//! The recipients of the current record.
+//! The recipients of the current record, and the path that is lent with it.
 //!
-//! Routes are kept with the version of the state that they are of, so that the lock is seldom needed.
+//! Routes are kept with the version of the state that they are of, so that the lock is seldom needed. They
+//! are in slots, found by descriptor: 64 at first, and up to 4,096 where records come from more directories.
+//! A slot takes 64 bytes, and about 150 and the path of its directory once it was used. Where records come
+//! from many more directories, most routes are used once. Then they are made in the last slot, which stays in
+//! the processor's cache, and only a few are kept. Slots are used again, so a record of another directory
+//! allocates nothing.
 
-use crate::event::Wd;
+use std::sync::Arc;
 
+use super::super::path::{BLOCK, EventPath, PathBuffer};
+use super::super::route::Route;
 use super::super::shared::Shared;
-use super::super::subscription::{Recipient, Route};
-use super::buffer::Record;
+use super::super::subscription::{Recipient, Subscription};
+use crate::event::Wd;
+use crate::flags::EventMask;
 
-/// A power of two.
-const SLOTS: usize = 64;
+/// Powers of two.
+const FEWEST: usize = 64;
+const MOST: usize = 4096;
+
+/// Of the routes for whose descriptor another one has the slot, one of this many is kept.
+const KEPT: usize = 8;
+
+/// A version that no state has.
+const NEVER: u64 = u64::MAX;
+
+/// The index of a recipient that no route has.
+const NOBODY: usize = usize::MAX;
 
 #[derive(Debug)]
 pub(super) struct Routes {
-    /// The recipients of the current record, and the index of the next one.
-    current: Route,
+    /// The descriptor and the version that each route is of.
+    of: Vec<(Wd, u64)>,
+    routes: Vec<Route>,
+    current: Current,
+    /// The index of the next recipient of the current record.
     next: usize,
-    /// The descriptor and the version that `current` is of.
-    of: (Wd, u64),
-    slots: [Slot; SLOTS],
+    /// The recipient whose directory `path` begins with.
+    composed: usize,
+    path: PathBuffer,
+    /// How often a slot was needed for another descriptor since the number of slots was last changed.
+    conflicts: usize,
 }
 
-#[derive(Clone, Debug)]
-struct Slot {
+/// The slot of the current record, and copies of what most records need of it.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    slot: usize,
     of: (Wd, u64),
-    route: Route,
+    len: usize,
+    /// Of the recipient, if it is the only one: the events that it receives, those that can't be lent to it as
+    /// they come, and where they begin.
+    plain: EventMask,
+    slow: EventMask,
+    since: u64,
+}
+
+impl Current {
+    const NONE: Self = Self {
+        slot: 0,
+        of: (Wd::NONE, NEVER),
+        len: 0,
+        plain: EventMask::empty(),
+        slow: EventMask::empty(),
+        since: 0,
+    };
+
+    fn new(slot: usize, of: (Wd, u64), route: &Route) -> Self {
+        let len = route.len();
+        let current = Self { slot, of, len, ..Self::NONE };
+        match route.get(0).filter(|_| len == 1) {
+            Some(&Recipient { mask, slow, since, .. }) => {
+                Self { plain: mask, slow, since, ..current }
+            }
+            None => current,
+        }
+    }
 }
 
 impl Routes {
     pub fn new() -> Self {
         Self {
-            current: Route::default(),
+            of: Vec::new(),
+            routes: Vec::new(),
+            current: Current::NONE,
             next: 0,
-            of: (Wd::NONE, 0),
-            slots: std::array::from_fn(|_| Slot { of: (Wd::NONE, 0), route: Route::default() }),
+            composed: NOBODY,
+            path: PathBuffer::default(),
+            conflicts: 0,
         }
     }
 
@@ -41,7 +96,7 @@ impl Routes {
     #[inline(always)]
     pub fn go_to(&mut self, wd: Wd, shared: &Shared) {
         let of = (wd, shared.version());
-        if self.of != of {
+        if self.current.of != of {
             self.look_up(of, shared);
         }
         self.next = 0;
@@ -49,47 +104,101 @@ impl Routes {
 
     #[inline(never)]
     fn look_up(&mut self, of: (Wd, u64), shared: &Shared) {
-        let index = of.0.as_raw() as usize % SLOTS;
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        if slot.of != of {
-            let route = shared.look(|state| state.route(of.0));
-            // The old route is dropped with the lock open, since it may hold users' values.
-            *slot = Slot { of, route };
+        self.composed = NOBODY;
+        let slot = self.slot(of);
+        let (Some(known), Some(route)) = (self.of.get_mut(slot), self.routes.get_mut(slot)) else {
+            return;
+        };
+        if *known != of {
+            // With the lock open, since it may hold users' values.
+            route.clear();
+            shared.look(|state| state.route(of.0, route));
+            *known = of;
         }
-        self.current = slot.route.clone();
-        self.of = of;
+        self.current = Current::new(slot, of, route);
     }
 
-    /// Goes past the first recipient, if it is lent the record as it is: no filter, no tree. Returns `true`
-    /// then.
+    /// Returns the slot that has the route, or that gets it.
+    fn slot(&mut self, of: (Wd, u64)) -> usize {
+        // The kernel counts descriptors upwards, so those of one tree are spread.
+        let last = self.of.len().saturating_sub(1);
+        let slot = of.0.as_raw() as usize & last.wrapping_sub(1);
+        let is_taken = self.of.get(slot).is_some_and(|known| known.0 != of.0 && known.1 == of.1);
+        if last > 0 && !is_taken {
+            return slot;
+        }
+        self.conflicts = self.conflicts.wrapping_add(1);
+        if last < MOST && self.conflicts > last {
+            self.grow(last.saturating_mul(8).clamp(FEWEST, MOST));
+            return self.slot(of);
+        }
+        if self.conflicts % KEPT == 0 { slot } else { last }
+    }
+
+    #[cold]
+    fn grow(&mut self, slots: usize) {
+        self.of = vec![(Wd::NONE, NEVER); slots.saturating_add(1)];
+        self.routes = std::iter::repeat_with(Route::default).take(self.of.len()).collect();
+        self.conflicts = 0;
+    }
+
+    /// Goes past all recipients of a record. Returns `true` if there is one, who is lent the record as it is: no
+    /// filter, no tree.
     #[inline(always)]
-    pub fn take_first(&mut self, record: &Record) -> bool {
-        let is_plain = self.first().is_some_and(|first| {
-            first.mask.intersects(record.mask)
-                && !record.mask.intersects(first.slow)
-                && record.position >= first.since
-        });
-        self.next = usize::from(is_plain);
-        is_plain
+    pub fn pass(&mut self, mask: EventMask, position: u64) -> bool {
+        let current = &self.current;
+        self.next = current.len;
+        mask.intersects(current.plain)
+            && !mask.intersects(current.slow)
+            && position >= current.since
     }
 
     #[inline(always)]
-    pub fn first(&self) -> Option<&Recipient> {
-        self.current.first()
+    fn route(&self) -> Option<&Route> {
+        self.routes.get(self.current.slot)
     }
 
     #[inline(always)]
     pub fn get(&self, index: usize) -> Option<&Recipient> {
-        self.current.get(index)
+        self.route()?.get(index)
+    }
+
+    #[inline(always)]
+    pub fn subscription(&self, index: usize) -> Option<&Arc<Subscription>> {
+        self.get(index).map(|recipient| &recipient.subscription)
+    }
+
+    /// Composes the path of a name in the directory of a recipient, or of the directory if there is no name.
+    #[inline(always)]
+    pub fn compose(&mut self, index: usize, name: &[u8], block: Option<&[u8; BLOCK]>) {
+        if self.composed != index {
+            self.compose_directory(index);
+        }
+        self.path.set_name(name, block);
+    }
+
+    #[inline(never)]
+    fn compose_directory(&mut self, index: usize) {
+        let route = self.routes.get(self.current.slot);
+        if let Some((path, len)) = route.and_then(|route| route.path(index)) {
+            self.path.set_directory(path, len);
+            self.composed = index;
+        }
+    }
+
+    /// Returns the path that was composed last.
+    #[inline(always)]
+    pub fn path(&self) -> EventPath<'_> {
+        self.path.get()
     }
 
     #[inline(always)]
     pub fn is_over(&self) -> bool {
-        self.next >= self.current.len()
+        self.next >= self.current.len
     }
 
     pub fn is_empty(&self) -> bool {
-        self.current.is_empty()
+        self.current.len == 0
     }
 
     /// Goes on to the next recipient. Returns `None` after the last one.
@@ -104,23 +213,28 @@ impl Routes {
 
     /// Skips the remaining recipients.
     pub fn finish(&mut self) {
-        self.next = self.current.len();
+        self.next = self.current.len;
     }
 
     /// Updates the recipients that have not had the record yet. An earlier recipient may have changed or
     /// ended their watches.
     pub fn update(&mut self, wd: Wd, shared: &Shared) {
         let version = shared.version();
-        if self.next == 0 || self.is_over() || self.of.1 == version {
+        if self.next == 0 || self.is_over() || self.current.of.1 == version {
             return;
         }
-        let now = shared.look(|state| state.route(wd));
-        let rest = self.current.get(self.next..).unwrap_or_default();
-        let is_left = |new: &&Recipient| rest.iter().any(|old| old.is_same(new));
-        let left = now.iter().filter(is_left).cloned().collect();
-        self.current = left;
+        let slot = self.current.slot;
+        let (Some(of), Some(route)) = (self.of.get_mut(slot), self.routes.get_mut(slot)) else {
+            return;
+        };
+        let mut now = Route::default();
+        shared.look(|state| state.route(wd, &mut now));
+        now.retain(|new| route.from(self.next).any(|old| old.is_same(new)));
         // Never used for another record.
-        self.of = (Wd::NONE, version);
+        *of = (wd, NEVER);
+        *route = now;
+        self.current = Current::new(slot, (Wd::NONE, version), route);
         self.next = 0;
+        self.composed = NOBODY;
     }
 }

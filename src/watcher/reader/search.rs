@@ -73,10 +73,9 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Begins a call. `taken`: a record was handled. `reads_now`: the first read does not wait.
+    /// Begins a call. `reads_now`: the first read does not wait.
     pub fn new(
         deadline: Deadline,
-        taken: bool,
         reads_now: bool,
         queue_end: impl FnOnce() -> u64,
     ) -> Self {
@@ -88,21 +87,23 @@ impl Search {
             is_fruitless: false,
             reads_now,
             turn: if let Deadline::Turn(turn) = deadline { turn } else { u32::MAX },
-            is_first: !taken,
+            is_first: true,
         }
     }
 
     /// Returns `true` if the record at a position is left for the next call. Each call handles at least one
     /// record.
     pub fn is_late(&mut self, position: u64) -> bool {
-        let is_first = std::mem::replace(&mut self.is_first, false);
+        if std::mem::replace(&mut self.is_first, false) {
+            return false;
+        }
         match self.deadline {
             Deadline::Never | Deadline::Empty => false,
             Deadline::Turn(_) => {
                 self.turn = self.turn.saturating_sub(1);
                 self.turn == 0
             }
-            Deadline::At(_) => !is_first && position >= self.fence && self.deadline.is_over(),
+            Deadline::At(_) => position >= self.fence && self.deadline.is_over(),
         }
     }
 

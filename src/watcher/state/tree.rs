@@ -260,15 +260,14 @@ impl TreeDriver {
         self.tree.contains(wd)
     }
 
-    /// Returns the path beneath the root of the directory that a descriptor is of, and the events of it that
-    /// the engine has to see.
-    pub fn directory(&self, wd: Wd) -> Option<(Vec<u8>, EventMask)> {
-        if !self.tree.contains(wd) {
-            return None;
+    /// Appends to `path` the path beneath the root of the directory that a descriptor is of, if that is known.
+    /// Returns the events of it that the engine has to see, `None` if it is not of this tree.
+    pub fn directory(&self, wd: Wd, path: &mut Vec<u8>) -> Option<EventMask> {
+        if self.tree.path_of(wd, path) && self.tree.is_plain(wd) {
+            Some(self.engine)
+        } else {
+            self.tree.contains(wd).then(EventMask::all)
         }
-        let mut path = Vec::new();
-        let is_plain = self.tree.path_of(wd, &mut path) && self.tree.is_plain(wd);
-        Some((path, if is_plain { self.engine } else { EventMask::all() }))
     }
 
     /// Returns all directories, parents first: the path beneath the root, and the watch.

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::super::id::WatchId;
-use super::super::subscription::{Recipient, TURNS, Way};
+use super::super::route::Route;
+use super::super::subscription::{Recipient, Subscription, TURNS, Way};
 use super::registry::Registry;
 use super::tree::{TreeChangeRequest, TreeDriver};
 use crate::event::{Event, Wd};
@@ -71,33 +72,6 @@ pub(in crate::watcher) struct TakenTree {
     pub driver: Box<TreeDriver>,
     pub requests: Vec<TreeChangeRequest>,
     pub kept: Vec<KeptRecord>,
-}
-
-/// How a tree sees a descriptor.
-pub(in crate::watcher) struct Seen {
-    pub id: WatchId,
-    /// The path beneath the root of the directory.
-    pub path: Vec<u8>,
-    /// The events that the engine has to see.
-    pub engine: EventMask,
-    pub since: u64,
-}
-
-impl Seen {
-    /// Returns the recipients of the descriptor's events among the trees.
-    pub fn recipient(self, registry: &Registry) -> Option<Recipient> {
-        let Self { id, path, engine, since } = self;
-        let subscription = registry.get(id).ok()?;
-        let is_plain = !subscription.options.has_filter();
-        Some(Recipient {
-            path: subscription.path.join(&path),
-            mask: subscription.asked.events() | engine,
-            slow: if is_plain { engine | TURNS } else { EventMask::all() },
-            since,
-            way: Way::Tree(engine),
-            subscription: Arc::clone(subscription),
-        })
-    }
 }
 
 impl Trees {
@@ -188,19 +162,24 @@ impl Trees {
         self.drivers().any(|(other, driver)| Some(other) != id && driver.contains(wd))
     }
 
-    /// Returns how each tree sees a descriptor. A tree at work may see anything. A record may overtake
-    /// nothing that waits for the tree, nor a report, so its engine has to see the record then
-    /// (`is_reported`: no report waits).
-    pub fn see(&self, wd: Wd, is_reported: bool) -> impl Iterator<Item = Seen> {
-        let slots = self.slots.iter().filter(|slot| !slot.is_ended);
-        slots.filter_map(move |slot| {
-            let (path, engine) = match &slot.driver {
-                Some(driver) if is_reported && !slot.has_work() => driver.directory(wd)?,
-                Some(driver) => (driver.directory(wd)?.0, EventMask::all()),
-                None => (Vec::new(), EventMask::all()),
-            };
-            Some(Seen { id: slot.id, path, engine, since: slot.since })
-        })
+    /// Adds the trees that receive the events of a descriptor to a route. A tree at work may need any. A
+    /// record may overtake nothing that waits for the tree, nor a report, so its engine has to see the record
+    /// then (`is_reported`: no report waits).
+    pub fn route(&self, wd: Wd, registry: &Registry, is_reported: bool, route: &mut Route) {
+        for slot in self.slots.iter().filter(|slot| !slot.is_ended) {
+            let Ok(subscription) = registry.get(slot.id) else { continue };
+            route.push_beneath(&subscription.path, |path| {
+                let engine = match &slot.driver {
+                    Some(driver) => {
+                        let engine = driver.directory(wd, path)?;
+                        let may_overtake = is_reported && !slot.has_work();
+                        if may_overtake { engine } else { EventMask::all() }
+                    }
+                    None => EventMask::all(),
+                };
+                Some(slot.recipient(subscription, engine))
+            });
+        }
     }
 
     fn drivers(&self) -> impl Iterator<Item = (WatchId, &TreeDriver)> {
@@ -241,6 +220,18 @@ impl Trees {
 }
 
 impl Slot {
+    /// Returns the tree as a recipient whose engine has to see the events `engine`.
+    fn recipient(&self, subscription: &Arc<Subscription>, engine: EventMask) -> Recipient {
+        let is_plain = !subscription.options.has_filter();
+        Recipient {
+            mask: subscription.asked.events() | engine,
+            slow: if is_plain { engine | TURNS } else { EventMask::all() },
+            since: self.since,
+            way: Way::Tree(engine),
+            subscription: Arc::clone(subscription),
+        }
+    }
+
     /// Returns `true` if records or changes wait for the tree.
     const fn has_work(&self) -> bool {
         !self.kept.is_empty() || !self.requests.is_empty()
