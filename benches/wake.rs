@@ -270,7 +270,7 @@ mod in_tokio {
             });
         }
 
-        pub fn watcher(&mut self, path: &mut PathBuf) {
+        pub fn watcher(&mut self, _path: &mut PathBuf) {
             self.runtime.block_on(async {
                 let event = self.watcher.recv().await.unwrap();
                 let path = event.path().as_os_str().as_bytes();

@@ -42,7 +42,10 @@ fn recv_returns_queued_events_and_waits_for_new_ones<R: TestRuntime>() {
         assert_eq!(watcher.recv().await.unwrap().path(), place.at("b"));
         for name in ["c", "d", "e"] {
             let event = once_pending(watcher.recv(), || drop(place.file(name))).await.unwrap();
-            assert_eq!((event.kind(), event.path().to_owned()), (EventKind::Create, place.at(name)));
+            assert_eq!(
+                (event.kind(), event.path().to_owned()),
+                (EventKind::Create, place.at(name))
+            );
         }
     });
 }
@@ -204,7 +207,8 @@ fn an_asynchronous_watcher_can_be_sent_to_another_thread() {
     let place = Place::new();
     TokioThreads::block_on(async {
         let mut watcher = watcher_of::<TokioThreads>(&place);
-        let task = tokio::spawn(async move { watcher.recv().await.map(|event| event.path().to_owned()) });
+        let task =
+            tokio::spawn(async move { watcher.recv().await.map(|event| event.path().to_owned()) });
         place.file("a");
         assert_eq!(task.await.unwrap(), Ok(place.at("a")));
     });

@@ -110,6 +110,7 @@ fn an_owned_event_equals_the_lent_event_and_can_be_sent_to_another_thread() {
         assert_eq!(owned.is_dir(), event.is_dir());
         assert_eq!(owned.is_ignored(), event.is_ignored());
         assert_eq!(owned.to_string(), event.to_string());
+        assert_eq!(owned.into_path(), event.path());
         kept.push(event.into());
     }
     let text: Vec<String> = kept.iter().map(ToString::to_string).collect();

@@ -207,10 +207,7 @@ fn a_one_shot_reports_one_event_and_its_end() {
     let events = drained(&mut watcher);
     assert_eq!(kinds(&events, once), [EventKind::Create, EventKind::Ignored]);
     assert_eq!(events[0].name(), Some("a".as_ref()));
-    assert_eq!(
-        (events[1].path(), events[1].alias()),
-        (place.path(), Some("once".as_ref()))
-    );
+    assert_eq!((events[1].path(), events[1].alias()), (place.path(), Some("once".as_ref())));
     assert_eq!(watcher.unwatch(once), Err(WatchError::NoSuchWatch(once)));
     assert!(watcher.watches().is_empty());
     assert!(kernel_watches(&watcher).is_empty());

@@ -381,6 +381,14 @@ impl WatchEventBuf {
     }
 }
 
+impl WatchEventBuf {
+    /// Returns the [path](WatchEvent::path) without a copy.
+    #[must_use]
+    pub fn into_path(self) -> PathBuf {
+        self.path.into_path()
+    }
+}
+
 macro_rules! as_borrowed {
     ($($name:ident: $gives:ty,)*) => {
         impl WatchEventBuf {

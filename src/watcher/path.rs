@@ -3,9 +3,9 @@
 //! The path of an event is that of its directory, a slash, and a name. [`PathBuffer`] keeps the directory
 //! from one event to the next, so that most events only copy their name.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The path of a watched file or directory. A clone shares the bytes.
@@ -193,6 +193,13 @@ impl OwnedPath {
     pub fn get(&self) -> EventPath<'_> {
         let bytes = self.bytes.split_last().map_or(&[][..], |(_nul, path)| path);
         EventPath { bytes, directory: self.directory }
+    }
+
+    pub fn into_path(self) -> PathBuf {
+        let mut path = Vec::from(self.bytes);
+        // The NUL, if there is a path.
+        path.pop();
+        OsString::from_vec(path).into()
     }
 
     /// Returns the name and a NUL; nothing if there is no name.

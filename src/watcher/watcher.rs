@@ -251,7 +251,7 @@ impl Watcher {
     /// # std::fs::write(path.join("a"), "")?;
     /// # std::fs::write(path.join("done"), "")?;
     /// let done = watcher.try_for_each(|event| match event.name() {
-    ///     Some(name) if name == "done" => ControlFlow::Break(event.path()),
+    ///     Some(name) if name == "done" => ControlFlow::Break(event.path().to_owned()),
     ///     _ => ControlFlow::Continue(()),
     /// })?;
     /// assert_eq!(done, Some(path.join("done")));

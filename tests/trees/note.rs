@@ -46,7 +46,7 @@ impl Note {
             assert_eq!(event.watch(), None, "an overflow has no watch");
             return Self { kind: NoteKind::Overflow, mask, path: PathBuf::new() };
         }
-        let path = beneath(&event.path());
+        let path = beneath(event.path());
         let kind = match event.tree_change().expect("an event of the tree") {
             TreeChange::Reported if event.is_ignored() => NoteKind::Ignored,
             TreeChange::Reported => NoteKind::Reported,

@@ -45,19 +45,19 @@ fn translate(
     }
     let Some(root) = state.roots.get_mut(&token) else { return Vec::new() };
     if let Some(Unwatched(UnwatchedReason::Failed(errno)) | Unlisted(errno)) = change {
-        return vec![Err(to_error(tinotify::Error::AddWatch(errno).into(), path))];
+        return vec![Err(to_error(tinotify::Error::AddWatch(errno).into(), path.to_owned()))];
     }
     root.has_moved |= event.kind() == Kind::MoveSelf || change == Some(RootMoved);
     let is_dir = event.is_dir() || event.name().is_none() && root.is_dir;
-    let halves = halves(event, &path);
+    let halves = halves(event, path);
     for half in halves.iter().filter(|half| half.side == RenameMode::From) {
         state.move_away(token, &half.path);
     }
 
     let mut events = Vec::new();
-    if halves.is_empty() && (event.name().is_none() || !state.is_reported_by_older(token, &path)) {
+    if halves.is_empty() && (event.name().is_none() || !state.is_reported_by_older(token, path)) {
         let event = other(event, is_dir, state.kinds);
-        events.extend(event.map(|event| event.add_path(path)));
+        events.extend(event.map(|event| event.add_path(path.to_owned())));
     }
     for half in halves {
         if !state.is_reported_by_older(token, &half.path) {

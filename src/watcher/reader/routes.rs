@@ -132,7 +132,7 @@ impl Routes {
             self.grow(last.saturating_mul(8).clamp(FEWEST, MOST));
             return self.slot(of);
         }
-        if self.conflicts % KEPT == 0 { slot } else { last }
+        if self.conflicts.is_multiple_of(KEPT) { slot } else { last }
     }
 
     #[cold]

@@ -74,11 +74,7 @@ pub(super) struct Search {
 
 impl Search {
     /// Begins a call. `reads_now`: the first read does not wait.
-    pub fn new(
-        deadline: Deadline,
-        reads_now: bool,
-        queue_end: impl FnOnce() -> u64,
-    ) -> Self {
+    pub fn new(deadline: Deadline, reads_now: bool, queue_end: impl FnOnce() -> u64) -> Self {
         Self {
             deadline,
             // The records that are queued now are handled even after the deadline.
