@@ -156,6 +156,7 @@ fn status(bytes: &[u8]) -> Option<Status> {
     Some(Status {
         is_dir: is_dir(mode),
         is_link: is_link(mode),
+        has_nodump: false,
         nlink: u32::try_from(LAYOUT.nlink.of(bytes)?).unwrap_or(0),
         dev: u64::from(major) << 32 | u64::from(minor),
         ino: LAYOUT.ino.of(bytes)? as u64,

@@ -33,6 +33,8 @@ pub(crate) struct Status {
     pub(crate) is_link: bool,
     /// The number of links. Zero if the file system does not report it.
     pub(crate) nlink: u32,
+    /// Whether the file system has the flag "do not dump". On overlayfs this is the file system of the layer.
+    pub(crate) has_nodump: bool,
     pub(crate) dev: u64,
     pub(crate) ino: u64,
     pub(crate) size: u64,

@@ -15,6 +15,7 @@ use super::status::{
 // include/uapi/linux/stat.h.
 const STATX_BASIC_STATS: usize = 0x7FF;
 const STATX_NLINK: u32 = 0x4;
+const STATX_ATTR_NODUMP: u64 = 0x40;
 
 /// `struct statx_timestamp`.
 #[repr(C)]
@@ -81,6 +82,7 @@ impl Fd {
         Ok(Status {
             is_dir: is_dir(u32::from(status.mode)),
             is_link: is_link(u32::from(status.mode)),
+            has_nodump: status.attributes_mask & STATX_ATTR_NODUMP != 0,
             nlink: if status.mask & STATX_NLINK != 0 { status.nlink } else { 0 },
             dev: u64::from(status.dev_major) << 32 | u64::from(status.dev_minor),
             ino: status.ino,

@@ -313,7 +313,10 @@ impl Kernel for Linux<'_> {
             if bytes.is_empty() {
                 return Ok(());
             }
-            for entry in Entries::new(bytes) {
+            // A full buffer may be why no entry follows in it.
+            let has_room = bytes.len() <= LISTING_BYTES / 2;
+            let mut listed = Entries::new(bytes);
+            for entry in listed.by_ref() {
                 let entry = entry.map_err(|_| Errno::EIO)?;
                 if matches!(entry.name, b"." | b"..") {
                     continue;
@@ -332,6 +335,9 @@ impl Kernel for Linux<'_> {
                         target(dir, c_path(path, &[entry.name])?).is_ok_and(|dir| dir.is_some());
                 }
                 each(entry.name, is_dir);
+            }
+            if has_room && listed.is_end() {
+                return Ok(());
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Processes the listings of directories, step by step.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::agenda::{Check, Seen, When};
@@ -50,15 +49,13 @@ impl Opening {
     }
 }
 
-impl<D> Frame<D> {
-    /// Takes the next entry: whether it is a directory, and its name.
-    fn take_entry(&mut self) -> Option<(bool, Box<[u8]>)> {
-        let rest = self.entries.get(self.next..).unwrap_or_default();
-        let (&is_dir, rest) = rest.split_first()?;
-        let name: Box<[u8]> = rest.split(|&byte| byte == 0).next().unwrap_or_default().into();
-        self.next = self.next.saturating_add(name.len()).saturating_add(2);
-        Some((is_dir != 0, name))
-    }
+/// Takes the next entry of a listing: whether it is a directory, and its name.
+fn take_entry<'a>(entries: &'a [u8], next: &mut usize) -> Option<(bool, &'a [u8])> {
+    let rest = entries.get(*next..).unwrap_or_default();
+    let (&is_dir, rest) = rest.split_first()?;
+    let name = rest.split(|&byte| byte == 0).next().unwrap_or_default();
+    *next = next.saturating_add(name.len()).saturating_add(2);
+    Some((is_dir != 0, name))
 }
 
 impl<D> Tree<D> {
@@ -148,7 +145,7 @@ impl<D> Tree<D> {
         if !self.nodes.exists(frame.node) {
             return;
         }
-        let Some((is_dir, name)) = frame.take_entry() else {
+        let Some((is_dir, name)) = take_entry(&frame.entries, &mut frame.next) else {
             if let Some(dir) = &frame.dir {
                 self.widen_open(kernel, frame.node, dir);
             }
@@ -162,7 +159,7 @@ impl<D> Tree<D> {
             return;
         };
         if !is_dir && !self.options.track_files {
-            self.named_file(frame.node, &name, None, frame.purpose);
+            self.named_file(frame.node, name, None, frame.purpose);
             return self.frames.push(frame);
         }
         let dir = match frame.dir.take().map_or_else(|| self.open(kernel, frame.node), Ok) {
@@ -173,16 +170,16 @@ impl<D> Tree<D> {
         if is_dir {
             let open_first = frame.opening != Opening::Ask;
             let purpose = Purpose { links_last: true, open_first, ..frame.purpose };
-            let visit = self.visit(kernel, &dir, (frame.node, &name), purpose, None);
+            let visit = self.visit(kernel, &dir, (frame.node, name), purpose, None);
             let inner = self.frames.get_mut(outer);
             frame.opening =
                 frame.opening.after(inner.as_ref().map(|inner| !inner.entries.is_empty()));
             if let Some(inner) = inner.filter(|_| frame.opening == Opening::Always) {
                 inner.opening = Opening::Always;
             }
-            self.entry_visited(kernel, &dir, (frame.node, &name), visit, frame.purpose);
+            self.entry_visited(kernel, &dir, (frame.node, name), visit, frame.purpose);
         } else {
-            self.file(kernel, &dir, frame.node, &name, frame.purpose);
+            self.file(kernel, &dir, frame.node, name, frame.purpose);
         }
         frame.dir = Some(dir);
         // The listing of a subdirectory that was just entered comes first.
@@ -195,15 +192,15 @@ impl<D> Tree<D> {
 
     /// Gives up the rest of a listing, and schedules a comparison.
     fn postpone(&mut self, mut frame: Frame<D>, errno: Errno) {
-        while let Some((is_dir, name)) = frame.take_entry() {
+        while let Some((is_dir, name)) = take_entry(&frame.entries, &mut frame.next) {
             if is_dir {
                 continue;
             }
             if self.options.track_files {
                 // The comparison examines it.
-                self.files.mark_seen(frame.node, &name);
+                self.files.mark_seen(frame.node, name);
             } else {
-                self.named_file(frame.node, &name, None, frame.purpose);
+                self.named_file(frame.node, name, None, frame.purpose);
             }
         }
         match failure(errno) {

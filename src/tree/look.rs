@@ -261,14 +261,18 @@ impl<D> Tree<D> {
             }
             (None, None) => {
                 // The known entries are of another directory, whose watch has ended.
-                match child {
-                    Some(child) if self.has_content(child) => {
-                        self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+                let node = match child {
+                    Some(child) => {
+                        if self.has_content(child) {
+                            self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
+                        } else {
+                            self.clear(child);
+                        }
+                        self.get_or_add(parent, name, purpose, event)
                     }
-                    Some(child) => self.clear(child),
-                    None => {}
-                }
-                self.add(kernel, dir, (parent, name), looked, purpose, event)
+                    None => self.add_new(parent, name, purpose, event),
+                };
+                self.add(kernel, dir, node, looked, purpose)
             }
         }
     }
@@ -303,32 +307,42 @@ impl<D> Tree<D> {
         purpose: Purpose,
         event: Option<(EventMask, u32)>,
     ) -> NodeRef {
-        if let Some(node) = self.nodes.child(parent, name) {
-            return node;
+        match self.nodes.child(parent, name) {
+            Some(node) => node,
+            None => self.add_new(parent, name, purpose, event),
         }
+    }
+
+    /// Adds and reports a node for a name that has none.
+    fn add_new(
+        &mut self,
+        parent: NodeRef,
+        name: &[u8],
+        purpose: Purpose,
+        event: Option<(EventMask, u32)>,
+    ) -> NodeRef {
         self.file_has_left(parent, name);
         self.file_gone(parent, name, false);
         let node = self.nodes.add(parent, name);
-        let path = self.path(node, &[]);
-        match event {
-            Some((mask, cookie)) => self.reports.report(TreeKind::Reported, mask, cookie, path),
-            None if purpose.report => self.report(TreeKind::Discovered, DIR_CREATED, path),
-            None => {}
+        if event.is_some() || purpose.report {
+            let (kind, (mask, cookie)) = match event {
+                Some(event) => (TreeKind::Reported, event),
+                None => (TreeKind::Discovered, (DIR_CREATED, 0)),
+            };
+            self.reports.report(kind, mask, cookie, self.path(node, &[]));
         }
         node
     }
 
-    /// Adds an unknown directory, which was watched by the scan.
+    /// Sets an unknown directory to watched, which was watched by the scan.
     fn add<K: Kernel<Dir = D>>(
         &mut self,
         kernel: &mut K,
         dir: &D,
-        (parent, name): (NodeRef, &[u8]),
+        node: NodeRef,
         looked: Looked<D>,
         purpose: Purpose,
-        event: Option<(EventMask, u32)>,
     ) -> Visit {
-        let node = self.get_or_add(parent, name, purpose, event);
         let before = self.nodes.state(node);
         let wd = looked.wd;
         self.nodes.set_state(node, State::Watched(wd));

@@ -485,11 +485,11 @@ impl Nodes {
 
     fn hash(&self, parent: u32, name: &[u8]) -> u32 {
         let mut hash = mix(self.seed, u64::from(parent));
-        let mut chunks = name.chunks_exact(8);
-        for chunk in &mut chunks {
-            hash = mix(hash, chunk.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
+        let mut rest = name;
+        while let Some((chunk, after)) = rest.split_first_chunk() {
+            hash = mix(hash, u64::from_le_bytes(*chunk));
+            rest = after;
         }
-        let rest = chunks.remainder();
         let last = rest.iter().fold(rest.len() as u64, |word, &byte| word << 8 | u64::from(byte));
         (mix(hash, last) >> 32) as u32
     }

@@ -5,6 +5,7 @@ use core::iter::FusedIterator;
 /// The offset of the name in `struct linux_dirent64`: behind `d_ino` and `d_off` (8 bytes each), `d_reclen`
 /// (2) and `d_type` (1).
 const NAME: usize = 19;
+const POSITION: usize = 8;
 const RECLEN: usize = 16;
 const TYPE: usize = 18;
 
@@ -30,11 +31,22 @@ pub(super) struct Malformed;
 #[derive(Clone, Debug)]
 pub(super) struct Entries<'a> {
     bytes: &'a [u8],
+    /// The position behind the last entry that was returned.
+    position: u64,
 }
 
 impl<'a> Entries<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
+        Self { bytes, position: 0 }
+    }
+
+    /// Returns `true` if no entry can follow in the directory: the position behind the last entry is the
+    /// highest one. File systems set that at the end so that an entry that is created later is not read either
+    /// (ext4, btrfs, tmpfs; Linux 6.18). Of others, another read shows the end.
+    pub(super) const fn is_end(&self) -> bool {
+        const HIGHEST: u64 = i64::MAX as u64;
+        const HIGHEST_OF_32_BITS: u64 = i32::MAX as u64;
+        matches!(self.position, HIGHEST | HIGHEST_OF_32_BITS)
     }
 }
 
@@ -46,6 +58,8 @@ impl<'a> Iterator for Entries<'a> {
             return None;
         }
         let split = split(self.bytes);
+        let position = self.bytes.get(POSITION..).and_then(<[u8]>::first_chunk);
+        self.position = position.map_or(0, |position| u64::from_ne_bytes(*position));
         self.bytes = split.map_or(&[], |(_, rest)| rest);
         Some(split.map(|(entry, _)| entry).ok_or(Malformed))
     }
@@ -141,6 +155,28 @@ mod tests {
         });
         let errors = all.iter().rev().skip(1).filter(|entry| entry.is_err()).count();
         well && errors == 0 && all.len() <= bytes.len() / NAME + 1
+    }
+
+    #[test]
+    fn the_end_is_known_by_the_position_behind_the_last_entry() {
+        for (positions, is_end) in [
+            (&[][..], false),
+            (&[1, 2], false),
+            (&[1, i64::MAX as u64], true),
+            (&[1, i32::MAX as u64], true),
+            (&[i64::MAX as u64, 3], false),
+            (&[u64::MAX], false),
+        ] {
+            let mut bytes = Vec::new();
+            for position in positions {
+                let mut one = record(&(b"name".to_vec(), 4, 1));
+                one[super::POSITION..super::POSITION + 8].copy_from_slice(&position.to_ne_bytes());
+                bytes.extend(one);
+            }
+            let mut entries = Entries::new(&bytes);
+            entries.by_ref().for_each(|entry| assert!(entry.is_ok()));
+            assert_eq!(entries.is_end(), is_end, "{positions:?}");
+        }
     }
 
     #[test]

@@ -1,13 +1,27 @@
 //! Finds directories without subdirectories by their link counts.
+//!
+//! On overlayfs, a directory that is in one layer only has the link count of the layer, and any other has 1
+//! (`ovl_getattr`). The layer may be on a file system of any type, which statx(2) does not return, but with the
+//! flags that this file system has. The file systems below have the flag "do not dump" (`STATX_ATTR_NODUMP`).
+//! FUSE and network file systems, where the server chooses the count, don't (Linux 6.18).
 
 use alloc::vec::Vec;
 
 use crate::sys::{Fd, Links, Status, retry_on_eintr};
 
-/// Each known device, and whether it counts subdirectories in link counts.
+/// What the link counts of a device count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    Subdirectories,
+    /// Those of a layer that is on one of [`COUNTING`].
+    OfLayer,
+    Unknown,
+}
+
+/// Each known device, and what its link counts count.
 #[derive(Default)]
 pub(super) struct LeafCounts {
-    devices: Vec<(u64, bool)>,
+    devices: Vec<(u64, Counts)>,
 }
 
 impl LeafCounts {
@@ -19,31 +33,42 @@ impl LeafCounts {
     /// Returns `true` if a directory has no subdirectories for certain. `open` returns a descriptor of the
     /// directory; it is called once per device.
     pub(super) fn is_leaf(&mut self, status: Status, open: impl FnOnce() -> Option<Fd>) -> bool {
-        status.is_dir && status.nlink == 2 && self.counts(status.dev, open)
+        status.is_dir
+            && status.nlink == 2
+            && match self.counts(status.dev, open) {
+                Counts::Subdirectories => true,
+                Counts::OfLayer => status.has_nodump,
+                Counts::Unknown => false,
+            }
     }
 
-    /// Returns `true` if link counts on the device `dev` count subdirectories. `open` opens a file on that
-    /// device.
-    fn counts(&mut self, dev: u64, open: impl FnOnce() -> Option<Fd>) -> bool {
+    /// Returns what link counts on the device `dev` count. `open` opens a file on that device.
+    fn counts(&mut self, dev: u64, open: impl FnOnce() -> Option<Fd>) -> Counts {
         if let Some((_, counts)) = self.devices.iter().find(|(known, _)| *known == dev) {
             return *counts;
         }
-        let Some(fd) = open() else { return false };
-        let counts =
-            retry_on_eintr(|| fd.file_system()).is_ok_and(|magic| COUNTING.contains(&magic));
+        let Some(fd) = open() else { return Counts::Unknown };
+        let counts = match retry_on_eintr(|| fd.file_system()) {
+            Ok(OVERLAYFS) => Counts::OfLayer,
+            Ok(magic) if COUNTING.contains(&magic) => Counts::Subdirectories,
+            _ => Counts::Unknown,
+        };
         // It may be another directory than the one of the status.
         let is_it = retry_on_eintr(|| Fd::stat(Some(&fd), c"", Links::Keep))
             .is_ok_and(|status| status.dev == dev);
-        if is_it {
-            self.devices.push((dev, counts));
+        if !is_it {
+            return Counts::Unknown;
         }
-        is_it && counts
+        self.devices.push((dev, counts));
+        counts
     }
 }
 
+// include/uapi/linux/magic.h.
+const OVERLAYFS: u32 = 0x794C_7630;
+
 /// File systems where a directory has two links and one more for each subdirectory, or one link if there are
-/// too many to count (include/uapi/linux/magic.h). On network file systems and FUSE the server chooses the
-/// count, so they are not here.
+/// too many to count. On network file systems and FUSE the server chooses the count, so they are not here.
 const COUNTING: [u32; 5] = [
     0xEF53,      // ext2, ext3, ext4
     0x5846_5342, // xfs
