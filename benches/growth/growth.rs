@@ -62,7 +62,7 @@ pub struct Report {
 impl Report {
     pub fn new(mode: &Mode) -> Self {
         println!(
-            "\n{:<52} {:>24} {:>27} {:>13} {:>6}",
+            "\n{:<52} {:>24} {:>30} {:>13} {:>6}",
             "heap bytes and microseconds per item, 16n / n",
             "bytes: n, 4n, 16n",
             "µs: n, 4n, 16n",
@@ -159,7 +159,7 @@ fn print_row(what: &str, growth: &Growth) {
     let what = format!("{what}, n = {}", growth.sizes[0].items);
     let (ratio, plus_minus) = growth.ratio;
     println!(
-        "{what:<52} {:>8}{:>8}{:>8} {:>9}{:>9}{:>9} {ratio:>6.2} ±{plus_minus:.2} {:>7.2}",
+        "{what:<52} {:>8}{:>8}{:>8} {:>10}{:>10}{:>10} {ratio:>6.2} ±{plus_minus:.2} {:>7.2}",
         bytes[0],
         bytes[1],
         bytes[2],
