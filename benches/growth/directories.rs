@@ -28,9 +28,9 @@ fn measure_files(report: &mut Report, n: usize, roots: &[PathBuf; 3]) {
             watcher.watch_tree(&roots[size], MASK, options()).unwrap();
         }
     };
-    // Constant: a directory with a link count of 2 has no subdirectories, and is not listed.
-    let options = TreeOptions::new;
-    report.measure("one directory with files, per file", sizes(n), new_watcher, watch(options));
+    let what = "one directory with files, per file";
+    let growth = report.measure(what, sizes(n), new_watcher, watch(TreeOptions::new));
+    report.is_linear(what, &growth);
 
     let what = "the same, reporting existing files";
     let options = || TreeOptions::new().report_existing(true);

@@ -131,6 +131,18 @@ impl Report {
         self.verdicts.at_most(&what, 1.15, ratio, plus_minus);
     }
 
+    /// Checks that the time per item grows by at most 15 % more than that of the bare calls or look-ups.
+    pub fn grows_as(&mut self, what: &str, growth: &Growth, floor: &Growth) {
+        let (ratio, plus_minus) = growth.ratio;
+        let items = growth.sizes.last().unwrap().items;
+        let floor = floor.ratio.0;
+        let what = format!(
+            "{what}: time per item, {items} / {}, beside {floor:.2} of the bare row",
+            growth.sizes[0].items
+        );
+        self.verdicts.at_most(&what, 1.15, ratio / floor, plus_minus / floor);
+    }
+
     /// Checks the largest number of bytes per item.
     pub fn takes_at_most(&mut self, what: &str, limit: f64, growth: &Growth) {
         self.verdicts.at_most(&format!("{what}: bytes per item"), limit, growth.bytes(), 0.0);

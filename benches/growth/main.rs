@@ -8,7 +8,7 @@
 //!
 //! A row shows bytes of heap and microseconds per item, and the time per item at the largest size as a multiple
 //! of the time per item at n: 1.00 is linear. No time includes the end of a watcher, which is work of the
-//! kernel. The naive loop makes the same system calls for each directory and nothing else. So its row shows
+//! kernel. The rows of the naive loop and of bare calls make the system calls and nothing else. So they show
 //! how the kernel's own cost grows.
 //!
 //! ```text
