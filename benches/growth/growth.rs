@@ -7,7 +7,7 @@ use rustix::time::ClockId;
 use crate::allocator::live_of;
 use crate::support::{Mode, Verdicts, median, uncertainty};
 
-/// A size is skipped if one round of it would take longer. It is run at least twice, so in about a minute.
+/// A size is skipped if one round of it would take longer. Each size runs at least twice.
 const LONGEST: Duration = Duration::from_secs(30);
 /// The time for all rounds of a case.
 const TIME: Duration = Duration::from_secs(25);

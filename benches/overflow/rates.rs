@@ -71,7 +71,7 @@ struct Sustained {
     cost: f64,
 }
 
-/// One rival at work.
+/// The search for the highest rate of one rival.
 struct Search<'a> {
     reader: &'a mut dyn Reader,
     writer: &'a mut Writer,
@@ -96,6 +96,7 @@ impl Search<'_> {
         if run.is_lost { self.try_once(rate, queues) } else { run }
     }
 
+    /// Finds the highest rate, and measures the cost of an event.
     fn run(&mut self) -> Sustained {
         let (rate, is_limited_by_writer) = self.find_rate();
         let drains = if self.quick { 3 } else { 9 };

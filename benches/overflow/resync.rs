@@ -131,7 +131,6 @@ pub fn measure(mode: &Mode, verdicts: &mut Verdicts) {
 }
 
 /// Prints the medians. Returns the resynchronisation as a multiple of the set-up, and its uncertainty.
-
 fn report(directories: usize, overflows: &[Overflow]) -> (f64, f64) {
     let all: Vec<usize> = (0..overflows.len()).collect();
     let of = |rounds: &[usize], value: &dyn Fn(&Overflow) -> f64| {
