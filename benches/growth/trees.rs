@@ -75,6 +75,7 @@ fn measure_large(report: &mut Report, nested: &Nested) {
     let what = "set-up of a tree, per directory";
     let growth = measure_set_up(report, what, nested);
     report.is_linear(what, &growth);
+    report.is_linear_in_time(what, &growth);
     report.takes_at_most(what, 55.0, &growth);
     report.measure(
         "the naive loop, per directory",
