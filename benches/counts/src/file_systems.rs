@@ -1,0 +1,110 @@
+//! The system calls of the set-up on file systems of several types.
+//!
+//! A file system that is not mounted on this machine is mounted in a mount namespace, from a file. This needs
+//! root, and the program that creates such a file system.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::measure::{self, Measured};
+use crate::rows::rows;
+use crate::skip;
+use crate::work::Work;
+use crate::world::{self, World};
+
+/// Returns the type of the file system of a directory.
+pub fn name_of(dir: &Path) -> Option<String> {
+    let output = Command::new("stat").args(["-f", "-c", "%T"]).arg(dir).output().ok()?;
+    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    // stat(1) can't distinguish the types that have the same number.
+    Some(if name == "ext2/ext3" { "ext4".to_owned() } else { name })
+}
+
+/// Returns the system calls per directory on this file system.
+pub fn calls(name: &str, work: Work) -> Measured {
+    if let Some(place) = place_on(name) {
+        return calls_in(&place, work);
+    }
+    let unshare = if fs::read_dir("/proc/1/fd").is_ok() { "-m" } else { "-Urm" };
+    let mut command = Command::new("unshare");
+    command.arg(unshare).arg(std::env::current_exe().unwrap()).args(["calls-on", name]);
+    let output = measure::output(&mut command)?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().parse().unwrap())
+}
+
+/// Returns a directory of this machine that is on this file system.
+fn place_on(name: &str) -> Option<PathBuf> {
+    let places = [PathBuf::from("/dev/shm"), std::env::temp_dir()];
+    places.into_iter().find(|place| name_of(place).as_deref() == Some(name))
+}
+
+fn calls_in(place: &Path, work: Work) -> Measured {
+    let world = World::start_in(place, &forest(work));
+    calls_below(&world.root, work)
+}
+
+fn calls_below(root: &Path, work: Work) -> Measured {
+    Ok(measure::calls_in(work, Some(root))? / work.units() as f64)
+}
+
+fn forest(work: Work) -> String {
+    work.name().replace("set-up", "forest")
+}
+
+/// Prints the system calls per directory on a file system that is mounted first.
+pub fn print_calls(name: &str) {
+    let row = rows().into_iter().find(|row| row.name == format!("set-up/{name}")).unwrap();
+    let place = world::path_for(name);
+    fs::create_dir(&place).unwrap();
+    let counted = print_calls_at(name, &place, row.work);
+    let _ = fs::remove_dir_all(&place);
+    match counted {
+        Ok(value) => println!("{value}"),
+        Err(why) => skip(&why),
+    }
+}
+
+fn print_calls_at(name: &str, place: &Path, work: Work) -> Measured {
+    let at = place.join("mounted");
+    fs::create_dir(&at).unwrap();
+    let counted = if name == "overlayfs" {
+        // The usual tree of a container: all directories are in the lower layer.
+        let lower = World::start_in(place, &forest(work));
+        let [upper, work_dir] = ["upper", "work"].map(|dir| place.join(dir));
+        [&upper, &work_dir].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.root.display(),
+            upper.display(),
+            work_dir.display()
+        );
+        let arguments = ["-t", "overlay", "overlay", "-o", &options].map(AsRef::as_ref);
+        perform("mount", &[&arguments[..], &[at.as_os_str()]].concat())?;
+        let counted = calls_below(&at, work);
+        unmount(&at);
+        counted
+    } else {
+        let image = place.join("image");
+        File::create(&image).unwrap().set_len(1 << 30).unwrap();
+        perform(&format!("mkfs.{name}"), &["-q".as_ref(), image.as_os_str()])?;
+        perform("mount", &["-o".as_ref(), "loop".as_ref(), image.as_os_str(), at.as_os_str()])?;
+        let counted = calls_in(&at, work);
+        unmount(&at);
+        counted
+    };
+    counted
+}
+
+/// Unmounts, or else the directory could not be removed.
+fn unmount(at: &Path) {
+    perform("umount", &["-l".as_ref(), at.as_os_str()]).unwrap();
+}
+
+fn perform(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String> {
+    match Command::new(program).args(arguments).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Err(format!("{program}: {error}")),
+    }
+}
