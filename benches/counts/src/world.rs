@@ -75,7 +75,7 @@ impl Drop for World {
     }
 }
 
-/// Creates the directories, causes events for each byte of the input, and removes the directories at its end.
+/// Creates the directories, causes events for each line of the input, and removes the directories at its end.
 pub fn serve(kind: &str, root: &Path) {
     let (kind, number) = kind.split_once('/').unwrap_or((kind, "1"));
     let number = number.parse().unwrap();
@@ -94,7 +94,7 @@ pub fn serve(kind: &str, root: &Path) {
         answers.flush().unwrap();
     };
     answer();
-    for request in std::io::stdin().bytes() {
+    for request in std::io::stdin().lines() {
         request.unwrap();
         for _ in 0..events {
             // Queues `MODIFY`.
