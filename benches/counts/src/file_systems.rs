@@ -1,4 +1,4 @@
-//! The system calls of the set-up on file systems of several types.
+//! The set-up on file systems of several types.
 //!
 //! A file system that is not mounted on this machine is mounted in a mount namespace, from a file. This needs
 //! root, and the program that creates such a file system.
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::measure::{self, Measured};
-use crate::rows::rows;
+use crate::rows::{Row, rows};
 use crate::skip;
 use crate::work::Work;
 use crate::world::{self, World};
@@ -29,14 +29,15 @@ fn name_of(dir: &Path) -> Option<String> {
     Some(if name == "ext2/ext3" { "ext4".to_owned() } else { name })
 }
 
-/// Returns the system calls per directory on this file system.
-pub fn calls(name: &str, work: Work) -> Measured {
+/// Returns the value of a row on this file system.
+pub fn measure(name: &str, row: &Row) -> Measured {
     if let Some(place) = place_on(name) {
-        return calls_in(&place, work);
+        return measure_in(&place, row);
     }
-    let unshare = if fs::read_dir("/proc/1/fd").is_ok() { "-m" } else { "-Urm" };
+    let is_root = fs::read_dir("/proc/1/fd").is_ok();
     let mut command = Command::new("unshare");
-    command.arg(unshare).arg(std::env::current_exe().unwrap()).args(["calls-on", name]);
+    command.arg(if is_root { "-m" } else { "-Urm" });
+    command.arg(std::env::current_exe().unwrap()).args(["mounted", name, &row.name, row.unit]);
     if has_tmpfs() && name != "overlayfs" {
         // Faster than a disk.
         command.env("TMPDIR", TMPFS);
@@ -51,49 +52,49 @@ fn place_on(name: &str) -> Option<PathBuf> {
     places.into_iter().find(|place| name_of(place).as_deref() == Some(name))
 }
 
-fn calls_in(place: &Path, work: Work) -> Measured {
-    let world = World::start_in(place, &forest(work));
-    calls_below(&world.root, work)
+fn measure_in(place: &Path, row: &Row) -> Measured {
+    let world = World::start_in(place, &forest(row.work));
+    measure_below(&world.root, row)
 }
 
-fn calls_below(root: &Path, work: Work) -> Measured {
-    Ok(measure::calls_in(work, Some(root))? / work.units() as f64)
+fn measure_below(root: &Path, row: &Row) -> Measured {
+    Ok(measure::count(row.what, row.work, Some(root))? / row.units())
 }
 
 fn forest(work: Work) -> String {
     work.name().replace("set-up", "forest")
 }
 
-/// Prints the system calls per directory on a file system that is mounted first.
-pub fn print_calls(name: &str) {
-    let row = rows().into_iter().find(|row| row.name == format!("set-up/{name}")).unwrap();
-    let place = world::path_for(name);
+/// Prints the value of a row on a file system that is mounted first.
+pub fn print_mounted(file_system: &str, name: &str, unit: &str) {
+    let row = rows().into_iter().find(|row| row.name == name && row.unit == unit).unwrap();
+    let place = world::path_for(file_system);
     fs::create_dir(&place).unwrap();
-    let counted = print_calls_at(name, &place, row.work);
+    let measured = measure_mounted(file_system, &place, &row);
     let _ = fs::remove_dir_all(&place);
-    match counted {
+    match measured {
         Ok(value) => println!("{value}"),
         Err(why) => skip(&why),
     }
 }
 
-fn print_calls_at(name: &str, place: &Path, work: Work) -> Measured {
+fn measure_mounted(file_system: &str, place: &Path, row: &Row) -> Measured {
     let at = mount_point(place, "mounted");
-    if name != "overlayfs" {
-        mount_image(name, place, &at)?;
-        let counted = calls_in(&at, work);
+    if file_system != "overlayfs" {
+        mount_image(file_system, place, &at)?;
+        let measured = measure_in(&at, row);
         unmount(&at);
-        return counted;
+        return measured;
     }
     // The layers are on ext4, because the count may depend on the file system of the layers.
     if name_of(place).as_deref() == Some("ext4") {
-        return calls_on_overlay(place, &at, work);
+        return measure_on_overlay(place, &at, row);
     }
     let layers = mount_point(place, "layers");
     mount_image("ext4", place, &layers)?;
-    let counted = calls_on_overlay(&layers, &at, work);
+    let measured = measure_on_overlay(&layers, &at, row);
     unmount(&layers);
-    counted
+    measured
 }
 
 fn mount_point(place: &Path, name: &str) -> PathBuf {
@@ -102,9 +103,9 @@ fn mount_point(place: &Path, name: &str) -> PathBuf {
     at
 }
 
-/// Counts where all directories are in the lower layer, as those of an image of a container are.
-fn calls_on_overlay(layers: &Path, at: &Path, work: Work) -> Measured {
-    let lower = World::start_in(layers, &forest(work));
+/// Measures where all directories are in the lower layer, as those of an image of a container are.
+fn measure_on_overlay(layers: &Path, at: &Path, row: &Row) -> Measured {
+    let lower = World::start_in(layers, &forest(row.work));
     let [upper, work_dir] = ["upper", "work"].map(|name| mount_point(layers, name));
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
@@ -114,9 +115,9 @@ fn calls_on_overlay(layers: &Path, at: &Path, work: Work) -> Measured {
     );
     let arguments = ["-t", "overlay", "overlay", "-o", &options].map(AsRef::as_ref);
     perform("mount", &[&arguments[..], &[at.as_os_str()]].concat())?;
-    let counted = calls_below(at, work);
+    let measured = measure_below(at, row);
     unmount(at);
-    counted
+    measured
 }
 
 /// Mounts a new file system in a sparse file.

@@ -72,7 +72,9 @@ fn main() -> ExitCode {
         ["run", work, amount, root] => run(work, amount, Some(Path::new(root))),
         // The program calls itself with these.
         ["world", kind, root] => world::serve(kind, Path::new(root)),
-        ["calls-on", file_system] => file_systems::print_calls(file_system),
+        ["mounted", file_system, name, unit] => {
+            file_systems::print_mounted(file_system, name, unit)
+        }
         // `cargo bench` and others.
         _ => {
             eprintln!(

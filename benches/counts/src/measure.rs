@@ -33,40 +33,30 @@ pub fn measure(rows: &[Row]) -> Vec<Measured> {
 }
 
 fn measure_row(row: &Row) -> Measured {
-    if let What::CallsOn(name) = row.what {
-        return file_systems::calls(name, row.work);
+    if let Some(file_system) = row.on {
+        return file_systems::measure(file_system, row);
     }
     if !file_systems::has_tmpfs() {
         return Err(format!("{TMPFS} is not a tmpfs"));
     }
-    let count = if row.what == What::Instructions { instructions } else { calls };
-    let mut value = count(row.work)?;
+    let mut value = count(row.what, row.work, None)?;
     if let Some(without) = row.without {
-        value -= count(without)?;
+        value -= count(row.what, without, None)?;
     }
     Ok(value / row.units())
 }
 
-/// Returns the count for an amount of 1.
+/// Returns the count for an amount of 1. `root` is an existing tree to set up.
+pub fn count(what: What, work: Work, root: Option<&Path>) -> Measured {
+    has_watches(work)?;
+    match what {
+        What::Instructions => difference(work.amounts(), |amount| callgrind(work, amount, root)),
+        What::Calls => difference([1, 3], |amount| strace(work, amount, root)),
+    }
+}
+
 fn difference([small, large]: [usize; 2], count: impl Fn(usize) -> Measured) -> Measured {
     Ok((count(large)? - count(small)?) / (large - small) as f64)
-}
-
-/// Returns the instructions for an amount of 1.
-fn instructions(work: Work) -> Measured {
-    has_watches(work)?;
-    difference(work.amounts(), |amount| callgrind(work, amount))
-}
-
-/// Returns the system calls for an amount of 1.
-fn calls(work: Work) -> Measured {
-    calls_in(work, None)
-}
-
-/// Returns the system calls for an amount of 1. `root` is an existing tree to set up.
-pub fn calls_in(work: Work, root: Option<&Path>) -> Measured {
-    has_watches(work)?;
-    difference([1, 3], |amount| strace(work, amount, root))
 }
 
 fn has_watches(work: Work) -> Result<(), String> {
@@ -81,10 +71,10 @@ fn has_watches(work: Work) -> Result<(), String> {
     Ok(())
 }
 
-fn callgrind(work: Work, amount: usize) -> Measured {
+fn callgrind(work: Work, amount: usize, root: Option<&Path>) -> Measured {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-    let output = run(command, work, amount, None)?;
+    let output = run(command, work, amount, root)?;
     let said = String::from_utf8_lossy(&output.stderr);
     // "==123== Collected : 456", or with spaces before the colon.
     let count = said.lines().find_map(|line| {
