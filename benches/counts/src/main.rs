@@ -33,7 +33,8 @@
 //! - The program is linked with the libc of the Rust toolchain (musl), if that target is installed. So the
 //!   counts depend neither on the libc of the machine nor on the memcpy that it selects for the processor.
 //! - The directories are on tmpfs, which lists them in the order of their creation. Other file systems order
-//!   them by a hash with a seed.
+//!   them by a hash with a seed. Where inode numbers are read as text, the tmpfs is a new one, because the
+//!   numbers of an old one have more digits.
 //! - All paths have the same length in each run, and `getrandom` returns constants (see `seed`).
 
 mod compare;

@@ -33,9 +33,11 @@ pub fn measure(rows: &[Row]) -> Vec<Measured> {
 }
 
 fn measure_row(row: &Row) -> Measured {
-    if let Some(file_system) = row.on {
-        return file_systems::measure(file_system, row);
-    }
+    row.on.map_or_else(|| measure_here(row), |name| file_systems::measure(name, row))
+}
+
+/// Measures a row whose workload creates its own files.
+pub fn measure_here(row: &Row) -> Measured {
     if !file_systems::has_tmpfs() {
         return Err(format!("{TMPFS} is not a tmpfs"));
     }

@@ -1,5 +1,6 @@
 //! The rows of the table.
 
+use crate::file_systems::NEW_TMPFS;
 use crate::work::Work;
 use crate::work::Work::{Decode, Event, Resync, Ring, SetUp, TreeEvent};
 
@@ -73,6 +74,7 @@ fn rows_of_trees() -> Vec<Row> {
         },
         Row {
             without: Some(Resync(1)),
+            on: Some(NEW_TMPFS),
             ..Row::new("resync", unit, Resync(DIRECTORIES), Instructions)
         },
     ];
