@@ -7,13 +7,13 @@ cd "$(dirname "$0")/.."
 
 table=docs/counts.txt
 host=$(rustc -vV | sed -n 's/^host: //p')
-# Its libc comes with the toolchain, so the libc of the machine does not change the counts.
+# The libc of this target comes with the toolchain, so the libc of the machine does not change the counts.
 target=${host/-gnu/-musl}
-command=compare toolchain=
+mode=compare toolchain=
 if [ "${1-}" = --write ]; then
-    command=write
+    mode='write'
 else
-    # The compiler changes the counts. So the table's one is used, if it can be installed.
+    # Another compiler has other counts. So this uses the compiler of the table, if it can be installed.
     version=$(sed -n 's/^# toolchain: rustc \([^ ]*\) .*/\1/p' "$table")
     if [ "$(rustc -V | cut -d ' ' -f 2)" != "$version" ] &&
         rustup toolchain install "$version" --profile minimal >/dev/null 2>&1; then
@@ -28,8 +28,8 @@ if ! rustup target add ${toolchain:+--toolchain "${toolchain#+}"} "$target" >/de
     target=$host
 fi
 target_dir=${CARGO_TARGET_DIR:-$PWD/target}/counts
-# Only the settings in Cargo.toml count.
+# The build uses only the settings in Cargo.toml.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS "${!CARGO_PROFILE_RELEASE_@}"
 rust cargo build --release --quiet --manifest-path benches/counts/Cargo.toml \
     --target "$target" --target-dir "$target_dir"
-"$target_dir/$target/release/counts" "$command" "$table" "$(rust rustc -V), $target"
+"$target_dir/$target/release/counts" "$mode" "$table" "$(rust rustc -V), $target"

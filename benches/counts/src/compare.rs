@@ -58,8 +58,8 @@ pub fn compare(path: &Path, toolchain: &str) -> ExitCode {
     }
     if grown > 0 || !unknown.is_empty() {
         return fail(
-            "counts have grown by more than 3 % of the instructions or by half a system call, or the \
-             rows of the table are others; if this is intended: .ci/counts.sh --write",
+            "instructions have grown by more than 3 %, or system calls by more than 0.5, or the table has \
+             other rows; if this is intended: .ci/counts.sh --write",
         );
     }
     ExitCode::SUCCESS

@@ -1,7 +1,7 @@
 //! Counts the instructions and the system calls of small workloads, and compares them with a table.
 //!
-//! Counts have no noise: each run returns the same value, also on a busy machine. So they find a change that
-//! no clock on such a machine finds. `.ci/counts.sh` builds this program and runs `counts compare`.
+//! Counts have no noise: each run returns the same value, also on a busy machine. So they show changes that
+//! are too small for a clock. `.ci/counts.sh` builds this program and runs `counts compare`.
 //!
 //! ```text
 //! counts compare TABLE TOOLCHAIN           # fails if a count has grown
@@ -76,7 +76,6 @@ fn main() -> ExitCode {
         ["mounted", file_system, name, unit] => {
             file_systems::print_mounted(file_system, name, unit)
         }
-        // `cargo bench` and others.
         _ => {
             eprintln!(
                 "usage: counts compare|write TABLE TOOLCHAIN, or counts run WORK AMOUNT [ROOT]"

@@ -79,13 +79,10 @@ impl Drop for World {
 pub fn serve(kind: &str, root: &Path) {
     let (kind, number) = kind.split_once('/').unwrap_or((kind, "1"));
     let number = number.parse().unwrap();
-    let (files, events) = match kind {
-        "flat" => (flat(root), EVENTS),
-        "deep" => (deep(root, number), EVENTS),
-        _ => {
-            let forest = Forest::create(root.to_owned(), number, 3);
-            (two_files(&forest.deepest), queue_limit() + 2)
-        }
+    let files = match kind {
+        "flat" => flat(root),
+        "deep" => deep(root, number),
+        _ => two_files(&Forest::create(root.to_owned(), number, 3).deepest),
     };
     let mut order = Order { count: files.len(), last: 0, random: 0x9e37_79b9_7f4a_7c15 };
     let mut answers = std::io::stdout();
@@ -96,6 +93,11 @@ pub fn serve(kind: &str, root: &Path) {
     answer();
     for request in std::io::stdin().lines() {
         request.unwrap();
+        let limit = queue_limit().unwrap_or_else(|why| {
+            let _ = fs::remove_dir_all(root);
+            crate::skip(&why)
+        });
+        let events = if kind == "forest" { limit + 2 } else { EVENTS };
         for _ in 0..events {
             // Queues `MODIFY`.
             let file = File::options().write(true).open(&files[order.next()]).unwrap();
@@ -106,13 +108,15 @@ pub fn serve(kind: &str, root: &Path) {
     fs::remove_dir_all(root).unwrap();
 }
 
-fn queue_limit() -> usize {
+/// Returns the number of events that the queue holds, or why no workload can use it.
+fn queue_limit() -> Result<usize, String> {
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let limit = limit.trim().parse().unwrap();
-    if limit > 200_000 {
-        crate::skip(&format!("an overflow takes long: fs.inotify.max_queued_events is {limit}"));
+    if (EVENTS..200_000).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(format!("fs.inotify.max_queued_events is {limit}: expected {EVENTS} to 200,000"))
     }
-    limit
 }
 
 fn flat(root: &Path) -> Vec<PathBuf> {
