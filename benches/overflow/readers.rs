@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -100,7 +100,6 @@ impl Reader for Bare {
 /// A `Watcher`, with the path of each event.
 pub struct WithPaths {
     watcher: Watcher,
-    path: PathBuf,
 }
 
 impl WithPaths {
@@ -114,15 +113,14 @@ impl WithPaths {
         }
         // The tree reports that it is established.
         while watcher.try_recv().unwrap().is_some() {}
-        Self { watcher, path: PathBuf::new() }
+        Self { watcher }
     }
 }
 
 #[inline(always)]
-fn take(event: &WatchEvent<'_>, path: &mut PathBuf, count: &mut Count) {
+fn take(event: &WatchEvent<'_>, count: &mut Count) {
     if event.mask().contains(EventMask::MODIFY) {
-        event.path_into(path);
-        let path = path.as_os_str().as_bytes();
+        let path = event.path().as_os_str().as_bytes();
         consume(event.watch(), event.mask().bits(), event.cookie(), Some(path));
         count.events += 1;
     }
@@ -134,13 +132,13 @@ impl Reader for WithPaths {
         let mut count = Count::default();
         loop {
             while let Some(event) = self.watcher.try_recv().unwrap() {
-                take(&event, &mut self.path, &mut count);
+                take(&event, &mut count);
             }
             if count.events >= expected {
                 break;
             }
             match self.watcher.recv_timeout(QUIET).unwrap() {
-                Some(event) => take(&event, &mut self.path, &mut count),
+                Some(event) => take(&event, &mut count),
                 None if writer.is_done() => break,
                 None => {}
             }

@@ -80,7 +80,6 @@ fn read_until_resynced(
     lost: &HashSet<PathBuf>,
     last_lost: Instant,
 ) -> (Duration, Duration) {
-    let mut path = PathBuf::new();
     let mut known = 0;
     let (mut overflow, mut is_resynced) = (None, false);
     while !is_resynced || known < lost.len() {
@@ -88,10 +87,9 @@ fn read_until_resynced(
         if event.is_overflow() {
             overflow = Some(Instant::now());
         }
-        event.path_into(&mut path);
         match event.tree_change() {
             Some(TreeChange::Resynced) => is_resynced = true,
-            Some(TreeChange::Discovered) if lost.contains(&path) => known += 1,
+            Some(TreeChange::Discovered) if lost.contains(event.path()) => known += 1,
             _ => {}
         }
     }

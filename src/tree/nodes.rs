@@ -10,6 +10,7 @@
 //! Invariants: a [`NodeRef`] to a removed node is refused and never means another node; a watch descriptor
 //! belongs to at most one node; two children of a node never have the same name.
 
+mod hash;
 mod index;
 mod key;
 mod names;
@@ -20,7 +21,8 @@ mod tests;
 use alloc::vec::Vec;
 
 use crate::event::Wd;
-use index::{Index, hash_wd};
+use hash::{hash_name, hash_wd};
+use index::Index;
 use names::{Name, Names};
 use pieces::Pieces;
 
@@ -484,20 +486,6 @@ impl Nodes {
     }
 
     fn hash(&self, parent: u32, name: &[u8]) -> u32 {
-        let mut hash = mix(self.seed, u64::from(parent));
-        let mut rest = name;
-        while let Some((chunk, after)) = rest.split_first_chunk() {
-            hash = mix(hash, u64::from_le_bytes(*chunk));
-            rest = after;
-        }
-        let last = rest.iter().fold(rest.len() as u64, |word, &byte| word << 8 | u64::from(byte));
-        (mix(hash, last) >> 32) as u32
+        hash_name(self.seed, parent, name)
     }
-}
-
-/// Combines both halves of the product.
-fn mix(a: u64, b: u64) -> u64 {
-    let product =
-        u128::from(a ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(u128::from(b ^ 0xC2B2_AE3D_27D4_EB4F));
-    (product >> 64) as u64 ^ product as u64
 }

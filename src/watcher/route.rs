@@ -60,7 +60,7 @@ impl Route {
     }
 
     /// Removes the recipients that `keep` returns `false` for.
-    pub fn retain(&mut self, keep: impl Fn(&Recipient) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&Recipient) -> bool) {
         self.entries.retain(|entry| keep(&entry.recipient));
     }
 
@@ -75,7 +75,7 @@ impl Route {
     }
 
     /// Returns the recipients from an index on.
-    pub fn from(&self, index: usize) -> impl Iterator<Item = &Recipient> {
+    pub fn from(&self, index: usize) -> impl Iterator<Item = &Recipient> + Clone {
         self.entries.iter().skip(index).map(|entry| &entry.recipient)
     }
 

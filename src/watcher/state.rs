@@ -6,6 +6,7 @@
 //! | `subscribers` | the recipients of the events of a descriptor |
 //! | `names` | the names that are followed |
 //! | `trees` ← `tree` | the trees |
+//! | `walking` | nothing: walks names |
 //! | `kernel` | nothing: adds watches by paths |
 //!
 //! Nothing here runs a user's code. What may hold a user's values is put aside when it is removed, and
@@ -18,6 +19,7 @@ mod registry;
 mod subscribers;
 pub(super) mod tree;
 pub(super) mod trees;
+mod walking;
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -29,7 +31,7 @@ use super::id::WatchId;
 use super::outbox::{Notice, Outbox};
 use super::path::SharedPath;
 use super::route::Route;
-use super::subscription::{LIFE, Recipient, Subscription, Wanted, WatchKind, Way};
+use super::subscription::{Recipient, Subscription, Wanted, WatchKind, Way};
 use crate::event::{Event, Wd};
 use crate::flags::{EventMask, WatchMask};
 use crate::follow::{Follower, NameChange};
@@ -39,7 +41,7 @@ use crate::sys::{Errno, Fd};
 use crate::tree::TreeEvent;
 use crate::tree::linux::{Queue, list_watches};
 
-use kernel::{Paths, watch_path};
+use kernel::watch_path;
 use names::Names;
 use registry::Registry;
 use subscribers::Subscribers;
@@ -263,16 +265,6 @@ impl State {
         self.changed = true;
     }
 
-    /// Adds a name to the subscribers of all its descriptors.
-    fn subscribe_name(&mut self, name: &Arc<Subscription>) {
-        let Some(follower) = self.names.get(name.id) else { return };
-        for (wd, mask, entry) in follower.watches() {
-            let way = entry.map_or(Way::Target, |entry| Way::Step(entry.into()));
-            let (mask, slow) = (mask.events() | LIFE, EventMask::all());
-            self.subscribers.add(wd, Recipient { mask, slow, way, ..Recipient::new(name) });
-        }
-    }
-
     /// Returns `true` if a subscriber, or a tree at home other than `tree`, needs a descriptor.
     fn is_needed(&self, wd: Wd, tree: Option<WatchId>) -> bool {
         self.subscribers.contains(wd) || self.trees.is_in_other(tree, wd)
@@ -389,51 +381,6 @@ impl State {
     /// Something was read, so what failed may work now.
     pub fn retry_names(&mut self) {
         self.names.retry();
-    }
-
-    /// Walks every name whose way may have changed.
-    ///
-    /// # Errors
-    ///
-    /// That of the last walk that failed.
-    pub fn walk_names(&mut self, inotify: &Inotify) -> Result<(), WatchError> {
-        let mut result = Ok(());
-        for id in self.names.take_pending().keys() {
-            if let (Err(errno), Ok(subscription)) = (self.walk(inotify, id), self.registry.get(id))
-            {
-                result = Err(WatchError::at(subscription.path.as_path(), Error::AddWatch(errno)));
-            }
-        }
-        result
-    }
-
-    /// Walks a name, and puts what became of it into the outbox.
-    fn walk(&mut self, inotify: &Inotify, id: WatchId) -> Result<(), Errno> {
-        let change = self.walk_once(inotify, id)?;
-        self.outbox.extend(change.map(|change| Notice::Name(id, change)));
-        Ok(())
-    }
-
-    fn walk_once(&mut self, inotify: &Inotify, id: WatchId) -> Result<Option<NameChange>, Errno> {
-        let before = self.names.wds(id);
-        let Some(follower) = self.names.get_mut(id) else { return Ok(None) };
-        let mut paths = Paths::new(inotify);
-        let walked = follower.walk(&mut paths);
-        for wd in before.keys() {
-            self.subscribers.remove(wd, id);
-        }
-        if let Ok(subscription) = self.registry.get(id).cloned() {
-            self.subscribe_name(&subscription);
-        }
-        for wd in paths.unneeded {
-            // It may have ended by itself.
-            let _ = self.release(inotify, wd, None);
-        }
-        self.changed = true;
-        if walked.is_err() {
-            self.names.set_failed(id);
-        }
-        walked
     }
 
     /// Puts the reports of a tree into the outbox.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::measure::{Measured, measure};
+use crate::count::Measured;
+use crate::measure::measure;
 use crate::rows::{Row, What, rows};
 use crate::table::{self, Table};
 

@@ -1,34 +1,28 @@
 //! Events of a watcher, with their paths.
 
 use std::hint::black_box;
-use std::path::PathBuf;
 
 use tinotify::{WatchMask, Watcher};
 
 use crate::trees::watch_tree;
-use crate::world::World;
-
-/// The events of one drain. Less than the default limit of the queue, 16,384.
-pub const EVENTS: usize = 15_000;
+use crate::world::{EVENTS, World};
 
 /// Drains the queue, and returns the number of events.
-fn drain(watcher: &mut Watcher, path: &mut PathBuf) -> usize {
+fn drain(watcher: &mut Watcher) -> usize {
     let mut seen = 0;
     while let Some(event) = watcher.try_recv().unwrap() {
-        event.path_into(path);
-        black_box((event.watch(), event.mask().bits(), event.cookie(), &path));
+        black_box((event.watch(), event.mask().bits(), event.cookie(), event.path()));
         seen += 1;
     }
     seen
 }
 
 fn drain_often(watcher: &mut Watcher, world: &mut World, drains: usize) {
-    let mut path = PathBuf::new();
     // The events of a tree's own scan.
-    drain(watcher, &mut path);
+    drain(watcher);
     for _ in 0..drains {
         world.cause_events();
-        assert_eq!(drain(watcher, &mut path), EVENTS);
+        assert_eq!(drain(watcher), EVENTS);
     }
 }
 

@@ -7,31 +7,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::measure::{self, Measured};
+use crate::count::{Measured, count, measure_here, output};
+use crate::places::{NEW_TMPFS, TMPFS, has_tmpfs, name_of};
 use crate::rows::{Row, rows};
 use crate::skip;
 use crate::work::Work;
 use crate::world::{self, World};
-
-/// Where a tmpfs usually is.
-pub const TMPFS: &str = "/dev/shm";
-
-/// A tmpfs that is mounted for one row. Its inode numbers are the same in each run. A resynchronisation reads
-/// them as text, and takes instructions for each digit.
-pub const NEW_TMPFS: &str = "new tmpfs";
-
-/// Returns `true` if there is a tmpfs.
-pub fn has_tmpfs() -> bool {
-    name_of(Path::new(TMPFS)).as_deref() == Some("tmpfs")
-}
-
-/// Returns the type of the file system of a directory.
-fn name_of(dir: &Path) -> Option<String> {
-    let output = Command::new("stat").args(["-f", "-c", "%T"]).arg(dir).output().ok()?;
-    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    // stat(1) can't distinguish the types that have the same number.
-    Some(if name == "ext2/ext3" { "ext4".to_owned() } else { name })
-}
 
 /// Returns the value of a row on this file system.
 pub fn measure(name: &str, row: &Row) -> Measured {
@@ -46,7 +27,7 @@ pub fn measure(name: &str, row: &Row) -> Measured {
         // Faster than a disk.
         command.env("TMPDIR", TMPFS);
     }
-    let output = measure::output(&mut command)?;
+    let output = output(&mut command)?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().parse().unwrap())
 }
 
@@ -62,7 +43,7 @@ fn measure_in(place: &Path, row: &Row) -> Measured {
 }
 
 fn measure_below(root: &Path, row: &Row) -> Measured {
-    Ok(measure::count(row.what, row.work, Some(root))? / row.units())
+    Ok(count(row.what, row.work, Some(root))? / row.units())
 }
 
 fn forest(work: Work) -> String {
@@ -85,7 +66,7 @@ pub fn print_mounted(file_system: &str, name: &str, unit: &str) {
 fn measure_mounted(file_system: &str, place: &Path, row: &Row) -> Measured {
     if file_system == NEW_TMPFS {
         perform("mount", &["-t", "tmpfs", "tmpfs", TMPFS].map(AsRef::as_ref))?;
-        return measure::measure_here(row);
+        return measure_here(row);
     }
     let at = mount_point(place, "mounted");
     if file_system != "overlayfs" {

@@ -38,10 +38,12 @@
 //! - All paths have the same length in each run, and `getrandom` returns constants (see `seed`).
 
 mod compare;
+mod count;
 mod decode;
 mod events;
 mod file_systems;
 mod measure;
+mod places;
 mod rows;
 mod seed;
 mod table;

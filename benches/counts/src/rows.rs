@@ -1,6 +1,6 @@
 //! The rows of the table.
 
-use crate::file_systems::NEW_TMPFS;
+use crate::places::NEW_TMPFS;
 use crate::work::Work;
 use crate::work::Work::{Decode, Event, Resync, Ring, SetUp, TreeEvent};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{decode, events, trees};
+use crate::{decode, events, trees, world};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Work {
@@ -65,7 +65,7 @@ impl Work {
     pub fn units(self) -> usize {
         match self {
             Decode(len) | Ring(len) => decode::events(len),
-            Event | TreeEvent(_) => events::EVENTS,
+            Event | TreeEvent(_) => world::EVENTS,
             SetUp(directories) | Resync(directories) => directories,
         }
     }

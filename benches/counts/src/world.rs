@@ -6,7 +6,6 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::events::EVENTS;
 use forest::Forest;
 
 #[path = "../../tree/forest.rs"]
@@ -14,6 +13,9 @@ use forest::Forest;
 mod forest;
 
 const DEPTH: usize = 10;
+
+/// The events of one drain. Less than the default limit of the queue, 16,384.
+pub const EVENTS: usize = 15_000;
 
 /// Returns a path of the same length in each run, in the directory for temporary files.
 pub fn path_for(what: &str) -> PathBuf {

@@ -4,11 +4,6 @@ use alloc::vec::Vec;
 
 use super::NONE;
 
-/// Hashes a watch descriptor. The kernel assigns them in sequence; Fibonacci hashing spreads them.
-pub(super) const fn hash_wd(wd: i32) -> u32 {
-    (wd as u32).wrapping_mul(0x9E37_79B1)
-}
-
 /// A hash table of node numbers: open addressing, linear probing, no tombstones.
 ///
 /// An entry is a number, and in the bits above it a part of the hash, so that a search seldom has to look at

@@ -227,12 +227,20 @@ impl Routes {
         let (Some(of), Some(route)) = (self.of.get_mut(slot), self.routes.get_mut(slot)) else {
             return;
         };
-        let mut now = Route::default();
-        shared.look(|state| state.route(wd, &mut now));
-        now.retain(|new| route.from(self.next).any(|old| old.is_same(new)));
+        let had = std::mem::take(route);
+        shared.look(|state| state.route(wd, route));
+        // Both are in the same order.
+        let mut old = had.from(self.next);
+        route.retain(|new| {
+            let mut rest = old.clone();
+            let is_left = rest.any(|old| old.is_same(new));
+            if is_left {
+                old = rest;
+            }
+            is_left
+        });
         // Never used for another record.
         *of = (wd, NEVER);
-        *route = now;
         self.current = Current::new(slot, (Wd::NONE, version), route);
         self.next = 0;
         self.composed = NOBODY;

@@ -34,7 +34,12 @@ impl Subscribers {
     }
 
     pub fn add(&mut self, wd: Wd, recipient: Recipient) {
-        self.of.entry(wd).or_default().push(recipient);
+        let recipients = self.of.entry(wd).or_default();
+        if recipients.is_empty() {
+            // Most have one.
+            recipients.reserve_exact(1);
+        }
+        recipients.push(recipient);
     }
 
     /// Removes a watch from the subscribers of a descriptor.
