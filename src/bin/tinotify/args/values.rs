@@ -40,7 +40,7 @@ pub fn timeout(text: &str) -> Result<Timeout, UsageError> {
     }
 }
 
-/// Parses a decimal number without floating point, whose tables take 25 KB. Rounds down to nanoseconds, and
+/// Parses a decimal number without floating point, which takes 15 KB. Rounds down to nanoseconds, and
 /// to the longest duration.
 fn seconds(number: &str) -> Option<Duration> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
