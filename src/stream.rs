@@ -244,7 +244,8 @@ impl<R: Runtime> AsyncWatcher<R> {
         let waits = |error: io::Error| WatchError::Runtime(error.kind());
         if std::mem::take(&mut self.is_woken) {
             // Takes the readiness back before the next read. After that read it would be taken for new, and
-            // read(2) would be called twice in vain. Not done before the first read, which has to be fast.
+            // in tokio, read(2) would be called twice in vain. Not done before the first read, which has to
+            // be fast.
             let _ = self.events.poll_readable(cx).map_err(waits)?;
         }
         self.is_woken = std::mem::take(&mut self.is_waiting);
