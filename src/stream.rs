@@ -71,6 +71,10 @@ pub struct AsyncWatcher<R> {
     events: R,
     wakeup: R,
     ended: bool,
+    /// `true` if the last poll returned `Pending` because nothing was queued.
+    is_waiting: bool,
+    /// `true` if the readiness that ended the last wait is still to be taken back.
+    is_woken: bool,
     /// The events returned since it last waited.
     unbroken: u32,
 }
@@ -186,7 +190,15 @@ impl<R: Runtime> AsyncWatcher<R> {
             ))
         };
         let (events, wakeup) = register().map_err(|error| WatchError::Runtime(error.kind()))?;
-        Ok(Self { watcher, events, wakeup, ended: false, unbroken: 0 })
+        Ok(Self {
+            watcher,
+            events,
+            wakeup,
+            ended: false,
+            is_waiting: false,
+            is_woken: false,
+            unbroken: 0,
+        })
     }
 
     /// Returns the watcher, for its handles and for calls that do not wait.
@@ -230,6 +242,13 @@ impl<R: Runtime> AsyncWatcher<R> {
 
     fn poll_find(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WatchError>> {
         let waits = |error: io::Error| WatchError::Runtime(error.kind());
+        if std::mem::take(&mut self.is_woken) {
+            // Takes the readiness back before the next read. After that read it would be taken for new, and
+            // in tokio, read(2) would be called twice in vain. Not done before the first read, which has to
+            // be fast.
+            let _ = self.events.poll_readable(cx).map_err(waits)?;
+        }
+        self.is_woken = std::mem::take(&mut self.is_waiting);
         loop {
             if self.watcher.is_stopped() {
                 return Poll::Ready(Err(WatchError::Stopped(StopReason::Requested)));
@@ -254,7 +273,10 @@ impl<R: Runtime> AsyncWatcher<R> {
             if self.wakeup.poll_readable(cx).map_err(waits)?.is_ready() {
                 continue;
             }
-            ready!(self.events.poll_readable(cx)).map_err(waits)?;
+            if self.events.poll_readable(cx).map_err(waits)?.is_pending() {
+                self.is_waiting = true;
+                return Poll::Pending;
+            }
         }
     }
 }

@@ -70,6 +70,7 @@ pub fn alternate(
     times
 }
 
+#[allow(dead_code)] // Some benchmarks print other percentiles.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

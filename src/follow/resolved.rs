@@ -3,7 +3,6 @@
 //! Invariant: a `ResolvedPath` lists each watch that its walk added and that has not ended.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::{Entry, Kernel};
@@ -41,8 +40,8 @@ pub(super) const fn mask_of_target(requested: WatchMask) -> WatchMask {
 #[derive(Debug, Default)]
 pub(super) struct ResolvedPath {
     /// The watched directories on the path, each with the name of the next entry. A directory that the
-    /// path goes through several times has several entries.
-    steps: BTreeSet<(Wd, Box<[u8]>)>,
+    /// path goes through several times has several entries. Sorted, without duplicates.
+    steps: Vec<(Wd, Box<[u8]>)>,
     /// The file that the path leads to; `None` if it leads to nothing.
     pub target: Option<Target>,
 }
@@ -93,7 +92,7 @@ impl ResolvedPath {
             }
             match kernel.watch(prefix.path(), STEP) {
                 Ok(wd) => {
-                    self.steps.insert((wd, name.clone()));
+                    self.add_step((wd, name.clone()));
                     is_blind = false;
                 }
                 // No read permission, but search permission may be enough to go on.
@@ -155,6 +154,12 @@ impl ResolvedPath {
         }
     }
 
+    fn add_step(&mut self, step: (Wd, Box<[u8]>)) {
+        if let Err(place) = self.steps.binary_search(&step) {
+            self.steps.insert(place, step);
+        }
+    }
+
     /// Removes a watch that has ended from the lists.
     pub fn forget(&mut self, wd: Wd) {
         self.steps.retain(|step| step.0 != wd);
@@ -180,8 +185,8 @@ impl ResolvedPath {
         if !requested.is_empty() && event.name().is_none() && mask.intersects(own) {
             return true;
         }
-        let first = (wd, Box::default());
-        let mut steps = self.steps.range(first..).take_while(|step| step.0 == wd);
+        let first = self.steps.partition_point(|step| step.0 < wd);
+        let mut steps = self.steps.iter().skip(first).take_while(|step| step.0 == wd);
         mask.intersects(STEP.events() | LIFE)
             && steps.any(|(_, entry)| event.name().is_none_or(|name| *name == **entry))
     }

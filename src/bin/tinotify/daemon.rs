@@ -9,7 +9,9 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
+
+use crate::status::{FAILURE, SUCCESS};
 
 /// The environment variable of the second process.
 pub const MARK: &str = "TINOTIFY_IN_BACKGROUND";
@@ -20,7 +22,7 @@ pub fn is_in_background() -> bool {
 }
 
 /// Starts the second process, and waits until it is ready. Returns the exit status of the first.
-pub fn start() -> io::Result<ExitCode> {
+pub fn start() -> io::Result<u8> {
     let mut args = env::args_os();
     let name = args.next().unwrap_or_default();
     // Without /proc, use the name that the shell used.
@@ -30,11 +32,11 @@ pub fn start() -> io::Result<ExitCode> {
     let mut ready = [0];
     if let Some(mut stdout) = child.stdout.take() {
         if stdout.read(&mut ready)? == 1 {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(SUCCESS);
         }
     }
     let code = child.wait()?.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(code.unwrap_or(FAILURE))
 }
 
 /// Leaves the terminal. Call it at the start of the second process.

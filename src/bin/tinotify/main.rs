@@ -1,12 +1,15 @@
 //! Waits for changes to files and prints them. Accepts the command line of inotifywait.
 //!
 //! ```text
+//! start
+//!  ▼
 //! main ──► watch ──► session ──► report ──► renames ──► emit ──► sink ──► output, exec, stats
 //!  │         └─────► setup ──► paths, progress              └───► filter
 //!  └─────► args
 //! ```
 
-#![forbid(unsafe_code)]
+#![cfg_attr(all(target_env = "gnu", not(test)), no_main)]
+#![deny(unsafe_code)]
 #![deny(clippy::too_many_lines)]
 
 mod args;
@@ -25,18 +28,27 @@ mod session;
 mod setup;
 mod signals;
 mod sink;
+#[cfg(all(target_env = "gnu", not(test)))]
+mod start;
 mod stats;
+mod status;
 mod watch;
 
 use std::fmt::Display;
 use std::io;
-use std::process::ExitCode;
+use std::process;
 
 use args::{Command, Options, Quiet};
 use messages::Messages;
 use session::Outcome;
+use status::{FAILURE, SUCCESS, TIMED_OUT};
 
-fn main() -> ExitCode {
+fn main() {
+    process::exit(run().into());
+}
+
+/// Runs the command line. Returns the exit status.
+fn run() -> u8 {
     let command = match args::parse(std::env::args_os()) {
         Ok(command) => command,
         Err(error) => return refuse(format_args!("{error}\nTry 'tinotify --help'.")),
@@ -55,37 +67,37 @@ fn main() -> ExitCode {
     }
 }
 
-fn watch(options: Options) -> ExitCode {
+fn watch(options: Options) -> u8 {
     // In the background too, standard error is that of the terminal until the watches are set up.
     let messages = Messages::new(options.quiet, options.syslog);
     options.warnings.iter().for_each(|warning| messages.warn(warning));
     match watch::run(options, &messages) {
-        Ok(Outcome::Seen) => ExitCode::SUCCESS,
-        Ok(Outcome::TimedOut) => ExitCode::from(2),
-        Ok(Outcome::Ended) => ExitCode::FAILURE,
+        Ok(Outcome::Seen) => SUCCESS,
+        Ok(Outcome::TimedOut) => TIMED_OUT,
+        Ok(Outcome::Ended) => FAILURE,
         Ok(Outcome::Killed(signal)) => {
             signals::die_of(signal);
-            ExitCode::FAILURE
+            FAILURE
         }
         Err(error) => {
             if !error.is_closed_pipe() {
                 messages.warn(&error);
             }
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }
 
 /// Prints an error to standard error. Returns status 1.
-fn refuse(error: impl Display) -> ExitCode {
+fn refuse(error: impl Display) -> u8 {
     Messages::new(Quiet::No, false).warn(error);
-    ExitCode::FAILURE
+    FAILURE
 }
 
 /// Prints a text to standard output.
-fn print(text: &str) -> ExitCode {
+fn print(text: &str) -> u8 {
     match io::Write::write_all(&mut io::stdout(), text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Ok(()) => SUCCESS,
+        Err(_) => FAILURE,
     }
 }

@@ -34,8 +34,9 @@ impl Progress {
             while wait.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
                 timeout = STEP;
                 let count = count.load(Ordering::Relaxed);
-                let rate = count as f64 / begun.elapsed().as_secs_f64();
-                let _ = write!(io::stderr(), "\r{count} directories, {rate:.0} a second\x1b[K");
+                let milliseconds = begun.elapsed().as_millis().max(1);
+                let rate = u128::from(count) * 1000 / milliseconds;
+                let _ = write!(io::stderr(), "\r{count} directories, {rate} a second\x1b[K");
             }
             if timeout == STEP {
                 let _ = write!(io::stderr(), "\r\x1b[K");

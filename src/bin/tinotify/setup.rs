@@ -17,6 +17,10 @@ use crate::progress::Progress;
 /// The path of each watch, as events print it.
 pub type Roots = HashMap<WatchId, Vec<u8>>;
 
+/// The size of the buffer for events. It holds some hundred events with names of usual length. Each page of
+/// it costs memory, and time at the start.
+const BUFFER: usize = 8 * 1024;
+
 /// Watches all paths. Not inlined, so that its stack and code do not stay in memory afterwards.
 ///
 /// # Errors
@@ -25,7 +29,7 @@ pub type Roots = HashMap<WatchId, Vec<u8>>;
 #[inline(never)]
 pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<(Watcher, Roots), Failure> {
     let mask = watch_mask(options);
-    let watcher = Watcher::builder().build()?;
+    let watcher = Watcher::builder().buffer_size(BUFFER).build()?;
     let directories = Arc::new(AtomicU64::new(0));
     let _progress = match (options.recursive, options.quiet) {
         (true, Quiet::No) => Progress::on_terminal(&directories),

@@ -44,8 +44,9 @@ impl Stats {
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { shown, hidden, overflows, .. } = self;
-        let seconds = self.begun.elapsed().as_secs_f64();
-        write!(f, "{shown} shown, {hidden} hidden, {overflows} overflows in {seconds:.1} s")?;
+        let time = self.begun.elapsed();
+        let (seconds, tenths) = (time.as_secs(), time.subsec_millis() / 100);
+        write!(f, "{shown} shown, {hidden} hidden, {overflows} overflows in {seconds}.{tenths} s")?;
         let kinds = self.kinds.iter().enumerate().filter(|(_, count)| **count > 0);
         for (bit, count) in kinds {
             write!(f, "\n{count:10} {}", EventMask::from_bits_retain(1 << bit))?;

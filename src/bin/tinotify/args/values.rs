@@ -26,15 +26,32 @@ pub fn events(list: &str) -> Result<EventMask, UsageError> {
 
 /// Parses seconds, with or without a fraction.
 pub fn timeout(text: &str) -> Result<Timeout, UsageError> {
-    match text.trim_start().parse::<f64>() {
-        Ok(0.0) => Ok(Timeout::Never),
-        Ok(seconds) if seconds < 0.0 => Ok(Timeout::Negative),
-        Ok(seconds) if !seconds.is_nan() => {
-            // A duration overflows after 500,000 million years.
-            Ok(Duration::try_from_secs_f64(seconds).map_or(Timeout::Never, Timeout::After))
-        }
-        _ => Err(UsageError::InvalidTimeout(text.to_owned())),
+    let number = text.trim_start();
+    let (is_negative, number) = match number.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, number.strip_prefix('+').unwrap_or(number)),
+    };
+    match seconds(number) {
+        Some(Duration::ZERO) => Ok(Timeout::Never),
+        Some(_) if is_negative => Ok(Timeout::Negative),
+        Some(Duration::MAX) => Ok(Timeout::Never),
+        Some(seconds) => Ok(Timeout::After(seconds)),
+        None => Err(UsageError::InvalidTimeout(text.to_owned())),
     }
+}
+
+/// Parses a decimal number without floating point, which takes 15 KB. Rounds down to nanoseconds, and
+/// to the longest duration.
+fn seconds(number: &str) -> Option<Duration> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let mut digits = whole.bytes().chain(fraction.bytes());
+    if number == "." || number.is_empty() || !digits.all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let nanoseconds = fraction.bytes().chain([b'0'; 9]).take(9);
+    let nanoseconds = nanoseconds.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let whole = if whole.is_empty() { Ok(0) } else { whole.parse() };
+    Some(whole.map_or(Duration::MAX, |whole| Duration::new(whole, nanoseconds)))
 }
 
 pub fn milliseconds(text: &str) -> Result<Duration, UsageError> {
