@@ -104,12 +104,12 @@ fn each_directory_of_an_overlay_is_watched_whatever_layers_it_is_in() {
 
     // In each directory, which is copied to the upper layer by that, and in the new directory.
     for dir in &disk {
-        fs::create_dir(dir.join("new")).unwrap();
+        fs::create_dir(dir.join("later")).unwrap();
         let event = watcher.try_recv().unwrap().expect("the new directory");
-        assert_eq!((event.kind(), event.path()), (EventKind::Create, &*dir.join("new")));
-        fs::write(dir.join("new/file"), "").unwrap();
+        assert_eq!((event.kind(), event.path()), (EventKind::Create, &*dir.join("later")));
+        fs::write(dir.join("later/file"), "").unwrap();
         let event = watcher.try_recv().unwrap().expect("a file in the new directory");
-        assert_eq!((event.kind(), event.path()), (EventKind::Create, &*dir.join("new/file")));
+        assert_eq!((event.kind(), event.path()), (EventKind::Create, &*dir.join("later/file")));
     }
     assert_eq!(watched(&watcher, tree), on_disk(&root));
 }
@@ -137,7 +137,7 @@ fn a_tree_on_an_overlay_is_compared_after_an_overflow() {
         fs::remove_file(&name).unwrap();
     }
     for dir in on_disk(&root) {
-        fs::create_dir_all(dir.join("new/newer")).unwrap();
+        fs::create_dir_all(dir.join("later/deeper")).unwrap();
     }
     watcher.try_iter().for_each(drop);
     assert_eq!(watched(&watcher, tree), on_disk(&root));
