@@ -321,7 +321,7 @@ pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErro
     let name_and_nul = match field.last_chunk::<16>() {
         None => field,
         Some(last) => {
-            let nuls = (u128::from_le_bytes(*last).leading_zeros() / 8) as usize;
+            let nuls = (u128::from_be_bytes(*last).trailing_zeros() / 8) as usize;
             if nuls == 0 {
                 return Err(DecodeErrorKind::MissingNul);
             }

@@ -463,22 +463,17 @@ impl Nodes {
             len = len.saturating_add(self.names.len(&node.name)).saturating_add(1);
             id = node.parent;
         }
-        // From the end, since the walk begins there, and with room in front for what `write` overwrites there.
+        // From the end, since the walk begins there. No slash is in front of the first name.
         let start = path.len();
-        path.resize(start.saturating_add(names::ROOM).saturating_add(len), b'/');
-        let (mut id, mut rest) = (dir.id, path.as_mut_slice());
+        path.resize(start.saturating_add(len.saturating_sub(1)), b'/');
+        let (mut id, mut rest) = (dir.id, path.get_mut(start..).unwrap_or_default());
         while let Some(node) = named(id) {
-            let before = self.names.write(&node.name, rest);
-            // A slash is in front of each name.
-            let slash = before.saturating_sub(1);
-            rest = rest.get_mut(..before).unwrap_or_default();
-            if let Some(place) = rest.last_mut() {
-                *place = b'/';
-            }
-            rest = rest.get_mut(..slash).unwrap_or_default();
-            id = node.parent;
+            let Some((slash, before)) = self.names.write(&node.name, rest).split_last_mut() else {
+                return;
+            };
+            *slash = b'/';
+            (id, rest) = (node.parent, before);
         }
-        path.drain(start..start.saturating_add(names::ROOM).saturating_add(usize::from(len > 0)));
     }
 
     fn hash_of(&self, id: u32) -> u32 {

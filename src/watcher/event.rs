@@ -75,7 +75,7 @@ pub enum TreeChange<'a> {
 
 /// One event, borrowed from its watcher until the next one is asked for.
 ///
-/// Nothing is copied or allocated for it. [`to_buf`](Self::to_buf) makes a [`WatchEventBuf`], which can be
+/// Nothing is allocated for it. [`to_buf`](Self::to_buf) makes a [`WatchEventBuf`], which can be
 /// kept.
 #[derive(Clone, Copy)]
 pub struct WatchEvent<'a> {

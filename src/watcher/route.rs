@@ -5,11 +5,13 @@ use std::ops::Range;
 use super::path::SharedPath;
 use super::subscription::Recipient;
 
-/// All recipients of a descriptor, the oldest first. A route that is used again allocates only if it needs
+/// All recipients of a descriptor, the oldest first. Most have one, which is here and not on the heap, since a
+/// route is used for each event of another directory. A route that is used again allocates only if it needs
 /// more memory than before.
 #[derive(Debug, Default)]
 pub(super) struct Route {
-    entries: Vec<Entry>,
+    first: Option<Entry>,
+    rest: Vec<Entry>,
     /// The paths for all recipients, one behind the other.
     paths: Vec<u8>,
 }
@@ -26,7 +28,8 @@ struct Entry {
 impl Route {
     /// Removes all recipients. This may run users' code, so the lock must be open.
     pub fn clear(&mut self) {
-        self.entries.clear();
+        self.first = None;
+        self.rest.clear();
         self.paths.clear();
     }
 
@@ -35,7 +38,7 @@ impl Route {
         let start = self.paths.len();
         recipient.subscription.path.push_to(&mut self.paths);
         let len = recipient.subscription.path.len();
-        self.entries.push(Entry { recipient, path: start..self.paths.len(), len });
+        self.add(Entry { recipient, path: start..self.paths.len(), len });
     }
 
     /// Adds a recipient whose watch is of a tree, if `recipient` returns one. That appends the path of the
@@ -56,34 +59,53 @@ impl Route {
             len = self.paths.len().saturating_sub(start);
             self.paths.push(b'/');
         }
-        self.entries.push(Entry { recipient, path: start..self.paths.len(), len });
+        self.add(Entry { recipient, path: start..self.paths.len(), len });
+    }
+
+    fn add(&mut self, entry: Entry) {
+        match &self.first {
+            None => self.first = Some(entry),
+            Some(_) => self.rest.push(entry),
+        }
     }
 
     /// Removes the recipients that `keep` returns `false` for.
     pub fn retain(&mut self, mut keep: impl FnMut(&Recipient) -> bool) {
-        self.entries.retain(|entry| keep(&entry.recipient));
+        let first = self.first.take_if(|first| !keep(&first.recipient));
+        self.rest.retain(|entry| keep(&entry.recipient));
+        if first.is_some() && !self.rest.is_empty() {
+            self.first = Some(self.rest.remove(0));
+        }
     }
 
     #[inline(always)]
     pub const fn len(&self) -> usize {
-        self.entries.len()
+        self.rest.len().wrapping_add(self.first.is_some() as usize)
+    }
+
+    #[inline(always)]
+    fn entry(&self, index: usize) -> Option<&Entry> {
+        match index.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(index) => self.rest.get(index),
+        }
     }
 
     #[inline(always)]
     pub fn get(&self, index: usize) -> Option<&Recipient> {
-        self.entries.get(index).map(|entry| &entry.recipient)
+        self.entry(index).map(|entry| &entry.recipient)
     }
 
     /// Returns the recipients from an index on.
     pub fn from(&self, index: usize) -> impl Iterator<Item = &Recipient> + Clone {
-        self.entries.iter().skip(index).map(|entry| &entry.recipient)
+        self.first.iter().chain(&self.rest).skip(index).map(|entry| &entry.recipient)
     }
 
     /// Returns the path of the descriptor's file or directory for a recipient, with a slash at its end, and its
     /// length as it was given.
     #[inline]
     pub fn path(&self, index: usize) -> Option<(&[u8], usize)> {
-        let entry = self.entries.get(index)?;
+        let entry = self.entry(index)?;
         Some((self.paths.get(entry.path.clone())?, entry.len))
     }
 }

@@ -18,6 +18,17 @@ enum Counts {
     Unknown,
 }
 
+impl Counts {
+    /// Returns `true` if the link count of a directory counts its subdirectories.
+    const fn are_true_of(self, status: Status) -> bool {
+        match self {
+            Self::Subdirectories => true,
+            Self::OfLayer => status.has_nodump,
+            Self::Unknown => false,
+        }
+    }
+}
+
 /// Each known device, and what its link counts count.
 #[derive(Default)]
 pub(super) struct LeafCounts {
@@ -33,13 +44,7 @@ impl LeafCounts {
     /// Returns `true` if a directory has no subdirectories for certain. `open` returns a descriptor of the
     /// directory; it is called once per device.
     pub(super) fn is_leaf(&mut self, status: Status, open: impl FnOnce() -> Option<Fd>) -> bool {
-        status.is_dir
-            && status.nlink == 2
-            && match self.counts(status.dev, open) {
-                Counts::Subdirectories => true,
-                Counts::OfLayer => status.has_nodump,
-                Counts::Unknown => false,
-            }
+        status.is_dir && status.nlink == 2 && self.counts(status.dev, open).are_true_of(status)
     }
 
     /// Returns what link counts on the device `dev` count. `open` opens a file on that device.
@@ -76,3 +81,43 @@ const COUNTING: [u32; 5] = [
     0x8584_58F6, // ramfs
     0xF2F5_2010, // f2fs
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status of a directory without subdirectories, on device 7.
+    const LEAF: Status = Status {
+        is_dir: true,
+        is_link: false,
+        nlink: 2,
+        has_nodump: true,
+        dev: 7,
+        ino: 1,
+        size: 0,
+        mtime: (0, 0),
+    };
+
+    fn is_leaf(counts: Counts, status: Status) -> bool {
+        let mut known = LeafCounts { devices: alloc::vec![(7, counts)] };
+        known.is_leaf(status, || None)
+    }
+
+    #[test]
+    fn a_link_count_is_used_only_where_it_counts_subdirectories() {
+        // The file system of the layer is FUSE or a network file system, or the kernel has no statx(2).
+        let of_server = Status { has_nodump: false, ..LEAF };
+        assert!(is_leaf(Counts::Subdirectories, LEAF));
+        assert!(is_leaf(Counts::Subdirectories, of_server));
+        assert!(is_leaf(Counts::OfLayer, LEAF));
+        assert!(!is_leaf(Counts::OfLayer, of_server));
+        assert!(!is_leaf(Counts::Unknown, LEAF));
+        for counts in [Counts::Subdirectories, Counts::OfLayer] {
+            // Merged from several layers, or with a subdirectory.
+            assert!(!is_leaf(counts, Status { nlink: 1, ..LEAF }));
+            assert!(!is_leaf(counts, Status { nlink: 3, ..LEAF }));
+            assert!(!is_leaf(counts, Status { is_dir: false, ..LEAF }));
+            assert!(!is_leaf(counts, Status { dev: 8, ..LEAF }));
+        }
+    }
+}

@@ -11,9 +11,6 @@ const SHORT: usize = 15;
 /// Stored in place of the length of a longer name, which is in a slot.
 const LONG: u8 = u8::MAX;
 
-/// The room in front of a path for [`Names::write`].
-pub(super) const ROOM: usize = SHORT;
-
 /// A name of up to [`SHORT`] bytes, at the end of `bytes`; or, in the first four bytes, the number of a slot of [`Names`]. No other
 /// name has this slot, so a name can't be copied.
 #[derive(Debug)]
@@ -101,21 +98,19 @@ impl Names {
         if name.len == LONG { self.get(name).len() } else { usize::from(name.len) }
     }
 
-    /// Writes a name at the end of a path, and returns where it begins. A short name also overwrites bytes in
-    /// front of it, up to [`SHORT`] in all, since bytes of a fixed number are copied faster.
-    pub fn write(&self, name: &Name, path: &mut [u8]) -> usize {
-        if name.len != LONG {
-            if let Some(place) = path.last_chunk_mut() {
-                *place = name.bytes;
+    /// Writes a name at the end of `path`, and returns the bytes in front of it. They may be overwritten, since
+    /// bytes of a fixed number are copied faster than a name.
+    pub fn write<'p>(&self, name: &Name, path: &'p mut [u8]) -> &'p mut [u8] {
+        let len = self.len(name);
+        match path.last_chunk_mut() {
+            Some(place) if name.len != LONG => *place = name.bytes,
+            _ => {
+                let place = path.iter_mut().rev().zip(self.get(name).iter().rev());
+                place.for_each(|(to, from)| *to = *from);
             }
-            return path.len().saturating_sub(usize::from(name.len));
         }
-        let name = self.get(name);
-        let begin = path.len().saturating_sub(name.len());
-        if let Some(place) = path.get_mut(begin..) {
-            place.copy_from_slice(name);
-        }
-        begin
+        path.split_at_mut_checked(path.len().saturating_sub(len))
+            .map_or(&mut [], |(before, _)| before)
     }
 
     /// Returns the number of slots, taken and vacant.

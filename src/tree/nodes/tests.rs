@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::{format, vec};
 
 use super::*;
@@ -27,6 +28,26 @@ fn a_name_of_any_length_is_found_and_returned_complete() {
         assert_eq!(path(&nodes, *id), *name);
     }
     assert_eq!(nodes.child(ROOT, &[b'n'; 256]), None);
+}
+
+#[test]
+fn a_path_is_appended_to_what_is_there() {
+    let mut nodes = Nodes::new(7);
+    let mut at = ROOT;
+    let mut expected = String::new();
+    for len in [0, 1, 14, 15, 16, 2, 255, 15] {
+        if len > 0 {
+            let name = "n".repeat(len);
+            at = nodes.add(at, name.as_bytes());
+            expected += if expected.is_empty() { "" } else { "/" };
+            expected += &name;
+        }
+        for before in ["", "a", "/", "/srv/files/", "/a/path/longer/than/a/short/name/"] {
+            let mut path = before.as_bytes().to_vec();
+            nodes.push_path(at, &mut path);
+            assert_eq!(path, [before, &*expected].concat().as_bytes());
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Routes are kept with the version of the state that they are of, so that the lock is seldom needed. They
 //! are in slots, found by descriptor: 64 at first, and up to 4,096 where records come from more directories.
-//! A slot takes 64 bytes, and about 150 and the path of its directory once it was used. Where records come
+//! A slot takes about 150 bytes, and the path of its directory once it was used. Where records come
 //! from many more directories, most routes are used once. Then they are made in the last slot, which stays in
 //! the processor's cache, and only a few are kept. Slots are used again, so a record of another directory
 //! allocates nothing.
@@ -31,9 +31,7 @@ const NOBODY: usize = usize::MAX;
 
 #[derive(Debug)]
 pub(super) struct Routes {
-    /// The descriptor and the version that each route is of.
-    of: Vec<(Wd, u64)>,
-    routes: Vec<Route>,
+    slots: Vec<Slot>,
     current: Current,
     /// The index of the next recipient of the current record.
     next: usize,
@@ -79,11 +77,21 @@ impl Current {
     }
 }
 
+/// The recipients of a descriptor as of a version.
+#[derive(Debug)]
+struct Slot {
+    of: (Wd, u64),
+    route: Route,
+}
+
+impl Slot {
+    const EMPTY: (Wd, u64) = (Wd::NONE, NEVER);
+}
+
 impl Routes {
     pub fn new() -> Self {
         Self {
-            of: Vec::new(),
-            routes: Vec::new(),
+            slots: Vec::new(),
             current: Current::NONE,
             next: 0,
             composed: NOBODY,
@@ -105,25 +113,24 @@ impl Routes {
     #[inline(never)]
     fn look_up(&mut self, of: (Wd, u64), shared: &Shared) {
         self.composed = NOBODY;
-        let slot = self.slot(of);
-        let (Some(known), Some(route)) = (self.of.get_mut(slot), self.routes.get_mut(slot)) else {
-            return;
-        };
-        if *known != of {
+        let index = self.slot(of);
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.of != of {
             // With the lock open, since it may hold users' values.
-            route.clear();
-            shared.look(|state| state.route(of.0, route));
-            *known = of;
+            slot.route.clear();
+            shared.look(|state| state.route(of.0, &mut slot.route));
+            slot.of = of;
         }
-        self.current = Current::new(slot, of, route);
+        self.current = Current::new(index, of, &slot.route);
     }
 
     /// Returns the slot that has the route, or that gets it.
     fn slot(&mut self, of: (Wd, u64)) -> usize {
         // The kernel counts descriptors upwards, so those of one tree are spread.
-        let last = self.of.len().saturating_sub(1);
+        let last = self.slots.len().saturating_sub(1);
         let slot = of.0.as_raw() as usize & last.wrapping_sub(1);
-        let is_taken = self.of.get(slot).is_some_and(|known| known.0 != of.0 && known.1 == of.1);
+        let is_taken =
+            self.slots.get(slot).is_some_and(|slot| slot.of.0 != of.0 && slot.of.1 == of.1);
         if last > 0 && !is_taken {
             return slot;
         }
@@ -137,8 +144,8 @@ impl Routes {
 
     #[cold]
     fn grow(&mut self, slots: usize) {
-        self.of = vec![(Wd::NONE, NEVER); slots.saturating_add(1)];
-        self.routes = std::iter::repeat_with(Route::default).take(self.of.len()).collect();
+        let empty = || Slot { of: Slot::EMPTY, route: Route::default() };
+        self.slots = std::iter::repeat_with(empty).take(slots.saturating_add(1)).collect();
         self.conflicts = 0;
     }
 
@@ -155,7 +162,7 @@ impl Routes {
 
     #[inline(always)]
     fn route(&self) -> Option<&Route> {
-        self.routes.get(self.current.slot)
+        self.slots.get(self.current.slot).map(|slot| &slot.route)
     }
 
     #[inline(always)]
@@ -179,8 +186,8 @@ impl Routes {
 
     #[inline(never)]
     fn compose_directory(&mut self, index: usize) {
-        let route = self.routes.get(self.current.slot);
-        if let Some((path, len)) = route.and_then(|route| route.path(index)) {
+        let slot = self.slots.get(self.current.slot);
+        if let Some((path, len)) = slot.and_then(|slot| slot.route.path(index)) {
             self.path.set_directory(path, len);
             self.composed = index;
         }
@@ -223,10 +230,8 @@ impl Routes {
         if self.next == 0 || self.is_over() || self.current.of.1 == version {
             return;
         }
-        let slot = self.current.slot;
-        let (Some(of), Some(route)) = (self.of.get_mut(slot), self.routes.get_mut(slot)) else {
-            return;
-        };
+        let index = self.current.slot;
+        let Some(Slot { of, route }) = self.slots.get_mut(index) else { return };
         let had = std::mem::take(route);
         shared.look(|state| state.route(wd, route));
         // Both are in the same order.
@@ -240,8 +245,8 @@ impl Routes {
             is_left
         });
         // Never used for another record.
-        *of = (wd, NEVER);
-        self.current = Current::new(slot, (Wd::NONE, version), route);
+        *of = Slot::EMPTY;
+        self.current = Current::new(index, (Wd::NONE, version), route);
         self.next = 0;
         self.composed = NOBODY;
     }
