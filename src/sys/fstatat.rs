@@ -179,7 +179,10 @@ mod tests {
         }
         for path in [c"/", c"/dev/null", c"/proc/self", c"Cargo.toml", c"src", c"/tmp"] {
             let old = fstatat(None, path, AT_SYMLINK_NOFOLLOW).unwrap();
-            assert_eq!(old, Fd::stat(None, path, Links::Keep), "{path:?}");
+            // It does not return the flags of the file system.
+            let new = Fd::stat(None, path, Links::Keep)
+                .map(|status| Status { has_nodump: false, ..status });
+            assert_eq!(old, new, "{path:?}");
         }
         let missing = fstatat(None, c"/none", 0).unwrap();
         assert_eq!(missing, Err(Errno::ENOENT));
