@@ -124,8 +124,17 @@ impl<D> Tree<D> {
                 listed.push(name);
             }
         }
+        let first = self.nodes.first_child(node);
+        // Mostly the listing has the same order as the one from which they are known, and the last one is the
+        // first child.
+        let mut children = core::iter::successors(first, |child| self.nodes.sibling(*child));
+        let mut in_order = listed.iter().rev();
+        if children.all(|child| in_order.next().is_some_and(|name| *name == self.nodes.name(child)))
+        {
+            return;
+        }
         listed.sort_unstable();
-        let mut child = self.nodes.first_child(node);
+        let mut child = first;
         while let Some(node) = child {
             if listed.binary_search(&self.nodes.name(node)).is_err() {
                 let (parent, name) = (self.nodes.parent(node).unwrap_or(ROOT), self.name(node));
