@@ -362,13 +362,11 @@ impl<D> Tree<D> {
     /// Notes a watch that a scan has added. If its directory is not known, and the watch is not new (it was
     /// to be ended, or is shared), then its queued events are older than the scan.
     pub(super) fn note_watch<K: Kernel<Dir = D>>(&mut self, kernel: &mut K, wd: Wd) {
-        let raw = wd.as_raw();
-        let is_new = raw > self.highest_wd;
-        if !is_new && self.nodes.by_wd(wd).is_some() {
+        if self.nodes.by_wd(wd).is_some() {
             return;
         }
-        self.ending.remove(raw);
-        if !is_new || kernel.is_shared(wd) {
+        let raw = wd.as_raw();
+        if self.ending.remove(raw).is_some() || raw <= self.highest_wd || kernel.is_shared(wd) {
             self.stale.insert(wd, kernel.end());
         }
         self.highest_wd = self.highest_wd.max(raw);
