@@ -296,9 +296,17 @@ pub(crate) fn name_field_len(header: &[u8; HEADER]) -> Result<usize, DecodeError
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn peek_header(bytes: &[u8]) -> Option<(Wd, EventMask)> {
-    let [w0, w1, w2, w3, m0, m1, m2, m3, ..] = *bytes.first_chunk::<HEADER>()?;
+    let (wd, mask, _) = fields(bytes.first_chunk()?);
+    Some((wd, mask))
+}
+
+/// Decodes the fields of a header before the length of the name.
+#[inline(always)]
+const fn fields(header: &[u8; HEADER]) -> (Wd, EventMask, u32) {
+    let [w0, w1, w2, w3, m0, m1, m2, m3, c0, c1, c2, c3, ..] = *header;
+    let wd = Wd::from_raw(i32::from_ne_bytes([w0, w1, w2, w3]));
     let mask = EventMask::from_bits_retain(u32::from_ne_bytes([m0, m1, m2, m3]));
-    Some((Wd::from_raw(i32::from_ne_bytes([w0, w1, w2, w3])), mask))
+    (wd, mask, u32::from_ne_bytes([c0, c1, c2, c3]))
 }
 
 /// Decodes the first event, and returns it with the bytes after it.
@@ -307,10 +315,7 @@ pub(crate) fn split_event(bytes: &[u8]) -> Result<(Event<'_>, &[u8]), DecodeErro
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
         return Err(DecodeErrorKind::HeaderCut { have: bytes.len() });
     };
-    let [w0, w1, w2, w3, m0, m1, m2, m3, c0, c1, c2, c3, ..] = *header;
-    let wd = Wd::from_raw(i32::from_ne_bytes([w0, w1, w2, w3]));
-    let mask = EventMask::from_bits_retain(u32::from_ne_bytes([m0, m1, m2, m3]));
-    let cookie = u32::from_ne_bytes([c0, c1, c2, c3]);
+    let (wd, mask, cookie) = fields(header);
     let len = name_field_len(header)?;
 
     let Some((field, rest)) = rest.split_at_checked(len) else {

@@ -71,10 +71,7 @@ pub struct AsyncWatcher<R> {
     events: R,
     wakeup: R,
     ended: bool,
-    /// `true` if the last poll returned `Pending` because nothing was queued.
-    is_waiting: bool,
-    /// `true` if the readiness that ended the last wait is still to be taken back.
-    is_woken: bool,
+    readiness: Readiness,
     /// The events returned since it last waited.
     unbroken: u32,
 }
@@ -180,6 +177,17 @@ mod with_async_io {
     }
 }
 
+/// What the runtime knows of the inotify descriptor: whether it can be read.
+#[derive(Clone, Copy, Debug)]
+enum Readiness {
+    /// Taken back, or never there.
+    Taken,
+    /// The last poll returned `Pending`, since nothing was queued.
+    Awaited,
+    /// It ended the last wait, and was not taken back yet.
+    Woken,
+}
+
 impl<R: Runtime> AsyncWatcher<R> {
     fn with_runtime(watcher: Watcher) -> Result<Self, WatchError> {
         let register = || -> io::Result<(R, R)> {
@@ -190,15 +198,7 @@ impl<R: Runtime> AsyncWatcher<R> {
             ))
         };
         let (events, wakeup) = register().map_err(|error| WatchError::Runtime(error.kind()))?;
-        Ok(Self {
-            watcher,
-            events,
-            wakeup,
-            ended: false,
-            is_waiting: false,
-            is_woken: false,
-            unbroken: 0,
-        })
+        Ok(Self { watcher, events, wakeup, ended: false, readiness: Readiness::Taken, unbroken: 0 })
     }
 
     /// Returns the watcher, for its handles and for calls that do not wait.
@@ -242,13 +242,14 @@ impl<R: Runtime> AsyncWatcher<R> {
 
     fn poll_find(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WatchError>> {
         let waits = |error: io::Error| WatchError::Runtime(error.kind());
-        if std::mem::take(&mut self.is_woken) {
-            // Takes the readiness back before the next read. After that read it would be taken for new, and
-            // in tokio, read(2) would be called twice in vain. Not done before the first read, which has to
-            // be fast.
-            let _ = self.events.poll_readable(cx).map_err(waits)?;
+        match std::mem::replace(&mut self.readiness, Readiness::Taken) {
+            Readiness::Taken => {}
+            // Not taken back before the first read, which has to be fast.
+            Readiness::Awaited => self.readiness = Readiness::Woken,
+            // After the next read it would be taken for new, and in tokio, read(2) would be called twice in
+            // vain.
+            Readiness::Woken => drop(self.events.poll_readable(cx).map_err(waits)?),
         }
-        self.is_woken = std::mem::take(&mut self.is_waiting);
         loop {
             if self.watcher.is_stopped() {
                 return Poll::Ready(Err(WatchError::Stopped(StopReason::Requested)));
@@ -274,7 +275,7 @@ impl<R: Runtime> AsyncWatcher<R> {
                 continue;
             }
             if self.events.poll_readable(cx).map_err(waits)?.is_pending() {
-                self.is_waiting = true;
+                self.readiness = Readiness::Awaited;
                 return Poll::Pending;
             }
         }

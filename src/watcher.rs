@@ -51,7 +51,7 @@
 //!
 //! # Memory
 //!
-//! An event allocates nothing. Beside the buffer ([`WatcherBuilder::buffer_size`]), a watcher keeps the recipients
+//! Lending an event of a file allocates nothing, except for the first one of a directory. Beside the buffer ([`WatcherBuilder::buffer_size`]), a watcher keeps the recipients
 //! and the path of each directory that events came from: about 200 bytes and the length of the path, for at most
 //! 4,096 directories. A tree also keeps about 54 bytes for each directory with a short name.
 //!

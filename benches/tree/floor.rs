@@ -8,12 +8,10 @@ use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode as Access, OFlags, RawDir, StatxFlags, openat, statx,
-};
+use rustix::fs::{AtFlags, CWD, Mode as Access, OFlags, StatxFlags, openat, statx};
 use rustix::process::fchdir;
 
-use crate::rivals::MASK;
+use crate::rivals::{MASK, push_subdirectories};
 
 /// Watches a tree as this crate does: each directory by its name in the working directory of a thread, and
 /// only those with subdirectories are opened. `counts_links`: the link count of a directory says whether it
@@ -54,14 +52,7 @@ impl Floor {
         add_watch(&self.inotify, ".", self.flags).unwrap();
 
         let mine = self.names.len();
-        let mut entries = RawDir::new(&dir, &mut self.buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry.unwrap();
-            let name = entry.file_name();
-            if entry.file_type() == FileType::Directory && name != c"." && name != c".." {
-                self.names.extend_from_slice(name.to_bytes_with_nul());
-            }
-        }
+        push_subdirectories(&dir, &mut self.buffer, &mut self.names);
 
         let names = self.names.split_off(mine);
         for name in names.split_inclusive(|&byte| byte == 0) {

@@ -52,6 +52,18 @@ fn threads() -> usize {
     fs::read_dir("/proc/self/task").unwrap().count()
 }
 
+/// Appends the names of the subdirectories of an open directory, each with its NUL.
+pub fn push_subdirectories(dir: &OwnedFd, buffer: &mut [MaybeUninit<u8>], names: &mut Vec<u8>) {
+    let mut entries = RawDir::new(dir, buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        if entry.file_type() == FileType::Directory && name != c"." && name != c".." {
+            names.extend_from_slice(name.to_bytes_with_nul());
+        }
+    }
+}
+
 /// The obvious loop. It uses one path and one buffer for everything, so it is fast.
 pub struct Naive {
     inotify: OwnedFd,
@@ -86,14 +98,7 @@ impl Naive {
         self.watches += 1;
 
         let mine = self.names.len();
-        let mut entries = RawDir::new(&dir, &mut self.buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry.unwrap();
-            let name = entry.file_name();
-            if entry.file_type() == FileType::Directory && name != c"." && name != c".." {
-                self.names.extend_from_slice(name.to_bytes_with_nul());
-            }
-        }
+        push_subdirectories(&dir, &mut self.buffer, &mut self.names);
         drop(dir);
 
         let len = self.path.len() - 1;

@@ -379,9 +379,7 @@ impl WatchEventBuf {
         let detail = self.detail.as_deref();
         WatchEvent::new(event, self.subscription.as_ref(), self.path.get(), detail)
     }
-}
 
-impl WatchEventBuf {
     /// Returns the [path](WatchEvent::path) without a copy.
     #[must_use]
     pub fn into_path(self) -> PathBuf {

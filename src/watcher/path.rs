@@ -140,7 +140,7 @@ pub(super) struct OwnedPath {
     /// The path and a NUL; nothing for no path.
     bytes: Box<[u8]>,
     directory: usize,
-    /// Where the name begins. Behind the NUL if there is none.
+    /// The offset of the name; the length of `bytes` if there is no name.
     name: usize,
 }
 

@@ -8,7 +8,7 @@ use crate::rows::{Row, What};
 use crate::work::Work;
 use crate::{SKIPPED, world};
 
-/// A value, or why there is none.
+/// A value, or the reason why it could not be measured.
 pub type Measured = Result<f64, String>;
 
 /// Measures a row whose workload creates its own files.

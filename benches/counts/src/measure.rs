@@ -6,7 +6,7 @@ use crate::count::{Measured, measure_here};
 use crate::file_systems;
 use crate::rows::Row;
 
-/// Measures all rows, as many at a time as there are processors.
+/// Measures all rows, with one thread for each processor.
 pub fn measure(rows: &[Row]) -> Vec<Measured> {
     // The last rows are the slowest ones.
     let next = Mutex::new((0..rows.len()).rev());

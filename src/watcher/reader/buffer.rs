@@ -64,8 +64,8 @@ impl Buffer {
         Event::from_parts(record.wd, record.mask, record.cookie, name_and_nul)
     }
 
-    /// Returns the header of the next record, without checking the rest: the descriptor and the mask. `None` if
-    /// there is none.
+    /// Returns the descriptor and the mask of the next record, and checks nothing else. Returns `None` if the
+    /// rest of the buffer is too short for a header.
     #[inline(always)]
     pub fn head(&self) -> Option<(Wd, EventMask)> {
         peek_header(self.bytes.get(self.ahead.clone())?)
@@ -95,25 +95,16 @@ impl Buffer {
     /// The next bytes are not a valid record. The rest of the buffer is discarded.
     #[inline(always)]
     pub fn take(&mut self) -> Result<Record, DecodeError> {
-        let split = match self.bytes.get(self.ahead.clone()) {
-            Some(bytes) => split_event(bytes),
-            None => Err(DecodeErrorKind::HeaderCut { have: 0 }),
-        };
-        let (event, rest) = match split {
-            Ok(split) => split,
-            Err(kind) => return Err(discard(&mut self.ahead, self.base, kind)),
-        };
-        let name = self.ahead.start.wrapping_add(HEADER);
-        let record = Record {
+        let (position, name) = (self.position(), self.ahead.start.wrapping_add(HEADER));
+        let (event, _) = self.take_event()?;
+        Ok(Record {
             wd: event.wd(),
             mask: event.mask(),
             cookie: event.cookie(),
-            position: self.position(),
+            position,
             name,
             end: name.wrapping_add(event.name_and_nul().len()),
-        };
-        self.ahead.start = self.ahead.end.wrapping_sub(rest.len());
-        Ok(record)
+        })
     }
 
     /// Fills the empty buffer. Never blocks. Returns `false` if nothing is queued.

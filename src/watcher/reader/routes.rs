@@ -20,11 +20,11 @@ use crate::flags::EventMask;
 const FEWEST: usize = 64;
 const MOST: usize = 4096;
 
-/// Of the routes for whose descriptor another one has the slot, one of this many is kept.
+/// A route whose slot belongs to another descriptor replaces that one's route in one of this many cases.
 const KEPT: usize = 8;
 
-/// A version that no state has.
-const NEVER: u64 = u64::MAX;
+/// What no route is of: no state has this version.
+const OF_NONE: (Wd, u64) = (Wd::NONE, u64::MAX);
 
 /// The index of a recipient that no route has.
 const NOBODY: usize = usize::MAX;
@@ -58,7 +58,7 @@ struct Current {
 impl Current {
     const NONE: Self = Self {
         slot: 0,
-        of: (Wd::NONE, NEVER),
+        of: OF_NONE,
         len: 0,
         plain: EventMask::empty(),
         slow: EventMask::empty(),
@@ -82,10 +82,6 @@ impl Current {
 struct Slot {
     of: (Wd, u64),
     route: Route,
-}
-
-impl Slot {
-    const EMPTY: (Wd, u64) = (Wd::NONE, NEVER);
 }
 
 impl Routes {
@@ -144,7 +140,7 @@ impl Routes {
 
     #[cold]
     fn grow(&mut self, slots: usize) {
-        let empty = || Slot { of: Slot::EMPTY, route: Route::default() };
+        let empty = || Slot { of: OF_NONE, route: Route::default() };
         self.slots = std::iter::repeat_with(empty).take(slots.saturating_add(1)).collect();
         self.conflicts = 0;
     }
@@ -245,7 +241,7 @@ impl Routes {
             is_left
         });
         // Never used for another record.
-        *of = Slot::EMPTY;
+        *of = OF_NONE;
         self.current = Current::new(index, (Wd::NONE, version), route);
         self.next = 0;
         self.composed = NOBODY;
