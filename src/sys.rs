@@ -1,7 +1,7 @@
 //! The raw system calls, and the only `unsafe` code of this crate.
 //!
 //! Each function makes one system call, or its replacement on an older kernel. Its interface is safe: no
-//! caller can break memory safety with it. Adding a watch in a child process takes four calls.
+//! caller can break memory safety with it. Only `children` makes several calls.
 //!
 //! | file | what it does | imports |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | `fstatat` ← `statx` | reads the status of an entry | `status`, `directories` |
 //! | `threads` | a working directory for one thread | `errno` |
 //! | `lease` | whether a file is open for writing | `fd` |
-//! | `children` | a working directory for one call | `inotify`, `wakeup`, `directories` |
+//! | `children` | a child process with its own working directory | `inotify`, `polling`, `wakeup`, `directories` |
 
 #![allow(unsafe_code)]
 
@@ -45,6 +45,8 @@ mod threads;
 #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
 mod wakeup;
 
+#[cfg(feature = "alloc")]
+pub(crate) use children::Child;
 #[cfg(feature = "alloc")]
 pub(crate) use directories::EntryBuffer;
 pub use errno::Errno;

@@ -1,17 +1,32 @@
-//! Adds a watch in a child process, which has its own working directory.
+//! A child process that adds watches, with a working directory of its own.
+//!
+//! ```text
+//! parent: request → pipe ──→ child: fchdir, inotify_add_watch
+//! parent: result  ← eventfd ←─┘
+//! ```
+//!
+//! The child is a copy of this process, made by clone(2), and shares its descriptors. It runs no signal
+//! handler, accesses no memory but its stack, and executes one request at a time. It sends no signal when it
+//! ends, so no `SIGCHLD` handler and no wait for all children sees it.
+//!
+//! It ends when its owner drops it, and in any case when no request came for [`IDLE`]: it shares the
+//! descriptors, so it would not see that the process was killed, or executed another program.
 
-use core::ffi::CStr;
+use core::ffi::{CStr, c_int};
+use core::mem::ManuallyDrop;
+use core::time::Duration;
 
-use syscalls::{Sysno, syscall1, syscall4, syscall5};
+use syscalls::{Sysno, syscall1, syscall2, syscall3, syscall4, syscall5};
 
 use super::errno::Errno;
 use super::fd::Fd;
 use crate::event::Wd;
-use crate::flags::WatchMask;
+use crate::flags::{InitFlags, WatchMask};
 
 /// include/uapi/linux/sched.h.
 const CLONE_FILES: usize = 0x400;
 /// include/uapi/linux/wait.h.
+const WNOHANG: usize = 1;
 const WALL: usize = 0x4000_0000;
 /// arch/*/include/uapi/asm/signal.h.
 const SIG_SETMASK: usize = if MIPS { 3 } else { 2 };
@@ -19,51 +34,200 @@ const SIG_SETMASK: usize = if MIPS { 3 } else { 2 };
 const SIGNALS: usize = if MIPS { 16 } else { 8 };
 const MIPS: bool = cfg!(any(target_arch = "mips", target_arch = "mips64"));
 
-/// Set in the answer if the child's call failed. The lower half is the error, or else the watch.
-const FAILED: u64 = 1 << 63;
-/// Set in every answer, because a counter of zero means that there is no answer.
-const ANSWERED: u64 = 1 << 32;
+/// How long the child waits for a request before it ends.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often the parent checks that the child has not ended, while it waits for a result.
+const CHECK: Duration = Duration::from_millis(20);
 
-impl Fd {
-    /// Calls inotify_add_watch(2) with a path relative to `dir`, without changing the working directory
-    /// of any thread of this process.
+/// Set in the result if the call failed. The lower half is the error, or else the watch.
+const FAILED: u64 = 1 << 63;
+/// Set in every result, because a counter of zero means that there is none.
+const EXECUTED: u64 = 1 << 32;
+
+/// A child process that adds watches. It has ended when the drop returns.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// `None` once it was waited for.
+    pid: Option<usize>,
+    requests: Fd,
+    results: Fd,
+    /// The end of the pipe from which the child reads.
+    _read_end: Fd,
+}
+
+/// The child was killed, perhaps by a seccomp filter, or has waited too long for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended;
+
+/// A call for the child to make.
+#[repr(C)]
+struct Request {
+    /// [`Request::END`] in the last request.
+    inotify: c_int,
+    /// The new working directory, or [`Request::STAY`].
+    dir: c_int,
+    mask: u32,
+    /// With its NUL.
+    name: [u8; Self::NAME],
+}
+
+impl Request {
+    const END: c_int = -1;
+    const STAY: c_int = -1;
+    const HEADER: usize = 12;
+    /// A page together with the rest. No file system has names as long as that.
+    const NAME: usize = 4096 - Self::HEADER;
+    const EMPTY: Self =
+        Self { inotify: Self::END, dir: Self::STAY, mask: 0, name: [0; Self::NAME] };
+
+    /// Writes the request, without the unused bytes of the name. The pipe is empty, so this does not block.
+    fn send(&self, name: usize, to: &Fd) -> Result<(), Errno> {
+        let len = Self::HEADER.saturating_add(name).min(size_of::<Self>());
+        let from = (&raw const *self) as usize;
+        // SAFETY: the kernel reads at most `size_of::<Self>()` bytes of `self`, which has no padding.
+        unsafe { syscall3(Sysno::write, to.arg(), from, len) }.map_err(Errno::of)?;
+        Ok(())
+    }
+
+    /// Reads the next request. Returns `false` if there is none, or it is the last one.
+    fn receive(&mut self, from: &Fd) -> bool {
+        if from.poll(Some(IDLE)) != Ok(true) {
+            return false;
+        }
+        let to = (&raw mut *self) as usize;
+        // SAFETY: the kernel writes at most `size_of::<Self>()` bytes of `self`, and all its fields may have any
+        // value.
+        let read = unsafe { syscall3(Sysno::read, from.arg(), to, size_of::<Self>()) };
+        read.is_ok_and(|len| len >= Self::HEADER) && self.inotify != Self::END
+    }
+
+    /// Makes the call.
+    fn execute(&self) -> Result<Wd, Errno> {
+        let name = CStr::from_bytes_until_nul(&self.name).map_err(|_| Errno::EINVAL)?;
+        // SAFETY: the parent borrows both descriptors until it has the result or the child has ended, so they
+        // stay open. `ManuallyDrop` closes neither.
+        let [inotify, dir] =
+            [self.inotify, self.dir].map(|fd| ManuallyDrop::new(unsafe { Fd::from_raw(fd) }));
+        if self.dir != Self::STAY {
+            dir.change_dir()?;
+        }
+        inotify.inotify_add_watch(name, WatchMask::from_bits_retain(self.mask))
+    }
+}
+
+impl Child {
+    /// Starts a child process, in the working directory of this thread.
     ///
-    /// A child process makes the call, and has ended when this returns. It shares the descriptors of this
-    /// process. It sends no signal when it ends, so no `SIGCHLD` handler and no wait for all children
-    /// sees it. It runs no signal handler, accesses no memory but its stack, and answers through an
-    /// eventfd.
-    pub(crate) fn add_watch_in_child(
-        &self,
-        dir: &Self,
-        path: &CStr,
-        mask: WatchMask,
-    ) -> Result<Wd, Errno> {
-        let answer = Self::eventfd()?;
+    /// # Errors
+    ///
+    /// Those of pipe2(2), eventfd2(2) and clone(2).
+    pub(crate) fn start() -> Result<Self, Errno> {
+        let [read_end, requests] = pipe()?;
+        let results = Fd::eventfd()?;
         // Otherwise a signal handler of this process could also run in the child.
         let before = set_signals([u64::MAX; 2])?;
         let child = fork();
         if child == Ok(0) {
-            let added = dir.change_dir().and_then(|()| self.inotify_add_watch(path, mask));
-            // If this fails, the parent finds no answer.
-            let _ = answer.add_to_counter(
-                ANSWERED
-                    | match added {
-                        Ok(wd) => u64::from(wd.as_raw() as u32),
-                        Err(errno) => FAILED | u64::from(errno.as_raw() as u32),
-                    },
-            );
+            serve(&read_end, &results);
             exit();
         }
         let restored = set_signals(before);
-        wait(child?);
+        let child = Self { pid: Some(child?), requests, results, _read_end: read_end };
         restored?;
-        let mut bytes = [0; 8];
-        // No answer: the child was killed, perhaps by a seccomp filter.
-        answer.read(&mut bytes).map_err(|_| Errno::EPERM)?;
-        let answer = u64::from_ne_bytes(bytes);
-        let low = answer as u32 as i32;
-        if answer & FAILED == 0 { Ok(Wd::from_raw(low)) } else { Err(Errno::from_raw(low)) }
+        Ok(child)
     }
+
+    /// Has the child call inotify_add_watch(2) with a path relative to `dir`, or to the `dir` of the last call
+    /// if that succeeded. Blocks until it has made the call.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`] if it did not make the call. The errors of fchdir(2) and inotify_add_watch(2) are in the inner
+    /// result.
+    pub(crate) fn add_watch(
+        &mut self,
+        inotify: &Fd,
+        dir: Option<&Fd>,
+        path: &CStr,
+        mask: WatchMask,
+    ) -> Result<Result<Wd, Errno>, Ended> {
+        let path = path.to_bytes_with_nul();
+        let mut request = Request {
+            inotify: inotify.as_raw(),
+            dir: dir.map_or(Request::STAY, Fd::as_raw),
+            mask: mask.bits(),
+            ..Request::EMPTY
+        };
+        match request.name.get_mut(..path.len()) {
+            Some(name) => name.copy_from_slice(path),
+            None => return Ok(Err(Errno::ENAMETOOLONG)),
+        }
+        request.send(path.len(), &self.requests).map_err(|_| Ended)?;
+        loop {
+            match self.results.poll(Some(CHECK)) {
+                Ok(true) => break,
+                Ok(false) if self.has_ended(WNOHANG) => break,
+                Ok(false) | Err(Errno::EINTR) => {}
+                Err(_) => {
+                    self.has_ended(0);
+                    break;
+                }
+            }
+        }
+        let mut bytes = [0; 8];
+        self.results.read(&mut bytes).map_err(|_| Ended)?;
+        let result = u64::from_ne_bytes(bytes);
+        let low = result as u32 as i32;
+        Ok(if result & FAILED == 0 { Ok(Wd::from_raw(low)) } else { Err(Errno::from_raw(low)) })
+    }
+
+    /// Waits for the end of the child, unless `options` has `WNOHANG`. Returns `true` if it has ended.
+    fn has_ended(&mut self, options: usize) -> bool {
+        let Some(pid) = self.pid else { return true };
+        loop {
+            match wait(pid, options) {
+                Ok(false) => return false,
+                Err(syscalls::Errno::EINTR) => {}
+                // With an error, other code has already waited for it.
+                Ok(true) | Err(_) => {
+                    self.pid = None;
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // If that fails, it ends later, since no other request comes.
+        let _ = Request::EMPTY.send(0, &self.requests);
+        self.has_ended(0);
+    }
+}
+
+/// Executes requests until the last one, in the child.
+fn serve(requests: &Fd, results: &Fd) {
+    let mut request = Request::EMPTY;
+    while request.receive(requests) {
+        let result = match request.execute() {
+            Ok(wd) => u64::from(wd.as_raw() as u32),
+            Err(errno) => FAILED | u64::from(errno.as_raw() as u32),
+        };
+        if results.add_to_counter(EXECUTED | result).is_err() {
+            return;
+        }
+    }
+}
+
+/// Calls pipe2(2). Returns the end for reading and the end for writing.
+fn pipe() -> Result<[Fd; 2], Errno> {
+    let mut fds: [c_int; 2] = [0; 2];
+    // O_CLOEXEC is IN_CLOEXEC: include/linux/inotify.h.
+    let (to, flags) = ((&raw mut fds) as usize, InitFlags::CLOEXEC.bits() as usize);
+    // SAFETY: the kernel writes two numbers to `fds`, which has room for them.
+    unsafe { syscall2(Sysno::pipe2, to, flags) }.map_err(Errno::of)?;
+    Ok(fds.map(|fd| Fd::new(fd as usize)))
 }
 
 /// Calls clone(2) with a copy of the memory. Returns zero in the child.
@@ -88,27 +252,27 @@ fn exit() -> ! {
     }
 }
 
-/// Waits until the child has ended. Any error but EINTR means that other code has already waited for it.
-fn wait(child: usize) {
-    while wait_once(child) == Err(syscalls::Errno::EINTR) {}
-}
-
-/// Calls wait4(2). `WALL` includes children that send no signal.
+/// Waits for a child: wait4(2). Returns `false` if it has not ended. `WALL` includes children that send no
+/// signal.
 #[cfg(not(target_arch = "riscv32"))]
-fn wait_once(child: usize) -> Result<usize, syscalls::Errno> {
+fn wait(child: usize, options: usize) -> Result<bool, syscalls::Errno> {
     // SAFETY: the pointers for the status and the usage are null, so the kernel writes no memory of this
     // process. The other arguments are numbers.
-    unsafe { syscall4(Sysno::wait4, child, 0, WALL, 0) }
+    Ok(unsafe { syscall4(Sysno::wait4, child, 0, WALL | options, 0) }? != 0)
 }
 
-/// Calls waitid(2), because riscv32 has no wait4(2).
+/// Waits for a child: waitid(2), because riscv32 has no wait4(2). Returns `false` if it has not ended.
 #[cfg(target_arch = "riscv32")]
-fn wait_once(child: usize) -> Result<usize, syscalls::Errno> {
+fn wait(child: usize, options: usize) -> Result<bool, syscalls::Errno> {
     const P_PID: usize = 1;
     const WEXITED: usize = 4;
-    // SAFETY: the pointers for the information and the usage are null, so the kernel writes no memory of
-    // this process. The other arguments are numbers.
-    unsafe { syscall5(Sysno::waitid, P_PID, child, 0, WEXITED | WALL, 0) }
+    // `siginfo_t`. Its first field is the signal number, zero if no child has ended.
+    let mut info = [0_u64; 16];
+    let (to, options) = ((&raw mut info) as usize, WEXITED | WALL | options);
+    // SAFETY: the kernel writes one `siginfo_t` (128 bytes) to `info`, which has that size. The pointer for the
+    // usage is null. The other arguments are numbers.
+    unsafe { syscall5(Sysno::waitid, P_PID, child, to, options, 0) }?;
+    Ok(info[0] != 0)
 }
 
 /// Sets the signals that this thread blocks, and returns the previous ones: rt_sigprocmask(2).

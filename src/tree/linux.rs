@@ -6,7 +6,7 @@
 //! | `paths` | paths in the form of system calls; opens by path | |
 //! | `entries` | the records of a listing | |
 //! | `leaf_counts` | which directories have no subdirectories | |
-//! | `working_dir` | the working directory of one thread | `dir` |
+//! | `working_dir` | the working directories of one thread and of one child process | `dir` |
 //! | `proc_path` | the path of a descriptor | `dir`, `paths` |
 //! | `queue` | the part of the stream of events that was read | |
 //! | `root` | the location of a tree's root | |
@@ -52,7 +52,7 @@ pub(crate) use self::watch_list::list as list_watches;
 use self::watching::{Place, Watching};
 #[cfg(feature = "std")]
 use self::working_dir::Released;
-use self::working_dir::WorkingDir;
+use self::working_dir::{WorkingChild, WorkingDir};
 use super::kernel::{Kernel, Stat};
 use crate::event::Wd;
 use crate::flags::WatchMask;
@@ -73,6 +73,7 @@ pub(crate) struct Linux<'a> {
     host: &'a dyn Host,
     state: &'a mut State,
     working: Option<WorkingDir>,
+    child: WorkingChild,
 }
 
 /// The parts of an inotify instance that a tree shares with other subscribers: the watches, and the stream of
@@ -136,7 +137,7 @@ impl<'a> Linux<'a> {
         host: &'a dyn Host,
         state: &'a mut State,
     ) -> Self {
-        Self { inotify, root, host, state, working: None }
+        Self { inotify, root, host, state, working: None, child: WorkingChild::default() }
     }
 
     /// Runs `work` in a thread with its own working directory, where adding a watch takes two thirds of the
@@ -175,7 +176,8 @@ impl<'a> Linux<'a> {
     }
 
     fn add(&mut self, place: Place<'_>, mask: WatchMask) -> Result<Wd, Errno> {
-        self.state.watching.add(self.inotify, self.working.as_mut(), place, mask)
+        let working = (self.working.as_mut(), &mut self.child);
+        self.state.watching.add(self.inotify, working, place, mask)
     }
 
     /// Finds a watch in the kernel's list: whether it has ended, and the inode. It takes longer the more

@@ -33,11 +33,11 @@ enum Method {
     OwnThread,
     Proc,
     ThreadForEach,
-    ChildForEach,
+    Child,
 }
 
 const METHODS: [Method; 4] =
-    [Method::OwnThread, Method::Proc, Method::ThreadForEach, Method::ChildForEach];
+    [Method::OwnThread, Method::Proc, Method::ThreadForEach, Method::Child];
 
 impl Method {
     /// Returns a state in which only this method is used.
@@ -187,6 +187,7 @@ fn places() -> Vec<TempDir> {
 }
 
 mod barriers;
+mod children;
 mod methods;
 mod queueing;
 mod races;

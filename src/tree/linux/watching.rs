@@ -9,7 +9,7 @@
 //! | `name`, or `.`, in the working directory of a thread that does a lot at once ([`WorkingDir`]) | `unshare`, `std` | the least |
 //! | `/proc/self/fd/N/name` | a /proc of this process | a longer path |
 //! | as the first, in a thread for this one call | `unshare`, `std` | a thread |
-//! | `name`, or `.`, in the working directory of a child process for this one call | `clone` | a process |
+//! | `name`, or `.`, in the working directory of a child process ([`WorkingChild`]) | `clone` | seven more system calls; a process for each piece of work |
 //!
 //! If none of them works, nothing is watched, and the error says why, mostly `EPERM`. A directory that may be
 //! read but not searched can't be a working directory: only /proc leads to it.
@@ -22,7 +22,7 @@ use super::paths::c_path;
 use super::proc_path::ProcPath;
 #[cfg(feature = "std")]
 use super::working_dir::Released;
-use super::working_dir::WorkingDir;
+use super::working_dir::{WorkingChild, WorkingDir};
 use crate::event::Wd;
 use crate::flags::WatchMask;
 use crate::inotify::Inotify;
@@ -52,7 +52,7 @@ impl Watching {
     pub(super) fn add(
         &mut self,
         inotify: &Inotify,
-        working: Option<&mut WorkingDir>,
+        (working, child): (Option<&mut WorkingDir>, &mut WorkingChild),
         place: Place<'_>,
         mask: WatchMask,
     ) -> Result<Wd, Errno> {
@@ -82,7 +82,8 @@ impl Watching {
                 None => {}
             }
         }
-        add_in_child(inotify, dir, name, mask)
+        let mask = mask.check().map_err(|_| Errno::EINVAL)?;
+        child.add_watch(inotify, dir, name, mask)
     }
 }
 
@@ -122,10 +123,4 @@ fn add_in_thread(
         let thread = std::thread::Builder::new().spawn_scoped(scope, add);
         thread.ok()?.join().ok()
     })
-}
-
-/// Adds a watch in a child process with the directory as its working directory.
-fn add_in_child(inotify: &Inotify, dir: &Dir, name: &CStr, mask: WatchMask) -> Result<Wd, Errno> {
-    let mask = mask.check().map_err(|_| Errno::EINVAL)?;
-    inotify.fd().add_watch_in_child(&dir.fd, name, mask)
 }

@@ -1,33 +1,6 @@
-//! Threads and child processes leave nothing behind, and work without what is missing.
+//! The thread of a tree leaves nothing behind, and all methods work without what is missing.
 
 use super::*;
-
-#[test]
-fn a_child_process_for_a_call_is_invisible_to_the_program() {
-    if !in_child(
-        "tree::linux::tests::threads::a_child_process_for_a_call_is_invisible_to_the_program",
-        &[],
-    ) {
-        return;
-    }
-    let signalled = std::sync::Arc::new(AtomicBool::new(false));
-    #[cfg(feature = "cli")]
-    signal_hook::flag::register(signal_hook::consts::SIGCHLD, signalled.clone()).unwrap();
-    let before = std::env::current_dir().unwrap();
-    let dir = tree();
-    let inotify = instance();
-    with(Method::ChildForEach, &inotify, dir.path(), |linux| {
-        let top = linux.open(b"root").unwrap();
-        linux.watch_child(&top, b"a", MASK).unwrap();
-        assert_eq!(linux.watch_child(&top, b"none", MASK), Err(Errno::ENOENT));
-    });
-    assert!(!signalled.load(Ordering::Relaxed));
-    assert_eq!(std::env::current_dir().unwrap(), before);
-    let task = rustix::thread::gettid().as_raw_nonzero();
-    let children = fs::read_to_string(std::format!("/proc/self/task/{task}/children"));
-    assert_eq!(children.unwrap_or_default(), "");
-    assert_eq!(watches(&inotify).len(), 1);
-}
 
 #[test]
 fn no_descriptor_is_kept() {
@@ -70,8 +43,8 @@ fn without_a_free_descriptor_the_error_is_emfile() {
             assert_eq!(linux.open(b"a").err(), Some(errno));
             assert_eq!(linux.open_child(&top, b"a").err(), Some(errno));
             assert_eq!(linux.list(&mut top, &mut |_, _| panic!()), Err(errno));
-            // The methods without a new descriptor go on. A child process answers through a pipe.
-            let child = method == Method::ChildForEach;
+            // The methods without a new descriptor go on. A child process needs a pipe.
+            let child = method == Method::Child;
             let watched = linux.watch_child(&top, b"a", MASK);
             assert_eq!(watched.err(), child.then_some(errno), "{method:?}");
             assert!(linux.stat_child(&top, b"a").is_ok());
