@@ -1,11 +1,13 @@
 //! Ordered maps and sets with small keys.
 //!
 //! Each pair of types makes the compiler translate all of `BTreeMap` again, which is a good part of the time
-//! that this crate takes to build. Keys and values that fit some bits share one pair here.
+//! that this crate takes to build. Keys and values that fit some bits share one pair here. Values of other types
+//! are in a list, and the map has their numbers.
 
 #![forbid(unsafe_code)]
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Bound;
@@ -74,6 +76,10 @@ impl<K: Key, V: Value> KeyMap<K, V> {
         self.map.range(after).map(|(&key, _)| K::from_bits(key))
     }
 
+    pub fn last_key(&self) -> Option<K> {
+        self.map.last_key_value().map(|(&key, _)| K::from_bits(key))
+    }
+
     pub fn pop_first(&mut self) -> Option<K> {
         self.map.pop_first().map(|(key, _)| K::from_bits(key))
     }
@@ -86,15 +92,131 @@ impl<K: Key> KeySet<K> {
         self.map.append(&mut other.map);
     }
 
+    pub fn is_subset(&self, of: &Self) -> bool {
+        self.keys().all(|key| of.contains(key))
+    }
+
     /// Returns `true` if the key is new.
     pub fn add(&mut self, key: K) -> bool {
         self.insert(key, ()).is_none()
     }
 }
 
+/// A map in the order of its keys, with values of any type.
+///
+/// Invariant: each key has the number of a slot that is taken, and no other key has this number.
+pub(crate) struct Table<K, V> {
+    numbers: KeyMap<K, u32>,
+    slots: Vec<Option<V>>,
+    vacant: Vec<u32>,
+}
+
+impl<K: Key, V> Table<K, V> {
+    pub const fn new() -> Self {
+        Self { numbers: KeyMap::new(), slots: Vec::new(), vacant: Vec::new() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len().saturating_sub(self.vacant.len())
+    }
+
+    pub fn contains(&self, key: K) -> bool {
+        self.numbers.contains(key)
+    }
+
+    pub fn get(&self, key: K) -> Option<&V> {
+        self.slot(self.numbers.get(key)?)
+    }
+
+    pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
+        self.slots.get_mut(self.numbers.get(key)? as usize)?.as_mut()
+    }
+
+    fn slot(&self, number: u32) -> Option<&V> {
+        self.slots.get(number as usize)?.as_ref()
+    }
+
+    /// Returns the previous value.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if let Some(old) = self.get_mut(key) {
+            return Some(core::mem::replace(old, value));
+        }
+        let number = self.vacant.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            // Memory is exhausted long before the number of values exceeds a u32.
+            self.slots.len().saturating_sub(1) as u32
+        });
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            *slot = Some(value);
+        }
+        self.numbers.insert(key, number);
+        None
+    }
+
+    pub fn remove(&mut self, key: K) -> Option<V> {
+        let number = self.numbers.remove(key)?;
+        self.vacant.push(number);
+        self.slots.get_mut(number as usize)?.take()
+    }
+
+    /// Changes the value of a key, which is added if there is none.
+    pub fn change(&mut self, key: K, change: impl FnOnce(&mut V))
+    where
+        V: Default,
+    {
+        if !self.contains(key) {
+            self.insert(key, V::default());
+        }
+        if let Some(value) = self.get_mut(key) {
+            change(value);
+        }
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = K> {
+        self.numbers.keys()
+    }
+
+    /// Returns the keys from `first` on.
+    pub fn keys_from(&self, first: K) -> impl Iterator<Item = K> {
+        self.numbers.keys_from(first)
+    }
+
+    pub fn last_key(&self) -> Option<K> {
+        self.numbers.last_key()
+    }
+
+    /// Returns the values in the order of their keys.
+    pub fn into_values(mut self) -> impl Iterator<Item = V> {
+        core::iter::from_fn(move || {
+            let first = self.keys().next()?;
+            self.remove(first)
+        })
+    }
+
+    /// Returns the values in the order of their keys.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.keys().filter_map(|key| self.get(key))
+    }
+
+    /// Returns the values in any order.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.slots.iter_mut().flatten()
+    }
+}
+
 impl<K, V> Default for KeyMap<K, V> {
     fn default() -> Self {
         Self { map: BTreeMap::new(), types: PhantomData }
+    }
+}
+
+impl<K: Key> Clone for KeySet<K> {
+    fn clone(&self) -> Self {
+        self.keys().collect()
     }
 }
 
@@ -115,6 +237,18 @@ impl<K: Key> FromIterator<K> for KeySet<K> {
 impl<K: Key + fmt::Debug, V> fmt::Debug for KeyMap<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.map.keys().copied().map(K::from_bits)).finish()
+    }
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { numbers: KeyMap::default(), slots: Vec::new(), vacant: Vec::new() }
+    }
+}
+
+impl<K: Key + fmt::Debug, V: fmt::Debug> fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.keys().zip(self.values())).finish()
     }
 }
 
@@ -146,6 +280,28 @@ impl Key for Wd {
 
     fn from_bits(bits: u128) -> Self {
         Self::from_raw(Key::from_bits(bits))
+    }
+}
+
+impl Key for u64 {
+    fn to_bits(self) -> u128 {
+        self.into()
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        bits as Self
+    }
+}
+
+/// The key takes at most 127 bits.
+impl<K: Key> Key for Option<K> {
+    fn to_bits(self) -> u128 {
+        // `None` comes first.
+        self.map_or(0, |key| key.to_bits().wrapping_add(1))
+    }
+
+    fn from_bits(bits: u128) -> Self {
+        bits.checked_sub(1).map(K::from_bits)
     }
 }
 
@@ -212,11 +368,54 @@ impl Value for u64 {
 mod tests {
     use super::*;
 
+    quickcheck::quickcheck! {
+        fn a_table_is_a_map_in_the_order_of_its_keys(steps: Vec<(i32, u8, u8)>) -> bool {
+            let (mut table, mut map) = (Table::new(), BTreeMap::new());
+            for (key, value, step) in steps {
+                // Few keys, so that they meet again.
+                let key = key % 8;
+                let is_same = match step % 3 {
+                    0 => table.insert(key, value) == map.insert(key, value),
+                    1 => table.remove(key) == map.remove(&key),
+                    _ => {
+                        table.change(key, |changed: &mut u8| *changed = changed.wrapping_add(value));
+                        let changed = map.entry(key).or_default();
+                        *changed = changed.wrapping_add(value);
+                        true
+                    }
+                };
+                if !is_same || table.get(key) != map.get(&key) || table.len() != map.len() {
+                    return false;
+                }
+            }
+            table.keys().eq(map.keys().copied())
+                && table.keys_from(0).eq(map.range(0..).map(|(key, _)| *key))
+                && table.last_key() == map.last_key_value().map(|(key, _)| *key)
+                && table.values().eq(map.values())
+                && table.is_empty() == map.is_empty()
+                && table.into_values().eq(map.into_values())
+        }
+    }
+
+    #[test]
+    fn a_table_uses_its_slots_again() {
+        let mut table = Table::new();
+        for key in 0..100_u32 {
+            table.insert(key, key);
+            table.insert(key + 1, key);
+            table.remove(key);
+        }
+        assert_eq!((table.len(), table.slots.len()), (1, 2));
+    }
+
     #[test]
     fn keys_have_the_order_of_their_types_and_come_back() {
         let numbers = [i32::MIN, -2, -1, 0, 1, i32::MAX];
         let set: KeySet<i32> = numbers.into_iter().rev().collect();
         assert!(set.keys().eq(numbers));
+        let options = [None, Some(0_u32), Some(1), Some(u32::MAX)];
+        let set: KeySet<Option<u32>> = options.into_iter().rev().collect();
+        assert!(set.keys().eq(options));
         let mut pairs = [(1_u32, -1_i32), (1, 0), (1, 7), (2, i32::MIN), (u32::MAX, 3)];
         let set: KeySet<(u32, i32)> = pairs.into_iter().rev().collect();
         pairs.sort_unstable();

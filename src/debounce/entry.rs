@@ -1,12 +1,12 @@
 //! One pending group: its net effect so far, and the groups that must be emitted before it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::group::{Group, Kind};
 use super::step::{Batch, Level, Step};
 use crate::flags::EventMask;
+use crate::keys::KeySet;
 use crate::watcher::{WatchEventBuf, WatchId};
 
 /// The key of an entry. Never reused.
@@ -63,8 +63,8 @@ pub(super) struct Entry {
     pub order: u64,
     /// `true` if another entry at the same path must be emitted before it.
     pub follows: bool,
-    pub depends_on: BTreeSet<Id>,
-    pub dependents: BTreeSet<Id>,
+    pub depends_on: KeySet<Id>,
+    pub dependents: KeySet<Id>,
     /// Its key in the queue of deadlines.
     pub deadline: Option<Instant>,
 }
@@ -85,8 +85,8 @@ impl Entry {
             event: batch.event,
             order: 0,
             follows: false,
-            depends_on: BTreeSet::new(),
-            dependents: BTreeSet::new(),
+            depends_on: KeySet::new(),
+            dependents: KeySet::new(),
             deadline: None,
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::{Entry, Id, Origin};
 use super::group::Group;
+use crate::keys::{KeySet, Table};
 use crate::watcher::WatchId;
 
 /// The times after which a group is emitted.
@@ -43,7 +44,7 @@ enum Target {
 struct Scope {
     /// For each path, the last entry that concerns it. No later entry concerns a directory above the path.
     paths: BTreeMap<PathBuf, Id>,
-    members: BTreeSet<Id>,
+    members: KeySet<Id>,
     /// The times of the first and the last event. Used with `per_watch`.
     times: Option<(Instant, Instant)>,
     deadline: Option<Instant>,
@@ -53,7 +54,7 @@ struct Scope {
 pub(super) struct Pending {
     pub timing: Timing,
     entries: HashMap<Id, Entry>,
-    scopes: BTreeMap<Option<WatchId>, Scope>,
+    scopes: Table<Option<WatchId>, Scope>,
     deadlines: BTreeSet<(Instant, Target)>,
     next_id: Id,
     next_order: u64,
@@ -64,7 +65,7 @@ impl Pending {
         Self {
             timing,
             entries: HashMap::new(),
-            scopes: BTreeMap::new(),
+            scopes: Table::new(),
             deadlines: BTreeSet::new(),
             next_id: 0,
             next_order: 0,
@@ -89,16 +90,18 @@ impl Pending {
 
     /// Returns the last entry that concerns a path.
     pub fn at(&self, watch: Option<WatchId>, path: &Path) -> Option<Id> {
-        self.scopes.get(&watch)?.paths.get(path).copied()
+        self.scopes.get(watch)?.paths.get(path).copied()
     }
 
     pub fn set_at(&mut self, watch: Option<WatchId>, path: PathBuf, id: Id) {
-        self.scopes.entry(watch).or_default().paths.insert(path, id);
+        self.scopes.change(watch, |scope| {
+            scope.paths.insert(path, id);
+        });
     }
 
     /// Removes the path from the index if this entry is the last one that concerns it.
     pub fn clear_at(&mut self, watch: Option<WatchId>, path: &Path, id: Id) {
-        if let Some(scope) = self.scopes.get_mut(&watch) {
+        if let Some(scope) = self.scopes.get_mut(watch) {
             if scope.paths.get(path) == Some(&id) {
                 scope.paths.remove(path);
             }
@@ -106,15 +109,15 @@ impl Pending {
     }
 
     /// Returns the entries of directories above a path that must be emitted before entries at the path.
-    pub fn above(&self, watch: Option<WatchId>, path: &Path) -> BTreeSet<Id> {
-        let Some(scope) = self.scopes.get(&watch) else { return BTreeSet::new() };
+    pub fn above(&self, watch: Option<WatchId>, path: &Path) -> KeySet<Id> {
+        let Some(scope) = self.scopes.get(watch) else { return KeySet::new() };
         let above = path.ancestors().skip(1).filter_map(|path| scope.paths.get(path).copied());
         above.filter(|&id| self.get(id).is_some_and(Entry::is_structural)).collect()
     }
 
     /// Returns the paths beneath a directory, each with the last entry that concerns it.
     pub fn beneath(&self, watch: Option<WatchId>, path: &Path) -> Vec<(PathBuf, Id)> {
-        let Some(scope) = self.scopes.get(&watch) else { return Vec::new() };
+        let Some(scope) = self.scopes.get(watch) else { return Vec::new() };
         let after = (Bound::Excluded(path), Bound::Unbounded);
         let beneath = scope.paths.range::<Path, _>(after);
         let beneath = beneath.take_while(|(beneath, _)| beneath.starts_with(path));
@@ -123,7 +126,7 @@ impl Pending {
 
     /// Adds an entry after all others. It depends on the previous entries of its paths, and on those in
     /// `after`.
-    pub fn insert(&mut self, mut entry: Entry, after: &BTreeSet<Id>) -> Id {
+    pub fn insert(&mut self, mut entry: Entry, after: &KeySet<Id>) -> Id {
         let id = self.next_id;
         self.next_id = self.next_id.saturating_add(1);
         entry.order = self.new_order();
@@ -140,8 +143,8 @@ impl Pending {
             self.set_at(watch, other, id);
         }
         self.set_at(entry.watch, entry.path.clone(), id);
-        if let Some(scope) = self.scopes.get_mut(&entry.watch) {
-            scope.members.insert(id);
+        if let Some(scope) = self.scopes.get_mut(entry.watch) {
+            scope.members.add(id);
         }
         self.entries.insert(id, entry);
         self.depend(id, &after);
@@ -163,12 +166,12 @@ impl Pending {
     }
 
     /// Makes an entry depend on others.
-    pub fn depend(&mut self, id: Id, after: &BTreeSet<Id>) {
-        for &other in after.iter().filter(|&&other| other != id) {
+    pub fn depend(&mut self, id: Id, after: &KeySet<Id>) {
+        for other in after.keys().filter(|&other| other != id) {
             if let Some(first) = self.entries.get_mut(&other) {
-                first.dependents.insert(id);
+                first.dependents.add(id);
                 if let Some(entry) = self.entries.get_mut(&id) {
-                    entry.depends_on.insert(other);
+                    entry.depends_on.add(other);
                 }
             }
         }
@@ -179,11 +182,11 @@ impl Pending {
     ///
     /// Returns `false`, without an effect, if an entry that is not in `moved` depends on it and the move
     /// would be necessary.
-    pub fn join(&mut self, id: Id, after: &BTreeSet<Id>, moved: &BTreeSet<Id>) -> bool {
+    pub fn join(&mut self, id: Id, after: &KeySet<Id>, moved: &KeySet<Id>) -> bool {
         let Some(entry) = self.entries.get(&id) else { return false };
         let order = entry.order;
-        let is_before = |&other: &Id| self.get(other).is_none_or(|other| other.order < order);
-        if !after.iter().all(|other| *other == id || is_before(other)) {
+        let is_before = |other: Id| self.get(other).is_none_or(|other| other.order < order);
+        if !after.keys().all(|other| other == id || is_before(other)) {
             if !entry.dependents.is_subset(moved) {
                 return false;
             }
@@ -205,14 +208,14 @@ impl Pending {
             Origin::Renamed { watch, from } => self.clear_at(*watch, from, id),
             Origin::Exchanged { with } => self.clear_at(entry.watch, with, id),
         }
-        for other in &entry.depends_on {
-            if let Some(other) = self.entries.get_mut(other) {
-                other.dependents.remove(&id);
+        for other in entry.depends_on.keys() {
+            if let Some(other) = self.entries.get_mut(&other) {
+                other.dependents.remove(id);
             }
         }
-        for &other in &entry.dependents {
+        for other in entry.dependents.keys() {
             self.change(other, |other| {
-                other.depends_on.remove(&id);
+                other.depends_on.remove(id);
             });
         }
         self.leave(entry.watch, id);
@@ -224,8 +227,8 @@ impl Pending {
 
     /// Removes an entry from the members of a watch.
     fn leave(&mut self, watch: Option<WatchId>, id: Id) {
-        let Some(scope) = self.scopes.get_mut(&watch) else { return };
-        scope.members.remove(&id);
+        let Some(scope) = self.scopes.get_mut(watch) else { return };
+        scope.members.remove(id);
         if scope.members.is_empty() {
             scope.times = None;
             if let Some(deadline) = scope.deadline.take() {
@@ -238,8 +241,8 @@ impl Pending {
     /// Removes the scope of a watch if nothing of it is pending.
     fn remove_if_empty(&mut self, watch: Option<WatchId>) {
         let is_empty = |scope: &Scope| scope.members.is_empty() && scope.paths.is_empty();
-        if self.scopes.get(&watch).is_some_and(is_empty) {
-            self.scopes.remove(&watch);
+        if self.scopes.get(watch).is_some_and(is_empty) {
+            self.scopes.remove(watch);
         }
     }
 
@@ -255,8 +258,8 @@ impl Pending {
             }
         }
         self.set_at(watch, path, id);
-        if let Some(scope) = self.scopes.get_mut(&watch) {
-            scope.members.insert(id);
+        if let Some(scope) = self.scopes.get_mut(watch) {
+            scope.members.add(id);
         }
         if old_watch != watch {
             self.leave(old_watch, id);
@@ -266,7 +269,7 @@ impl Pending {
     /// Returns the last entry before this one that concerns a path.
     fn previous(&self, id: Id, watch: Option<WatchId>, path: &Path) -> Option<Id> {
         let depends_on = &self.get(id)?.depends_on;
-        let entries = depends_on.iter().filter_map(|&id| Some((id, self.get(id)?)));
+        let entries = depends_on.keys().filter_map(|id| Some((id, self.get(id)?)));
         let concerned = entries.filter(|(_, entry)| entry.concerns(watch, path));
         concerned.max_by_key(|(_, entry)| entry.order).map(|(id, _)| id)
     }
@@ -298,7 +301,7 @@ impl Pending {
     /// Adds an event to the times of a watch. Has an effect only with `per_watch`, if the watch has
     /// entries.
     pub fn extend(&mut self, watch: Option<WatchId>, first: Instant, last: Instant) {
-        let Some(scope) = self.scopes.get_mut(&watch) else { return };
+        let Some(scope) = self.scopes.get_mut(watch) else { return };
         if !self.timing.per_watch || scope.members.is_empty() {
             return;
         }
@@ -336,7 +339,7 @@ impl Pending {
 
     /// Returns the entries of a watch.
     pub fn of(&self, watch: Option<WatchId>) -> impl Iterator<Item = Id> {
-        self.scopes.get(&watch).into_iter().flat_map(|scope| scope.members.iter().copied())
+        self.scopes.get(watch).into_iter().flat_map(|scope| scope.members.keys())
     }
 
     pub fn all(&self) -> impl Iterator<Item = Id> {
@@ -350,8 +353,8 @@ impl Pending {
         for id in ids {
             let mut stack = vec![id];
             while let Some(&top) = stack.last() {
-                let first = self.get(top).and_then(|entry| entry.depends_on.first());
-                if let Some(&first) = first {
+                let first = self.get(top).and_then(|entry| entry.depends_on.keys().next());
+                if let Some(first) = first {
                     stack.push(first);
                 } else {
                     stack.pop();

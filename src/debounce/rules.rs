@@ -1,6 +1,5 @@
 //! The rules: the effect of one step on the pending groups.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::WatchedPath;
@@ -8,6 +7,7 @@ use super::entry::{After, Before, Entry, Id, Origin};
 use super::pending::Pending;
 use super::step::{Batch, Level, Step};
 use super::subtree::{Moving, Totals, forget_target, merge_beneath};
+use crate::keys::KeySet;
 use crate::watcher::WatchId;
 
 /// Applies a step that concerns one path.
@@ -16,10 +16,10 @@ pub(super) fn local(pending: &mut Pending, mut batch: Batch, step: &Step) {
         return;
     }
     let mut after = pending.above(batch.watch, &batch.path);
-    let mut pinned = BTreeSet::new();
+    let mut pinned = KeySet::new();
     if step.is_structural() {
         merge_beneath(pending, batch.watch, &batch.path, &mut pinned).add_to(&mut batch);
-        after.extend(&pinned);
+        after.extend(pinned.keys());
     }
     let Some(id) = pending.at(batch.watch, &batch.path) else {
         return add(pending, batch, step, Before::of(step), &after);
@@ -31,13 +31,13 @@ pub(super) fn local(pending: &mut Pending, mut batch: Batch, step: &Step) {
         return replace_renamed(pending, id, batch, step, after);
     }
     let merges = is_local || (is_renamed && !step.is_structural());
-    if merges && pending.join(id, &after, &BTreeSet::new()) {
+    if merges && pending.join(id, &after, &KeySet::new()) {
         return pending.change(id, |entry| {
             entry.apply(step, batch.is_dir);
             entry.add(batch);
         });
     }
-    after.insert(id);
+    after.add(id);
     add(pending, batch, step, Before::of(step), &after);
 }
 
@@ -62,7 +62,7 @@ fn merge_without_effect(pending: &mut Pending, batch: &Batch, step: &Step) -> bo
 }
 
 /// Adds a new group.
-fn add(pending: &mut Pending, batch: Batch, step: &Step, before: Before, after: &BTreeSet<Id>) {
+fn add(pending: &mut Pending, batch: Batch, step: &Step, before: Before, after: &KeySet<Id>) {
     let is_dir = batch.is_dir;
     let mut entry = Entry::new(batch, Origin::Local, before, After::Same(Level::Nothing));
     entry.apply(step, is_dir);
@@ -75,7 +75,7 @@ fn replace_renamed(
     id: Id,
     batch: Batch,
     step: &Step,
-    mut after: BTreeSet<Id>,
+    mut after: KeySet<Id>,
 ) {
     let first = pending.get(id).map_or(batch.first, |entry| entry.first);
     let before = forget_target(pending, id).unwrap_or(Before::Maybe);
@@ -83,7 +83,7 @@ fn replace_renamed(
     if before == Before::No && *step == Step::Remove {
         return;
     }
-    after.insert(id);
+    after.add(id);
     let batch = Batch { first: batch.first.min(first), ..batch };
     add(pending, batch, step, before, &after);
 }
@@ -101,13 +101,13 @@ pub(super) fn rename(
         return local(pending, batch, &Step::Change(Level::Other));
     }
     let mut after = pending.above(from_watch, &from);
-    after.extend(pending.above(watch, &to));
+    after.extend(pending.above(watch, &to).keys());
     let mut totals = merge_beneath(pending, watch, &to, &mut after);
     let before = overwrite(pending, &batch, (from_watch, &from), &mut after, &mut totals);
     totals.add_to(&mut batch);
     let paths = vec![(from.clone(), to)];
     let moving = Moving::plan(pending, from_watch, paths, watch != from_watch, &after);
-    after.extend(&moving.pinned);
+    after.extend(moving.pinned.keys());
     let rename = Rename { from_watch, from, before, after, level };
     let id = rename.apply(pending, batch, &moving.moved);
     moving.apply(pending, id);
@@ -118,7 +118,7 @@ fn overwrite(
     pending: &mut Pending,
     batch: &Batch,
     from: (Option<WatchId>, &Path),
-    after: &mut BTreeSet<Id>,
+    after: &mut KeySet<Id>,
     totals: &mut Totals,
 ) -> Before {
     let to = &batch.path;
@@ -133,17 +133,17 @@ fn overwrite(
     if entry.is_local_at(to) {
         if let Some(entry) = is_free.then(|| pending.remove(id)).flatten() {
             totals.add(&entry);
-            after.extend(&entry.depends_on);
+            after.extend(entry.depends_on.keys());
             return before;
         }
-        after.insert(id);
+        after.add(id);
         return if is_gone { Before::No } else { Before::Yes };
     }
     if entry.renamed_to(to).is_some() && is_free {
-        after.extend(&entry.depends_on);
+        after.extend(entry.depends_on.keys());
         return forget_target(pending, id).unwrap_or(Before::Maybe);
     }
-    after.insert(id);
+    after.add(id);
     if entry.left(to) { Before::No } else { Before::Yes }
 }
 
@@ -152,14 +152,14 @@ struct Rename {
     from: PathBuf,
     /// Whether the new path existed.
     before: Before,
-    after: BTreeSet<Id>,
+    after: KeySet<Id>,
     /// The change of the content, if no group at the old path includes it.
     level: Level,
 }
 
 impl Rename {
     /// Applies the rename. Returns the group at the new path.
-    fn apply(mut self, pending: &mut Pending, batch: Batch, moved: &BTreeSet<Id>) -> Id {
+    fn apply(mut self, pending: &mut Pending, batch: Batch, moved: &KeySet<Id>) -> Id {
         let id = pending.at(self.from_watch, &self.from);
         let Some((id, entry)) = id.and_then(|id| Some((id, pending.get(id)?))) else {
             let level = self.level;
@@ -205,13 +205,13 @@ impl Rename {
     /// new path.
     fn follow(mut self, pending: &mut Pending, batch: Batch, id: Id) -> Id {
         let has_content = pending.get(id).is_some_and(Entry::has_content);
-        self.after.insert(id);
+        self.after.add(id);
         self.add(pending, batch, if has_content { Level::Modified } else { Level::Nothing })
     }
 
     /// Adds a new file at the new path, because the group at the old path does not include it.
     fn arrive(&mut self, pending: &mut Pending, batch: Batch, id: Id) -> Id {
-        self.after.insert(id);
+        self.after.add(id);
         let entry = Entry::new(batch, Origin::Local, self.before, After::New);
         pending.insert(entry, &self.after)
     }
@@ -271,7 +271,7 @@ impl Rename {
         if passed != Before::No {
             let (watch, path) = (self.from_watch, self.from);
             let mut after = pending.above(watch, &path);
-            after.insert(id);
+            after.add(id);
             let batch = Batch { watch, path, first: batch.first.min(first), ..batch };
             let gone = Entry::new(batch, Origin::Local, passed, After::Gone);
             pending.insert(gone, &after);
@@ -284,12 +284,12 @@ impl Rename {
 pub(super) fn exchange(pending: &mut Pending, batch: Batch, with: PathBuf) {
     let (watch, path) = (batch.watch, batch.path.clone());
     let mut after = pending.above(watch, &path);
-    after.extend(pending.above(watch, &with));
+    after.extend(pending.above(watch, &with).keys());
     after.extend(pending.at(watch, &path));
     after.extend(pending.at(watch, &with));
     let paths = vec![(path.clone(), with.clone()), (with.clone(), path)];
     let moving = Moving::plan(pending, watch, paths, false, &after);
-    after.extend(&moving.pinned);
+    after.extend(moving.pinned.keys());
     let origin = Origin::Exchanged { with };
     let entry = Entry::new(batch, origin, Before::Yes, After::Same(Level::Nothing));
     let id = pending.insert(entry, &after);

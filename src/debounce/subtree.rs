@@ -1,6 +1,5 @@
 //! The effect of a directory's change on the pending groups beneath it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,6 +7,7 @@ use super::entry::{After, Before, Entry, Id, Origin};
 use super::pending::Pending;
 use super::step::{Batch, Level};
 use crate::flags::EventMask;
+use crate::keys::KeySet;
 use crate::watcher::WatchId;
 
 /// The counts and times of groups that were merged into another one.
@@ -38,7 +38,7 @@ pub(super) fn merge_beneath(
     pending: &mut Pending,
     watch: Option<WatchId>,
     path: &Path,
-    after: &mut BTreeSet<Id>,
+    after: &mut KeySet<Id>,
 ) -> Totals {
     let mut totals = Totals::default();
     let beneath = pending.beneath(watch, path);
@@ -56,16 +56,16 @@ pub(super) fn merge_beneath(
         if is_free && is_within {
             if let Some(entry) = pending.remove(id) {
                 totals.add(&entry);
-                after.extend(entry.depends_on);
+                after.extend(entry.depends_on.keys());
             }
         } else if is_free && is_renamed {
             // The file was renamed to a path beneath, so only its removal is left.
             forget_target(pending, id);
         } else {
-            after.insert(id);
+            after.add(id);
         }
     }
-    after.retain(|&id| pending.get(id).is_some());
+    *after = after.keys().filter(|&id| pending.get(id).is_some()).collect();
     for (path, id) in &beneath {
         pending.clear_at(watch, path, *id);
     }
@@ -74,8 +74,8 @@ pub(super) fn merge_beneath(
 
 /// Returns the entries in reverse order, so that each comes before those that it depends on.
 fn last_first(pending: &Pending, beneath: &[(PathBuf, Id)]) -> Vec<Id> {
-    let ids: BTreeSet<Id> = beneath.iter().map(|&(_, id)| id).collect();
-    let mut ids: Vec<Id> = ids.into_iter().collect();
+    let ids: KeySet<Id> = beneath.iter().map(|&(_, id)| id).collect();
+    let mut ids: Vec<Id> = ids.keys().collect();
     ids.sort_by_cached_key(|&id| std::cmp::Reverse(pending.get(id).map(|entry| entry.order)));
     ids
 }
@@ -106,9 +106,9 @@ pub(super) fn forget_target(pending: &mut Pending, id: Id) -> Option<Before> {
 /// Merges the removal of a path into the next group of that path, if nothing else depends on the removal.
 fn merge_removal(pending: &mut Pending, removed: Id, next: Id, path: &Path) {
     let is_next = pending.get(next).is_some_and(|next| {
-        next.is_local_at(path) && next.before != Before::Yes && next.depends_on.contains(&removed)
+        next.is_local_at(path) && next.before != Before::Yes && next.depends_on.contains(removed)
     });
-    let is_free = |removed: &Entry| removed.dependents.iter().all(|&id| id == next);
+    let is_free = |removed: &Entry| removed.dependents.keys().all(|id| id == next);
     if !is_next || !pending.get(removed).is_some_and(is_free) {
         return;
     }
@@ -131,9 +131,9 @@ pub(super) struct Moving {
     paths: Vec<(PathBuf, PathBuf)>,
     keys: Vec<(PathBuf, Id)>,
     /// The groups that are emitted after the rename, with the new path.
-    pub moved: BTreeSet<Id>,
+    pub moved: KeySet<Id>,
     /// The groups that are emitted before the rename, with the old path.
-    pub pinned: BTreeSet<Id>,
+    pub pinned: KeySet<Id>,
 }
 
 impl Moving {
@@ -144,7 +144,7 @@ impl Moving {
         watch: Option<WatchId>,
         paths: Vec<(PathBuf, PathBuf)>,
         leaves_watch: bool,
-        waits_for: &BTreeSet<Id>,
+        waits_for: &KeySet<Id>,
     ) -> Self {
         let mut moving = Self { watch, paths, ..Self::default() };
         for (from, _) in &moving.paths {
@@ -153,11 +153,11 @@ impl Moving {
         for id in last_first(pending, &moving.keys) {
             let Some(entry) = pending.get(id) else { continue };
             let is_beneath = entry.watch == watch && moving.destination(&entry.path).is_some();
-            let is_free = entry.dependents.is_subset(&moving.moved) && !waits_for.contains(&id);
+            let is_free = entry.dependents.is_subset(&moving.moved) && !waits_for.contains(id);
             if is_beneath && is_free && !leaves_watch {
-                moving.moved.insert(id);
+                moving.moved.add(id);
             } else {
-                moving.pinned.insert(id);
+                moving.pinned.add(id);
             }
         }
         moving
@@ -176,12 +176,12 @@ impl Moving {
         for (path, id) in &self.keys {
             pending.clear_at(self.watch, path, *id);
         }
-        let after = BTreeSet::from([renames]);
+        let after = KeySet::from_iter([renames]);
         let keys: Vec<(PathBuf, Id)> = self.keys.iter().map(|(p, id)| (p.clone(), *id)).collect();
         let mut ordered = last_first(pending, &keys);
         ordered.reverse();
         for id in ordered {
-            if self.moved.contains(&id) {
+            if self.moved.contains(id) {
                 pending.reorder(id);
                 self.relocate(pending, id);
                 pending.depend(id, &after);
@@ -191,7 +191,7 @@ impl Moving {
                 self.repeat(pending, id, &after);
             }
         }
-        for (path, id) in self.keys.iter().filter(|(_, id)| self.moved.contains(id)) {
+        for (path, id) in self.keys.iter().filter(|(_, id)| self.moved.contains(*id)) {
             if let Some(path) = self.destination(path) {
                 pending.set_at(self.watch, path, *id);
             }
@@ -222,15 +222,15 @@ impl Moving {
     }
 
     /// Adds a group with the new path for content that another group reports with the old path.
-    fn repeat(&self, pending: &mut Pending, id: Id, after: &BTreeSet<Id>) {
+    fn repeat(&self, pending: &mut Pending, id: Id, after: &KeySet<Id>) {
         let Some(entry) = pending.get(id).filter(|entry| entry.has_content()) else { return };
         if entry.watch != self.watch {
             return;
         }
         let Some(path) = self.destination(&entry.path) else { return };
         let mut repeated = entry.clone();
-        repeated.depends_on.clear();
-        repeated.dependents.clear();
+        repeated.depends_on = KeySet::default();
+        repeated.dependents = KeySet::default();
         repeated.deadline = None;
         repeated.origin = Origin::Local;
         repeated.before = Before::Yes;

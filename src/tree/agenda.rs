@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use super::event::TreeKind;
 use super::nodes::NodeRef;
-use crate::keys::KeySet;
+use crate::keys::{KeySet, Table};
 
 /// A directory and a name in it.
 pub(super) type Place = (NodeRef, Box<[u8]>);
@@ -116,7 +116,7 @@ pub(super) enum Task {
 }
 
 /// The order of tasks at one position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 enum Phase {
     Close,
     Window,
@@ -127,7 +127,10 @@ enum Phase {
     Complete,
 }
 
-type Due = (u64, Phase, u64);
+/// The position, and the order there: the phase in the upper eight bits, and the number of the task.
+type Due = (u64, u64);
+
+const PHASE: u32 = 56;
 
 /// Due at the end of the queue, which is not known yet.
 const FRESH: u64 = u64::MAX - 1;
@@ -157,8 +160,8 @@ pub(super) enum When {
 
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    due: BTreeMap<Due, Item>,
-    checks: BTreeMap<NodeRef, BTreeMap<Box<[u8]>, Entry>>,
+    due: Table<Due, Item>,
+    checks: Table<NodeRef, BTreeMap<Box<[u8]>, Entry>>,
     /// The directories with a pending comparison.
     compares: KeySet<NodeRef>,
     sequence: u64,
@@ -183,8 +186,9 @@ impl Agenda {
             When::End => FRESH,
             When::Idle => IDLE,
         };
+        // 2^56 tasks are never added.
         self.sequence = self.sequence.wrapping_add(1);
-        let due = (at, phase, self.sequence);
+        let due = (at, (phase as u64) << PHASE | self.sequence);
         self.due.insert(due, item);
         due
     }
@@ -204,11 +208,11 @@ impl Agenda {
     }
 
     fn entry(&self, dir: NodeRef, name: &[u8]) -> Option<&Entry> {
-        self.checks.get(&dir)?.get(name)
+        self.checks.get(dir)?.get(name)
     }
 
     fn entry_mut(&mut self, dir: NodeRef, name: &[u8]) -> Option<&mut Entry> {
-        self.checks.get_mut(&dir)?.get_mut(name)
+        self.checks.get_mut(dir)?.get_mut(name)
     }
 
     /// Returns `true` if a check or comparison is pending.
@@ -253,7 +257,13 @@ impl Agenda {
         let due = self.put(when, phase, Item::Name((dir, name.into())));
         self.deep = self.deep.saturating_add(usize::from(check.deep));
         self.moving = self.moving.saturating_add(usize::from(check.is_moving()));
-        self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: Some(due) });
+        self.set(dir, name, Entry { check, due: Some(due) });
+    }
+
+    fn set(&mut self, dir: NodeRef, name: &[u8], entry: Entry) {
+        self.checks.change(dir, |names| {
+            names.insert(name.into(), entry);
+        });
     }
 
     /// Returns `true` if a check of the name is pending and not parked.
@@ -343,13 +353,13 @@ impl Agenda {
 
     /// Removes a check and returns it.
     pub fn take(&mut self, dir: NodeRef, name: &[u8]) -> Option<Check> {
-        let names = self.checks.get_mut(&dir)?;
+        let names = self.checks.get_mut(dir)?;
         let Entry { check, due } = names.remove(name)?;
         if names.is_empty() {
-            self.checks.remove(&dir);
+            self.checks.remove(dir);
         }
         if let Some(due) = due {
-            self.due.remove(&due);
+            self.due.remove(due);
         }
         self.uncount(&check);
         Some(check)
@@ -362,9 +372,9 @@ impl Agenda {
 
     /// Removes all checks of names in a directory that is gone.
     pub fn forget(&mut self, dir: NodeRef) {
-        for Entry { check, due } in self.checks.remove(&dir).unwrap_or_default().into_values() {
+        for Entry { check, due } in self.checks.remove(dir).unwrap_or_default().into_values() {
             if let Some(due) = due {
-                self.due.remove(&due);
+                self.due.remove(due);
             }
             self.uncount(&check);
         }
@@ -375,17 +385,17 @@ impl Agenda {
         let old = self.take(dir, name);
         let unreported_file = check.unreported_file || old.is_some_and(|old| old.unreported_file);
         let check = Check { unreported_file, exchanged: check.exchanged, ..Check::default() };
-        self.checks.entry(dir).or_default().insert(name.into(), Entry { check, due: None });
+        self.set(dir, name, Entry { check, due: None });
     }
 
     /// Returns `true` if a check of a name in the directory is parked.
     pub fn has_parked(&self, dir: NodeRef) -> bool {
-        self.checks.get(&dir).into_iter().flatten().any(|(_, entry)| entry.due.is_none())
+        self.checks.get(dir).into_iter().flatten().any(|(_, entry)| entry.due.is_none())
     }
 
     /// Makes the parked checks of a directory fresh, since it was listed.
     pub fn unpark(&mut self, dir: NodeRef) {
-        let names = self.checks.get(&dir).into_iter().flatten();
+        let names = self.checks.get(dir).into_iter().flatten();
         let parked = names.filter(|(_, entry)| entry.due.is_none()).map(|(name, _)| name.clone());
         for name in parked.collect::<Vec<_>>() {
             self.check(dir, &name, Check::default(), When::End);
@@ -400,9 +410,9 @@ impl Agenda {
     /// Takes the first task that is due at position `at`.
     pub fn next(&mut self, at: u64) -> Option<Task> {
         loop {
-            let entry = self.due.first_entry().filter(|entry| entry.key().0 <= at)?;
-            let is_last = entry.key().1 == Phase::Last;
-            match entry.remove() {
+            let due = self.due.keys().next().filter(|due| due.0 <= at)?;
+            let is_last = due.1 >> PHASE == Phase::Last as u64;
+            match self.due.remove(due)? {
                 Item::Name((dir, name)) if is_last && self.moving > 0 => {
                     // It may be the directory that was found elsewhere.
                     let check = self.take(dir, &name)?;
@@ -431,35 +441,32 @@ impl Agenda {
 
     /// Returns `true` if a task is due.
     pub fn is_due(&self, at: u64) -> bool {
-        self.due.first_key_value().is_some_and(|(due, _)| due.0 <= at)
+        self.due.keys().next().is_some_and(|due| due.0 <= at)
     }
 
     /// Returns `true` if tasks wait for [`seal`](Self::seal).
     pub fn is_fresh(&self) -> bool {
-        self.due.range((FRESH, Phase::Close, 0)..(IDLE, Phase::Close, 0)).next().is_some()
+        self.due.keys_from((FRESH, 0)).next().is_some_and(|due| due.0 == FRESH)
     }
 
     /// Returns `true` if tasks wait for the queue to be empty.
     pub fn is_idle(&self) -> bool {
-        self.due.last_key_value().is_some_and(|(due, _)| due.0 == IDLE)
+        self.due.last_key().is_some_and(|due| due.0 == IDLE)
     }
 
     /// Sets fresh tasks to be due at `end`, where the queue ends now. If the queue is empty (`idle`), also
     /// the tasks that wait for that.
     pub fn seal(&mut self, end: u64, idle: bool) {
-        let mut fresh = self.due.split_off(&(FRESH, Phase::Close, 0));
-        if !idle {
-            self.due.append(&mut fresh.split_off(&(IDLE, Phase::Close, 0)));
-        }
-        for ((_, phase, sequence), item) in fresh {
-            let due = (end, phase, sequence);
+        let fresh = self.due.keys_from((FRESH, 0)).take_while(|due| idle || due.0 == FRESH);
+        for due in fresh.collect::<Vec<_>>() {
+            let sealed = (end, due.1);
+            let Some(item) = self.due.remove(due) else { continue };
             if let Item::Name((dir, name)) = &item {
-                let names = self.checks.get_mut(dir);
-                if let Some(entry) = names.and_then(|names| names.get_mut(name)) {
-                    entry.due = Some(due);
+                if let Some(entry) = self.entry_mut(*dir, name) {
+                    entry.due = Some(sealed);
                 }
             }
-            self.due.insert(due, item);
+            self.due.insert(sealed, item);
         }
     }
 }

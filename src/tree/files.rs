@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use super::kernel::Stat;
 use super::nodes::NodeRef;
+use crate::keys::Table;
 
 #[derive(Debug)]
 struct File {
@@ -30,7 +31,7 @@ struct Dir {
 
 #[derive(Debug)]
 pub(super) struct Files {
-    of: BTreeMap<NodeRef, Dir>,
+    of: Table<NodeRef, Dir>,
     /// Whether files are tracked.
     track: bool,
 }
@@ -45,23 +46,24 @@ pub(super) enum Compared {
 
 impl Files {
     pub const fn new(track: bool) -> Self {
-        Self { of: BTreeMap::new(), track }
+        Self { of: Table::new(), track }
     }
 
     /// Opens the window of a listing. If it is `whole`, known files that it does not show are gone.
     pub fn open(&mut self, dir: NodeRef, whole: bool) {
-        let dir = self.of.entry(dir).or_default();
-        dir.open = dir.open.saturating_add(1);
-        if whole {
-            for file in dir.files.values_mut() {
-                file.seen = false;
+        self.of.change(dir, |dir| {
+            dir.open = dir.open.saturating_add(1);
+            if whole {
+                for file in dir.files.values_mut() {
+                    file.seen = false;
+                }
             }
-        }
+        });
     }
 
     /// Closes the window of a listing. Returns the names of the files that the listing has shown to be gone.
     pub fn close(&mut self, dir: NodeRef) -> Vec<Box<[u8]>> {
-        let Some(files) = self.of.get_mut(&dir) else { return Vec::new() };
+        let Some(files) = self.of.get_mut(dir) else { return Vec::new() };
         files.open = files.open.saturating_sub(1);
         if files.open > 0 {
             return Vec::new();
@@ -72,19 +74,19 @@ impl Files {
             files.files.remove(name);
         }
         if !self.track {
-            self.of.remove(&dir);
+            self.of.remove(dir);
         }
         gone
     }
 
     pub fn forget(&mut self, dir: NodeRef) {
-        self.of.remove(&dir);
+        self.of.remove(dir);
     }
 
     /// Closes all windows, since events were lost.
     pub fn close_all(&mut self) {
         if !self.track {
-            self.of.clear();
+            self.of = Table::new();
         }
         for dir in self.of.values_mut() {
             dir.open = 0;
@@ -96,7 +98,7 @@ impl Files {
 
     /// Returns `true` if an event of the directory may be older than its listing.
     pub fn in_window(&self, dir: NodeRef) -> bool {
-        self.of.get(&dir).is_some_and(|dir| dir.open > 0)
+        self.of.get(dir).is_some_and(|dir| dir.open > 0)
     }
 
     /// Returns `true` if no directory's files are known.
@@ -106,41 +108,41 @@ impl Files {
 
     /// Returns `true` if the files of the directory are known.
     pub fn knows(&self, dir: NodeRef) -> bool {
-        self.of.contains_key(&dir)
+        self.of.contains(dir)
     }
 
     pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
-        self.of.get(&dir).is_some_and(|dir| dir.files.contains_key(name))
+        self.of.get(dir).is_some_and(|dir| dir.files.contains_key(name))
     }
 
     /// Adds a file that an event reports to be there. Returns `false` if it was known.
     pub fn insert(&mut self, dir: NodeRef, name: &[u8]) -> bool {
-        let Some(dir) = self.of.get_mut(&dir) else { return true };
+        let Some(dir) = self.of.get_mut(dir) else { return true };
         dir.files.insert(name.into(), File { stat: None, seen: true }).is_none()
     }
 
     /// Removes a file. Returns `false` if it was not known.
     pub fn remove(&mut self, dir: NodeRef, name: &[u8]) -> bool {
-        self.of.get_mut(&dir).is_some_and(|dir| dir.files.remove(name).is_some())
+        self.of.get_mut(dir).is_some_and(|dir| dir.files.remove(name).is_some())
     }
 
     /// Forgets the status of a file that may have changed.
     pub fn touch(&mut self, dir: NodeRef, name: &[u8]) {
-        if let Some(file) = self.of.get_mut(&dir).and_then(|dir| dir.files.get_mut(name)) {
+        if let Some(file) = self.of.get_mut(dir).and_then(|dir| dir.files.get_mut(name)) {
             file.stat = None;
         }
     }
 
     /// Marks a file that a listing has shown, without a `stat` of it.
     pub fn mark_seen(&mut self, dir: NodeRef, name: &[u8]) {
-        if let Some(file) = self.of.get_mut(&dir).and_then(|dir| dir.files.get_mut(name)) {
+        if let Some(file) = self.of.get_mut(dir).and_then(|dir| dir.files.get_mut(name)) {
             file.seen = true;
         }
     }
 
     /// Compares a file that a listing has shown with the known one, and stores its status.
     pub fn compare(&mut self, dir: NodeRef, name: &[u8], stat: Option<Stat>) -> Compared {
-        let Some(dir) = self.of.get_mut(&dir) else { return Compared::New };
+        let Some(dir) = self.of.get_mut(dir) else { return Compared::New };
         let new = File { stat, seen: true };
         match dir.files.insert(name.into(), new) {
             None => Compared::New,

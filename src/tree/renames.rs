@@ -13,12 +13,12 @@
 //! Invariant: `by_dir` has an entry for each directory of the names of a pending rename or a swap.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::agenda::{Check, LastEvent, Place};
 use super::nodes::NodeRef;
-use crate::keys::{KeyMap, KeySet};
+use crate::keys::{KeyMap, KeySet, Table};
 
 /// A rename whose new name has not come yet, or whose directory has not reported its own move yet.
 #[derive(Debug)]
@@ -119,8 +119,8 @@ const MAX_RECENT: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Renames {
-    pending: BTreeMap<u32, Pending>,
-    swaps: BTreeMap<u32, Swap>,
+    pending: Table<u32, Pending>,
+    swaps: Table<u32, Swap>,
     by_dir: KeySet<(NodeRef, u32)>,
     by_node: KeyMap<NodeRef, u32>,
     /// By the cookie of the second rename.
@@ -171,12 +171,12 @@ impl Renames {
 
     /// Takes the rename whose `MOVED_FROM` has come and whose `MOVED_TO` comes now.
     pub fn take_half(&mut self, cookie: u32, is_dir: bool) -> Option<Pending> {
-        let pending = self.pending.get(&cookie)?;
+        let pending = self.pending.get(cookie)?;
         (pending.is_dir == is_dir && pending.to.is_none()).then(|| self.take(cookie))?
     }
 
     fn take(&mut self, cookie: u32) -> Option<Pending> {
-        let pending = self.pending.remove(&cookie)?;
+        let pending = self.pending.remove(cookie)?;
         self.by_dir.remove((pending.from.0, cookie));
         if let Some((to, _)) = &pending.to {
             self.by_dir.remove((*to, cookie));
@@ -191,7 +191,7 @@ impl Renames {
     }
 
     fn take_swap(&mut self, cookie: u32) -> Option<Swap> {
-        let swap = self.swaps.remove(&cookie)?;
+        let swap = self.swaps.remove(cookie)?;
         for dir in [swap.from.0, swap.to.0] {
             self.by_dir.remove((dir, cookie));
         }
@@ -230,9 +230,8 @@ impl Renames {
 
     /// Takes the oldest rename, if too many are pending.
     pub fn take_excess(&mut self) -> Option<Ended> {
-        let (cookie, _) =
-            self.pending.first_key_value().filter(|_| self.pending.len() > MAX_PENDING)?;
-        self.end(*cookie)
+        let cookie = self.pending.keys().next().filter(|_| self.pending.len() > MAX_PENDING)?;
+        self.end(cookie)
     }
 
     /// Returns the cookies of the renames and swaps with a name in the directory.
@@ -253,15 +252,15 @@ impl Renames {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
         if !from {
             let first = self.by_second.get(cookie);
-            let swap = first.and_then(|first| self.swaps.get_mut(&first));
+            let swap = first.and_then(|first| self.swaps.get_mut(first));
             let swap = swap.filter(|swap| !swap.back && is_it(&swap.from));
             return swap.map(|swap| swap.back = true).is_some();
         }
         let first = self.cookies_in(dir).find(|first| {
-            let swap = self.swaps.get(first);
+            let swap = self.swaps.get(*first);
             swap.is_some_and(|swap| swap.second.is_none() && is_it(&swap.to))
         });
-        let swap = first.and_then(|first| self.swaps.get_mut(&first));
+        let swap = first.and_then(|first| self.swaps.get_mut(first));
         let Some((first, swap)) = first.zip(swap) else { return false };
         swap.second = Some(cookie);
         self.by_second.insert(cookie, first);
@@ -324,9 +323,9 @@ impl Renames {
 
     /// Marks a rename whose end is on the agenda.
     pub fn fence(&mut self, cookie: u32) {
-        if let Some(pending) = self.pending.get_mut(&cookie) {
+        if let Some(pending) = self.pending.get_mut(cookie) {
             pending.fenced = true;
-        } else if let Some(swap) = self.swaps.get_mut(&cookie) {
+        } else if let Some(swap) = self.swaps.get_mut(cookie) {
             swap.fenced = true;
         }
     }
@@ -346,7 +345,7 @@ impl Renames {
     /// Notes that an event of a name came from the directory: if it is the victim of a swap, it still exists.
     pub fn mark_alive(&mut self, dir: NodeRef) {
         let cookie = self.by_node.get(dir);
-        let swap = cookie.and_then(|cookie| self.swaps.get_mut(&cookie));
+        let swap = cookie.and_then(|cookie| self.swaps.get_mut(cookie));
         if let Some(swap) = swap.filter(|swap| swap.victim == dir) {
             swap.alive = Some(true);
         }
@@ -358,7 +357,7 @@ impl Renames {
             return None;
         }
         dirs.find_map(|dir| {
-            let swap = self.swaps.get(&self.by_node.get(dir)?)?;
+            let swap = self.swaps.get(self.by_node.get(dir)?)?;
             (swap.victim == dir && swap.alive != Some(true)).then_some((dir, swap.cookie))
         })
     }
@@ -366,7 +365,7 @@ impl Renames {
     /// Takes the swap of which the directory is the victim.
     pub fn take_swap_of(&mut self, victim: NodeRef) -> Option<Swap> {
         let cookie = self.by_node.get(victim)?;
-        self.swaps.get(&cookie).filter(|swap| swap.victim == victim)?;
+        self.swaps.get(cookie).filter(|swap| swap.victim == victim)?;
         self.take_swap(cookie)
     }
 
@@ -379,8 +378,8 @@ impl Renames {
     pub fn has(&self, dir: NodeRef, name: &[u8]) -> bool {
         let is_it = |place: &Place| place.0 == dir && *place.1 == *name;
         self.cookies_in(dir).any(|cookie| {
-            let pending = self.pending.get(&cookie);
-            let swap = self.swaps.get(&cookie);
+            let pending = self.pending.get(cookie);
+            let swap = self.swaps.get(cookie);
             pending.is_some_and(|p| is_it(&p.from) || p.to.as_ref().is_some_and(is_it))
                 || swap.is_some_and(|swap| is_it(&swap.from) || is_it(&swap.to))
         })

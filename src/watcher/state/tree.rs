@@ -4,7 +4,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -76,7 +76,7 @@ pub(in crate::watcher) enum TreeChangeRequest {
 #[derive(Clone, Default)]
 struct Excludes {
     condition: Option<Exclude>,
-    paths: Arc<RwLock<BTreeSet<PathBuf>>>,
+    paths: Arc<RwLock<HashSet<PathBuf>>>,
     panicked: Arc<Mutex<Option<Box<dyn Any + Send>>>>,
 }
 
