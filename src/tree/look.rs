@@ -322,7 +322,8 @@ impl<D> Tree<D> {
         event: Option<(EventMask, u32)>,
     ) -> NodeRef {
         self.file_has_left(parent, name);
-        self.file_gone(parent, name, false);
+        let was_reported = self.agenda.take_reported_file(parent, name);
+        self.file_gone(parent, name, was_reported);
         let node = self.nodes.add(parent, name);
         if event.is_some() || purpose.report {
             let (kind, (mask, cookie)) = match event {
