@@ -309,7 +309,8 @@ impl<D> Tree<D> {
         let (dir, name) = (place.0, &*place.1);
         let child = self.nodes.child(dir, name);
         let mut check = Check { seen: Some(Seen::Known(node)), ..check };
-        if child.is_some_and(|child| self.nodes.wd(child).is_some()) {
+        let is_other = |child| self.nodes.wd(child).is_some() || self.has_ended(child);
+        if child.is_some_and(is_other) {
             match self.free_name(place, check) {
                 Some(freed) => check = freed,
                 None => return,
