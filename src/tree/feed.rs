@@ -238,12 +238,7 @@ impl<D> Tree<D> {
             self.nodes.state(*node) == State::Named && self.nodes.first_child(*node).is_some()
         };
         if let Some(child) = child.filter(ended) {
-            let is_link = self.links.has(child);
             self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
-            if is_link {
-                // A link that leads nowhere is a file, which was not reported.
-                self.check(change.dir, change.name, Check::unreported_file());
-            }
         }
     }
 
