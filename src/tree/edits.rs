@@ -141,6 +141,10 @@ impl<D> Tree<D> {
         if mask.contains(EventMask::MOVED_FROM) {
             self.links.mark_due();
         }
+        if let Some(parent) = self.nodes.parent(node).filter(|_| self.links.has(node)) {
+            // A link that leads nowhere is a file, which was not reported.
+            self.agenda.set_unreported_file(parent, self.nodes.name(node), true);
+        }
         self.remove(node);
     }
 

@@ -102,7 +102,9 @@ impl<D> Tree<D> {
         let name = core::mem::take(&mut self.inbox.name);
         let change = Change { dir, name: &name, mask: event.mask, cookie: event.cookie };
         let begin = self.stale.begin(event.wd).unwrap_or(self.start);
-        if event.at < begin {
+        // A directory is opened before it is watched, and may be renamed between.
+        let ends_rename = event.mask.contains(EventMask::MOVE_SELF) && self.renames.has_of(dir);
+        if event.at < begin && !ends_rename {
             self.take_stale(change, event.at, begin);
         } else if let Some((victim, swap)) =
             self.renames.swap_above(self.nodes.ancestors(dir).skip(1))

@@ -50,12 +50,12 @@ impl Links {
         nodes.wd(node).is_some() && !self.has(node)
     }
 
-    fn mark(&mut self, node: NodeRef, is_link: bool) {
-        if is_link {
-            self.nodes.add(node);
-        } else {
+    /// Sets whether the node's name is a link. Returns `true` if it was not a link before, and is one now.
+    fn mark(&mut self, node: NodeRef, is_link: bool) -> bool {
+        if !is_link {
             self.nodes.remove(node);
         }
+        is_link && self.nodes.add(node)
     }
 
     pub fn forget(&mut self, node: NodeRef) {
@@ -98,11 +98,16 @@ impl Aliases {
         }
     }
 
-    /// Removes and returns the aliases of a directory whose watch ends.
-    pub fn take(&mut self, wd: Wd) -> Vec<NodeRef> {
+    /// Returns the aliases of a directory.
+    fn of(&self, wd: Wd) -> Vec<NodeRef> {
         let wd = wd.as_raw();
         let of_wd = self.by_wd.keys_from((wd, NodeRef::FIRST)).take_while(|(of, _)| *of == wd);
-        let taken: Vec<NodeRef> = of_wd.map(|(_, node)| node).collect();
+        of_wd.map(|(_, node)| node).collect()
+    }
+
+    /// Removes and returns the aliases of a directory whose watch ends.
+    pub fn take(&mut self, wd: Wd) -> Vec<NodeRef> {
+        let taken = self.of(wd);
         for node in &taken {
             self.remove(*node);
         }
@@ -145,10 +150,21 @@ impl<D> Tree<D> {
         if let Some(node) = self.nodes.child(parent, name).filter(|_| stat.is_some()) {
             let is_it = visit == Visit::Agrees(node) || visit == Visit::Added(node);
             if is_it || self.nodes.wd(node).is_none() {
-                self.links.mark(node, is_link);
+                self.mark_link(node, is_link);
             }
         }
         visit
+    }
+
+    /// Sets whether the node's name is a link. If a link has replaced the directory that it leads to, that has
+    /// another real path now, which may be known as an alias.
+    fn mark_link(&mut self, node: NodeRef, is_link: bool) {
+        if !self.links.mark(node, is_link) {
+            return;
+        }
+        for alias in self.nodes.wd(node).map_or(Vec::new(), |wd| self.aliases.of(wd)) {
+            self.check_place(alias, When::End);
+        }
     }
 
     /// Returns `true` if a directory that is known by a link has its real path in `parent`.
@@ -309,7 +325,8 @@ impl<D> Tree<D> {
         let (dir, name) = (place.0, &*place.1);
         let child = self.nodes.child(dir, name);
         let mut check = Check { seen: Some(Seen::Known(node)), ..check };
-        if child.is_some_and(|child| self.nodes.wd(child).is_some()) {
+        let is_other = |child| self.nodes.wd(child).is_some() || self.has_ended(child);
+        if child.is_some_and(is_other) {
             match self.free_name(place, check) {
                 Some(freed) => check = freed,
                 None => return,

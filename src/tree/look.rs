@@ -260,15 +260,11 @@ impl<D> Tree<D> {
                 Visit::Unknown
             }
             (None, None) => {
-                // The known entries are of another directory, whose watch has ended.
                 let node = match child {
-                    Some(child) => {
-                        if self.has_content(child) {
-                            self.report_gone(child, TreeKind::Discovered, DIR_DELETED, 0);
-                        } else {
-                            self.clear(child);
-                        }
-                        self.get_or_add(parent, name, purpose, event)
+                    Some(_) => {
+                        let node = self.get_or_add(parent, name, purpose, event);
+                        self.clear(node);
+                        node
                     }
                     None => self.add_new(parent, name, purpose, event),
                 };
@@ -279,6 +275,11 @@ impl<D> Tree<D> {
 
     pub(super) fn has_content(&self, node: NodeRef) -> bool {
         self.nodes.first_child(node).is_some() || self.files.knows(node)
+    }
+
+    /// Returns `true` if the node has the entries of a directory whose watch has ended.
+    pub(super) fn has_ended(&self, node: NodeRef) -> bool {
+        self.nodes.wd(node).is_none() && self.has_content(node)
     }
 
     /// Adds an excluded directory, or excludes a known one.
@@ -299,7 +300,8 @@ impl<D> Tree<D> {
         Visit::Excluded
     }
 
-    /// Returns the node of a name. Adds and reports it first if it is new.
+    /// Returns the node of a name. Adds and reports it first if it is new. If it still has the entries of a
+    /// directory whose watch has ended, that directory is reported as gone: this is another one.
     pub(super) fn get_or_add(
         &mut self,
         parent: NodeRef,
@@ -308,9 +310,11 @@ impl<D> Tree<D> {
         event: Option<(EventMask, u32)>,
     ) -> NodeRef {
         match self.nodes.child(parent, name) {
-            Some(node) => node,
-            None => self.add_new(parent, name, purpose, event),
+            Some(node) if !self.has_ended(node) => return node,
+            Some(ended) => self.report_gone(ended, TreeKind::Discovered, DIR_DELETED, 0),
+            None => {}
         }
+        self.add_new(parent, name, purpose, event)
     }
 
     /// Adds and reports a node for a name that has none.
@@ -322,6 +326,10 @@ impl<D> Tree<D> {
         event: Option<(EventMask, u32)>,
     ) -> NodeRef {
         self.file_has_left(parent, name);
+        // A pending check may remember that a file was reported. In the set-up, none is pending.
+        if self.agenda.has_checks() && self.agenda.take_reported_file(parent, name) {
+            self.file_gone(parent, name, true);
+        }
         self.file_gone(parent, name, false);
         let node = self.nodes.add(parent, name);
         if event.is_some() || purpose.report {

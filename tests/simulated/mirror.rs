@@ -233,29 +233,34 @@ impl Mirror {
     }
 
     /// Checks that a directory was empty before it is reported as removed by the kernel: each entry from the last
-    /// rest has been reported as gone. Entries that came since are not checked: a scan may have found them ahead of
-    /// the events, in a later directory of the same name. Subdirectories only while no check is open.
+    /// rest has been reported as gone. Entries that came since, also with a renamed directory, are not checked: a
+    /// scan may have found them ahead of the events, in a later directory of the same name. Subdirectories only while
+    /// no check is open.
     fn was_empty(&self, event: &TreeEvent, path: Path, lenient: bool) -> Result<(), String> {
         let is_rmdir = event.kind == TreeKind::Reported
             && event.mask.contains(EventMask::DELETE | EventMask::ISDIR);
+        if !is_rmdir || lenient {
+            return Ok(());
+        }
+        let is_beneath = |entry: &&Known| entry.path != path && entry.path.is_in(path);
+        let renamed = self.entries.iter().filter(is_beneath).filter(|entry| entry.renames > 0);
+        let came: Vec<Path> = renamed.map(|entry| entry.path).collect();
         let is_kept = |entry: &&Known| {
             let is_certain = if entry.is_dir {
                 self.is_sure
             } else {
                 self.knows_files && !self.may_be_silent(false)
             };
-            entry.path != path
-                && entry.path.is_in(path)
-                && entry.id.is_some()
-                && entry.renames == 0
+            entry.id.is_some()
+                && !came.iter().any(|came| entry.path.is_in(*came))
                 && !self.is_excused(entry.path)
                 && is_certain
         };
-        match self.entries.iter().find(is_kept) {
-            Some(kept) if is_rmdir && !lenient => {
+        match self.entries.iter().filter(is_beneath).find(is_kept) {
+            Some(kept) => {
                 Err(format!("removed, and this was not reported as gone before: {}", kept.path))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

@@ -125,7 +125,11 @@ impl World {
                 );
             }
         };
-        let paths: Vec<String> = paths.iter().map(|path| shown(path)).collect();
+        let mut paths: Vec<String> = paths.iter().map(|path| shown(path)).collect();
+        if let Op::Symlink(dir, name) = op {
+            let target = self.entry(dir, name).and_then(|link| self.nodes[link].target);
+            paths.extend(target.map(|target| shown(&self.names_to(target))));
+        }
         format!("{verb} {}", paths.join(" "))
     }
 }
@@ -143,6 +147,7 @@ fn options(world: &World) -> String {
         (!rules.counts_links, " no_link_counts"),
         (rules.same_file_system, " same_file_system"),
         (rules.exclude, " exclude"),
+        (rules.links, " links"),
         (rules.no_proc, " no_proc"),
         (rules.mounts || rules.binds || rules.remounts > 0, " mounts"),
         (rules.whiteouts > 0, " whiteouts"),

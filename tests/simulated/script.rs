@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `options WORDS` | first line: the rules, see below |
 //! | `mkdir P`, `create P`, `symlink P`, `write P`, `rm P` | a change; before `start`, part of the initial world |
+//! | `symlink P Q` | a link to the directory Q, which stays its target wherever Q is moved |
 //! | `mv P Q`, `exchange P Q`, `whiteout P Q`, `link P Q` | renames, and a second name |
 //! | `split N` | queues N events of the next rename now, and the others at `finish`, or when a barrier waits for them |
 //! | `user P` | before `start`: another subscriber watches P |
@@ -24,9 +25,10 @@
 //! | `expect TEXT`, `never TEXT` | an event since the `rest` before the last one contains this text, or none does |
 //!
 //! Words of `options`: `track_files`, `skip_existing` (no `report_existing`), `exclude` (directories named
-//! `excluded`), `max_depth=N`, `max_open=N`, `same_file_system`, `second_tree=PATH`; for the mask
-//! `modify_events`, `self_events`, `open_events`, `names_only`; for the world `queue_limit=N`,
-//! `watch_limit=N`, `no_link_counts`, `no_proc`, `mounts`, `whiteouts`, `faults`, `false_errors`.
+//! `excluded`), `links` (they are followed), `max_depth=N`, `max_open=N`, `same_file_system`,
+//! `second_tree=PATH`; for the mask `modify_events`, `self_events`, `open_events`, `names_only`; for the world
+//! `queue_limit=N`, `watch_limit=N`, `no_link_counts`, `no_proc`, `mounts`, `whiteouts`, `faults`,
+//! `false_errors`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -62,6 +64,7 @@ pub fn rules(line: &str) -> Result<Rules, String> {
             "same_file_system" => rules.same_file_system = true,
             "skip_existing" => rules.report_existing = false,
             "exclude" => rules.exclude = true,
+            "links" => rules.links = true,
             "no_proc" => rules.no_proc = true,
             "mounts" => (rules.binds, rules.mounts, rules.remounts) = (true, true, 1),
             "whiteouts" => rules.whiteouts = 1,
@@ -111,7 +114,6 @@ impl World {
         Some(match *words.first()? {
             "mkdir" => place(1).map(|(dir, name)| Op::Mkdir(dir, name))?,
             "create" => place(1).map(|(dir, name)| Op::Create(dir, name))?,
-            "symlink" => place(1).map(|(dir, name)| Op::Symlink(dir, name))?,
             "write" => place(1).map(|(dir, name)| Op::Write(dir, name))?,
             "rm" => place(1).map(|(dir, name)| Op::Remove(dir, name))?,
             "mv" => Op::Rename { from: place(1)?, to: place(2)? },
@@ -163,11 +165,30 @@ impl World {
             self.rules.users = 1;
             return self.at(path).is_some_and(|dir| self.add_user(dir, USER));
         }
+        if let Some(words) = line.strip_prefix("symlink ") {
+            return self.make_link(words).is_some();
+        }
         if line == "finish" {
             self.finish_rename();
             return true;
         }
         self.op(line).is_some_and(|op| self.apply(op))
+    }
+
+    /// Makes a link: `P`, which leads nowhere, or `P Q`, which leads to the directory Q.
+    fn make_link(&mut self, words: &str) -> Option<()> {
+        let mut paths = words.split_whitespace();
+        let (dir, name) = self.place(paths.next()?)?;
+        let target = match paths.next() {
+            Some(path) => Some(self.at(path)?),
+            None => None,
+        };
+        if !self.apply(Op::Symlink(dir, name)) {
+            return None;
+        }
+        let link = self.entry(dir, name)?;
+        self.nodes[link].target = target;
+        Some(())
     }
 }
 
