@@ -67,6 +67,9 @@ pub(super) enum Listing {
     Failed,
 }
 
+/// The longest path that is composed in one walk, in bytes. Most are shorter.
+const ROOM: usize = 256;
+
 /// No node.
 const NONE: u32 = u32::MAX;
 
@@ -456,24 +459,39 @@ impl Nodes {
         if !self.exists(dir) {
             return;
         }
-        // The root has no name here, and no slash.
-        let named = |id| self.get(id).filter(|node| node.parent != NONE);
-        let (mut id, mut len) = (dir.id, 0_usize);
-        while let Some(node) = named(id) {
-            len = len.saturating_add(self.names.len(&node.name)).saturating_add(1);
-            id = node.parent;
+        let mut place = [0; ROOM];
+        if let Some(len) = self.write_path(dir.id, &mut place) {
+            let begin = ROOM.saturating_sub(len);
+            return path.extend_from_slice(place.get(begin..).unwrap_or_default());
         }
-        // From the end, since the walk begins there. No slash is in front of the first name.
+        // Another walk, for the length, so that the path takes no more memory than it needs.
         let start = path.len();
-        path.resize(start.saturating_add(len.saturating_sub(1)), b'/');
-        let (mut id, mut rest) = (dir.id, path.get_mut(start..).unwrap_or_default());
-        while let Some(node) = named(id) {
-            let Some((slash, before)) = self.names.write(&node.name, rest).split_last_mut() else {
-                return;
-            };
-            *slash = b'/';
-            (id, rest) = (node.parent, before);
+        let len = self
+            .ancestors(dir)
+            .fold(0, |len: usize, dir| len.saturating_add(self.name(dir).len()).saturating_add(1));
+        // The root has no name, and no slash is in front of the first name.
+        path.resize(start.saturating_add(len).saturating_sub(2), 0);
+        self.write_path(dir.id, path.get_mut(start..).unwrap_or_default());
+    }
+
+    /// Writes the path of a directory at the end of `place`, since the walk begins at its last name. Returns
+    /// the length, `None` if there is not enough room.
+    fn write_path(&self, mut id: u32, place: &mut [u8]) -> Option<usize> {
+        let (room, mut rest) = (place.len(), place);
+        let mut is_last = true;
+        // The root has no name here, and no slash.
+        while let Some(node) = self.get(id).filter(|node| node.parent != NONE) {
+            if !core::mem::replace(&mut is_last, false) {
+                let (slash, before) = rest.split_last_mut()?;
+                *slash = b'/';
+                rest = before;
+            }
+            if self.names.len(&node.name) > rest.len() {
+                return None;
+            }
+            (id, rest) = (node.parent, self.names.write(&node.name, rest));
         }
+        Some(room.saturating_sub(rest.len()))
     }
 
     fn hash_of(&self, id: u32) -> u32 {
