@@ -106,7 +106,7 @@ impl Reader {
     /// Returns the event that was found, and those behind it in the buffer.
     pub(crate) fn rest_of_batch(&mut self) -> Vec<WatchEventBuf> {
         let mut batch = vec![self.lend().to_buf()];
-        let mut search = self.begin(Deadline::Empty);
+        let mut search = Search::new(Deadline::Empty, || self.queue_end());
         loop {
             match self.step(&mut search) {
                 Ok(Found::Event) => batch.push(self.lend().to_buf()),
@@ -192,7 +192,7 @@ impl Reader {
     /// record, which can be lent at once.
     #[inline(never)]
     fn search(&mut self, deadline: Deadline) -> Result<Option<Found>, WatchError> {
-        let mut search = self.begin(deadline);
+        let mut search = Search::new(deadline, || self.queue_end());
         loop {
             match self.step(&mut search)? {
                 Found::Nothing => {}
@@ -252,10 +252,6 @@ impl Reader {
         }
         let needs_watches = self.settings.stop_without_watches;
         self.shared.look(|state| state.needs_reader() || needs_watches && !state.has_watches())
-    }
-
-    fn begin(&self, deadline: Deadline) -> Search {
-        Search::new(deadline, || self.queue_end())
     }
 
     #[inline(never)]
