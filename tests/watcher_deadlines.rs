@@ -153,15 +153,15 @@ fn a_zero_timeout_reads_only_events_queued_before_the_call() {
 #[test]
 fn an_iterator_ends_after_a_fatal_error() {
     let mut watcher = Watcher::new().unwrap();
-    // The write end of a pipe replaces the inotify instance: it can be polled, but not read.
+    // A directory replaces the inotify instance: poll(2) says that it is readable, and read(2) fails.
     let raw = std::os::fd::AsRawFd::as_raw_fd(&watcher.inotify_fd());
-    let (_reader, writer) = std::io::pipe().unwrap();
+    let directory = std::fs::File::open("/").unwrap();
     // SAFETY: `raw` is open. The watcher still owns it: `ManuallyDrop` prevents a second close.
     #[allow(unsafe_code)]
     let mut borrowed = std::mem::ManuallyDrop::new(unsafe {
         <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw)
     });
-    rustix::io::dup2(&writer, &mut borrowed).unwrap();
+    rustix::io::dup2(&directory, &mut borrowed).unwrap();
     for round in 0..2 {
         let mut errors = watcher.iter().filter_map(Result::err).take(3);
         assert!(errors.next().unwrap().is_fatal(), "round {round}");

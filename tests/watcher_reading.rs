@@ -2,12 +2,16 @@
 
 mod watching;
 
+use std::fs;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use tinotify::{EventKind, NameChange, WatchMask, Watcher};
-use watching::{Place, Watchdog, asleep, drained, kinds, names, touch, unread, watcher_of};
+use tinotify::{EventKind, NameChange, TreeOptions, WatchMask, Watcher};
+use watching::{
+    Place, Watchdog, asleep, drained, kinds, names, say, touch, unread, until_asleep, watcher_of,
+};
 
 const CREATE: WatchMask = WatchMask::CREATE;
 const ATTRIB: WatchMask = WatchMask::ATTRIB;
@@ -200,6 +204,51 @@ fn calls_that_do_not_wait_ignore_the_read_delay() {
     touch(&file);
     assert_eq!(drained(&mut watcher).len(), 1);
     assert!(begin.elapsed() < TOO_LONG);
+}
+
+#[test]
+fn a_read_delay_does_not_keep_back_a_rename_out_of_a_tree() {
+    let _watchdog = Watchdog::new();
+    let (place, elsewhere) = (Place::new(), Place::new());
+    let file = place.file("file");
+    let mut watcher = Watcher::builder().read_delay(SHORT).build().unwrap();
+    watcher.watch_tree(place.path(), WatchMask::MOVE, TreeOptions::new()).unwrap();
+    fs::rename(&file, elsewhere.at("file")).unwrap();
+    while watcher.recv().unwrap().kind() != EventKind::MovedFrom {}
+}
+
+/// Returns the number of read(2) calls of this thread. `None` if the kernel does not count them
+/// (`CONFIG_TASK_IO_ACCOUNTING`).
+fn reads() -> Option<u64> {
+    let text = fs::read_to_string("/proc/thread-self/io").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("syscr: ")).map(|count| count.parse().unwrap())
+}
+
+#[test]
+fn an_event_that_is_waited_for_takes_one_read() {
+    const EVENTS: u64 = 100;
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let mut watcher = watcher_of(&place);
+    let (sender, receiver) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        sender.send(rustix::thread::gettid()).unwrap();
+        let before = reads();
+        for _ in 0..EVENTS {
+            watcher.recv().unwrap();
+        }
+        Some(reads()? - before?)
+    });
+    let thread = receiver.recv().unwrap();
+    for i in 0..EVENTS {
+        until_asleep(thread);
+        place.file(i.to_string());
+    }
+    match reader.join().unwrap() {
+        // The counting reads too.
+        Some(reads) => assert!(reads < EVENTS + 10, "{reads} reads"),
+        None => say("SKIPPED: an_event_that_is_waited_for_takes_one_read: no /proc/thread-self/io"),
+    }
 }
 
 #[test]

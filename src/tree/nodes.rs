@@ -14,11 +14,10 @@ mod hash;
 mod index;
 mod key;
 mod names;
+mod paths;
 mod pieces;
 #[cfg(test)]
 mod tests;
-
-use alloc::vec::Vec;
 
 use crate::event::Wd;
 use hash::{hash_name, hash_wd};
@@ -437,43 +436,6 @@ impl Nodes {
     /// Returns the node and its ancestors, upwards.
     pub fn ancestors(&self, node: NodeRef) -> impl Iterator<Item = NodeRef> {
         core::iter::successors(Some(node), |&at| self.parent(at))
-    }
-
-    /// Sets `path` to the path of a directory, or of a name in it.
-    pub fn path(&self, dir: NodeRef, name: &[u8], path: &mut Vec<u8>) {
-        path.clear();
-        self.push_path(dir, path);
-        if !name.is_empty() {
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(name);
-        }
-    }
-
-    /// Appends the path of a directory to `path`: nothing for the root.
-    pub fn push_path(&self, dir: NodeRef, path: &mut Vec<u8>) {
-        if !self.exists(dir) {
-            return;
-        }
-        // The root has no name here, and no slash.
-        let named = |id| self.get(id).filter(|node| node.parent != NONE);
-        let (mut id, mut len) = (dir.id, 0_usize);
-        while let Some(node) = named(id) {
-            len = len.saturating_add(self.names.len(&node.name)).saturating_add(1);
-            id = node.parent;
-        }
-        // From the end, since the walk begins there. No slash is in front of the first name.
-        let start = path.len();
-        path.resize(start.saturating_add(len.saturating_sub(1)), b'/');
-        let (mut id, mut rest) = (dir.id, path.get_mut(start..).unwrap_or_default());
-        while let Some(node) = named(id) {
-            let Some((slash, before)) = self.names.write(&node.name, rest).split_last_mut() else {
-                return;
-            };
-            *slash = b'/';
-            (id, rest) = (node.parent, before);
-        }
     }
 
     fn hash_of(&self, id: u32) -> u32 {

@@ -106,7 +106,7 @@ impl Reader {
     /// Returns the event that was found, and those behind it in the buffer.
     pub(crate) fn rest_of_batch(&mut self) -> Vec<WatchEventBuf> {
         let mut batch = vec![self.lend().to_buf()];
-        let mut search = self.begin(Deadline::Empty);
+        let mut search = Search::new(Deadline::Empty, || self.queue_end());
         loop {
             match self.step(&mut search) {
                 Ok(Found::Event) => batch.push(self.lend().to_buf()),
@@ -126,27 +126,30 @@ impl Reader {
         deadline: Deadline,
     ) -> Result<Option<WatchEvent<'_>>, WatchError> {
         self.check_stop(deadline)?;
-        if self.is_plain_next() {
-            let (event, block) = self.buffer.take_event()?;
-            self.routes.compose(0, event.name().unwrap_or_default(), block);
-            let (subscription, path) = (self.routes.subscription(0), self.routes.path());
-            return Ok(Some(WatchEvent::new(event, subscription, path, None)));
+        if !self.is_plain_next() {
+            if let Some(found) = self.search(deadline)? {
+                return Ok(if found == Found::Event { Some(self.lend()) } else { None });
+            }
         }
-        let found = self.search(deadline)?;
-        Ok(if found == Found::Event { Some(self.lend()) } else { None })
+        let (event, block) = self.buffer.take_event()?;
+        self.routes.compose(0, event.name().unwrap_or_default(), block);
+        let (subscription, path) = (self.routes.subscription(0), self.routes.path());
+        Ok(Some(WatchEvent::new(event, subscription, path, None)))
     }
 
     /// Goes on to the next event, and waits for it.
     #[inline]
     pub(crate) fn find(&mut self, deadline: Deadline) -> Result<Found, WatchError> {
         self.check_stop(deadline)?;
-        if self.is_plain_next() {
-            let record = self.buffer.take()?;
-            self.keep(record);
-            self.compose(0);
-            return Ok(Found::Event);
+        if !self.is_plain_next() {
+            if let Some(found) = self.search(deadline)? {
+                return Ok(found);
+            }
         }
-        self.search(deadline)
+        let record = self.buffer.take()?;
+        self.keep(record);
+        self.compose(0);
+        Ok(Found::Event)
     }
 
     /// Returns `true` if the next record can be lent at once: nothing comes before it, and it has one recipient,
@@ -185,17 +188,23 @@ impl Reader {
         self.lent = Lent::Record(0);
     }
 
-    /// Finds the next event, and does all pending work before it.
+    /// Finds the next event, and does all pending work before it. Returns `None` if the event is the next
+    /// record, which can be lent at once.
     #[inline(never)]
-    fn search(&mut self, deadline: Deadline) -> Result<Found, WatchError> {
-        let mut search = self.begin(deadline);
+    fn search(&mut self, deadline: Deadline) -> Result<Option<Found>, WatchError> {
+        let mut search = Search::new(deadline, || self.queue_end());
         loop {
             match self.step(&mut search)? {
                 Found::Nothing => {}
-                found => return Ok(found),
+                found => return Ok(Some(found)),
             }
             if !self.read_more(&mut search)? {
-                return Ok(Found::Nothing);
+                return Ok(Some(Found::Nothing));
+            }
+            // The caller has waited for this record, and the processor's caches are cold, so it takes the
+            // shortest code.
+            if search.is_first() && self.is_plain_next() {
+                return Ok(None);
             }
         }
     }
@@ -205,18 +214,17 @@ impl Reader {
         if search.is_done(self.buffer.position(), || self.queue_end()) {
             return Ok(false);
         }
+        let mut reads_now = self.reads_first(search.deadline);
         loop {
             self.check_stop(search.deadline)?;
-            let reads_now = self.reads_at_once(search.deadline);
-            if std::mem::replace(&mut search.reads_now, reads_now) {
+            if reads_now {
                 let is_read = self.read()?;
                 if is_read || self.trees_are_busy() {
                     search.note_read(is_read);
                     return Ok(true);
                 }
             }
-            if self.settings.stop_without_watches
-                && self.shared.look(|state| state.registry().iter().next().is_none())
+            if self.settings.stop_without_watches && !self.shared.look(|state| state.has_watches())
             {
                 return Err(WatchError::Stopped(StopReason::NoWatches));
             }
@@ -230,18 +238,23 @@ impl Reader {
             if !wait::wait(inotify, wakeup, self.settings.read_delay, search.deadline)? {
                 search.set_over(self.queue_end());
             }
-            search.reads_now = true;
+            reads_now = true;
         }
     }
 
-    fn begin(&self, deadline: Deadline) -> Search {
-        Search::new(deadline, self.reads_at_once(deadline), || self.queue_end())
+    /// Returns `true` if the first step is a read, `false` if it is the wait. After a read that emptied the
+    /// queue, another read would most likely find nothing, so a call that waits begins with the wait. But not
+    /// if there is work that the wait does not end for.
+    fn reads_first(&self, deadline: Deadline) -> bool {
+        let is_empty = self.buffer.has_drained_queue();
+        if !deadline.waits() || (!is_empty && self.settings.read_delay.is_zero()) {
+            return true;
+        }
+        let needs_watches = self.settings.stop_without_watches;
+        self.shared.look(|state| state.needs_reader() || needs_watches && !state.has_watches())
     }
 
-    fn reads_at_once(&self, deadline: Deadline) -> bool {
-        !deadline.waits() || self.settings.read_delay.is_zero()
-    }
-
+    #[inline(never)]
     fn queue_end(&self) -> u64 {
         self.shared.look(|state| state.queue().end(self.shared.inotify()))
     }
@@ -251,27 +264,27 @@ impl Reader {
     fn read(&mut self) -> Result<bool, WatchError> {
         let (buffer, busy) = (&mut self.buffer, &mut self.busy);
         let is_blocking = self.settings.is_blocking;
-        let (is_filled, has_notices) = self.shared.change(|state, inotify| {
+        self.shared.with_state(|state, inotify| {
             if state.set_woken(false) {
                 self.shared.wakeup().clear();
             }
             // What was found at the set-up of a tree comes before what has happened since.
             busy.extend(state.trees().with_work());
             if state.has_notices() || !busy.is_empty() {
-                return Ok((false, true));
+                self.has_work = true;
+                return Ok(true);
             }
             // Under the lock, so that a thread that adds a watch knows how far the stream was read.
             let is_filled = buffer.fill(state.queue_mut(), inotify, is_blocking)?;
             if is_filled {
                 state.retry_names();
             }
-            Ok::<_, WatchError>((is_filled, false))
-        })?;
-        self.has_work |= has_notices;
-        Ok(is_filled || has_notices)
+            Ok(is_filled)
+        })
     }
 
     /// With nothing queued, trees finish what they left open. Returns `true` if there may be more to do.
+    #[inline(never)]
     fn trees_are_busy(&mut self) -> bool {
         let (restless, consumed) = self
             .shared

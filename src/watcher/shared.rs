@@ -114,6 +114,11 @@ impl Shared {
         result
     }
 
+    /// Changes parts of the state that are not in routes. `work` removes nothing that may hold users' values.
+    pub fn with_state<R>(&self, work: impl FnOnce(&mut State, &Inotify) -> R) -> R {
+        work(&mut self.lock(), &self.inotify)
+    }
+
     /// Wakes the reader if it has something to do that no record of the kernel brings.
     pub fn wake_reader(&self) {
         // Under the lock, so that the reader takes back a wake-up only after what it is for.

@@ -265,6 +265,11 @@ impl State {
         self.changed = true;
     }
 
+    /// Returns `true` if a watch is left.
+    pub fn has_watches(&self) -> bool {
+        self.registry.iter().next().is_some()
+    }
+
     /// Returns `true` if a subscriber, or a tree at home other than `tree`, needs a descriptor.
     fn is_needed(&self, wd: Wd, tree: Option<WatchId>) -> bool {
         self.subscribers.contains(wd) || self.trees.is_in_other(tree, wd)

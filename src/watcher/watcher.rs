@@ -145,6 +145,7 @@ impl Watcher {
     ///   example. It is tried again with the next events.
     ///
     /// Reading can go on after any of them.
+    #[inline]
     pub fn recv(&mut self) -> Result<WatchEvent<'_>, WatchError> {
         // Without a deadline it can't be late.
         let event = self.reader.recv(Deadline::Never)?;

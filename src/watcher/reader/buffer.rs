@@ -8,8 +8,11 @@ use crate::decode::{DecodeError, DecodeErrorKind, HEADER, peek_header, split_eve
 use crate::event::{Event, Wd};
 use crate::flags::EventMask;
 use crate::inotify::{Error, Inotify};
-use crate::sys::Errno;
+use crate::sys::{Errno, retry_on_eintr};
 use crate::tree::linux::Queue;
+
+/// The size of the largest record: inotify(7). Only FUSE has longer names.
+const LARGEST: usize = HEADER + 256;
 
 /// A record in the buffer, as numbers, so that nothing borrows the buffer.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,11 @@ impl Buffer {
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.ahead.start >= self.ahead.end
+    }
+
+    /// Returns `true` if the last read emptied the queue: it left room for another record.
+    pub const fn has_drained_queue(&self) -> bool {
+        self.ahead.end.saturating_add(LARGEST) <= self.bytes.len()
     }
 
     /// Position in the stream of the next record.
@@ -118,30 +126,21 @@ impl Buffer {
         inotify: &Inotify,
         is_blocking: bool,
     ) -> Result<bool, Error> {
-        if let Some((base, records)) = queue.take() {
-            self.base = base;
-            self.ahead = 0..records.len();
-            let own = std::mem::replace(&mut self.bytes, records);
-            self.spare.get_or_insert(own);
-            return Ok(true);
+        if !queue.is_empty() {
+            return Ok(self.take_ahead(queue));
         }
         if let Some(own) = self.spare.take() {
             self.bytes = own;
         }
+        (self.base, self.ahead) = (queue.consumed(), 0..0);
         loop {
-            if is_blocking {
-                match inotify.fd().poll(Some(Duration::ZERO)) {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(false),
-                    Err(Errno::EINTR) => continue,
-                    Err(errno) => return Err(Error::Poll(errno)),
-                }
+            if is_blocking && !is_readable(inotify)? {
+                return Ok(false);
             }
             match inotify.fd().read(&mut self.bytes) {
                 Ok(len) => {
-                    self.base = queue.consumed();
                     queue.read(len);
-                    self.ahead = 0..len;
+                    self.ahead.end = len;
                     return Ok(len > 0);
                 }
                 Err(Errno::EAGAIN) => return Ok(false),
@@ -150,6 +149,23 @@ impl Buffer {
             }
         }
     }
+
+    /// Takes records that were read ahead.
+    #[cold]
+    fn take_ahead(&mut self, queue: &mut Queue) -> bool {
+        let Some((base, records)) = queue.take() else { return false };
+        self.base = base;
+        self.ahead = 0..records.len();
+        let own = std::mem::replace(&mut self.bytes, records);
+        self.spare.get_or_insert(own);
+        true
+    }
+}
+
+/// Returns `true` if a read would not block.
+#[cold]
+fn is_readable(inotify: &Inotify) -> Result<bool, Error> {
+    retry_on_eintr(|| inotify.fd().poll(Some(Duration::ZERO))).map_err(Error::Poll)
 }
 
 /// Discards the rest of the buffer.

@@ -64,8 +64,6 @@ pub(super) struct Search {
     is_over: bool,
     /// Whether a whole buffer was for nobody.
     is_fruitless: bool,
-    /// Whether the next read does not wait for the delay.
-    pub reads_now: bool,
     /// The number of records that may still be handled.
     turn: u32,
     /// Whether no record was handled.
@@ -73,18 +71,22 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Begins a call. `reads_now`: the first read does not wait.
-    pub fn new(deadline: Deadline, reads_now: bool, queue_end: impl FnOnce() -> u64) -> Self {
+    /// Begins a call.
+    pub fn new(deadline: Deadline, queue_end: impl FnOnce() -> u64) -> Self {
         Self {
             deadline,
             // The records that are queued now are handled even after the deadline.
             fence: if deadline.is_over() { queue_end() } else { 0 },
             is_over: false,
             is_fruitless: false,
-            reads_now,
             turn: if let Deadline::Turn(turn) = deadline { turn } else { u32::MAX },
             is_first: true,
         }
+    }
+
+    /// Returns `true` if no record was handled in this call.
+    pub const fn is_first(&self) -> bool {
+        self.is_first
     }
 
     /// Returns `true` if the record at a position is left for the next call. Each call handles at least one

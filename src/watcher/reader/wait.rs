@@ -19,12 +19,17 @@ pub(super) fn wait(
     loop {
         match sys::poll([inotify.fd(), wakeup.fd()], deadline.left()) {
             Ok([false, false]) => return Ok(false),
-            Ok([true, false]) if !delay.is_zero() => break,
+            Ok([true, false]) if !delay.is_zero() => return let_merge(wakeup, delay, deadline),
             Ok(_) => return Ok(true),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::Poll(errno)),
         }
     }
+}
+
+/// Waits for a delay, or until the reader is woken or the time is over.
+#[cold]
+fn let_merge(wakeup: &Wakeup, delay: Duration, deadline: Deadline) -> Result<bool, Error> {
     let merged = Deadline::after(delay);
     loop {
         let left = [merged.left(), deadline.left()].into_iter().flatten().min();

@@ -77,6 +77,8 @@ impl Names {
 
     /// Something was read, so what failed may work now.
     pub fn retry(&mut self) {
-        self.pending.append(&mut self.failed);
+        if !self.failed.is_empty() {
+            self.pending.append(&mut self.failed);
+        }
     }
 }
