@@ -38,8 +38,7 @@ pub fn measure(forest: &Forest, mode: &Mode, table: &mut Table) {
             .arg(unshare)
             .arg(std::env::current_exe().unwrap())
             .args([name.as_ref(), forest.root.as_os_str()])
-            // The last case takes long.
-            .arg(if name.ends_with("/proc") { 3 } else { mode.rounds(11) }.to_string())
+            .arg(mode.rounds(11).to_string())
             .output();
         let said = match output {
             Ok(output) if output.status.success() => {

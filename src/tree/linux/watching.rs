@@ -9,7 +9,7 @@
 //! | `name`, or `.`, in the working directory of a thread that does a lot at once ([`WorkingDir`]) | `unshare`, `std` | the least |
 //! | `/proc/self/fd/N/name` | a /proc of this process | a longer path |
 //! | as the first, in a thread for this one call | `unshare`, `std` | a thread |
-//! | `name`, or `.`, in the working directory of a child process ([`WorkingChild`]) | `clone` | seven more system calls; a process for each piece of work |
+//! | `name`, or `.`, in the working directory of a child process ([`WorkingChild`]) | `clone` | seven more system calls, or more while one process waits for the other; a process for each piece of work |
 //!
 //! If none of them works, nothing is watched, and the error says why, mostly `EPERM`. A directory that may be
 //! read but not searched can't be a working directory: only /proc leads to it.
