@@ -104,7 +104,8 @@ impl<K: Key> KeySet<K> {
 
 /// A map in the order of its keys, with values of any type.
 ///
-/// Invariant: each key has the number of a slot that is taken, and no other key has this number.
+/// Invariant: each key has the number of a slot that is taken, and no other key has this number. All other slots
+/// are in `vacant`. An empty table takes no memory.
 pub(crate) struct Table<K, V> {
     numbers: KeyMap<K, u32>,
     slots: Vec<Option<V>>,
@@ -159,8 +160,13 @@ impl<K: Key, V> Table<K, V> {
 
     pub fn remove(&mut self, key: K) -> Option<V> {
         let number = self.numbers.remove(key)?;
+        let removed = self.slots.get_mut(number as usize)?.take();
         self.vacant.push(number);
-        self.slots.get_mut(number as usize)?.take()
+        if self.is_empty() {
+            // It may have been large, after an overflow for example.
+            *self = Self::new();
+        }
+        removed
     }
 
     /// Changes the value of a key, which is added if there is none.
@@ -398,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_uses_its_slots_again() {
+    fn a_table_uses_its_slots_again_and_frees_them_when_it_is_empty() {
         let mut table = Table::new();
         for key in 0..100_u32 {
             table.insert(key, key);
@@ -406,6 +412,8 @@ mod tests {
             table.remove(key);
         }
         assert_eq!((table.len(), table.slots.len()), (1, 2));
+        table.remove(100);
+        assert_eq!((table.len(), table.slots.capacity(), table.vacant.capacity()), (0, 0, 0));
     }
 
     #[test]

@@ -38,8 +38,8 @@ const MIPS: bool = cfg!(any(target_arch = "mips", target_arch = "mips64"));
 const IDLE: Duration = Duration::from_secs(1);
 /// How often the parent checks that the child has not ended, while it waits for a result.
 const CHECK: Duration = Duration::from_millis(20);
-/// How often each side tries to read before it sleeps. A call takes about a microsecond, and the wake-up of an idle
-/// processor thirty.
+/// How often each side tries to read before it sleeps. The other side takes a few microseconds, and the wake-up
+/// of an idle processor about thirty.
 const TRIES: u32 = 200;
 
 /// Set in the result if the call failed. The lower half is the error, or else the watch.
@@ -111,14 +111,13 @@ impl Request {
     /// Makes the call.
     fn execute(&self) -> Result<Wd, Errno> {
         let name = CStr::from_bytes_until_nul(&self.name).map_err(|_| Errno::EINVAL)?;
-        // SAFETY: the parent borrows both descriptors until it has the result or the child has ended, so they
-        // stay open. `ManuallyDrop` closes neither.
-        let [inotify, dir] =
-            [self.inotify, self.dir].map(|fd| ManuallyDrop::new(unsafe { Fd::from_raw(fd) }));
+        // SAFETY: the parent borrows the descriptors until it has the result or the child has ended, so they stay
+        // open. `ManuallyDrop` does not close them.
+        let borrow = |fd| ManuallyDrop::new(unsafe { Fd::from_raw(fd) });
         if self.dir != Self::STAY {
-            dir.change_dir()?;
+            borrow(self.dir).change_dir()?;
         }
-        inotify.inotify_add_watch(name, WatchMask::from_bits_retain(self.mask))
+        borrow(self.inotify).inotify_add_watch(name, WatchMask::from_bits_retain(self.mask))
     }
 }
 
