@@ -130,15 +130,11 @@ impl<K: Key, V> Table<K, V> {
     }
 
     pub fn get(&self, key: K) -> Option<&V> {
-        self.slot(self.numbers.get(key)?)
+        self.slots.get(self.numbers.get(key)? as usize)?.as_ref()
     }
 
     pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
         self.slots.get_mut(self.numbers.get(key)? as usize)?.as_mut()
-    }
-
-    fn slot(&self, number: u32) -> Option<&V> {
-        self.slots.get(number as usize)?.as_ref()
     }
 
     /// Returns the previous value.
@@ -169,7 +165,7 @@ impl<K: Key, V> Table<K, V> {
         removed
     }
 
-    /// Changes the value of a key, which is added if there is none.
+    /// Changes the value of a key. Adds the default value first if the key is new.
     pub fn change(&mut self, key: K, change: impl FnOnce(&mut V))
     where
         V: Default,
@@ -246,9 +242,9 @@ impl<K: Key + fmt::Debug, V> fmt::Debug for KeyMap<K, V> {
     }
 }
 
-impl<K, V> Default for Table<K, V> {
+impl<K: Key, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { numbers: KeyMap::default(), slots: Vec::new(), vacant: Vec::new() }
+        Self::new()
     }
 }
 

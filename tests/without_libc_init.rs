@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use caged::{Cage, Running, aarch64, strace, until};
+use caged::{Cage, Running, aarch64, strace};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{scratch, skipped};
+use support::{scratch, skipped, until};
 use traced::{calls, documented};
 
 #[test]

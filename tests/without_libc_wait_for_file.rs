@@ -14,9 +14,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use caged::{Cage, Running, aarch64, is_waiting, native, strace, until};
+use caged::{Cage, Running, aarch64, is_waiting, native, strace};
 use rustix::process::Pid;
-use support::{DEADLINE, as_plain_user, scratch};
+use support::{DEADLINE, as_plain_user, scratch, until};
 use traced::{calls, documented};
 
 #[test]

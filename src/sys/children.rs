@@ -44,7 +44,7 @@ const TRIES: u32 = 200;
 
 /// Set in the result if the call failed. The lower half is the error, or else the watch.
 const FAILED: u64 = 1 << 63;
-/// Set in every result, because a counter of zero means that there is none.
+/// Set in every result, so that the counter is never zero.
 const EXECUTED: u64 = 1 << 32;
 
 /// A child process that adds watches. It has ended when the drop returns.
@@ -92,7 +92,7 @@ impl Request {
         Ok(())
     }
 
-    /// Reads the next request. Returns `false` if there is none, or it is the last one.
+    /// Reads the next request. Returns `false` if none came in time, or if it asks the child to end.
     fn receive(&mut self, from: &Fd) -> bool {
         let read = try_often(|| self.read(from)).or_else(|_| {
             from.poll(Some(IDLE))?;
@@ -184,10 +184,10 @@ impl Child {
         loop {
             match self.results.poll(Some(CHECK)) {
                 Ok(true) => return,
-                Ok(false) if self.has_ended(WNOHANG) => return,
+                Ok(false) if self.reap(WNOHANG) => return,
                 Ok(false) | Err(Errno::EINTR) => {}
                 Err(_) => {
-                    self.has_ended(0);
+                    self.reap(0);
                     return;
                 }
             }
@@ -195,7 +195,7 @@ impl Child {
     }
 
     /// Waits for the end of the child, unless `options` has `WNOHANG`. Returns `true` if it has ended.
-    fn has_ended(&mut self, options: usize) -> bool {
+    fn reap(&mut self, options: usize) -> bool {
         let Some(pid) = self.pid else { return true };
         loop {
             match wait(pid, options) {
@@ -215,7 +215,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         // If that fails, it ends later, since no other request comes.
         let _ = Request::EMPTY.send(0, &self.requests);
-        self.has_ended(0);
+        self.reap(0);
     }
 }
 
@@ -233,7 +233,7 @@ fn serve(requests: &Fd, results: &Fd) {
     }
 }
 
-/// Calls `read`, which does not block, until it returns something else than `EAGAIN`, but not for long.
+/// Calls `read`, which does not block, until it returns anything but `EAGAIN`, but not for long.
 fn try_often<T>(mut read: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     for _ in 0..TRIES {
         match read() {

@@ -130,7 +130,7 @@ enum Phase {
 /// The position, and the order there: the phase in the upper eight bits, and the number of the task.
 type Due = (u64, u64);
 
-const PHASE: u32 = 56;
+const PHASE_SHIFT: u32 = 56;
 
 /// Due at the end of the queue, which is not known yet.
 const FRESH: u64 = u64::MAX - 1;
@@ -188,7 +188,7 @@ impl Agenda {
         };
         // 2^56 tasks are never added.
         self.sequence = self.sequence.wrapping_add(1);
-        let due = (at, (phase as u64) << PHASE | self.sequence);
+        let due = (at, (phase as u64) << PHASE_SHIFT | self.sequence);
         self.due.insert(due, item);
         due
     }
@@ -411,7 +411,7 @@ impl Agenda {
     pub fn next(&mut self, at: u64) -> Option<Task> {
         loop {
             let due = self.due.keys().next().filter(|due| due.0 <= at)?;
-            let is_last = due.1 >> PHASE == Phase::Last as u64;
+            let is_last = due.1 >> PHASE_SHIFT == Phase::Last as u64;
             match self.due.remove(due)? {
                 Item::Name((dir, name)) if is_last && self.moving > 0 => {
                     // It may be the directory that was found elsewhere.

@@ -176,8 +176,8 @@ impl<'a> Linux<'a> {
     }
 
     fn add(&mut self, place: Place<'_>, mask: WatchMask) -> Result<Wd, Errno> {
-        let working = (self.working.as_mut(), &mut self.child);
-        self.state.watching.add(self.inotify, working, place, mask)
+        let (working, child) = (self.working.as_mut(), &mut self.child);
+        self.state.watching.add(self.inotify, working, child, place, mask)
     }
 
     /// Finds a watch in the kernel's list: whether it has ended, and the inode. It takes longer the more

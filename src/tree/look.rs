@@ -327,10 +327,8 @@ impl<D> Tree<D> {
     ) -> NodeRef {
         self.file_has_left(parent, name);
         // A pending check may remember that a file was reported. In the set-up, none is pending.
-        if self.agenda.has_checks() && self.agenda.take_reported_file(parent, name) {
-            self.file_gone(parent, name, true);
-        }
-        self.file_gone(parent, name, false);
+        let was_reported = self.agenda.has_checks() && self.agenda.take_reported_file(parent, name);
+        self.file_gone(parent, name, was_reported);
         let node = self.nodes.add(parent, name);
         if event.is_some() || purpose.report {
             let (kind, (mask, cookie)) = match event {

@@ -234,15 +234,6 @@ impl Drop for Running {
     }
 }
 
-/// Waits until a condition is true.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "timeout: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 /// Returns `true` if a process sleeps.
 pub fn is_waiting(pid: Pid) -> bool {
     let pid = pid.as_raw_nonzero();

@@ -8,6 +8,6 @@ mod programs;
 
 #[allow(unused_imports)]
 pub use self::{
-    cage::{Cage, Running, is_waiting, until},
+    cage::{Cage, Running, is_waiting},
     programs::{AARCH64, NATIVE, PROGRAMS, X86_64, aarch64, build, native, strace},
 };

@@ -9,14 +9,23 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
-use std::{env, fmt};
+use std::time::{Duration, Instant};
+use std::{env, fmt, thread};
 
 use tempfile::TempDir;
 use tinotify::{Error, Event, EventMask, Events, InitFlags, Inotify, WatchMask, Wd};
 
 /// The time after which a test fails instead of waiting. A test that passes never reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for a condition that no event reports.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "timeout: {what}");
+        thread::yield_now();
+    }
+}
 
 /// Creates a directory for one test, which is removed on drop. Other users may enter it, but not write.
 pub fn scratch() -> TempDir {
@@ -179,7 +188,7 @@ pub fn is_root() -> bool {
 /// hides that), so a new thread changes them for itself.
 pub fn as_plain_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     use rustix::process::{DumpableBehavior, Gid, Uid, set_dumpable_behavior};
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         scope
             .spawn(|| {
                 if is_root() {

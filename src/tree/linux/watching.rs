@@ -48,11 +48,13 @@ pub(super) struct Place<'a> {
 }
 
 impl Watching {
-    /// Watches a directory. `working` is the working directory of this thread, if it has its own.
+    /// Watches a directory. `working` is the working directory of this thread, if it has its own. `child` makes
+    /// the call if nothing else can.
     pub(super) fn add(
         &mut self,
         inotify: &Inotify,
-        (working, child): (Option<&mut WorkingDir>, &mut WorkingChild),
+        working: Option<&mut WorkingDir>,
+        child: &mut WorkingChild,
         place: Place<'_>,
         mask: WatchMask,
     ) -> Result<Wd, Errno> {
