@@ -311,3 +311,37 @@ mod in_async {
         });
     }
 }
+
+#[test]
+fn a_change_of_a_tree_applies_to_a_record_that_others_had_before_it() {
+    for is_dir in [false, true] {
+        let place = Place::new();
+        let root = place.dir("d");
+        let mut watcher = Watcher::new().unwrap();
+        let add = |_| watch_tree(&mut watcher, &root, WatchMask::CREATE, TreeOptions::new());
+        let [first, ended, moved, narrowed, last] = [(); 5].map(add);
+        let new = root.join("new");
+        if is_dir {
+            fs::create_dir(&new).unwrap()
+        } else {
+            write(&new)
+        }
+        let watches = watcher.watches();
+        let mut next = || {
+            let event = watcher.try_recv().unwrap()?;
+            Some((event.watch().unwrap(), event.path().to_owned()))
+        };
+        assert_eq!(next(), Some((first, new.clone())));
+        let other = root.join("../d");
+        watches.unwatch(ended).unwrap();
+        watches.set_path(moved, &other).unwrap();
+        watches.set_mask(narrowed, WatchMask::DELETE).unwrap();
+        assert_eq!(next(), Some((moved, other.join("new"))));
+        // All trees have looked at the new directory by now.
+        let has_found = is_dir.then_some(narrowed);
+        for tree in has_found.into_iter().chain([last]) {
+            assert_eq!(next(), Some((tree, new.clone())), "{is_dir}");
+        }
+        assert_eq!(next(), None);
+    }
+}

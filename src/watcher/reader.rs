@@ -387,10 +387,7 @@ impl Reader {
     }
 
     fn next_recipient(&mut self) -> Option<usize> {
-        if !self.is_last {
-            self.routes.update(self.record.wd, &self.shared);
-        }
-        self.routes.next()
+        if self.is_last { self.routes.next() } else { self.routes.next_now(&self.shared) }
     }
 
     /// Offers the record to one of its recipients. Returns `true` if it is lent to the caller.

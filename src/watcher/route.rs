@@ -69,13 +69,18 @@ impl Route {
         }
     }
 
-    /// Removes the recipients that `keep` returns `false` for.
-    pub fn retain(&mut self, mut keep: impl FnMut(&Recipient) -> bool) {
-        let first = self.first.take_if(|first| !keep(&first.recipient));
-        self.rest.retain(|entry| keep(&entry.recipient));
-        if first.is_some() && !self.rest.is_empty() {
-            self.first = Some(self.rest.remove(0));
-        }
+    /// Replaces a recipient by the first one of another route. Returns `false` if that has none. This may run
+    /// users' code, so the lock must be open.
+    pub fn replace(&mut self, index: usize, by: &mut Self) -> bool {
+        let Some(Entry { recipient, path, len }) = by.first.take() else { return false };
+        let start = self.paths.len();
+        self.paths.extend_from_slice(by.paths.get(path).unwrap_or_default());
+        let new = Entry { recipient, path: start..self.paths.len(), len };
+        let old = match index.checked_sub(1) {
+            None => self.first.as_mut(),
+            Some(index) => self.rest.get_mut(index),
+        };
+        old.map(|old| *old = new).is_some()
     }
 
     #[inline(always)]
@@ -94,11 +99,6 @@ impl Route {
     #[inline(always)]
     pub fn get(&self, index: usize) -> Option<&Recipient> {
         self.entry(index).map(|entry| &entry.recipient)
-    }
-
-    /// Returns the recipients from an index on.
-    pub fn from(&self, index: usize) -> impl Iterator<Item = &Recipient> + Clone {
-        self.first.iter().chain(&self.rest).skip(index).map(|entry| &entry.recipient)
     }
 
     /// Returns the path of the descriptor's file or directory for a recipient, with a slash at its end, and its

@@ -310,7 +310,7 @@ impl State {
 
     /// Ends the watches that nobody needs, once that is known: all trees are at home.
     pub fn release_unclear(&mut self, inotify: &Inotify) {
-        if self.trees.is_other_at_work(None) {
+        if !self.subscribers.has_unclear() || self.trees.is_other_at_work(None) {
             return;
         }
         for wd in self.subscribers.take_unclear().keys() {
@@ -324,6 +324,17 @@ impl State {
             route.push(recipient.clone());
         }
         self.trees.route(wd, &self.registry, self.outbox.is_empty(), route);
+    }
+
+    /// Adds a recipient of an earlier route to a new one, as it is now. Adds nothing if it receives no events of
+    /// the descriptor any more.
+    pub fn route_again(&self, wd: Wd, old: &Recipient, route: &mut Route) {
+        if let Way::Tree(_) = old.way {
+            let id = old.subscription.id;
+            self.trees.route_one(id, wd, &self.registry, self.outbox.is_empty(), route);
+        } else if let Some(now) = self.subscribers.of(wd).iter().find(|now| now.is_same(old)) {
+            route.push(now.clone());
+        }
     }
 
     /// Notes that the kernel has ended a watch. Its subscribers have no watch any more.

@@ -252,7 +252,8 @@ impl Watches {
         Ok(())
     }
 
-    /// Changes the mask of a watch, also for events that are queued already.
+    /// Changes the mask of a watch, also for events that are queued already. What a tree has found by then is still
+    /// reported.
     ///
     /// The kernel goes on to report every event that was ever asked of the inode, as long as it is watched.
     /// The watcher discards the others.

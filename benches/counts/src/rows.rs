@@ -2,7 +2,7 @@
 
 use crate::places::NEW_TMPFS;
 use crate::work::Work;
-use crate::work::Work::{Decode, Event, Resync, Ring, SetUp, TreeEvent};
+use crate::work::Work::{Decode, Event, Overlap, Resync, Ring, SetUp, TreeEvent};
 
 /// The directories of a tree on tmpfs.
 const DIRECTORIES: usize = 5_000;
@@ -25,7 +25,7 @@ use What::{Calls, Instructions};
 #[derive(Clone)]
 pub struct Row {
     pub name: String,
-    /// One event, one directory, or 1,000 events.
+    /// One event, one directory, one tree, or 1,000 events.
     pub unit: &'static str,
     pub work: Work,
     pub what: What,
@@ -78,6 +78,10 @@ fn rows_of_trees() -> Vec<Row> {
             ..Row::new("resync", unit, Resync(DIRECTORIES), Instructions)
         },
     ];
+    for trees in [50, 400] {
+        let work = Overlap(trees);
+        rows.push(Row::new(work.name(), "instructions/tree", work, Instructions));
+    }
     let unit = "calls/directory";
     rows.push(Row {
         without: Some(Resync(1)),

@@ -14,13 +14,15 @@ pub enum Work {
     Event,
     /// Takes the events in this many directories of a tree, ten deep, with their paths.
     TreeEvent(usize),
+    /// Takes the events of new directories in this many trees that overlap.
+    Overlap(usize),
     /// Sets up a tree of this many directories.
     SetUp(usize),
     /// Resynchronises a tree of this many directories after an overflow.
     Resync(usize),
 }
 
-use Work::{Decode, Event, Resync, Ring, SetUp, TreeEvent};
+use Work::{Decode, Event, Overlap, Resync, Ring, SetUp, TreeEvent};
 
 impl Work {
     pub fn named(name: &str) -> Option<Self> {
@@ -33,6 +35,7 @@ impl Work {
             "decode" => Decode(number),
             "ring" => Ring(number),
             "tree-event" => TreeEvent(number),
+            "overlap" => Overlap(number),
             "set-up" => SetUp(number),
             "resync" => Resync(number),
             _ => return None,
@@ -45,6 +48,7 @@ impl Work {
             Ring(len) => format!("ring/{len}"),
             Event => "event".to_owned(),
             TreeEvent(directories) => format!("tree-event/{directories}"),
+            Overlap(trees) => format!("overlap/{trees}"),
             SetUp(directories) => format!("set-up/{directories}"),
             Resync(directories) => format!("resync/{directories}"),
         }
@@ -57,16 +61,16 @@ impl Work {
             // The average of eight seeds.
             SetUp(_) => [1, 9],
             // The first drain fills caches.
-            Event | TreeEvent(_) | Resync(_) => [1, 3],
+            Event | TreeEvent(_) | Overlap(_) | Resync(_) => [1, 3],
         }
     }
 
-    /// Returns the number of events or directories in an amount of 1.
+    /// Returns the number of events, trees or directories in an amount of 1.
     pub fn units(self) -> usize {
         match self {
             Decode(len) | Ring(len) => decode::events(len),
             Event | TreeEvent(_) => world::EVENTS,
-            SetUp(directories) | Resync(directories) => directories,
+            Overlap(number) | SetUp(number) | Resync(number) => number,
         }
     }
 
@@ -77,6 +81,8 @@ impl Work {
             Event => 1,
             // The leaves, and the directories above them.
             TreeEvent(directories) => directories + directories / 20 + 100,
+            // One, and the new directories.
+            Overlap(_) => 4,
             SetUp(directories) | Resync(directories) => directories,
         }
     }
@@ -88,6 +94,7 @@ impl Work {
             Ring(len) => decode::ring(len, amount),
             Event => events::plain(amount),
             TreeEvent(directories) => events::tree(directories, amount),
+            Overlap(trees) => trees::overlap(trees, amount),
             SetUp(directories) => trees::set_up(directories, amount, root),
             Resync(directories) => trees::resync(directories, amount),
         }

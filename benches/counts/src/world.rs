@@ -35,7 +35,7 @@ pub struct World {
 }
 
 impl World {
-    /// Creates directories: `flat`, `deep/LEAVES` or `forest/DIRECTORIES`.
+    /// Creates directories: `flat`, `growing`, `deep/LEAVES` or `forest/DIRECTORIES`.
     pub fn start(kind: &str) -> Self {
         Self::start_in(&std::env::temp_dir(), kind)
     }
@@ -62,7 +62,8 @@ impl World {
         }
     }
 
-    /// Causes events that nothing merges: `EVENTS` of them, or in a forest more than the queue holds.
+    /// Causes events that nothing merges: `EVENTS` of them, in a forest more than the queue holds, and in a growing
+    /// directory one.
     pub fn cause_events(&mut self) {
         self.requests.as_mut().unwrap().write_all(b"\n").unwrap();
         self.wait();
@@ -82,7 +83,7 @@ pub fn serve(kind: &str, root: &Path) {
     let (kind, number) = kind.split_once('/').unwrap_or((kind, "1"));
     let number = number.parse().unwrap();
     let files = match kind {
-        "flat" => flat(root),
+        "flat" | "growing" => flat(root),
         "deep" => deep(root, number),
         _ => two_files(&Forest::create(root.to_owned(), number, 3).deepest),
     };
@@ -93,8 +94,13 @@ pub fn serve(kind: &str, root: &Path) {
         answers.flush().unwrap();
     };
     answer();
-    for request in std::io::stdin().lines() {
+    for (number, request) in std::io::stdin().lines().enumerate() {
         request.unwrap();
+        if kind == "growing" {
+            fs::create_dir(root.join(format!("new-{number}"))).unwrap();
+            answer();
+            continue;
+        }
         let limit = queue_limit().unwrap_or_else(|why| {
             let _ = fs::remove_dir_all(root);
             crate::skip(&why)

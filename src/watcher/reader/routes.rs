@@ -38,6 +38,8 @@ pub(super) struct Routes {
     /// The recipient whose directory `path` begins with.
     composed: usize,
     path: PathBuffer,
+    /// Empty, but for the time that a recipient is brought up to date.
+    renewed: Route,
     /// How often a slot was needed for another descriptor since the number of slots was last changed.
     conflicts: usize,
 }
@@ -92,6 +94,7 @@ impl Routes {
             next: 0,
             composed: NOBODY,
             path: PathBuffer::default(),
+            renewed: Route::default(),
             conflicts: 0,
         }
     }
@@ -204,7 +207,7 @@ impl Routes {
         self.current.len == 0
     }
 
-    /// Goes on to the next recipient. Returns `None` after the last one.
+    /// Goes on to the next recipient, as it was when the record was taken. Returns `None` after the last one.
     pub fn next(&mut self) -> Option<usize> {
         if self.is_over() {
             return None;
@@ -214,36 +217,31 @@ impl Routes {
         Some(index)
     }
 
+    /// Goes on to the next recipient, as it is now: an earlier one may have changed its watch. Skips those whose
+    /// watch has ended.
+    pub fn next_now(&mut self, shared: &Shared) -> Option<usize> {
+        loop {
+            let index = self.next()?;
+            if self.current.of.1 == shared.version() || self.renew(index, shared) {
+                return Some(index);
+            }
+        }
+    }
+
+    /// Brings a recipient up to date. Returns `false` if it gets no events of the descriptor any more.
+    fn renew(&mut self, index: usize, shared: &Shared) -> bool {
+        self.composed = NOBODY;
+        let Some(Slot { route, .. }) = self.slots.get_mut(self.current.slot) else { return false };
+        let Some(old) = route.get(index) else { return false };
+        let wd = self.current.of.0;
+        shared.look(|state| state.route_again(wd, old, &mut self.renewed));
+        let is_left = route.replace(index, &mut self.renewed);
+        self.renewed.clear();
+        is_left
+    }
+
     /// Skips the remaining recipients.
     pub fn finish(&mut self) {
         self.next = self.current.len;
-    }
-
-    /// Updates the recipients that have not had the record yet. An earlier recipient may have changed or
-    /// ended their watches.
-    pub fn update(&mut self, wd: Wd, shared: &Shared) {
-        let version = shared.version();
-        if self.next == 0 || self.is_over() || self.current.of.1 == version {
-            return;
-        }
-        let index = self.current.slot;
-        let Some(Slot { of, route }) = self.slots.get_mut(index) else { return };
-        let had = std::mem::take(route);
-        shared.look(|state| state.route(wd, route));
-        // Both are in the same order.
-        let mut old = had.from(self.next);
-        route.retain(|new| {
-            let mut rest = old.clone();
-            let is_left = rest.any(|old| old.is_same(new));
-            if is_left {
-                old = rest;
-            }
-            is_left
-        });
-        // Never used for another record.
-        *of = OF_NONE;
-        self.current = Current::new(index, (Wd::NONE, version), route);
-        self.next = 0;
-        self.composed = NOBODY;
     }
 }

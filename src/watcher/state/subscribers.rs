@@ -75,6 +75,11 @@ impl Subscribers {
         self.unclear.add(wd);
     }
 
+    /// Returns `true` if it is not known of some descriptor whether a tree needs it.
+    pub fn has_unclear(&self) -> bool {
+        !self.unclear.is_empty()
+    }
+
     /// Takes all descriptors of which it was not known whether a tree needs them.
     pub fn take_unclear(&mut self) -> KeySet<Wd> {
         std::mem::take(&mut self.unclear)

@@ -13,6 +13,7 @@ use super::registry::Registry;
 use super::tree::{TreeChangeRequest, TreeDriver};
 use crate::event::{Event, Wd};
 use crate::flags::EventMask;
+use crate::keys::Table;
 use crate::sys::Fd;
 
 /// The records that wait for a tree at work take at most this much memory, in bytes.
@@ -23,7 +24,7 @@ const KEPT_SIZE: usize = 48;
 
 #[derive(Debug, Default)]
 pub(in crate::watcher) struct Trees {
-    slots: Vec<Slot>,
+    slots: Table<WatchId, Slot>,
 }
 
 #[derive(Debug)]
@@ -77,7 +78,7 @@ pub(in crate::watcher) struct TakenTree {
 impl Trees {
     /// Adds a tree that is at work: it is being set up.
     pub fn add(&mut self, id: WatchId, home: Option<Arc<Fd>>, since: u64) {
-        self.slots.push(Slot {
+        let slot = Slot {
             id,
             driver: None,
             is_ended: false,
@@ -86,11 +87,12 @@ impl Trees {
             kept_size: 0,
             home,
             since,
-        });
+        };
+        self.slots.insert(id, slot);
     }
 
     fn slot(&mut self, id: WatchId) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| slot.id == id)
+        self.slots.get_mut(id)
     }
 
     /// Takes a tree to work on it. Returns `None` if it is at work already, or if there is no such tree.
@@ -149,12 +151,12 @@ impl Trees {
 
     /// Removes a tree that was stopped.
     pub fn remove(&mut self, id: WatchId) {
-        self.slots.retain(|slot| slot.id != id);
+        self.slots.remove(id);
     }
 
     /// Returns `true` if a tree other than `id` is at work.
     pub fn is_other_at_work(&self, id: Option<WatchId>) -> bool {
-        self.slots.iter().any(|slot| slot.driver.is_none() && Some(slot.id) != id)
+        self.slots.values_unordered().any(|slot| slot.driver.is_none() && Some(slot.id) != id)
     }
 
     /// Returns `true` if a tree at home, other than `id`, has a watch.
@@ -166,28 +168,32 @@ impl Trees {
     /// record may overtake nothing that waits for the tree, nor a report, so its engine has to see the record
     /// then (`is_reported`: no report waits).
     pub fn route(&self, wd: Wd, registry: &Registry, is_reported: bool, route: &mut Route) {
-        for slot in self.slots.iter().filter(|slot| !slot.is_ended) {
-            let Ok(subscription) = registry.get(slot.id) else { continue };
-            route.push_beneath(&subscription.path, |path| {
-                let engine = match &slot.driver {
-                    Some(driver) => {
-                        let engine = driver.directory(wd, path)?;
-                        let may_overtake = is_reported && !slot.has_work();
-                        if may_overtake { engine } else { EventMask::all() }
-                    }
-                    None => EventMask::all(),
-                };
-                Some(slot.recipient(subscription, engine))
-            });
+        for slot in self.slots.values_unordered() {
+            slot.route(wd, registry, is_reported, route);
+        }
+    }
+
+    /// Adds one tree, if it receives the events of a descriptor.
+    pub fn route_one(
+        &self,
+        id: WatchId,
+        wd: Wd,
+        registry: &Registry,
+        is_reported: bool,
+        route: &mut Route,
+    ) {
+        if let Some(slot) = self.slots.get(id) {
+            slot.route(wd, registry, is_reported, route);
         }
     }
 
     fn drivers(&self) -> impl Iterator<Item = (WatchId, &TreeDriver)> {
-        self.slots.iter().filter_map(|slot| Some((slot.id, &**slot.driver.as_ref()?)))
+        let slots = self.slots.values_unordered();
+        slots.filter_map(|slot| Some((slot.id, &**slot.driver.as_ref()?)))
     }
 
     pub fn ids(&self) -> impl Iterator<Item = WatchId> {
-        self.slots.iter().map(|slot| slot.id)
+        self.slots.keys()
     }
 
     /// Returns the trees at home that have something to do when the queue is empty.
@@ -197,18 +203,18 @@ impl Trees {
 
     /// Returns the trees at home for which something waits.
     pub fn with_work(&self) -> impl Iterator<Item = WatchId> {
-        let slots = self.slots.iter().filter(|slot| slot.driver.is_some() && slot.has_work());
-        slots.map(|slot| slot.id)
+        let slots = self.slots.values_unordered();
+        slots.filter(|slot| slot.driver.is_some() && slot.has_work()).map(|slot| slot.id)
     }
 
     /// Returns the driver of a tree. `None` while it is at work.
     pub fn driver(&self, id: WatchId) -> Option<&TreeDriver> {
-        self.drivers().find(|(other, _)| *other == id).map(|(_, driver)| driver)
+        self.slots.get(id)?.driver.as_deref()
     }
 
     /// Returns the directory that the relative root of a tree begins at.
     pub fn home(&self, id: WatchId) -> Option<Arc<Fd>> {
-        self.slots.iter().find(|slot| slot.id == id)?.home.clone()
+        self.slots.get(id)?.home.clone()
     }
 
     /// Replaces the directory that the root of a tree begins at.
@@ -220,6 +226,24 @@ impl Trees {
 }
 
 impl Slot {
+    fn route(&self, wd: Wd, registry: &Registry, is_reported: bool, route: &mut Route) {
+        if self.is_ended {
+            return;
+        }
+        let Ok(subscription) = registry.get(self.id) else { return };
+        route.push_beneath(&subscription.path, |path| {
+            let engine = match &self.driver {
+                Some(driver) => {
+                    let engine = driver.directory(wd, path)?;
+                    let may_overtake = is_reported && !self.has_work();
+                    if may_overtake { engine } else { EventMask::all() }
+                }
+                None => EventMask::all(),
+            };
+            Some(self.recipient(subscription, engine))
+        });
+    }
+
     /// Returns the tree as a recipient whose engine has to see the events `engine`.
     fn recipient(&self, subscription: &Arc<Subscription>, engine: EventMask) -> Recipient {
         let is_plain = !subscription.options.has_filter();
