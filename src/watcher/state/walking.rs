@@ -37,9 +37,12 @@ impl State {
         };
         let wds: KeySet<Wd> = before.iter().chain(after).map(|step| step.0).collect();
         for wd in wds.keys() {
-            let now = of(after, wd);
-            if of(before, wd) != now {
-                self.subscribers.remove(wd, name.id);
+            let (then, now) = (of(before, wd), of(after, wd));
+            if then != now {
+                // The list of a directory that many names share is long.
+                if !then.is_empty() {
+                    self.subscribers.remove(wd, name.id);
+                }
                 now.iter().for_each(|step| self.subscribe_step(name, step));
             }
         }
