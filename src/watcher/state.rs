@@ -337,14 +337,14 @@ impl State {
         }
     }
 
-    /// Notes that the kernel has ended a watch. Its subscribers have no watch any more.
+    /// Notes that the kernel has ended a watch, by the last record of its descriptor. Its subscribers have no watch
+    /// any more. No route of another descriptor has changed.
     pub fn ended(&mut self, wd: Wd) {
         for recipient in self.subscribers.end(wd) {
             if recipient.way == Way::Inode {
                 self.discarded.extend(self.registry.remove(recipient.subscription.id));
             }
         }
-        self.changed = true;
     }
 
     /// Handles a loss of events. Every name is walked again. A watch may have ended without a record: that is
