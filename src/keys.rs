@@ -205,6 +205,7 @@ impl<K: Key, V> Table<K, V> {
     }
 
     /// Returns the values in any order, which takes less time.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only the watcher uses it"))]
     pub fn values_unordered(&self) -> impl Iterator<Item = &V> {
         self.slots.iter().flatten()
     }
