@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::path::SharedPath;
 use super::subscription::Recipient;
 
-/// All recipients of a descriptor, the oldest first. Most have one, which is here and not on the heap, since a
+/// All recipients of a descriptor: its subscribers, the oldest first, and then the trees. Most have one, which is here and not on the heap, since a
 /// route is used for each event of another directory. A route that is used again allocates only if it needs
 /// more memory than before.
 #[derive(Debug, Default)]
@@ -71,16 +71,12 @@ impl Route {
 
     /// Replaces a recipient by the first one of another route. Returns `false` if that has none. This may run
     /// users' code, so the lock must be open.
-    pub fn replace(&mut self, index: usize, by: &mut Self) -> bool {
-        let Some(Entry { recipient, path, len }) = by.first.take() else { return false };
+    pub fn replace(&mut self, index: usize, by: Self) -> bool {
+        let Some(Entry { recipient, path, len }) = by.first else { return false };
         let start = self.paths.len();
         self.paths.extend_from_slice(by.paths.get(path).unwrap_or_default());
         let new = Entry { recipient, path: start..self.paths.len(), len };
-        let old = match index.checked_sub(1) {
-            None => self.first.as_mut(),
-            Some(index) => self.rest.get_mut(index),
-        };
-        old.map(|old| *old = new).is_some()
+        self.entry_mut(index).map(|old| *old = new).is_some()
     }
 
     #[inline(always)]
@@ -93,6 +89,13 @@ impl Route {
         match index.checked_sub(1) {
             None => self.first.as_ref(),
             Some(index) => self.rest.get(index),
+        }
+    }
+
+    fn entry_mut(&mut self, index: usize) -> Option<&mut Entry> {
+        match index.checked_sub(1) {
+            None => self.first.as_mut(),
+            Some(index) => self.rest.get_mut(index),
         }
     }
 

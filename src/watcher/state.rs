@@ -337,8 +337,8 @@ impl State {
         }
     }
 
-    /// Notes that the kernel has ended a watch, by the last record of its descriptor. Its subscribers have no watch
-    /// any more. No route of another descriptor has changed.
+    /// Notes that the kernel has ended a watch. Its subscribers have no watch any more. This was the last record of
+    /// the descriptor, and the routes of others are as before, so no route has to be made again.
     pub fn ended(&mut self, wd: Wd) {
         for recipient in self.subscribers.end(wd) {
             if recipient.way == Way::Inode {

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use tinotify::{WatchMask, Watcher};
+use tinotify::{TreeOptions, WatchMask, Watcher};
 
 use crate::trees::watch_tree;
 use crate::world::{EVENTS, World};
@@ -37,4 +37,18 @@ pub fn tree(directories: usize, drains: usize) {
     let mut world = World::start(&format!("deep/{directories}"));
     let mut watcher = watch_tree(&world.root, WatchMask::MODIFY);
     drain_often(&mut watcher, &mut world, drains);
+}
+
+/// Creates a directory that all of several trees watch, a number of times.
+pub fn overlap(trees: usize, times: usize) {
+    let mut world = World::start("growing");
+    let mut watcher = Watcher::new().unwrap();
+    for _ in 0..trees {
+        watcher.watch_tree(&world.root, WatchMask::CREATE, TreeOptions::new()).unwrap();
+    }
+    drain(&mut watcher);
+    for _ in 0..times {
+        world.cause_events();
+        assert_eq!(drain(&mut watcher), trees);
+    }
 }

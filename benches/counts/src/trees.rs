@@ -1,4 +1,4 @@
-//! The set-up of a tree, its resynchronisation after an overflow, and trees that overlap.
+//! The set-up of a tree, and its resynchronisation after an overflow.
 
 use std::path::Path;
 
@@ -27,23 +27,6 @@ pub fn set_up(directories: usize, times: usize, root: Option<&Path>) {
     let root = world.as_ref().map_or_else(|| root.unwrap(), |world| &world.root);
     for _ in 0..times {
         drop(watch_tree(root, MASK));
-    }
-}
-
-/// Creates a directory that all of several trees watch, a number of times.
-pub fn overlap(trees: usize, times: usize) {
-    let mut world = World::start("growing");
-    let mut watcher = Watcher::new().unwrap();
-    for _ in 0..trees {
-        watcher.watch_tree(&world.root, MASK, TreeOptions::new()).unwrap();
-    }
-    let drain = |watcher: &mut Watcher| {
-        std::iter::from_fn(|| watcher.try_recv().unwrap().map(drop)).count()
-    };
-    drain(&mut watcher);
-    for _ in 0..times {
-        world.cause_events();
-        assert_eq!(drain(&mut watcher), trees);
     }
 }
 

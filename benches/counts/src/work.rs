@@ -94,7 +94,7 @@ impl Work {
             Ring(len) => decode::ring(len, amount),
             Event => events::plain(amount),
             TreeEvent(directories) => events::tree(directories, amount),
-            Overlap(trees) => trees::overlap(trees, amount),
+            Overlap(trees) => events::overlap(trees, amount),
             SetUp(directories) => trees::set_up(directories, amount, root),
             Resync(directories) => trees::resync(directories, amount),
         }

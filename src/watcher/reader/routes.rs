@@ -38,8 +38,6 @@ pub(super) struct Routes {
     /// The recipient whose directory `path` begins with.
     composed: usize,
     path: PathBuffer,
-    /// Empty, but for the time that a recipient is brought up to date.
-    renewed: Route,
     /// How often a slot was needed for another descriptor since the number of slots was last changed.
     conflicts: usize,
 }
@@ -94,7 +92,6 @@ impl Routes {
             next: 0,
             composed: NOBODY,
             path: PathBuffer::default(),
-            renewed: Route::default(),
             conflicts: 0,
         }
     }
@@ -217,8 +214,8 @@ impl Routes {
         Some(index)
     }
 
-    /// Goes on to the next recipient, as it is now: an earlier one may have changed its watch. Skips those whose
-    /// watch has ended.
+    /// Goes on to the next recipient. Its watch may have changed since the record was taken, so it is brought up to
+    /// date first. Skips recipients whose watch has ended.
     pub fn next_now(&mut self, shared: &Shared) -> Option<usize> {
         loop {
             let index = self.next()?;
@@ -234,10 +231,9 @@ impl Routes {
         let Some(Slot { route, .. }) = self.slots.get_mut(self.current.slot) else { return false };
         let Some(old) = route.get(index) else { return false };
         let wd = self.current.of.0;
-        shared.look(|state| state.route_again(wd, old, &mut self.renewed));
-        let is_left = route.replace(index, &mut self.renewed);
-        self.renewed.clear();
-        is_left
+        let mut now = Route::default();
+        shared.look(|state| state.route_again(wd, old, &mut now));
+        route.replace(index, now)
     }
 
     /// Skips the remaining recipients.

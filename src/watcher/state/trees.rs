@@ -91,13 +91,9 @@ impl Trees {
         self.slots.insert(id, slot);
     }
 
-    fn slot(&mut self, id: WatchId) -> Option<&mut Slot> {
-        self.slots.get_mut(id)
-    }
-
     /// Takes a tree to work on it. Returns `None` if it is at work already, or if there is no such tree.
     pub fn take(&mut self, id: WatchId) -> Option<TakenTree> {
-        self.slot(id)?.take()
+        self.slots.get_mut(id)?.take()
     }
 
     /// Takes a tree to feed it a record, or keeps the record until it comes home. Also returns `true` if kept
@@ -108,7 +104,7 @@ impl Trees {
         event: Event<'_>,
         position: u64,
     ) -> (Option<TakenTree>, bool) {
-        let Some(slot) = self.slot(id) else { return (None, false) };
+        let Some(slot) = self.slots.get_mut(id) else { return (None, false) };
         match slot.take() {
             Some(taken) => (Some(taken), false),
             None => (None, slot.keep(event, position)),
@@ -117,7 +113,7 @@ impl Trees {
 
     /// Asks for a change of a tree, which [`take`](Self::take) hands over.
     pub fn request(&mut self, id: WatchId, request: TreeChangeRequest) {
-        if let Some(slot) = self.slot(id) {
+        if let Some(slot) = self.slots.get_mut(id) {
             slot.requests.push(request);
         }
     }
@@ -128,7 +124,7 @@ impl Trees {
         id: WatchId,
         driver: Box<TreeDriver>,
     ) -> Result<(), Box<TreeDriver>> {
-        match self.slot(id).filter(|slot| !slot.is_ended) {
+        match self.slots.get_mut(id).filter(|slot| !slot.is_ended) {
             Some(slot) => {
                 slot.driver = Some(driver);
                 Ok(())
@@ -139,12 +135,12 @@ impl Trees {
 
     /// Takes a tree if changes of it are asked for.
     pub fn take_requested(&mut self, id: WatchId) -> Option<TakenTree> {
-        self.slot(id).filter(|slot| !slot.requests.is_empty())?.take()
+        self.slots.get_mut(id).filter(|slot| !slot.requests.is_empty())?.take()
     }
 
     /// Ends a tree. Returns the driver if it is at home; the caller stops it.
     pub fn end(&mut self, id: WatchId) -> Option<Box<TreeDriver>> {
-        let slot = self.slot(id)?;
+        let slot = self.slots.get_mut(id)?;
         slot.is_ended = true;
         slot.driver.take()
     }
@@ -164,16 +160,14 @@ impl Trees {
         self.drivers().any(|(other, driver)| Some(other) != id && driver.contains(wd))
     }
 
-    /// Adds the trees that receive the events of a descriptor to a route. A tree at work may need any. A
-    /// record may overtake nothing that waits for the tree, nor a report, so its engine has to see the record
-    /// then (`is_reported`: no report waits).
+    /// Adds the trees that receive the events of a descriptor to a route. `is_reported`: no report waits.
     pub fn route(&self, wd: Wd, registry: &Registry, is_reported: bool, route: &mut Route) {
         for slot in self.slots.values_unordered() {
             slot.route(wd, registry, is_reported, route);
         }
     }
 
-    /// Adds one tree, if it receives the events of a descriptor.
+    /// Adds one tree to a route, if it receives the events of the descriptor.
     pub fn route_one(
         &self,
         id: WatchId,
@@ -219,13 +213,15 @@ impl Trees {
 
     /// Replaces the directory that the root of a tree begins at.
     pub fn set_home(&mut self, id: WatchId, home: Option<Arc<Fd>>) {
-        if let Some(slot) = self.slot(id) {
+        if let Some(slot) = self.slots.get_mut(id) {
             slot.home = home;
         }
     }
 }
 
 impl Slot {
+    /// Adds the tree to a route, if it receives the events of the descriptor. A tree at work may need any. A
+    /// record may overtake nothing that waits for the tree, nor a report, so its engine has to see the record then.
     fn route(&self, wd: Wd, registry: &Registry, is_reported: bool, route: &mut Route) {
         if self.is_ended {
             return;
