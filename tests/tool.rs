@@ -2,24 +2,21 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::Stdio;
 
 use tempfile::TempDir;
+
+#[path = "tool/mod.rs"]
+mod support;
+
+use support::{Ended, Program, write};
 
 /// The running tool in a new directory, with its watches set up.
 struct Tool {
     dir: TempDir,
-    child: Child,
-    messages: BufReader<ChildStderr>,
-}
-
-struct Ended {
-    code: Option<i32>,
-    events: Vec<u8>,
-    messages: String,
+    program: Program,
 }
 
 impl Tool {
@@ -27,19 +24,8 @@ impl Tool {
     fn start(args: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path());
-        let mut child = command(args)
-            .current_dir(dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut messages = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while line != "Watches established.\n" {
-            line.clear();
-            assert_ne!(messages.read_line(&mut line).unwrap(), 0, "the tool ended too early");
-        }
-        Self { dir, child, messages }
+        let program = Program::established(&mut support::tool(dir.path(), args));
+        Self { dir, program }
     }
 
     fn path(&self, name: impl AsRef<Path>) -> std::path::PathBuf {
@@ -48,28 +34,13 @@ impl Tool {
 
     /// Waits until the tool ends.
     fn end(mut self) -> Ended {
-        let mut events = Vec::new();
-        self.child.stdout.take().unwrap().read_to_end(&mut events).unwrap();
-        let mut messages = String::new();
-        self.messages.read_to_string(&mut messages).unwrap();
-        Ended { code: self.child.wait().unwrap().code(), events, messages }
+        self.program.end()
     }
-}
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tinotify"));
-    command.args(args).stdin(Stdio::null());
-    command
 }
 
 /// Runs the tool to its end.
 fn run(args: &[&str]) -> Ended {
-    let output = command(args).output().unwrap();
-    Ended {
-        code: output.status.code(),
-        events: output.stdout,
-        messages: String::from_utf8(output.stderr).unwrap(),
-    }
+    Program::start(&mut support::tool(Path::new("."), args)).end()
 }
 
 #[test]
@@ -84,7 +55,7 @@ fn the_tool_ends_with_status_0_after_the_first_event() {
 #[test]
 fn with_monitor_each_event_is_printed_until_nothing_is_left_to_watch() {
     let tool = Tool::start(&["-m", "dir"], |dir| fs::create_dir(dir.join("dir")).unwrap());
-    fs::write(tool.path("dir/a"), "text").unwrap();
+    write(tool.path("dir/a"), "text");
     fs::rename(tool.path("dir/a"), tool.path("dir/b")).unwrap();
     fs::remove_file(tool.path("dir/b")).unwrap();
     fs::remove_dir(tool.path("dir")).unwrap();
@@ -99,9 +70,9 @@ fn with_monitor_each_event_is_printed_until_nothing_is_left_to_watch() {
 #[test]
 fn an_event_of_a_watched_file_has_only_its_path() {
     let tool = Tool::start(&["--event=modify", "file"], |dir| {
-        fs::write(dir.join("file"), "").unwrap();
+        write(dir.join("file"), "");
     });
-    fs::write(tool.path("file"), "text").unwrap();
+    write(tool.path("file"), "text");
     assert_eq!(tool.end().events, b"file MODIFY \n");
 }
 
@@ -109,7 +80,7 @@ fn an_event_of_a_watched_file_has_only_its_path() {
 fn lists_and_repeated_options_of_events_add_up_in_any_case() {
     let args = ["-me", "Create,MOVED_TO", "--ev", "delete_self", "d"];
     let tool = Tool::start(&args, |dir| fs::create_dir(dir.join("d")).unwrap());
-    fs::write(tool.path("d/a"), "text").unwrap();
+    write(tool.path("d/a"), "text");
     fs::rename(tool.path("d/a"), tool.path("d/b")).unwrap();
     fs::remove_file(tool.path("d/b")).unwrap();
     fs::remove_dir(tool.path("d")).unwrap();
@@ -129,7 +100,7 @@ fn a_path_that_is_given_twice_has_each_event_once() {
 #[test]
 fn names_are_written_to_a_pipe_unchanged() {
     let tool = Tool::start(&["-e", "create", "."], |_| ());
-    fs::write(tool.path(OsStr::from_bytes(b"a\x1b[2J\xff")), "").unwrap();
+    write(tool.path(OsStr::from_bytes(b"a\x1b[2J\xff")), "");
     assert_eq!(tool.end().events, b"./ CREATE a\x1b[2J\xff\n");
 }
 
@@ -169,21 +140,16 @@ fn quiet_suppresses_messages() {
 #[test]
 fn quiet_twice_suppresses_events_too() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = command(&["-qq", "-e", "create", dir.path().to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut tool = Program::start(&mut support::tool(dir.path(), &["-qq", "-e", "create", "."]));
     // It prints no message when it is ready, so make changes until it ends.
     for name in 0_u64.. {
-        if child.try_wait().unwrap().is_some() {
+        if tool.child.try_wait().unwrap().is_some() {
             break;
         }
-        fs::write(dir.path().join(name.to_string()), "").unwrap();
+        write(dir.path().join(name.to_string()), "");
     }
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!((output.stdout, output.stderr), (Vec::new(), Vec::new()));
+    let expected = Ended { code: Some(0), events: Vec::new(), messages: String::new() };
+    assert_eq!(tool.end(), expected);
 }
 
 #[test]
@@ -230,15 +196,13 @@ fn help_and_version_go_to_standard_output_with_status_0() {
 
 #[test]
 fn the_tool_ends_without_a_message_when_its_reader_has_closed_the_pipe() {
-    let mut tool = Tool::start(&["-m", "-e", "create,delete", "."], |_| ());
-    drop(tool.child.stdout.take());
-    // A process that another test is starting may have the pipe open for a moment, so repeat.
-    while tool.child.try_wait().unwrap().is_none() {
-        fs::create_dir(tool.path("a")).unwrap();
-        fs::remove_dir(tool.path("a")).unwrap();
-    }
-    let mut messages = String::new();
-    tool.messages.read_to_string(&mut messages).unwrap();
-    assert_eq!(messages, "");
-    assert_eq!(tool.child.wait().unwrap().code(), Some(1));
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = support::tool(dir.path(), &["-qm", "-e", "create", "."]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tool = support::without_fork(|| command.spawn()).unwrap();
+    support::wait_for_watches(&tool, 1);
+    drop(tool.stdout.take());
+    // Nothing has changed: it notices at once.
+    let output = tool.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(1), Vec::new()));
 }

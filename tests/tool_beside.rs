@@ -306,12 +306,8 @@ fn paths_are_read_from_standard_input() {
     with_d(dir.path());
     let args = ["-t", "1", "--fromfile", "-"];
     let run = |mut command: Command| {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = support::without_fork(|| command.spawn()).unwrap();
         child.stdin.take().unwrap().write_all(b"d\nno such\n").unwrap();
         child.wait_with_output().unwrap()
     };

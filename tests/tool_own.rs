@@ -33,7 +33,7 @@ impl Tool {
     }
 
     fn write(&self, name: &str) {
-        fs::write(self.path(name), "text").unwrap();
+        support::write(self.path(name), "text");
     }
 
     fn rename(&self, from: &str, to: &str) {

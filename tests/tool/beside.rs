@@ -34,7 +34,7 @@ impl Both {
     ) -> Option<Self> {
         let (program, _) = inotifywait()?;
         let dir = tempfile::tempdir().unwrap();
-        prepare(dir.path());
+        support::without_fork(|| prepare(dir.path()));
         let theirs = start(&mut support::program(&program, dir.path(), args));
         let ours = start(&mut support::tool(dir.path(), args));
         Some(Self { dir, theirs, ours, args: args.join(" ") })

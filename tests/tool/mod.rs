@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -108,12 +108,8 @@ pub struct Ended {
 
 impl Program {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = without_fork(|| command.spawn()).unwrap();
         let events = Text::of(child.stdout.take().unwrap());
         let messages = Text::of(child.stderr.take().unwrap());
         Self { child, events, messages }
@@ -150,6 +146,19 @@ impl Program {
         };
         Ended { code: status.code(), events, messages }
     }
+}
+
+/// Does this while no other test forks. A fork copies all descriptors until its exec, so a file that another thread
+/// writes is closed only then, and its `CLOSE_WRITE` comes late.
+pub fn without_fork<T>(work: impl FnOnce() -> T) -> T {
+    static FORK: Mutex<()> = Mutex::new(());
+    let _lock = FORK.lock().unwrap_or_else(PoisonError::into_inner);
+    work()
+}
+
+/// Writes a file, and closes it at once.
+pub fn write(path: impl AsRef<Path>, text: &str) {
+    without_fork(|| fs::write(path, text)).unwrap();
 }
 
 /// Waits until a program has `count` watches, which the kernel lists in /proc.
@@ -189,7 +198,7 @@ pub fn program(program: &OsStr, dir: &Path, args: &[impl AsRef<OsStr>]) -> Comma
 /// installed.
 pub fn inotifywait() -> Option<(OsString, u32)> {
     let program = std::env::var_os("INOTIFYWAIT").unwrap_or_else(|| "inotifywait".into());
-    let Ok(output) = Command::new(&program).arg("--help").output() else {
+    let Ok(output) = without_fork(|| Command::new(&program).arg("--help").output()) else {
         skip("comparison with inotifywait: it is not installed (inotify-tools)");
         return None;
     };
