@@ -1,14 +1,14 @@
 //! Compares the tool with the real inotifywait. Both watch the same files during the same changes, and
 //! must have the same output and exit status. A comment `Difference N` refers to the list in docs/tool.md.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use support::beside::{Both, END, both, make_changes, show, with_d};
-use support::{Program, inotifywait, lossy};
+use support::{Program, inotifywait, lossy, write};
 
 #[path = "tool/mod.rs"]
 mod support;
@@ -28,10 +28,10 @@ fn all_events_of_a_directory_are_the_same() {
 fn all_events_of_a_file_until_its_deletion_are_the_same() {
     let prepare = |dir: &Path| {
         with_d(dir);
-        fs::write(dir.join("d/f"), "").unwrap();
+        write(dir.join("d/f"), "");
     };
     let Some(both) = Both::start(&["-m", "d/f", "d"], prepare) else { return };
-    fs::write(both.path("d/f"), "text").unwrap();
+    write(both.path("d/f"), "text");
     fs::rename(both.path("d/f"), both.path("d/g")).unwrap();
     fs::remove_file(both.path("d/g")).unwrap();
     let text = both.agree_until_the_end("d");
@@ -100,7 +100,7 @@ fn csv_and_formats_print_the_same() {
         let args = [&["-m", "d"], case].concat();
         let Some(both) = Both::start(&args, with_d) else { return };
         for name in ["a", "a b", "a,b", "\"", " a", "a ", "a\"b,c", "new\nline", "\u{e9}", "%f%w"] {
-            fs::write(both.path("d").join(name), "").unwrap();
+            write(both.path("d").join(name), "");
             fs::rename(both.path("d").join(name), both.path("d/z")).unwrap();
         }
         both.agree_until_the_end("d");
@@ -127,7 +127,7 @@ fn regular_expressions_hide_the_same_events() {
             let args = ["-m", "-e", "create,delete,moved_to", option, pattern, "d"];
             let Some(both) = Both::start(&args, with_d) else { return };
             for name in ["a", "A", "b", "B", "aa", "x.txt", "1", "b.TXT", "\u{e9}", "nothing"] {
-                fs::write(both.path("d").join(name), "").unwrap();
+                write(both.path("d").join(name), "");
                 fs::rename(both.path("d").join(name), both.path("d/other")).unwrap();
                 fs::remove_file(both.path("d/other")).unwrap();
             }
@@ -142,12 +142,12 @@ fn include_hides_events_of_directories() {
     let args = ["-m", "-e", "create", "--include", "d/", "d"];
     let Some(both) = Both::start(&args, with_d) else { return };
     fs::create_dir(both.path("d/sub")).unwrap();
-    fs::write(both.path("d/file"), "").unwrap();
+    write(both.path("d/file"), "");
     if major >= 4 {
         both.agree_until_the_end("d");
     } else {
         // Difference 2.
-        File::create(both.path("d").join(END)).unwrap();
+        write(both.path("d").join(END), "");
         let expected = "d/ CREATE file\nd/ CREATE the-end\n";
         assert_eq!(lossy(&both.ours.events.until(format!("{END}\n"))), expected);
         let expected = format!("d/ CREATE,ISDIR sub\n{expected}");
@@ -158,7 +158,7 @@ fn include_hides_events_of_directories() {
 #[test]
 fn both_end_with_status_0_after_the_first_event() {
     let Some(both) = Both::start(&["-e", "create", "d"], with_d) else { return };
-    fs::write(both.path("d/a"), "").unwrap();
+    write(both.path("d/a"), "");
     assert_eq!(both.agree(), "d/ CREATE a\n");
 }
 
@@ -196,7 +196,7 @@ fn all_forms_of_options_are_accepted() {
     for args in cases {
         let start = |command: &mut Command| Program::watching(command, 1);
         let Some(both) = Both::start_with(args, with_d, start) else { return };
-        fs::write(both.path("d/x"), "").unwrap();
+        write(both.path("d/x"), "");
         both.agree_until_the_end("d");
     }
 }
@@ -206,7 +206,7 @@ fn quiet_suppresses_messages_and_quiet_twice_events_too() {
     let start = |command: &mut Command| Program::watching(command, 1);
     for args in [["-q", "-e", "create", "d"], ["-qq", "-e", "create", "d"]] {
         let Some(both) = Both::start_with(&args, with_d, start) else { return };
-        fs::write(both.path("d/a"), "").unwrap();
+        write(both.path("d/a"), "");
         let events = both.agree();
         assert_eq!(events, if args[0] == "-q" { "d/ CREATE a\n" } else { "" });
     }
@@ -288,12 +288,12 @@ fn paths_are_read_from_a_file_and_excluded_by_at() {
         for path in ["a", "b/in", "b/out/deep", "c"] {
             fs::create_dir_all(dir.join(path)).unwrap();
         }
-        fs::write(dir.join("list"), "a\nb\n@b/out\n@\n").unwrap();
+        write(dir.join("list"), "a\nb\n@b/out\n@\n");
     };
     let args = ["-mr", "-e", "create", "--fromfile", "list", "c", "@a/none"];
     let Some(both) = Both::start(&args, list) else { return };
     for path in ["a/1", "b/2", "b/in/3", "b/out/4", "b/out/deep/5", "c/6"] {
-        fs::write(both.path(path), "").unwrap();
+        write(both.path(path), "");
     }
     let text = both.agree_until_the_end("c");
     assert_eq!(text, "a/ CREATE 1\nb/ CREATE 2\nb/in/ CREATE 3\nc/ CREATE 6\nc/ CREATE ");
@@ -307,7 +307,7 @@ fn paths_are_read_from_standard_input() {
     let args = ["-t", "1", "--fromfile", "-"];
     let run = |mut command: Command| {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = support::without_fork(|| command.spawn()).unwrap();
+        let mut child = support::spawn(&mut command).unwrap();
         child.stdin.take().unwrap().write_all(b"d\nno such\n").unwrap();
         child.wait_with_output().unwrap()
     };
@@ -326,12 +326,12 @@ fn events_are_appended_to_a_file() {
     let mut both =
         [(program.as_os_str(), "theirs"), (env!("CARGO_BIN_EXE_tinotify").as_ref(), "ours")].map(
             |(program, file)| {
-                fs::write(dir.path().join(file), "before\n").unwrap();
+                write(dir.path().join(file), "before\n");
                 let args = ["-e", "create", "-o", file, "d"];
                 start(&mut support::program(program, dir.path(), &args))
             },
         );
-    fs::write(dir.path().join("d/a"), "").unwrap();
+    write(dir.path().join("d/a"), "");
     let [theirs, ours] = both.each_mut().map(|program| program.end());
     assert_eq!(show(&ours), show(&theirs));
     let read = |file| fs::read_to_string(dir.path().join(file)).unwrap();
@@ -343,7 +343,7 @@ fn events_are_appended_to_a_file() {
 fn links_are_followed_or_watched_themselves() {
     let prepare = |dir: &Path| {
         with_d(dir);
-        fs::write(dir.join("target"), "").unwrap();
+        write(dir.join("target"), "");
         symlink("../target", dir.join("d/link")).unwrap();
         symlink("d", dir.join("dirlink")).unwrap();
     };
@@ -353,10 +353,10 @@ fn links_are_followed_or_watched_themselves() {
         &["-mP", "-e", "create,attrib", "dirlink", "d"],
     ] {
         let Some(both) = Both::start(args, prepare) else { return };
-        fs::write(both.path("target"), "text").unwrap();
+        write(both.path("target"), "text");
         fs::set_permissions(both.path("target"), Permissions::from_mode(0o600)).unwrap();
         fs::remove_file(both.path("d/link")).unwrap();
-        fs::write(both.path("d/new"), "").unwrap();
+        write(both.path("d/new"), "");
         both.agree_until_the_end("d");
     }
 }
@@ -367,7 +367,7 @@ fn events_of_existing_directories_of_a_tree_are_the_same() {
         for path in ["d/a/b/c", "d/e", "d/\u{e9} x/y"] {
             fs::create_dir_all(dir.join(path)).unwrap();
         }
-        fs::write(dir.join("d/a/old"), "").unwrap();
+        write(dir.join("d/a/old"), "");
     };
     for args in [
         &["-mr", "-e", "create,modify,delete,close_write,attrib,moved_to,moved_from", "d"][..],
@@ -378,7 +378,7 @@ fn events_of_existing_directories_of_a_tree_are_the_same() {
     ] {
         let Some(both) = Both::start(args, prepare) else { return };
         for path in ["d/a/1", "d/a/b/2", "d/a/b/c/3", "d/e/4", "d/\u{e9} x/y/5"] {
-            fs::write(both.path(path), "text").unwrap();
+            write(both.path(path), "text");
         }
         fs::rename(both.path("d/a/1"), both.path("d/e/1")).unwrap();
         fs::set_permissions(both.path("d/e/4"), Permissions::from_mode(0o600)).unwrap();
@@ -391,7 +391,7 @@ fn events_of_existing_directories_of_a_tree_are_the_same() {
 fn a_tree_without_monitor_ends_after_its_first_event() {
     let prepare = |dir: &Path| fs::create_dir_all(dir.join("d/a/b")).unwrap();
     let Some(both) = Both::start(&["-r", "-e", "create", "d"], prepare) else { return };
-    fs::write(both.path("d/a/b/x"), "").unwrap();
+    write(both.path("d/a/b/x"), "");
     assert_eq!(both.agree(), "d/a/b/ CREATE x\n");
 }
 
@@ -403,7 +403,7 @@ fn the_path_of_a_link_to_a_directory_ends_with_a_slash() {
     };
     let args = ["-e", "create", "--format", "%w%f", "link"];
     let Some(mut both) = Both::start(&args, prepare) else { return };
-    fs::write(both.path("d/new"), "").unwrap();
+    write(both.path("d/new"), "");
     // Difference 7.
     assert_eq!(lossy(&both.theirs.end().events), "linknew\n");
     assert_eq!(lossy(&both.ours.end().events), "link/new\n");

@@ -142,19 +142,18 @@ fn hostile_names_are_passed_to_commands_unchanged() {
     }
 }
 
-/// Causes 100,000 events, and starts to read the output after all of them. Returns the messages, once the last event
-/// is printed and `complete` is true of them.
+/// Causes 100,000 events, and starts to read the output after all of them. Waits until the last event is printed and
+/// the messages are `complete`, and returns them.
 fn flood(args: &[&str], dir: &Path, complete: fn(&str) -> bool) -> String {
     const EVENTS: usize = 100_000;
     fs::create_dir(dir.join("d")).unwrap();
     let args = [&["-m", "-q", "-e", "create,moved_from,moved_to", "--format", "%f %e", "d"], args];
     let mut command = support::tool(dir, &args.concat());
-    let mut child = command
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(fs::File::create(dir.join("messages")).unwrap())
-        .spawn()
-        .unwrap();
+        .stderr(fs::File::create(dir.join("messages")).unwrap());
+    let mut child = support::spawn(&mut command).unwrap();
     support::wait_for_watches(&child, 1);
     let mut last = dir.join("d/0");
     fs::create_dir(&last).unwrap();
@@ -167,8 +166,8 @@ fn flood(args: &[&str], dir: &Path, complete: fn(&str) -> bool) -> String {
     let mut stdout = child.stdout.take().unwrap();
     let mut buffer = [0; 65536];
     let messages = || fs::read_to_string(dir.join("messages")).unwrap();
-    // The last event is repeated, because it can be lost as well. The scan after an overflow can find it before the
-    // scan is complete.
+    // The last event is repeated, because it can be lost as well. The scan after an overflow can print it before it
+    // has seen the whole tree.
     let mut number = 0;
     while !(text.contains("end") && complete(&messages())) {
         fs::create_dir(dir.join(format!("d/end-{number}"))).unwrap();
@@ -212,8 +211,8 @@ fn an_overflow_is_an_object_in_json() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("d")).unwrap();
     let mut command = support::tool(dir.path(), &["-mr", "-e", "create,move", "--json", "d"]);
-    let mut tool =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut tool = support::spawn(&mut command).unwrap();
     support::wait_for_watches(&tool, 1);
     for number in 0..60_000 {
         let (from, to) = (number % 2, (number + 1) % 2);

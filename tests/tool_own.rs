@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -298,7 +298,7 @@ fn messages_are_sent_to_syslog() {
         "mount -t tmpfs none /dev && : > /dev/log && mount --bind log /dev/log && exec \"$@\"";
     let tool = env!("CARGO_BIN_EXE_tinotify");
     let args = ["-rm", "sh", "-c", script, "sh", tool, "-s", "d", "missing"];
-    if Command::new("unshare").arg("--version").output().is_err() {
+    if support::output(Command::new("unshare").arg("--version")).is_err() {
         support::skip("the system log: unshare(1) is not installed");
         return;
     }
@@ -374,13 +374,7 @@ fn check_document(what: &str, program: &str, args: &[&str]) {
     }
     let file = dir.path().join("text");
     fs::write(&file, &ended.events).unwrap();
-    let output = Command::new(program)
-        .args(args)
-        .arg(&file)
-        .stdin(Stdio::null())
-        .env("LC_ALL", "C")
-        .output();
-    match output {
+    match support::output(Command::new(program).args(args).arg(&file).env("LC_ALL", "C")) {
         Ok(output) => {
             assert!(output.status.success() && output.stderr.is_empty(), "{what}: {output:?}");
         }
@@ -414,12 +408,9 @@ fn completions_offer_options_and_names_of_events() {
         let ended = Program::start(&mut support::tool(dir.path(), &["--generate", shell])).end();
         fs::write(dir.path().join("f"), &ended.events).unwrap();
         for (line, expected) in [(option, "--monitor"), (event, "close_write")] {
-            let output = Command::new(shell)
-                .args(["-c", line])
-                .current_dir(dir.path())
-                .env("HOME", dir.path())
-                .output();
-            let Ok(output) = output else {
+            let mut command = Command::new(shell);
+            command.args(["-c", line]).current_dir(dir.path()).env("HOME", dir.path());
+            let Ok(output) = support::output(&mut command) else {
                 support::skip(&format!("completions of {shell}: it is not installed"));
                 break;
             };

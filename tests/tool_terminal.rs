@@ -28,12 +28,8 @@ impl OnTerminal {
                 return None;
             }
         };
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(terminal.try_clone().unwrap())
-            .stderr(terminal)
-            .spawn()
-            .unwrap();
+        command.stdin(Stdio::null()).stdout(terminal.try_clone().unwrap()).stderr(terminal);
+        let child = support::spawn(command).unwrap();
         // The command must not keep the terminal open, or its end could not be read.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         Some(Self { child, shown: Text::of(master) })

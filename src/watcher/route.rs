@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::path::SharedPath;
 use super::subscription::Recipient;
 
-/// All recipients of a descriptor: its subscribers, the oldest first, and then the trees. Most have one, which is here and not on the heap, since a
-/// route is used for each event of another directory. A route that is used again allocates only if it needs
-/// more memory than before.
+/// All recipients of a descriptor: its subscribers, the oldest first, and then the trees. Most descriptors have one
+/// recipient. It is here and not on the heap, since an event of another directory needs another route. A route that
+/// is used again allocates only if it needs more memory than before.
 #[derive(Debug, Default)]
 pub(super) struct Route {
     first: Option<Entry>,

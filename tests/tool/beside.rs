@@ -1,6 +1,6 @@
 //! Runs the tool and the real inotifywait on the same changes.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::support;
-use crate::support::{Ended, Program, inotifywait, lossy};
+use crate::support::{Ended, Program, inotifywait, lossy, write};
 
 /// The name of the file that most tests with `--monitor` create at the end.
 pub const END: &str = "the-end";
@@ -34,7 +34,7 @@ impl Both {
     ) -> Option<Self> {
         let (program, _) = inotifywait()?;
         let dir = tempfile::tempdir().unwrap();
-        support::without_fork(|| prepare(dir.path()));
+        prepare(dir.path());
         let theirs = start(&mut support::program(&program, dir.path(), args));
         let ours = start(&mut support::tool(dir.path(), args));
         Some(Self { dir, theirs, ours, args: args.join(" ") })
@@ -58,7 +58,7 @@ impl Both {
     /// Creates the file `end` in `at`, and checks that the output before it is the same. Returns the
     /// events.
     pub fn agree_until(self, at: &str, end: &str) -> String {
-        File::create(self.path(at).join(end)).unwrap();
+        write(self.path(at).join(end), "");
         let before = |program: &Program| {
             let text = lossy(&program.events.until(end));
             // The kernel merges identical neighbours, unless the first has already been read.
@@ -87,7 +87,7 @@ pub fn both(args: &[&str]) -> Option<[Ended; 2]> {
     let (program, _) = inotifywait()?;
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("d")).unwrap();
-    fs::write(dir.path().join("f"), "").unwrap();
+    write(dir.path().join("f"), "");
     let theirs = Program::start(&mut support::program(&program, dir.path(), args)).end();
     let ours = Program::start(&mut support::tool(dir.path(), args)).end();
     Some([theirs, ours])
@@ -100,7 +100,7 @@ pub fn with_d(dir: &Path) {
 /// Makes all kinds of changes in `d`.
 pub fn make_changes(both: &Both) {
     let d = |name: &str| both.path("d").join(name);
-    fs::write(d("file"), "text").unwrap();
+    write(d("file"), "text");
     fs::read(d("file")).unwrap();
     fs::set_permissions(d("file"), Permissions::from_mode(0o600)).unwrap();
     fs::hard_link(d("file"), d("link")).unwrap();

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
@@ -109,7 +109,7 @@ pub struct Ended {
 impl Program {
     pub fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = without_fork(|| command.spawn()).unwrap();
+        let mut child = spawn(command).unwrap();
         let events = Text::of(child.stdout.take().unwrap());
         let messages = Text::of(child.stderr.take().unwrap());
         Self { child, events, messages }
@@ -148,15 +148,26 @@ impl Program {
     }
 }
 
-/// Does this while no other test forks. A fork copies all descriptors until its exec, so a file that another thread
-/// writes is closed only then, and its `CLOSE_WRITE` comes late.
-pub fn without_fork<T>(work: impl FnOnce() -> T) -> T {
+/// Does the work while no other test forks. A forked child has a copy of each open descriptor until it calls exec.
+/// A file that another test is writing would be closed only then, and its `CLOSE_WRITE` would come late.
+fn without_fork<T>(work: impl FnOnce() -> T) -> T {
     static FORK: Mutex<()> = Mutex::new(());
     let _lock = FORK.lock().unwrap_or_else(PoisonError::into_inner);
     work()
 }
 
-/// Writes a file, and closes it at once.
+/// Starts a program. It has called exec when this returns.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    without_fork(|| command.spawn())
+}
+
+/// Runs a program to its end, without input.
+pub fn output(command: &mut Command) -> io::Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn(command)?.wait_with_output()
+}
+
+/// Writes a file, and closes it before any other test forks.
 pub fn write(path: impl AsRef<Path>, text: &str) {
     without_fork(|| fs::write(path, text)).unwrap();
 }
@@ -198,7 +209,7 @@ pub fn program(program: &OsStr, dir: &Path, args: &[impl AsRef<OsStr>]) -> Comma
 /// installed.
 pub fn inotifywait() -> Option<(OsString, u32)> {
     let program = std::env::var_os("INOTIFYWAIT").unwrap_or_else(|| "inotifywait".into());
-    let Ok(output) = without_fork(|| Command::new(&program).arg("--help").output()) else {
+    let Ok(output) = output(Command::new(&program).arg("--help")) else {
         skip("comparison with inotifywait: it is not installed (inotify-tools)");
         return None;
     };
