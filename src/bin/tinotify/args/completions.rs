@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::args::table::{EVENTS, OPTIONS, Opt};
+use crate::args::table::{EVENTS, Opt, options};
 
 /// The values of `--generate`.
 const DOCUMENTS: &str = "man bash zsh fish";
@@ -32,7 +32,7 @@ fn event_names() -> String {
 /// Returns the completion of bash.
 pub fn bash() -> String {
     let mut cases = String::new();
-    for option in OPTIONS.iter().filter(|option| option.value.is_some()) {
+    for option in options().filter(|option| option.value.is_some()) {
         let reply = match values(option) {
             // `complete -o default` falls back to the names of files.
             Values::Files => String::new(),
@@ -48,7 +48,7 @@ pub fn bash() -> String {
         let _ = writeln!(cases, "        {short}--{}) {reply}; return;;", option.long);
     }
     let cases = cases.replace(") ; ", ") ");
-    let long = OPTIONS.iter().map(|option| format!("--{}", option.long));
+    let long = options().map(|option| format!("--{}", option.long));
     let words = long.collect::<Vec<_>>().join(" ");
     format!(
         "_tinotify() {{\n    local now=${{COMP_WORDS[COMP_CWORD]}}\n    COMPREPLY=()\n    \
@@ -61,7 +61,7 @@ pub fn bash() -> String {
 /// Returns the completion of zsh.
 pub fn zsh() -> String {
     let mut text = String::from("#compdef tinotify\n_arguments -s \\\n");
-    for option in &OPTIONS {
+    for option in options() {
         let help = option.help.replace('\'', "").replace('[', "\\[").replace(']', "\\]");
         let help = help.replace(':', "\\:");
         let value = match (option.value, values(option)) {
@@ -84,7 +84,7 @@ pub fn zsh() -> String {
 /// Returns the completion of fish.
 pub fn fish() -> String {
     let mut text = String::new();
-    for option in &OPTIONS {
+    for option in options() {
         let _ = write!(text, "complete -c tinotify -l {}", option.long);
         if let Some(short) = option.short {
             let _ = write!(text, " -s {short}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::args::table::{EVENTS, OPTIONS};
+use crate::args::table::{EVENTS, options};
 
 #[derive(Debug)]
 pub enum UsageError {
@@ -42,7 +42,7 @@ impl fmt::Display for UsageError {
             Self::Ambiguous(prefix) => {
                 write!(f, "ambiguous option --{prefix}: did you mean one of")?;
                 let mut matching =
-                    OPTIONS.iter().filter(|option| option.long.starts_with(prefix.as_str()));
+                    options().filter(|option| option.long.starts_with(prefix.as_str()));
                 matching.try_for_each(|option| write!(f, " --{}", option.long))?;
                 f.write_str("?")
             }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::args::table::{EVENTS, Group, Opt, of_group};
+use crate::args::table::{EVENTS, GROUPS, Opt};
 
 const SUMMARY: &str = "Wait for changes to files, and print them.";
 
@@ -27,9 +27,9 @@ fn long(option: &Opt) -> String {
 /// Returns the text of `--help`.
 pub fn help() -> String {
     let mut text = format!("{SUMMARY}\n\nUsage: tinotify {USAGE}\n");
-    for (group, title) in [(Group::Shared, "Options"), (Group::Own, "Not in inotifywait")] {
-        let _ = writeln!(text, "\n{title}:");
-        for option in of_group(group) {
+    for group in &GROUPS {
+        let _ = writeln!(text, "\n{}:", group.title);
+        for option in group.options {
             let short = option.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
             let names = format!("  {short}{}", long(option));
             let mut lines = wrap(option.help, 54).into_iter();
@@ -77,9 +77,10 @@ pub fn man() -> String {
         env!("CARGO_PKG_VERSION"),
         roff(USAGE),
     );
-    for (group, title) in [(Group::Shared, "OPTIONS"), (Group::Own, "OPTIONS NOT IN INOTIFYWAIT")] {
-        let _ = writeln!(page, ".SH {title}");
-        for option in of_group(group) {
+    let _ = writeln!(page, ".SH OPTIONS");
+    for group in &GROUPS {
+        let _ = writeln!(page, ".SS {}", group.title);
+        for option in group.options {
             let short = option.short.map_or(String::new(), |short| format!("\\-{short}, "));
             let long = roff(&long(option));
             let _ = writeln!(page, ".TP\n.B {short}{long}\n{}", roff(option.help));

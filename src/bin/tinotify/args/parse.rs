@@ -10,7 +10,7 @@ use tinotify::EventMask;
 
 use crate::args::error::UsageError;
 use crate::args::options::{Command, Format, Options, Pattern, Quiet};
-use crate::args::table::{Group, Id, OPTIONS, Opt, of_group};
+use crate::args::table::{Id, Opt, options};
 use crate::args::values;
 
 /// Parses the arguments. The first is the name of the program.
@@ -183,19 +183,20 @@ fn command(parser: &mut lexopt::Parser) -> Result<Vec<OsString>, UsageError> {
 
 /// Returns the option of a short name.
 fn with_letter(letter: char) -> Result<&'static Opt, UsageError> {
-    let option = OPTIONS.iter().find(|option| option.short == Some(letter));
+    let option = options().find(|option| option.short == Some(letter));
     option.ok_or_else(|| lexopt::Error::UnexpectedOption(format!("-{letter}")).into())
 }
 
 /// Returns the option with a long name, or the only option that starts with it. Searches the options of
 /// inotifywait first, so that its abbreviations stay unambiguous.
 fn with_name(name: &str) -> Result<&'static Opt, UsageError> {
-    if let Some(option) = OPTIONS.iter().find(|option| option.long == name) {
+    if let Some(option) = options().find(|option| option.long == name) {
         return Ok(option);
     }
-    for group in [Group::Shared, Group::Own] {
-        let mut matching =
-            of_group(group).filter(|option| !name.is_empty() && option.long.starts_with(name));
+    for is_shared in [true, false] {
+        let mut matching = options()
+            .filter(|option| option.is_shared == is_shared)
+            .filter(|option| !name.is_empty() && option.long.starts_with(name));
         match (matching.next(), matching.next()) {
             (Some(option), None) => return Ok(option),
             (Some(_), Some(_)) => return Err(UsageError::Ambiguous(name.to_owned())),

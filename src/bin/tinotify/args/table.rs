@@ -8,16 +8,36 @@ pub struct Opt {
     pub long: &'static str,
     /// The placeholder of its value. `None` for a flag.
     pub value: Option<&'static str>,
-    pub group: Group,
+    /// `true` for an option of inotifywait. An abbreviation that is unambiguous among these is accepted.
+    pub is_shared: bool,
     pub help: &'static str,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// Options of inotifywait. An abbreviation that is unambiguous among these is accepted.
-    Shared,
-    /// Options that inotifywait does not have.
-    Own,
+impl Opt {
+    /// An option of inotifywait.
+    const fn shared(id: Id, long: &'static str, help: &'static str) -> Self {
+        Self { id, short: None, long, value: None, is_shared: true, help }
+    }
+
+    /// An option that inotifywait does not have.
+    const fn own(id: Id, long: &'static str, help: &'static str) -> Self {
+        Self { is_shared: false, ..Self::shared(id, long, help) }
+    }
+
+    const fn short(self, letter: char) -> Self {
+        Self { short: Some(letter), ..self }
+    }
+
+    const fn value(self, placeholder: &'static str) -> Self {
+        Self { value: Some(placeholder), ..self }
+    }
+}
+
+/// Options that the help shows under one title.
+#[derive(Debug)]
+pub struct Group {
+    pub title: &'static str,
+    pub options: &'static [Opt],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,185 +76,157 @@ pub enum Id {
     Version,
 }
 
-const fn flag(id: Id, short: char, long: &'static str, help: &'static str) -> Opt {
-    Opt { id, short: Some(short), long, value: None, group: Group::Shared, help }
-}
-
-const fn valued(
-    id: Id,
-    short: Option<char>,
-    long: &'static str,
-    value: &'static str,
-    help: &'static str,
-) -> Opt {
-    Opt { id, short, long, value: Some(value), group: Group::Shared, help }
-}
-
-const fn own(
-    id: Id,
-    short: Option<char>,
-    long: &'static str,
-    value: Option<&'static str>,
-    help: &'static str,
-) -> Opt {
-    Opt { id, short, long, value, group: Group::Own, help }
-}
-
 /// All options, in the order of the help.
-pub const OPTIONS: [Opt; 32] = [
-    valued(
-        Id::Event,
-        Some('e'),
-        "event",
-        "EVENT",
-        "Wait for these events: names from the list below, separated by commas. Can be repeated. \
-         Default: all but unmount.",
-    ),
-    flag(Id::Monitor, 'm', "monitor", "Continue after the first event."),
-    flag(
+pub const GROUPS: [Group; 6] = [
+    Group { title: "Watching", options: WATCHING },
+    Group { title: "Events", options: SELECTION },
+    Group { title: "Filters", options: FILTERS },
+    Group { title: "Output", options: OUTPUT },
+    Group { title: "Commands", options: COMMANDS },
+    Group { title: "The program", options: PROGRAM },
+];
+
+const WATCHING: &[Opt] = &[
+    Opt::shared(Id::Monitor, "monitor", "Continue after the first event.").short('m'),
+    Opt::shared(
         Id::Recursive,
-        'r',
         "recursive",
-        "Watch directories and all directories beneath them, \
-         including new ones. Links are not followed without --follow-links.",
+        "Watch directories and all directories beneath them, including new ones. Links are not \
+         followed without --follow-links.",
+    )
+    .short('r'),
+    Opt::own(
+        Id::Follow,
+        "follow",
+        "Watch names, not files: also watch a file that replaces the watched one, or that is \
+         created later.",
     ),
-    valued(
-        Id::Timeout,
-        Some('t'),
-        "timeout",
-        "SECONDS",
-        "End after this time without an event; fractions are allowed. 0: never. Negative: set up \
-         the watches, then end. Default: 0.",
+    Opt::own(
+        Id::FollowLinks,
+        "follow-links",
+        "With -r: follow links to directories. Each directory is watched once: by its real path \
+         if that is beneath PATH, otherwise by the first link found.",
     ),
-    flag(
-        Id::Quiet,
-        'q',
-        "quiet",
-        "Print no messages about the set-up; twice: print no events either.",
-    ),
-    flag(
+    Opt::shared(
         Id::NoDereference,
-        'P',
         "no-dereference",
         "Watch symbolic links themselves, not their targets.",
-    ),
-    valued(
-        Id::Exclude,
-        None,
-        "exclude",
-        "REGEX",
-        "Hide events whose path matches this POSIX extended regular expression. If repeated, the \
-         last one is used.",
-    ),
-    valued(Id::Excludei, None, "excludei", "REGEX", "Like --exclude, ignoring case."),
-    valued(
-        Id::Include,
-        None,
-        "include",
-        "REGEX",
-        "Show only events of files whose path matches; hide events of directories.",
-    ),
-    valued(Id::Includei, None, "includei", "REGEX", "Like --include, ignoring case."),
-    valued(
+    )
+    .short('P'),
+    Opt::shared(
         Id::Fromfile,
-        None,
         "fromfile",
-        "FILE",
         "Read PATH and @PATH arguments from a file, one per line; - is standard input.",
-    ),
-    flag(Id::Csv, 'c', "csv", "Print events as comma-separated values."),
-    valued(
-        Id::Format,
-        None,
-        "format",
-        "FORMAT",
-        "Print events in this format: %w watched path, %f name, %e event names, %Xe event names with \
-         the separator X, %T time, %c cookie, %0 NUL, %n newline, %% percent sign.",
-    ),
-    Opt {
-        id: Id::NoNewline,
-        short: None,
-        long: "no-newline",
-        value: None,
-        group: Group::Shared,
-        help: "Print no newline after --format.",
-    },
-    valued(
-        Id::Timefmt,
-        None,
-        "timefmt",
-        "FORMAT",
-        "Format of the time that %T prints, as in strftime(3).",
-    ),
-    valued(
-        Id::Outfile,
-        Some('o'),
-        "outfile",
-        "FILE",
-        "Append events to a file. SIGHUP reopens it.",
-    ),
-    flag(Id::Daemon, 'd', "daemon", "Run in the background, with -m and -s; needs -o."),
-    flag(Id::Syslog, 's', "syslog", "Send messages to syslog."),
-    flag(Id::Inotify, 'I', "inotify", "Use inotify. Has no effect: it is always used."),
-    flag(Id::Fanotify, 'F', "fanotify", "Not supported: ends with status 1."),
-    flag(Id::Filesystem, 'S', "filesystem", "Not supported: ends with status 1."),
-    flag(Id::Help, 'h', "help", "Print this help."),
-    own(
-        Id::Null,
-        Some('0'),
-        "null",
-        None,
-        "End each event with NUL instead of a newline; without --format, each of its fields too.",
-    ),
-    own(Id::Json, None, "json", None, "Print each event as a JSON object on its own line."),
-    own(
+    )
+    .value("FILE"),
+    Opt::shared(Id::Inotify, "inotify", "Use inotify. Has no effect: it is always used.")
+        .short('I'),
+    Opt::shared(Id::Fanotify, "fanotify", "Not supported: ends with status 1.").short('F'),
+    Opt::shared(Id::Filesystem, "filesystem", "Not supported: ends with status 1.").short('S'),
+];
+
+const SELECTION: &[Opt] = &[
+    Opt::shared(
+        Id::Event,
+        "event",
+        "Wait for these events: names from the list below, separated by commas. Can be repeated. \
+         Default: all but unmount.",
+    )
+    .short('e')
+    .value("EVENT"),
+    Opt::shared(
+        Id::Timeout,
+        "timeout",
+        "End after this time without an event; fractions are allowed. 0: never. Negative: set up \
+         the watches, then end. Default: 0.",
+    )
+    .short('t')
+    .value("SECONDS"),
+    Opt::own(
         Id::Renames,
-        None,
         "renames",
-        None,
         "Print a rename as one RENAMED event with the old path (%o in --format).",
     ),
-    own(
-        Id::Follow,
-        None,
-        "follow",
-        None,
-        "Watch names, not files: also watch a file that replaces the watched one, or that is created \
-         later.",
-    ),
-    own(
-        Id::FollowLinks,
-        None,
-        "follow-links",
-        None,
-        "With -r: follow links to directories. Each directory is watched once: by its real path if \
-         that is beneath PATH, otherwise by the first link found.",
-    ),
-    own(
+];
+
+const FILTERS: &[Opt] = &[
+    Opt::shared(
+        Id::Exclude,
+        "exclude",
+        "Hide events whose path matches this POSIX extended regular expression. If repeated, the \
+         last one is used.",
+    )
+    .value("REGEX"),
+    Opt::shared(Id::Excludei, "excludei", "Like --exclude, ignoring case.").value("REGEX"),
+    Opt::shared(
+        Id::Include,
+        "include",
+        "Show only events of files whose path matches; hide events of directories.",
+    )
+    .value("REGEX"),
+    Opt::shared(Id::Includei, "includei", "Like --include, ignoring case.").value("REGEX"),
+];
+
+const OUTPUT: &[Opt] = &[
+    Opt::shared(
+        Id::Format,
+        "format",
+        "Print events in this format: %w watched path, %f name, %e event names, %Xe event names \
+         with the separator X, %T time, %c cookie, %0 NUL, %n newline, %% percent sign.",
+    )
+    .value("FORMAT"),
+    Opt::shared(Id::NoNewline, "no-newline", "Print no newline after --format."),
+    Opt::shared(Id::Timefmt, "timefmt", "Format of the time that %T prints, as in strftime(3).")
+        .value("FORMAT"),
+    Opt::shared(Id::Csv, "csv", "Print events as comma-separated values.").short('c'),
+    Opt::own(Id::Json, "json", "Print each event as a JSON object on its own line."),
+    Opt::own(
+        Id::Null,
+        "null",
+        "End each event with NUL instead of a newline; without --format, each of its fields too.",
+    )
+    .short('0'),
+    Opt::shared(Id::Outfile, "outfile", "Append events to a file. SIGHUP reopens it.")
+        .short('o')
+        .value("FILE"),
+    Opt::own(Id::Stats, "stats", "Print the number of events of each kind at the end."),
+];
+
+const COMMANDS: &[Opt] = &[
+    Opt::own(
         Id::Exec,
-        None,
         "exec",
-        Some("COMMAND [ARG]... [;]"),
-        "Run a command for each event, one at a time; {} is the path. The command is all arguments up \
-         to ; or the end.",
-    ),
-    own(
+        "Run a command for each event, one at a time; {} is the path. The command is all \
+         arguments up to ; or the end.",
+    )
+    .value("COMMAND [ARG]... [;]"),
+    Opt::own(
         Id::Debounce,
-        None,
         "debounce",
-        Some("MILLISECONDS"),
-        "Run the command after this time without an event, once for all paths since its last run: a \
-         word with {} is repeated for each path.",
-    ),
-    own(Id::Stats, None, "stats", None, "Print the number of events of each kind at the end."),
-    own(
+        "Run the command after this time without an event, once for all paths since its last run: \
+         a word with {} is repeated for each path.",
+    )
+    .value("MILLISECONDS"),
+];
+
+const PROGRAM: &[Opt] = &[
+    Opt::shared(
+        Id::Quiet,
+        "quiet",
+        "Print no messages about the set-up; twice: print no events either.",
+    )
+    .short('q'),
+    Opt::shared(Id::Daemon, "daemon", "Run in the background, with -m and -s; needs -o.")
+        .short('d'),
+    Opt::shared(Id::Syslog, "syslog", "Send messages to syslog.").short('s'),
+    Opt::own(
         Id::Generate,
-        None,
         "generate",
-        Some("WHAT"),
         "Print the man page or a shell completion: man, bash, zsh or fish.",
-    ),
-    own(Id::Version, Some('V'), "version", None, "Print the version."),
+    )
+    .value("WHAT"),
+    Opt::shared(Id::Help, "help", "Print this help.").short('h'),
+    Opt::own(Id::Version, "version", "Print the version.").short('V'),
 ];
 
 /// The events that `--event` accepts, in the order of the help.
@@ -258,7 +250,7 @@ pub const EVENTS: [(&str, &str); 17] = [
     ("all_events", "all but unmount and q_overflow"),
 ];
 
-/// Returns the options of one group, in the order of the help.
-pub fn of_group(group: Group) -> impl Iterator<Item = &'static Opt> {
-    OPTIONS.iter().filter(move |option| option.group == group)
+/// Returns all options, in the order of the help.
+pub fn options() -> impl Iterator<Item = &'static Opt> {
+    GROUPS.iter().flat_map(|group| group.options)
 }
