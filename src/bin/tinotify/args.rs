@@ -14,7 +14,9 @@ mod table;
 mod values;
 
 pub use manual::help;
-pub use options::{Command, Document, Format, Options, Pattern, Quiet, Timeout};
+pub use options::{
+    Command, Debounce, Document, Exec, Format, OnBusy, Options, Pattern, Quiet, Timeout,
+};
 pub use parse::parse;
 
 /// Returns the text that `--generate` prints.

@@ -66,6 +66,16 @@ impl Emitter {
         self.selected(at, &Event { cookie, discovered: true, ..Event::new(at, mask) })
     }
 
+    /// Emits the net effect of several events, under the name of a selected event.
+    pub fn merged(&mut self, mask: EventMask, at: Location<'_>) -> Result<Effect, Failure> {
+        self.selected(at, &Event::new(at, kernel_event(mask, self.events)))
+    }
+
+    /// Returns `true` if an event of this path can be emitted.
+    pub fn shows(&self, path: &[u8], is_dir: EventMask) -> bool {
+        self.passes(Location::watched(path), is_dir)
+    }
+
     /// Emits an event that the kernel does not have. It is always selected.
     pub fn word(
         &mut self,
@@ -165,6 +175,9 @@ impl Emitter {
 
     fn passes(&self, at: Location<'_>, mask: EventMask) -> bool {
         let is_dir = mask.contains(EventMask::ISDIR);
+        if !is_dir && self.sink.is_own_output(at.path()) {
+            return false;
+        }
         self.filter.as_ref().is_none_or(|filter| filter.shows(at.path(), is_dir))
     }
 

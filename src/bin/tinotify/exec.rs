@@ -1,202 +1,361 @@
 //! `--exec`: runs a command for events, one at a time.
+//!
+//! ```text
+//! event ─► batch ─► queue ─► command ─► running ─► ended
+//!            └─ loops: not for what the command changes itself
+//! ```
+//!
+//! Invariant: a run is over only when the events that it caused have been read. So an event is known to have come
+//! during a run or between two runs.
 
-use std::collections::{HashSet, VecDeque};
-use std::ffi::{OsStr, OsString};
+mod batch;
+mod command;
+mod loops;
+mod running;
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fmt;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tinotify::Escaped;
 
-use crate::daemon;
+use crate::args::{self, OnBusy};
+use batch::Batch;
+use loops::{Loops, Verdict};
 
-/// The placeholder of the path.
-const PLACEHOLDER: &[u8] = b"{}";
+pub use batch::Occurrence;
+pub use command::{CommandError, check};
+pub use running::Running;
 
-/// The maximum number of bytes of paths for one command. Linux allows four times as many (execve(2)).
-const MAX_BYTES: usize = 512 * 1024;
+/// The maximum number of runs that wait for the current one.
+const MAX_QUEUE: usize = 1024;
 
 /// Runs one command repeatedly, with the paths of events.
 #[derive(Debug)]
 pub struct Exec {
-    words: Vec<OsString>,
-    debounce: Option<Duration>,
-    /// The paths of each pending run.
-    queue: VecDeque<Vec<Vec<u8>>>,
-    /// The paths of the current burst, in order, each once.
-    burst: Vec<Vec<u8>>,
-    in_burst: HashSet<Vec<u8>>,
-    /// The end of the burst, unless there is another event before.
-    burst_ends: Option<Instant>,
-    running: Option<Child>,
-    /// `true` if a run could not be started.
-    failed: bool,
+    options: args::Exec,
+    /// The maximum delay of an event before its run.
+    cap: Option<Duration>,
+    running: Running,
+    state: State,
+    /// The time of the last change from `Running` to `Idle`.
+    last_end: Option<Instant>,
+    last_start: Option<Instant>,
+    /// The events of the next run, until [`end_batch`](Self::end_batch).
+    batch: Pending,
+    queue: VecDeque<Pending>,
+    /// The number of runs that were left out because the queue was full.
+    left_out: u64,
+    loops: Loops,
+    failure: Option<u8>,
+    has_not_started: bool,
+    notes: Vec<Note>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Running,
+    /// The command was told to stop, and is killed at this time.
+    Stopping {
+        until: Option<Instant>,
+    },
+    /// The command has ended, but not all of its events have been read.
+    Ended,
+}
+
+/// The events of a run that has not begun.
+#[derive(Debug, Default)]
+struct Pending {
+    batch: Batch,
+    /// When the first event was read.
+    first: Option<Instant>,
+    /// `true` if an event came between two runs.
+    is_from_outside: bool,
+}
+
+/// What the user should know.
+#[derive(Debug)]
+pub enum Note {
+    /// The program cannot be run.
+    NotStarted(OsString, io::Error),
+    Failed(OsString, ExitStatus),
+    /// The command seems to change this path.
+    Loop(Vec<u8>),
+    /// The command has run this many times for events that came while it ran.
+    Chain,
+    /// The queue was full.
+    Full,
 }
 
 impl Exec {
-    /// With `debounce`, an event belongs to the same burst as the event before if less than this time
-    /// has passed between them.
-    pub fn new(words: Vec<OsString>, debounce: Option<Duration>) -> Self {
+    /// With `cap`, a batch ends at the latest this long after its first event.
+    pub fn new(options: args::Exec, cap: Option<Duration>, running: Running) -> Self {
+        let mut queue = VecDeque::new();
+        if options.run_at_start {
+            queue.push_back(Pending { is_from_outside: true, ..Pending::default() });
+        }
         Self {
-            words,
-            debounce,
-            queue: VecDeque::new(),
-            burst: Vec::new(),
-            in_burst: HashSet::new(),
-            burst_ends: None,
-            running: None,
-            failed: false,
+            options,
+            cap,
+            running,
+            state: State::Idle,
+            last_end: None,
+            last_start: None,
+            batch: Pending::default(),
+            queue,
+            left_out: 0,
+            loops: Loops::default(),
+            failure: None,
+            has_not_started: false,
+            notes: Vec::new(),
         }
     }
 
-    /// Adds the path of an event.
-    pub fn push(&mut self, path: Vec<u8>) {
-        match self.debounce {
-            None => self.queue.push_back(vec![path]),
-            Some(quiet) => {
-                // `None` if the time is beyond the range of the clock.
-                self.burst_ends = Instant::now().checked_add(quiet);
-                if self.in_burst.insert(path.clone()) {
-                    self.burst.push(path);
-                }
+    /// Adds an event, which may be merged from those between two times.
+    pub fn push(&mut self, event: Occurrence, (first, last): (Instant, Instant)) {
+        let is_from_outside = !(self.is_during_run(first) && self.is_during_run(last));
+        if !is_from_outside {
+            match self.loops.during_run(&event.path) {
+                Verdict::Runs if self.options.on_busy == OnBusy::Ignore => return,
+                Verdict::Runs => {}
+                Verdict::Broken => return self.notes.push(Note::Loop(event.path)),
+                Verdict::Ignored => return,
+            }
+        }
+        self.batch.is_from_outside |= is_from_outside;
+        self.batch.first = self.batch.first.or(Some(first));
+        self.batch.batch.push(event);
+        if self.batch.batch.is_full() {
+            self.end_batch();
+        }
+    }
+
+    /// Returns `true` if the command ran at this time.
+    fn is_during_run(&self, at: Instant) -> bool {
+        let has_begun = self.last_start.is_some_and(|start| start <= at);
+        has_begun && (self.state != State::Idle || self.last_end.is_none_or(|end| at <= end))
+    }
+
+    /// Returns when the batch ends because of the cap.
+    fn batch_due(&self) -> Option<Instant> {
+        self.batch.first?.checked_add(self.cap?)
+    }
+
+    /// Runs the command for the events so far, at once or later.
+    pub fn end_batch(&mut self) {
+        if self.batch.batch.is_empty() {
+            return;
+        }
+        let pending = std::mem::take(&mut self.batch);
+        let is_busy = self.state != State::Idle;
+        match self.options.on_busy {
+            OnBusy::Queue => self.enqueue(pending),
+            OnBusy::Ignore if is_busy => {}
+            OnBusy::Signal if is_busy => self.running.signal(self.options.signal),
+            // One run is enough for all events before it.
+            OnBusy::Ignore | OnBusy::Signal => self.merge(pending),
+            OnBusy::Restart => {
+                self.merge(pending);
+                self.stop();
             }
         }
     }
 
-    /// Returns when a run is due, unless there is another event before. The end of a run sends SIGCHLD.
-    pub fn due(&self) -> Option<Instant> {
-        self.burst_ends
+    /// Adds a run to the queue, unless one for the same events is there.
+    fn enqueue(&mut self, pending: Pending) {
+        let is_same = |other: &&mut Pending| other.batch.has_same_events(&pending.batch);
+        if let Some(other) = self.queue.iter_mut().find(is_same) {
+            other.is_from_outside |= pending.is_from_outside;
+        } else if self.queue.len() < MAX_QUEUE {
+            self.queue.push_back(pending);
+        } else {
+            if self.left_out == 0 {
+                self.notes.push(Note::Full);
+            }
+            self.left_out += 1;
+        }
     }
 
-    /// Starts the next run if it is due and none is running.
-    pub fn start_due(&mut self) -> io::Result<()> {
-        if self.burst_ends.is_some_and(|end| end <= Instant::now()) {
-            self.end_burst();
+    /// Adds the events to the next run.
+    fn merge(&mut self, pending: Pending) {
+        match self.queue.back_mut() {
+            Some(next) => {
+                next.is_from_outside |= pending.is_from_outside;
+                next.batch.append(pending.batch);
+            }
+            None => self.queue.push_back(pending),
         }
-        if let Some(child) = &mut self.running {
-            if child.try_wait()?.is_none() {
+    }
+
+    /// Sends the signal to the running command. [`advance`](Self::advance) kills it later.
+    fn stop(&mut self) {
+        if self.state == State::Running {
+            self.running.stop(self.options.signal);
+            let until = Instant::now().checked_add(self.options.stop_timeout);
+            self.state = State::Stopping { until };
+        }
+    }
+
+    /// Ends the run that is over, and starts the next. `is_drained` means that all events so far have been read. The
+    /// end of a command sends SIGCHLD.
+    ///
+    /// # Errors
+    ///
+    /// Fails if wait4(2) fails.
+    pub fn advance(&mut self, is_drained: bool) -> io::Result<()> {
+        if self.batch_due().is_some_and(|due| due <= Instant::now()) {
+            self.end_batch();
+        }
+        match self.state {
+            State::Idle => {}
+            State::Running => {
+                if let Some(status) = self.running.ended()? {
+                    self.state = State::Ended;
+                    self.report(status);
+                }
                 return Ok(());
             }
-            self.running = None;
+            State::Stopping { until } => {
+                let _ = self.running.ended()?;
+                if self.running.is_gone() {
+                    self.state = State::Ended;
+                } else if until.is_some_and(|until| until <= Instant::now()) {
+                    self.running.signal(rustix::process::Signal::KILL);
+                }
+                return Ok(());
+            }
+            State::Ended if !is_drained => return Ok(()),
+            State::Ended => {
+                self.state = State::Idle;
+                self.last_end = Some(Instant::now());
+            }
         }
-        match self.queue.pop_front() {
-            Some(paths) => self.start(&paths),
-            None => Ok(()),
+        if let Some(next) = self.queue.pop_front() {
+            self.start(&next);
+        }
+        Ok(())
+    }
+
+    /// Keeps the status of a command that has failed.
+    fn report(&mut self, status: ExitStatus) {
+        if !status.success() {
+            let code = status.code().or_else(|| status.signal().map(|signal| signal + 128));
+            self.failure = Some(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
+            self.notes.push(Note::Failed(self.program(), status));
         }
     }
 
-    /// Starts all pending runs, one at a time, and waits for the end of the last.
-    pub fn finish(&mut self) -> io::Result<()> {
-        self.end_burst();
-        loop {
-            if let Some(mut child) = self.running.take() {
-                child.wait()?;
-            }
-            match self.queue.pop_front() {
-                Some(paths) => self.start(&paths)?,
-                None => return Ok(()),
-            }
+    fn start(&mut self, next: &Pending) {
+        let Some(mut command) = command::of_batch(&self.options.words, &next.batch) else { return };
+        if self.loops.begin_run(!next.is_from_outside) {
+            self.notes.push(Note::Chain);
         }
-    }
-
-    /// Returns `true` if a run could not be started.
-    pub fn has_failed(&self) -> bool {
-        self.failed
-    }
-
-    fn end_burst(&mut self) {
-        self.burst_ends = None;
-        self.in_burst.clear();
-        let mut size = 0;
-        let mut paths = Vec::new();
-        for path in self.burst.drain(..) {
-            // In the worst case each path is a separate word, with a NUL and a pointer.
-            size += path.len() + 16;
-            if size > MAX_BYTES && !paths.is_empty() {
-                self.queue.push_back(std::mem::take(&mut paths));
-                size = 0;
-            }
-            paths.push(path);
-        }
-        if !paths.is_empty() {
-            self.queue.push_back(paths);
-        }
-    }
-
-    /// Starts the command for these paths.
-    fn start(&mut self, paths: &[Vec<u8>]) -> io::Result<()> {
-        let mut words = words(&self.words, paths).into_iter();
-        let Some(program) = words.next() else { return Ok(()) };
-        let mut command = Command::new(&program);
-        command.args(words).stdin(Stdio::null()).env_remove(daemon::MARK);
-        match command.spawn() {
-            Ok(child) => {
-                self.running = Some(child);
-                Ok(())
-            }
+        self.last_start = Some(Instant::now());
+        match self.running.start(&mut command) {
+            Ok(()) => self.state = State::Running,
             Err(error) => {
-                self.failed = true;
-                let program = Escaped(program.as_bytes());
-                Err(io::Error::new(error.kind(), format!("cannot run: {program}: {error}")))
+                // The status of a shell for a program that cannot be run.
+                self.failure = Some(126);
+                self.has_not_started = true;
+                self.notes.push(Note::NotStarted(command.get_program().to_owned(), error));
             }
         }
     }
-}
 
-/// Returns the words of the command. A word with the placeholder is repeated for each path.
-fn words(words: &[OsString], paths: &[Vec<u8>]) -> Vec<OsString> {
-    let mut all = Vec::new();
-    for word in words {
-        if find(word.as_bytes()).is_none() {
-            all.push(word.clone());
-        } else {
-            all.extend(paths.iter().map(|path| fill(word, path)));
+    fn program(&self) -> OsString {
+        self.options.words.first().cloned().unwrap_or_default()
+    }
+
+    /// Returns when to call [`advance`](Self::advance) next, unless there is an event or SIGCHLD before.
+    pub fn due(&self) -> Option<Instant> {
+        let next = match self.state {
+            State::Running => None,
+            State::Idle if self.queue.is_empty() => None,
+            State::Stopping { .. } => Instant::now().checked_add(running::CHECK),
+            State::Idle | State::Ended => Some(Instant::now()),
+        };
+        next.into_iter().chain(self.batch_due()).min()
+    }
+
+    /// Starts all pending runs, one at a time, and waits for the end of the last. With `--restart`, and after a
+    /// failure with `--exit-on-error`, stops the command instead.
+    ///
+    /// # Errors
+    ///
+    /// Fails if wait4(2) fails.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.end_batch();
+        loop {
+            if self.options.on_busy == OnBusy::Restart || self.is_over().is_some() {
+                self.queue.clear();
+                self.stop();
+            }
+            self.advance(true)?;
+            match self.state {
+                State::Idle if self.queue.is_empty() => return Ok(()),
+                State::Running => self.running.wait(),
+                State::Stopping { .. } => thread::sleep(running::CHECK),
+                State::Idle | State::Ended => {}
+            }
         }
     }
-    all
-}
 
-/// Returns the offset of the first placeholder.
-fn find(word: &[u8]) -> Option<usize> {
-    word.windows(PLACEHOLDER.len()).position(|window| window == PLACEHOLDER)
-}
-
-/// Replaces each placeholder by the path.
-fn fill(word: &OsStr, path: &[u8]) -> OsString {
-    let mut rest = word.as_bytes();
-    let mut filled = Vec::new();
-    while let Some(at) = find(rest) {
-        filled.extend_from_slice(&rest[..at]);
-        filled.extend_from_slice(path);
-        rest = &rest[at + PLACEHOLDER.len()..];
-    }
-    filled.extend_from_slice(rest);
-    OsString::from_vec(filled)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_with_the_placeholder_is_repeated_for_each_path() {
-        let template = ["cp", "-t", "to", "{}", "--as={}-{}"].map(OsString::from);
-        let paths = [b"a b".to_vec(), b"{}".to_vec()];
-        let expected = ["cp", "-t", "to", "a b", "{}", "--as=a b-a b", "--as={}-{}"];
-        assert_eq!(words(&template, &paths), expected.map(OsString::from));
+    /// Stops the command, and waits until it has ended or was killed.
+    pub fn abandon(&self) {
+        self.running.close(self.options.signal);
+        self.running.wait_or_kill(self.options.stop_timeout, |pause: Duration| {
+            thread::sleep(pause);
+            false
+        });
     }
 
-    #[test]
-    fn a_burst_that_is_too_big_for_one_command_is_split() {
-        let mut exec = Exec::new(vec!["true".into()], Some(Duration::from_secs(1)));
-        for number in 0..40_000 {
-            exec.push(format!("/some/directory/file-{number}").into_bytes());
-            exec.push(b"/some/directory/file-0".to_vec());
+    /// With `--exit-on-error`, returns the status of the command that has failed.
+    pub fn is_over(&self) -> Option<u8> {
+        self.failure.filter(|_| self.options.exit_on_error)
+    }
+
+    /// Returns `true` if a command could not be started.
+    pub fn has_not_started(&self) -> bool {
+        self.has_not_started
+    }
+
+    /// Returns what the user should know since the last call.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted(program, error) => {
+                write!(f, "cannot run: {}: {error}", Escaped(program.as_bytes()))
+            }
+            Self::Failed(program, status) => {
+                write!(f, "command failed: {}: {status}", Escaped(program.as_bytes()))
+            }
+            Self::Loop(path) => write!(
+                f,
+                "loop: {}: it changes in each run of the command, which seems to change it; its events \
+                 during a run are left out from now on; exclude it with --exclude",
+                Escaped(path)
+            ),
+            Self::Chain => f.write_str(
+                "loop: the command has run 50 times in a row for events that came while it ran; if it \
+                 causes them, exclude their paths with --exclude",
+            ),
+            Self::Full => write!(
+                f,
+                "queue full: {MAX_QUEUE} runs of the command are pending: further events do not run it; \
+                 use --debounce or --on-busy"
+            ),
         }
-        exec.end_burst();
-        let all: Vec<_> = exec.queue.iter().flatten().collect();
-        assert_eq!(all.len(), 40_000);
-        assert!(exec.queue.len() > 1);
     }
 }

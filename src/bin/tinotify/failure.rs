@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tinotify::{Errno, Escaped, WatchError};
 
+use crate::exec::CommandError;
 use crate::filter::PatternError;
 
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub enum Failure {
     Output(io::Error),
     /// A system call failed. The text says what the tool could not do.
     System(&'static str, io::Error),
+    /// The command of `--exec` is refused.
+    Command(CommandError),
     NoPaths,
     NegativeTimeout,
 }
@@ -55,6 +58,7 @@ impl fmt::Display for Failure {
             }
             Self::Output(error) => write!(f, "cannot write events: {error}"),
             Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::Command(error) => error.fmt(f),
             Self::NoPaths => f.write_str("no path to watch: --fromfile has none; add a path to it"),
             Self::NegativeTimeout => {
                 f.write_str("the watches were set up; ending because the timeout is negative")

@@ -3,8 +3,9 @@
 //! ```text
 //! start
 //!  ▼
-//! main ──► watch ──► session ──► report ──► renames ──► emit ──► sink ──► output, exec, stats
-//!  │         └─────► setup ──► paths, progress              └───► filter
+//! main ──► watch ──► session ──► report ──► renames, debounce ──► emit ──► sink ──► output, exec, stats
+//!  │         │  └──► setup ──► paths, progress                      └───► filter
+//!  │         └─────► supervisor ──► signals
 //!  └─────► args
 //! ```
 
@@ -14,6 +15,7 @@
 
 mod args;
 mod daemon;
+mod debounce;
 mod emit;
 mod exec;
 mod failure;
@@ -32,6 +34,7 @@ mod sink;
 mod start;
 mod stats;
 mod status;
+mod supervisor;
 mod watch;
 
 use std::fmt::Display;
@@ -74,11 +77,8 @@ fn watch(options: Options) -> u8 {
     match watch::run(options, &messages) {
         Ok(Outcome::Seen) => SUCCESS,
         Ok(Outcome::TimedOut) => TIMED_OUT,
-        Ok(Outcome::Ended) => FAILURE,
-        Ok(Outcome::Killed(signal)) => {
-            signals::die_of(signal);
-            FAILURE
-        }
+        Ok(Outcome::Ended | Outcome::Killed) => FAILURE,
+        Ok(Outcome::Failed(status)) => status,
         Err(error) => {
             if !error.is_closed_pipe() {
                 messages.warn(&error);

@@ -11,10 +11,12 @@ mod json;
 mod template;
 mod text;
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::args::{self, Options, Quiet};
@@ -34,6 +36,8 @@ pub struct Output {
     /// The bytes after each event.
     end: &'static [u8],
     silent: bool,
+    /// The device and the inode of the output if it is a regular file. It may be in a watched directory.
+    file: Option<(u64, u64)>,
 }
 
 enum Format {
@@ -71,7 +75,8 @@ impl Output {
         };
         let escape = to.is_terminal();
         let silent = options.quiet == Quiet::Events;
-        Ok(Self { to, path, buffer: Vec::new(), format, escape, end, silent })
+        let file = identity(&to);
+        Ok(Self { to, path, buffer: Vec::new(), format, escape, end, silent, file })
     }
 
     /// Prints an event to the buffer. [`flush`](Self::flush) writes it.
@@ -86,6 +91,13 @@ impl Output {
         }
         self.buffer.extend_from_slice(self.end);
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    /// Returns `true` if the output is the file at this path. An event of it would cause the next one.
+    pub fn is_at(&self, path: &[u8]) -> bool {
+        let Some(file) = self.file else { return false };
+        let metadata = fs::symlink_metadata(OsStr::from_bytes(path));
+        metadata.is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == file)
     }
 
     pub fn is_json(&self) -> bool {
@@ -107,6 +119,7 @@ impl Output {
         self.flush()?;
         if let Some(path) = &self.path {
             self.to = open(path)?;
+            self.file = identity(&self.to);
         }
         Ok(())
     }
@@ -116,6 +129,12 @@ impl Output {
     pub fn reader(&self) -> Option<BorrowedFd<'_>> {
         (!self.silent).then(|| self.to.as_fd())
     }
+}
+
+/// Returns the device and the inode of a regular file.
+fn identity(file: &File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn open(path: &Path) -> io::Result<File> {

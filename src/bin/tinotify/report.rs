@@ -9,9 +9,11 @@
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
+use tinotify::debounce::{Change, Group};
 use tinotify::{Escaped, EventMask, NameChange, TreeChange, UnwatchedReason, WatchEvent, WatchId};
 
 use crate::args::Options;
+use crate::debounce::Debounce;
 use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
 use crate::messages::Messages;
@@ -25,6 +27,7 @@ pub struct Report<'a> {
     follow_links: bool,
     roots: Roots,
     renames: Renames,
+    debounce: Debounce,
 }
 
 impl<'a> Report<'a> {
@@ -34,16 +37,33 @@ impl<'a> Report<'a> {
             monitor: options.monitor,
             follow_links: options.follow_links,
             roots,
-            renames: Renames::new(options.renames),
+            // The debouncer joins renames itself.
+            renames: Renames::new(options.renames && options.debounce.is_none()),
+            debounce: Debounce::new(options.debounce),
         }
     }
 
-    /// Reports one event.
+    /// Reports one event, or with `--debounce` keeps it until it is due.
     pub fn event(
         &mut self,
         event: &WatchEvent<'_>,
         emitter: &mut Emitter,
     ) -> Result<Effect, Failure> {
+        if !self.debounce.is_on() {
+            return self.report(event, emitter);
+        }
+        // A hidden path is never quiet for long, if it is the reason for the filter.
+        let paths = [Some(event.path()), event.renamed_from()];
+        let is_dir = event.mask() & EventMask::ISDIR;
+        let mut paths = paths.into_iter().flatten().map(|path| path.as_os_str().as_bytes());
+        if event.name().is_none() || paths.any(|path| emitter.shows(path, is_dir)) {
+            self.debounce.push(event);
+        }
+        Ok(Effect::Nothing)
+    }
+
+    /// Reports one event.
+    fn report(&mut self, event: &WatchEvent<'_>, emitter: &mut Emitter) -> Result<Effect, Failure> {
         let (mask, cookie) = (event.mask(), event.cookie());
         let Some(watch) = event.watch() else { return self.overflow(mask, emitter) };
         if event.is_ignored() {
@@ -150,19 +170,65 @@ impl<'a> Report<'a> {
         self.roots.is_empty()
     }
 
-    /// Emits each pending `MOVED_FROM` that has waited long enough for its `MOVED_TO`.
+    /// Reports a group of merged events as their net effect.
+    fn group(&mut self, group: &Group, emitter: &mut Emitter) -> Result<Effect, Failure> {
+        let last = group.last_event().as_event();
+        let path = group.path().as_os_str().as_bytes();
+        let root = group.watch().and_then(|watch| self.roots.get(&watch));
+        let at = match root {
+            Some(root) if last.watched_path() == Some(group.path()) => Location::watched(root),
+            _ => Location::split_last(path),
+        };
+        let is_dir = if group.is_dir() { EventMask::ISDIR } else { EventMask::empty() };
+        emitter.sink_mut().set_times(Some((group.first_at(), group.last_at())));
+        let effect = match group.change() {
+            Change::Event => self.report(&last, emitter),
+            Change::Created => emitter.merged(EventMask::CREATE | is_dir, at),
+            Change::Modified => emitter.merged(EventMask::MODIFY | is_dir, at),
+            Change::Removed | Change::Absent => emitter.merged(EventMask::DELETE | is_dir, at),
+            Change::Replaced => emitter.word("REPLACED", at, is_dir),
+            Change::Renamed { from } => {
+                let from = Location::split_last(from.as_os_str().as_bytes());
+                emitter.renamed(from, at, is_dir, 0)
+            }
+            Change::Exchanged { with } => {
+                let with = Location::split_last(with.as_os_str().as_bytes());
+                emitter.exchanged(with, at, is_dir, 0)
+            }
+            _ => emitter.event(at, group.mask(), 0),
+        }?;
+        emitter.sink_mut().set_times(None);
+        Ok(effect)
+    }
+
+    /// Emits each event that has waited long enough: with `--debounce` for quiet, otherwise a `MOVED_FROM` for its
+    /// `MOVED_TO`.
     pub fn emit_overdue(&mut self, emitter: &mut Emitter) -> Result<Effect, Failure> {
-        self.renames.emit_overdue(Instant::now(), emitter)
+        let now = Instant::now();
+        let mut effect = self.renames.emit_overdue(now, emitter)?;
+        while let Some(group) = self.debounce.pop(now) {
+            effect = effect.max(self.group(&group, emitter)?);
+        }
+        Ok(effect)
     }
 
-    /// Emits each pending `MOVED_FROM`.
+    /// Emits each pending event.
     pub fn emit_all(&mut self, emitter: &mut Emitter) -> Result<Effect, Failure> {
-        self.renames.emit_all(emitter)
+        let mut effect = self.renames.emit_all(emitter)?;
+        while let Some(group) = self.debounce.flush() {
+            effect = effect.max(self.group(&group, emitter)?);
+        }
+        Ok(effect)
     }
 
-    /// Returns when the next pending `MOVED_FROM` is due.
+    /// Returns when the next pending event is due.
     pub fn due(&self) -> Option<Instant> {
-        self.renames.due()
+        self.renames.due().into_iter().chain(self.debounce.due()).min()
+    }
+
+    /// Returns `true` if `--debounce` keeps no event.
+    pub fn is_quiet(&self) -> bool {
+        self.debounce.is_empty()
     }
 }
 

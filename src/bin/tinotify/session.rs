@@ -13,8 +13,9 @@ use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::report::Report;
-use crate::signals::Signals;
+use crate::signals::Wakeups;
 use crate::stats::Stats;
+use crate::supervisor::Supervisor;
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +25,15 @@ pub enum Outcome {
     TimedOut,
     /// A watch ended, or events were lost.
     Ended,
-    /// The tool got this signal.
-    Killed(i32),
+    /// With `--exit-on-error`, a command failed with this status.
+    Failed(u8),
+    /// The tool got a signal.
+    Killed,
 }
+
+/// Makes the failure of a command that cannot be waited for.
+const CHILD: fn(io::Error) -> Failure =
+    |error| Failure::System("cannot wait for the command", error);
 
 /// The maximum number of events of one burst.
 const BURST: usize = 1024;
@@ -35,7 +42,8 @@ pub struct Session<'a> {
     monitor: bool,
     messages: &'a Messages,
     watcher: Watcher,
-    signals: Signals,
+    wakeups: &'a Wakeups,
+    supervisor: &'a Supervisor,
     report: Report<'a>,
     emitter: Emitter,
     idle: Idle,
@@ -45,12 +53,22 @@ impl<'a> Session<'a> {
     pub fn new(
         options: &Options,
         messages: &'a Messages,
-        (watcher, signals): (Watcher, Signals),
+        watcher: Watcher,
+        (wakeups, supervisor): (&'a Wakeups, &'a Supervisor),
         report: Report<'a>,
         emitter: Emitter,
     ) -> Self {
         let idle = Idle::new(options.timeout);
-        Self { monitor: options.monitor, messages, watcher, signals, report, emitter, idle }
+        Self {
+            monitor: options.monitor,
+            messages,
+            watcher,
+            wakeups,
+            supervisor,
+            report,
+            emitter,
+            idle,
+        }
     }
 
     /// Runs until there is a reason to end, then prints everything pending.
@@ -60,7 +78,7 @@ impl<'a> Session<'a> {
                 Continue(is_drained) => is_drained,
                 Break(outcome) => break outcome,
             };
-            if let Break(outcome) = self.between_bursts()? {
+            if let Break(outcome) = self.between_bursts(is_drained)? {
                 break outcome;
             }
             let now = Instant::now();
@@ -104,23 +122,32 @@ impl<'a> Session<'a> {
         Ok(Continue(false))
     }
 
-    fn between_bursts(&mut self) -> Result<ControlFlow<Outcome>, Failure> {
+    fn between_bursts(&mut self, is_drained: bool) -> Result<ControlFlow<Outcome>, Failure> {
         let effect = self.report.emit_overdue(&mut self.emitter)?;
         if let Break(outcome) = self.after(effect) {
             return Ok(Break(outcome));
         }
         self.emitter.sink_mut().flush()?;
-        self.signals.clear_wakeups();
-        if let Some(signal) = self.signals.end() {
-            return Ok(Break(Outcome::Killed(signal)));
+        self.wakeups.clear();
+        if self.supervisor.has_signal() {
+            return Ok(Break(Outcome::Killed));
         }
-        if self.signals.take_reopen() {
+        if self.wakeups.take_reopen() {
             self.emitter.sink_mut().reopen()?;
         }
-        if let Err(error) = self.emitter.sink_mut().run_commands() {
-            self.messages.warn(error);
+        let is_quiet = self.report.is_quiet();
+        self.emitter.sink_mut().run_commands(is_drained, is_quiet).map_err(CHILD)?;
+        Ok(self.report_commands())
+    }
+
+    /// Reports what happened to commands. Ends the session after a failure with `--exit-on-error`.
+    fn report_commands(&mut self) -> ControlFlow<Outcome> {
+        let sink = self.emitter.sink_mut();
+        sink.take_notes().iter().for_each(|note| self.messages.warn(note));
+        match sink.fatal_status() {
+            Some(status) => Break(Outcome::Failed(status)),
+            None => Continue(()),
         }
-        Ok(Continue(()))
     }
 
     /// Restarts the timeout after an emitted event. Without `--monitor`, ends the session.
@@ -140,7 +167,7 @@ impl<'a> Session<'a> {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
         });
-        let (events, signals) = (self.watcher.as_fd(), self.signals.as_fd());
+        let (events, signals) = (self.watcher.as_fd(), self.wakeups.as_fd());
         // If the output is silent, polls the signals twice.
         let reader = self.emitter.sink().reader().unwrap_or(signals);
         let mut fds = [
@@ -164,15 +191,20 @@ impl<'a> Session<'a> {
             self.report.emit_all(&mut self.emitter)?;
         }
         self.emitter.sink_mut().flush()?;
-        if !matches!(outcome, Outcome::Killed(_)) {
-            if let Err(error) = self.emitter.sink_mut().finish_commands() {
-                self.messages.warn(error);
-            }
+        if outcome == Outcome::Killed {
+            return Ok(outcome);
         }
-        Ok(match outcome {
-            Outcome::Seen if self.emitter.sink().has_failed_command() => Outcome::Ended,
-            outcome => outcome,
+        self.emitter.sink_mut().finish_commands().map_err(CHILD)?;
+        Ok(match self.report_commands() {
+            Break(failed) => failed,
+            Continue(()) if self.emitter.sink().has_unstarted_command() => Outcome::Ended,
+            Continue(()) => outcome,
         })
+    }
+
+    /// Stops the command, after a failure of the tool.
+    pub fn abandon_command(&self) {
+        self.emitter.sink().abandon_command();
     }
 
     pub fn stats(&self) -> &Stats {

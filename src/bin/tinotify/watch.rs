@@ -1,11 +1,15 @@
 //! Watches: all steps from the options to the end.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::args::{Options, Timeout};
+use rustix::process::Signal;
+
+use crate::args::{OnBusy, Options, Timeout};
 use crate::daemon;
 use crate::emit::Emitter;
-use crate::exec::Exec;
+use crate::exec::{self, Exec, Running};
 use crate::failure::Failure;
 use crate::filter::Filter;
 use crate::messages::Messages;
@@ -14,8 +18,9 @@ use crate::paths;
 use crate::report::Report;
 use crate::session::{Outcome, Session};
 use crate::setup;
-use crate::signals::Signals;
+use crate::signals::Wakeups;
 use crate::sink::Sink;
+use crate::supervisor::{Stop, Supervisor};
 
 /// What failed if the handlers of signals can't be set.
 const SIGNALS: &str = "cannot handle signals";
@@ -29,11 +34,16 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     if options.daemon {
         daemon::leave_terminal().map_err(Failure::system("cannot leave the terminal"))?;
     }
+    // The supervisor is there before anything that can block, such as a FIFO for `--outfile`.
+    let wakeups = Wakeups::new().map_err(Failure::system(SIGNALS))?;
+    let running = Running::default();
+    let supervisor = supervise(&options, &wakeups, &running).map_err(Failure::system(SIGNALS))?;
     read_fromfile(&mut options)?;
+    if let Some(exec) = &options.exec {
+        exec::check(&exec.words).map_err(Failure::Command)?;
+    }
     let filter = compile_filter(&options)?;
     let output = open_output(&options)?;
-    let signals = Signals::new().map_err(Failure::system(SIGNALS))?;
-    signals.catch_reopen().map_err(Failure::system(SIGNALS))?;
 
     messages.inform(if options.recursive {
         "Setting up watches.  Beware: since -r was given, this may take a while!"
@@ -41,12 +51,8 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         "Setting up watches."
     });
     let (watcher, roots) = setup::watch(&options, filter.as_ref())?;
-    // Before this, a signal ends the program without any cleanup.
-    signals.catch_end().map_err(Failure::system(SIGNALS))?;
-    let exec = options.exec.take().map(|words| Exec::new(words, options.debounce));
-    if exec.is_some() {
-        signals.catch_children().map_err(Failure::system(SIGNALS))?;
-    }
+    let cap = options.debounce.and_then(|debounce| debounce.cap);
+    let exec = options.exec.take().map(|exec| Exec::new(exec, cap, running));
     messages.inform("Watches established.");
     if options.daemon {
         daemon::report_ready().map_err(Failure::system("cannot go to the background"))?;
@@ -57,12 +63,36 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
 
     let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     let report = Report::new(&options, messages, roots);
-    let mut session = Session::new(&options, messages, (watcher, signals), report, emitter);
+    let signals = (&wakeups, &supervisor);
+    let mut session = Session::new(&options, messages, watcher, signals, report, emitter);
     let result = session.run();
     if options.stats {
         messages.warn(session.stats());
     }
+    if supervisor.has_signal() {
+        supervisor.finish();
+    }
+    if result.is_err() {
+        session.abandon_command();
+    }
     result
+}
+
+/// Catches all signals, and starts the supervisor.
+fn supervise(options: &Options, wakeups: &Wakeups, running: &Running) -> io::Result<Supervisor> {
+    if options.outfile.is_some() {
+        wakeups.catch_reopen()?;
+    }
+    let mut stop = Stop { running: running.clone(), signal: Signal::TERM, timeout: Duration::ZERO };
+    if let Some(exec) = &options.exec {
+        wakeups.catch_children()?;
+        // A signal that is sent for each event need not stop the command.
+        if exec.on_busy != OnBusy::Signal {
+            stop.signal = exec.signal;
+        }
+        stop.timeout = exec.stop_timeout;
+    }
+    Supervisor::start(wakeups.waker()?, stop)
 }
 
 /// Adds the paths of `--fromfile`, before those of the command line.

@@ -12,6 +12,9 @@ pub enum UsageError {
     UnknownDocument(String),
     InvalidTimeout(String),
     InvalidDebounce(String),
+    InvalidStopTimeout(String),
+    UnknownOnBusy(String),
+    UnknownSignal(String),
     Ambiguous(String),
     Fanotify,
     /// The first option needs the second.
@@ -37,7 +40,21 @@ impl fmt::Display for UsageError {
             }
             Self::InvalidTimeout(text) => write!(f, "invalid timeout {text:?}: expected seconds"),
             Self::InvalidDebounce(text) => {
-                write!(f, "invalid debounce time {text:?}: expected milliseconds")
+                write!(
+                    f,
+                    "invalid debounce time {text:?}: expected milliseconds, or two numbers \
+                     QUIET,CAP with CAP not below QUIET"
+                )
+            }
+            Self::InvalidStopTimeout(text) => {
+                write!(f, "invalid stop timeout {text:?}: expected seconds")
+            }
+            Self::UnknownOnBusy(text) => write!(
+                f,
+                "invalid value {text:?} for --on-busy: expected queue, ignore, restart or signal"
+            ),
+            Self::UnknownSignal(text) => {
+                write!(f, "unknown signal {text:?}: expected a name such as TERM or HUP")
             }
             Self::Ambiguous(prefix) => {
                 write!(f, "ambiguous option --{prefix}: did you mean one of")?;

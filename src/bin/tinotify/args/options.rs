@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tinotify::EventMask;
 
 #[derive(Debug)]
@@ -45,8 +46,8 @@ pub struct Options {
     pub outfile: Option<PathBuf>,
     pub daemon: bool,
     pub syslog: bool,
-    pub exec: Option<Vec<OsString>>,
-    pub debounce: Option<Duration>,
+    pub exec: Option<Exec>,
+    pub debounce: Option<Debounce>,
     pub stats: bool,
     /// Warnings about the command line.
     pub warnings: Vec<&'static str>,
@@ -92,6 +93,39 @@ pub struct Pattern {
     pub ignore_case: bool,
     /// `true` hides the paths that match, `false` those that do not match.
     pub exclude: bool,
+}
+
+/// `--exec`, and the options that need it.
+#[derive(Debug)]
+pub struct Exec {
+    /// The program and its arguments.
+    pub words: Vec<OsString>,
+    pub on_busy: OnBusy,
+    pub signal: Signal,
+    pub stop_timeout: Duration,
+    pub run_at_start: bool,
+    pub exit_on_error: bool,
+}
+
+/// What an event does while the command runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBusy {
+    /// Runs the command again later.
+    #[default]
+    Queue,
+    Ignore,
+    /// Stops the command, and starts it again.
+    Restart,
+    /// Sends a signal to the command.
+    Signal,
+}
+
+/// `--debounce`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Debounce {
+    pub quiet: Duration,
+    /// The maximum delay of an event.
+    pub cap: Option<Duration>,
 }
 
 impl Options {

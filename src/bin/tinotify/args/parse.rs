@@ -4,12 +4,14 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
+use rustix::process::Signal;
 use tinotify::EventMask;
 
 use crate::args::error::UsageError;
-use crate::args::options::{Command, Format, Options, Pattern, Quiet};
+use crate::args::options::{Command, Exec, Format, OnBusy, Options, Pattern, Quiet};
 use crate::args::table::{Id, Opt, options};
 use crate::args::values;
 
@@ -49,8 +51,55 @@ struct Given {
     no_newline: bool,
     format: Option<Vec<u8>>,
     timefmt: Option<Vec<u8>>,
+    exec: GivenExec,
     /// The option of the pattern, one of four.
     pattern: Option<Id>,
+}
+
+/// The events that `--exec` waits for without `--event`. A command that only reads does not run itself again.
+const CHANGES: EventMask = EventMask::ALL_EVENTS
+    .difference(EventMask::ACCESS)
+    .difference(EventMask::OPEN)
+    .difference(EventMask::CLOSE_NOWRITE);
+
+/// The default of `--stop-timeout`.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `--exec` and the options that need it, so far.
+#[derive(Default)]
+struct GivenExec {
+    words: Option<Vec<OsString>>,
+    on_busy: Option<OnBusy>,
+    signal: Option<Signal>,
+    stop_timeout: Option<Duration>,
+    run_at_start: bool,
+    exit_on_error: bool,
+}
+
+impl GivenExec {
+    fn finish(self) -> Result<Option<Exec>, UsageError> {
+        let needing = [
+            (self.on_busy.is_some(), "--on-busy"),
+            (self.signal.is_some(), "--signal"),
+            (self.stop_timeout.is_some(), "--stop-timeout"),
+            (self.run_at_start, "--run-at-start"),
+            (self.exit_on_error, "--exit-on-error"),
+        ];
+        let Some(words) = self.words else {
+            return match needing.iter().find(|(given, _)| *given) {
+                Some((_, option)) => Err(UsageError::Needs(option, "--exec")),
+                None => Ok(None),
+            };
+        };
+        Ok(Some(Exec {
+            words,
+            on_busy: self.on_busy.unwrap_or_default(),
+            signal: self.signal.unwrap_or(Signal::TERM),
+            stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT),
+            run_at_start: self.run_at_start,
+            exit_on_error: self.exit_on_error,
+        }))
+    }
 }
 
 impl Given {
@@ -68,12 +117,13 @@ impl Given {
                 options.monitor = true;
                 options.syslog = true;
             }
-            Id::Debounce => options.debounce = Some(values::milliseconds(&text(parser)?)?),
+            Id::Debounce => options.debounce = Some(values::debounce(&text(parser)?)?),
             Id::Event => options.events |= values::events(&text(parser)?)?,
             Id::Exclude | Id::Excludei | Id::Include | Id::Includei => {
                 self.pattern(option, parser)?;
             }
-            Id::Exec => options.exec = Some(command(parser)?),
+            Id::Exec => self.exec.words = Some(command(parser)?),
+            Id::ExitOnError => self.exec.exit_on_error = true,
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
             Id::Follow => options.follow = true,
             Id::FollowLinks => options.follow_links = true,
@@ -89,12 +139,17 @@ impl Given {
             Id::NoDereference => options.no_dereference = true,
             Id::NoNewline => self.no_newline = true,
             Id::Null => options.null = true,
+            Id::OnBusy => self.exec.on_busy = Some(values::on_busy(&text(parser)?)?),
             Id::Outfile => only_once(&mut options.outfile, option, parser)?,
             Id::Quiet if options.quiet == Quiet::No => options.quiet = Quiet::Messages,
             Id::Quiet => options.quiet = Quiet::Events,
             Id::Recursive => options.recursive = true,
             Id::Renames => options.renames = true,
+            Id::Restart => self.exec.on_busy = Some(OnBusy::Restart),
+            Id::RunAtStart => self.exec.run_at_start = true,
+            Id::Signal => self.exec.signal = Some(values::signal(&text(parser)?)?),
             Id::Stats => options.stats = true,
+            Id::StopTimeout => self.exec.stop_timeout = Some(values::stop_timeout(&text(parser)?)?),
             Id::Syslog => options.syslog = true,
             Id::Timefmt => self.timefmt = Some(bytes(parser)?),
             Id::Timeout => options.timeout = values::timeout(&text(parser)?)?,
@@ -122,15 +177,13 @@ impl Given {
     /// Checks the combination of options, and sets the format and the defaults.
     fn finish(&mut self) -> Result<(), UsageError> {
         self.options.format = self.take_format()?;
+        self.options.exec = std::mem::take(&mut self.exec).finish()?;
         let options = &mut self.options;
         if options.daemon && options.outfile.is_none() {
             return Err(UsageError::Needs("--daemon", "--outfile"));
         }
         if options.follow && options.recursive {
             return Err(UsageError::OnlyOne("--follow and --recursive"));
-        }
-        if options.debounce.is_some() && options.exec.is_none() {
-            return Err(UsageError::Needs("--debounce", "--exec"));
         }
         if options.follow_links && !options.recursive {
             return Err(UsageError::Needs("--follow-links", "--recursive"));
@@ -139,7 +192,7 @@ impl Given {
             return Err(UsageError::NoPaths);
         }
         if options.events.is_empty() {
-            options.events = EventMask::ALL_EVENTS;
+            options.events = if options.exec.is_some() { CHANGES } else { EventMask::ALL_EVENTS };
         }
         Ok(())
     }

@@ -49,6 +49,7 @@ pub enum Id {
     Exclude,
     Excludei,
     Exec,
+    ExitOnError,
     Fanotify,
     Filesystem,
     Follow,
@@ -65,11 +66,16 @@ pub enum Id {
     NoDereference,
     NoNewline,
     Null,
+    OnBusy,
     Outfile,
     Quiet,
     Recursive,
     Renames,
+    Restart,
+    RunAtStart,
+    Signal,
     Stats,
+    StopTimeout,
     Syslog,
     Timefmt,
     Timeout,
@@ -186,9 +192,13 @@ const OUTPUT: &[Opt] = &[
         "End each event with NUL instead of a newline; without --format, each of its fields too.",
     )
     .short('0'),
-    Opt::shared(Id::Outfile, "outfile", "Append events to a file. SIGHUP reopens it.")
-        .short('o')
-        .value("FILE"),
+    Opt::shared(
+        Id::Outfile,
+        "outfile",
+        "Append events to a file. SIGUSR1 reopens it. Events of this file are not reported.",
+    )
+    .short('o')
+    .value("FILE"),
     Opt::own(Id::Stats, "stats", "Print the number of events of each kind at the end."),
 ];
 
@@ -196,17 +206,44 @@ const COMMANDS: &[Opt] = &[
     Opt::own(
         Id::Exec,
         "exec",
-        "Run a command for each event, one at a time; {} is the path. The command is all \
-         arguments up to ; or the end.",
+        "Run a command for each event, one at a time. An argument with {} is repeated for each path. \
+         The command is all arguments up to ; or the end. The environment has TINOTIFY_PATH, \
+         TINOTIFY_EVENT and TINOTIFY_OLD_PATH. Default events: all that change something.",
     )
     .value("COMMAND [ARG]... [;]"),
     Opt::own(
         Id::Debounce,
         "debounce",
-        "Run the command after this time without an event, once for all paths since its last run: \
-         a word with {} is repeated for each path.",
+        "Merge the events of each path until it has been quiet for QUIET milliseconds, at the latest \
+         CAP milliseconds after the first. One command is run for all paths. Default: no CAP.",
     )
-    .value("MILLISECONDS"),
+    .value("QUIET[,CAP]"),
+    Opt::own(
+        Id::OnBusy,
+        "on-busy",
+        "What an event does while the command runs: queue, run it again later; ignore, nothing; \
+         restart, stop it and start it again; signal, send it --signal. Default: queue.",
+    )
+    .value("WHAT"),
+    Opt::own(Id::Restart, "restart", "The same as --on-busy=restart."),
+    Opt::own(
+        Id::Signal,
+        "signal",
+        "The signal that stops the command, or that --on-busy=signal sends. Default: TERM.",
+    )
+    .value("SIGNAL"),
+    Opt::own(
+        Id::StopTimeout,
+        "stop-timeout",
+        "Kill the command if it has not ended this time after the signal. Default: 5.",
+    )
+    .value("SECONDS"),
+    Opt::own(Id::RunAtStart, "run-at-start", "Also run the command once before the first event."),
+    Opt::own(
+        Id::ExitOnError,
+        "exit-on-error",
+        "End when a command fails, with its status.",
+    ),
 ];
 
 const PROGRAM: &[Opt] = &[

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tinotify::{EventMask, ParseFlagsError};
 
 use crate::args::error::UsageError;
-use crate::args::options::{Document, Timeout};
+use crate::args::options::{Debounce, Document, OnBusy, Timeout};
 
 /// The events that `--event` accepts.
 const SELECTABLE: EventMask = EventMask::ALL_EVENTS
@@ -54,9 +55,60 @@ fn seconds(number: &str) -> Option<Duration> {
     Some(whole.map_or(Duration::MAX, |whole| Duration::new(whole, nanoseconds)))
 }
 
-pub fn milliseconds(text: &str) -> Result<Duration, UsageError> {
-    let parsed = text.parse().map(Duration::from_millis);
-    parsed.map_err(|_| UsageError::InvalidDebounce(text.to_owned()))
+/// Parses the quiet time and the cap of `--debounce`, in milliseconds.
+pub fn debounce(text: &str) -> Result<Debounce, UsageError> {
+    let invalid = || UsageError::InvalidDebounce(text.to_owned());
+    let milliseconds =
+        |number: &str| number.parse().map(Duration::from_millis).map_err(|_| invalid());
+    match text.split_once(',') {
+        None => Ok(Debounce { quiet: milliseconds(text)?, cap: None }),
+        Some((quiet, cap)) => {
+            let (quiet, cap) = (milliseconds(quiet)?, milliseconds(cap)?);
+            if cap < quiet { Err(invalid()) } else { Ok(Debounce { quiet, cap: Some(cap) }) }
+        }
+    }
+}
+
+/// Parses the seconds of `--stop-timeout`.
+pub fn stop_timeout(text: &str) -> Result<Duration, UsageError> {
+    seconds(text).ok_or_else(|| UsageError::InvalidStopTimeout(text.to_owned()))
+}
+
+pub fn on_busy(name: &str) -> Result<OnBusy, UsageError> {
+    match name {
+        "queue" => Ok(OnBusy::Queue),
+        "ignore" => Ok(OnBusy::Ignore),
+        "restart" => Ok(OnBusy::Restart),
+        "signal" => Ok(OnBusy::Signal),
+        _ => Err(UsageError::UnknownOnBusy(name.to_owned())),
+    }
+}
+
+/// The signals that commands are usually told with.
+const SIGNALS: [(&str, Signal); 13] = [
+    ("HUP", Signal::HUP),
+    ("INT", Signal::INT),
+    ("QUIT", Signal::QUIT),
+    ("ABRT", Signal::ABORT),
+    ("KILL", Signal::KILL),
+    ("USR1", Signal::USR1),
+    ("USR2", Signal::USR2),
+    ("ALRM", Signal::ALARM),
+    ("TERM", Signal::TERM),
+    ("CONT", Signal::CONT),
+    ("STOP", Signal::STOP),
+    ("TSTP", Signal::TSTP),
+    ("WINCH", Signal::WINCH),
+];
+
+/// Parses the name of a signal, with or without `SIG`, or its number.
+pub fn signal(text: &str) -> Result<Signal, UsageError> {
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let number = name.parse().ok();
+    let matches = |signal: Signal| number == Some(signal.as_raw());
+    let found = SIGNALS.into_iter().find(|&(known, signal)| known == name || matches(signal));
+    found.map(|(_, signal)| signal).ok_or_else(|| UsageError::UnknownSignal(text.to_owned()))
 }
 
 pub fn document(name: String) -> Result<Document, UsageError> {

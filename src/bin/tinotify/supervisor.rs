@@ -1,0 +1,83 @@
+//! Ends the program after SIGINT, SIGTERM or SIGHUP, whatever the main thread is doing.
+//!
+//! The main thread can be blocked: by a full pipe, by a FIFO that has no reader, in a system call of the set-up. So a
+//! thread of its own waits for these signals:
+//!
+//! ```text
+//! signal ──► supervisor: signals the command, wakes the main thread
+//!              │               main thread: writes its output, calls finish
+//!              ▼ then, or after GRACE
+//!            waits for the command, or kills it after --stop-timeout
+//!              ▼
+//!            ends the program by the signal
+//! ```
+//!
+//! A second signal kills the command at once.
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::exec::Running;
+use crate::signals::{self, EndSignals};
+
+/// The time that the main thread has to write its output.
+const GRACE: Duration = Duration::from_millis(40);
+
+/// The size of the thread's stack, in bytes. It needs a few hundred.
+const STACK: usize = 64 * 1024;
+
+/// Used by the main thread.
+#[derive(Debug)]
+pub struct Supervisor {
+    finished: Sender<()>,
+    has_signal: Arc<AtomicBool>,
+}
+
+/// How the command is stopped.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    pub running: Running,
+    pub signal: Signal,
+    pub timeout: Duration,
+}
+
+impl Supervisor {
+    /// Starts the thread. It writes a byte to `wake` after a signal.
+    pub fn start(wake: UnixStream, stop: Stop) -> io::Result<Self> {
+        let has_signal: Arc<AtomicBool> = Arc::default();
+        let signals = EndSignals::catch()?;
+        let (finished, is_finished) = mpsc::channel();
+        let seen = Arc::clone(&has_signal);
+        let supervise = move || {
+            let signal = signals.next();
+            seen.store(true, Ordering::Relaxed);
+            stop.running.close(stop.signal);
+            let _ = (&wake).write(&[0]);
+            let _ = is_finished.recv_timeout(GRACE);
+            stop.running.wait_or_kill(stop.timeout, |pause| signals.is_repeated(pause));
+            signals::die_of(signal);
+        };
+        thread::Builder::new().stack_size(STACK).spawn(supervise)?;
+        Ok(Self { finished, has_signal })
+    }
+
+    /// Returns `true` after a signal that ends the program.
+    pub fn has_signal(&self) -> bool {
+        self.has_signal.load(Ordering::Relaxed)
+    }
+
+    /// Lets the supervisor end the program, after all output is written. Call it after a signal.
+    pub fn finish(&self) -> ! {
+        let _ = self.finished.send(());
+        loop {
+            thread::park();
+        }
+    }
+}
