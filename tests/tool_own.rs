@@ -3,56 +3,14 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use rustix::process::Signal;
-use support::{DEADLINE, Program, lossy};
-use tempfile::TempDir;
+use support::tool::{Tool, wait_for};
+use support::{Program, lossy};
 
 #[path = "tool/mod.rs"]
 mod support;
-
-/// The running tool in a new directory with the directory `d`.
-struct Tool {
-    dir: TempDir,
-    program: Program,
-}
-
-impl Tool {
-    fn start(args: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("d")).unwrap();
-        let program = Program::established(&mut support::tool(dir.path(), args));
-        Self { dir, program }
-    }
-
-    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn write(&self, name: &str) {
-        support::write(self.path(name), "text");
-    }
-
-    fn rename(&self, from: &str, to: &str) {
-        fs::rename(self.path(from), self.path(to)).unwrap();
-    }
-
-    /// Waits for a text, and returns the output so far.
-    fn until(&self, text: &str) -> String {
-        lossy(&self.program.events.until(text))
-    }
-}
-
-fn wait_for(what: &str, is_there: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is_there() {
-        assert!(begin.elapsed() < DEADLINE, "timeout: no {what}");
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn a_rename_is_one_line_with_renames() {
@@ -196,57 +154,6 @@ fn follow_links_watches_the_targets_of_links() {
 }
 
 #[test]
-fn a_command_is_run_for_each_event() {
-    let args =
-        ["-m", "-e", "create", "d", "--exec", "sh", "-c", "echo ran $1", "sh", "{}", ";", "-q"];
-    let tool = Tool::start(&args[..11]);
-    for name in ["a", "b", "c"] {
-        tool.write(&format!("d/{name}"));
-    }
-    let text = tool.until("ran d/c\n");
-    let ran: Vec<&str> = text.lines().filter(|line| line.starts_with("ran")).collect();
-    assert_eq!(ran, ["ran d/a", "ran d/b", "ran d/c"]);
-}
-
-#[test]
-fn with_debounce_a_command_is_run_once_for_a_burst() {
-    let tool = Tool::start(&[
-        "-m",
-        "-e",
-        "create,close_write",
-        "--debounce",
-        "300",
-        "d",
-        "--exec",
-        "echo",
-        "ran",
-        "{}",
-    ]);
-    for name in ["a", "b", "c"] {
-        tool.write(&format!("d/{name}"));
-    }
-    let text = tool.until("d/c\n");
-    assert!(text.contains("ran d/a d/b d/c\n"), "{text}");
-}
-
-#[test]
-fn without_monitor_the_tool_waits_for_the_command() {
-    let mut tool = Tool::start(&["-e", "create", "d", "--exec", "sh", "-c", "sleep 0.1; echo ran"]);
-    tool.write("d/a");
-    let ended = tool.program.end();
-    assert_eq!((lossy(&ended.events).as_str(), ended.code), ("d/ CREATE a\nran\n", Some(0)));
-}
-
-#[test]
-fn a_command_that_cannot_be_run_is_reported_with_status_1() {
-    let mut tool = Tool::start(&["-e", "create", "d", "--exec", "/no/such/program"]);
-    tool.write("d/a");
-    let ended = tool.program.end();
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.messages.contains("cannot run: /no/such/program: "), "{}", ended.messages);
-}
-
-#[test]
 fn stats_prints_the_number_of_events_at_the_end() {
     let mut tool = Tool::start(&["-m", "-e", "create,delete", "--exclude", "b", "--stats", "d"]);
     tool.write("d/a");
@@ -275,12 +182,12 @@ fn a_signal_ends_the_tool_after_all_output_is_written() {
 }
 
 #[test]
-fn sighup_reopens_the_output_file() {
+fn sigusr1_reopens_the_output_file() {
     let tool = Tool::start(&["-m", "-e", "create", "-o", "log", "d"]);
     tool.write("d/a");
     wait_for("a", || fs::read(tool.path("log")).is_ok_and(|text| text.ends_with(b"a\n")));
     tool.rename("log", "log.1");
-    tool.program.signal(Signal::HUP);
+    tool.program.signal(Signal::USR1);
     wait_for("the new file", || tool.path("log").exists());
     tool.write("d/b");
     wait_for("b", || fs::read(tool.path("log")).is_ok_and(|text| text.ends_with(b"b\n")));

@@ -4,6 +4,8 @@
 #![allow(dead_code)]
 
 pub mod beside;
+#[path = "tool.rs"]
+pub mod tool;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};

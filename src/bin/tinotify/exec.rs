@@ -40,8 +40,8 @@ const MAX_QUEUE: usize = 1024;
 #[derive(Debug)]
 pub struct Exec {
     options: args::Exec,
-    /// The maximum delay of an event before its run.
-    cap: Option<Duration>,
+    /// With `--debounce`, one run is for all events until [`end_batch`](Self::end_batch).
+    debounce: Option<args::Debounce>,
     running: Running,
     state: State,
     /// The time of the last change from `Running` to `Idle`.
@@ -95,15 +95,14 @@ pub enum Note {
 }
 
 impl Exec {
-    /// With `cap`, a batch ends at the latest this long after its first event.
-    pub fn new(options: args::Exec, cap: Option<Duration>, running: Running) -> Self {
+    pub fn new(options: args::Exec, debounce: Option<args::Debounce>, running: Running) -> Self {
         let mut queue = VecDeque::new();
         if options.run_at_start {
             queue.push_back(Pending { is_from_outside: true, ..Pending::default() });
         }
         Self {
             options,
-            cap,
+            debounce,
             running,
             state: State::Idle,
             last_end: None,
@@ -132,7 +131,7 @@ impl Exec {
         self.batch.is_from_outside |= is_from_outside;
         self.batch.first = self.batch.first.or(Some(first));
         self.batch.batch.push(event);
-        if self.batch.batch.is_full() {
+        if self.debounce.is_none() || self.batch.batch.is_full() {
             self.end_batch();
         }
     }
@@ -145,7 +144,7 @@ impl Exec {
 
     /// Returns when the batch ends because of the cap.
     fn batch_due(&self) -> Option<Instant> {
-        self.batch.first?.checked_add(self.cap?)
+        self.batch.first?.checked_add(self.debounce?.cap?)
     }
 
     /// Runs the command for the events so far, at once or later.

@@ -51,8 +51,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         "Setting up watches."
     });
     let (watcher, roots) = setup::watch(&options, filter.as_ref())?;
-    let cap = options.debounce.and_then(|debounce| debounce.cap);
-    let exec = options.exec.take().map(|exec| Exec::new(exec, cap, running));
+    let exec = options.exec.take().map(|exec| Exec::new(exec, options.debounce, running));
     messages.inform("Watches established.");
     if options.daemon {
         daemon::report_ready().map_err(Failure::system("cannot go to the background"))?;

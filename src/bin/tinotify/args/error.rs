@@ -42,8 +42,7 @@ impl fmt::Display for UsageError {
             Self::InvalidDebounce(text) => {
                 write!(
                     f,
-                    "invalid debounce time {text:?}: expected milliseconds, or two numbers \
-                     QUIET,CAP with CAP not below QUIET"
+                    "invalid debounce time {text:?}: expected milliseconds: QUIET or QUIET,CAP"
                 )
             }
             Self::InvalidStopTimeout(text) => {

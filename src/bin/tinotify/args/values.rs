@@ -64,7 +64,7 @@ pub fn debounce(text: &str) -> Result<Debounce, UsageError> {
         None => Ok(Debounce { quiet: milliseconds(text)?, cap: None }),
         Some((quiet, cap)) => {
             let (quiet, cap) = (milliseconds(quiet)?, milliseconds(cap)?);
-            if cap < quiet { Err(invalid()) } else { Ok(Debounce { quiet, cap: Some(cap) }) }
+            Ok(Debounce { quiet, cap: Some(cap) })
         }
     }
 }
