@@ -8,6 +8,7 @@ use tinotify::{Errno, Escaped, WatchError};
 
 use crate::exec::CommandError;
 use crate::filter::PatternError;
+use crate::limits::Limit;
 
 #[derive(Debug)]
 pub enum Failure {
@@ -49,7 +50,16 @@ impl fmt::Display for Failure {
                 let errno = Errno::ENOENT;
                 write!(f, "cannot watch: {path}: {errno}; to wait until it exists, use --follow")
             }
-            Self::Watch(error) => error.fmt(f),
+            Self::Watch(error) => match Limit::of(error) {
+                Some(limit) => {
+                    f.write_str("cannot watch: ")?;
+                    if let WatchError::Path { path, .. } = error {
+                        write!(f, "{}: ", Escaped(path.as_os_str().as_encoded_bytes()))?;
+                    }
+                    write!(f, "a limit of this user is reached: {limit}")
+                }
+                None => error.fmt(f),
+            },
             Self::Pattern(pattern, error) => {
                 write!(f, "invalid regular expression: {}: {error}", Escaped(pattern))
             }

@@ -14,12 +14,14 @@
 #![deny(clippy::too_many_lines)]
 
 mod args;
+mod coverage;
 mod daemon;
 mod debounce;
 mod emit;
 mod exec;
 mod failure;
 mod filter;
+mod limits;
 mod messages;
 mod output;
 mod paths;

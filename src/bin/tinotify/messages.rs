@@ -35,9 +35,11 @@ impl Messages {
         }
     }
 
-    /// Sends a warning or an error.
+    /// Sends a warning or an error. `--quiet` does not suppress it, `-qq` does.
     pub fn warn(&self, text: impl Display) {
-        self.send(4, &format!("tinotify: {text}"));
+        if self.quiet != Quiet::Events {
+            self.send(4, &format!("tinotify: {text}"));
+        }
     }
 
     /// Sends one message with a severity of syslog(3).

@@ -10,9 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 use tinotify::debounce::{Change, Group};
-use tinotify::{Escaped, EventMask, NameChange, TreeChange, UnwatchedReason, WatchEvent, WatchId};
+use tinotify::{EventMask, NameChange, TreeChange, WatchEvent, WatchId};
 
 use crate::args::Options;
+use crate::coverage::Coverage;
 use crate::debounce::Debounce;
 use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
@@ -22,24 +23,22 @@ use crate::renames::Renames;
 use crate::setup::Roots;
 
 pub struct Report<'a> {
-    messages: &'a Messages,
     monitor: bool,
-    follow_links: bool,
     roots: Roots,
     renames: Renames,
     debounce: Debounce,
+    coverage: Coverage<'a>,
 }
 
 impl<'a> Report<'a> {
     pub fn new(options: &Options, messages: &'a Messages, roots: Roots) -> Self {
         Self {
-            messages,
             monitor: options.monitor,
-            follow_links: options.follow_links,
             roots,
             // The debouncer joins renames itself.
             renames: Renames::new(options.renames && options.debounce.is_none()),
             debounce: Debounce::new(options.debounce),
+            coverage: Coverage::new(messages, options.follow_links),
         }
     }
 
@@ -76,7 +75,8 @@ impl<'a> Report<'a> {
         };
         let before = self.renames.emit_before(at, mask, cookie, emitter)?;
         let effect = if let Some(change) = event.tree_change() {
-            self.tree(change, at, mask, cookie, emitter)?
+            self.coverage.change(change, at.path());
+            Self::tree(change, at, mask, cookie, emitter)?
         } else {
             match event.name_change() {
                 Some(NameChange::Appeared) => emitter.word("APPEARED", at, mask)?,
@@ -88,16 +88,15 @@ impl<'a> Report<'a> {
         Ok(before.max(effect))
     }
 
-    /// Reports the changes of a tree that are not plain events.
+    /// Reports a change of a tree.
     fn tree(
-        &self,
         change: TreeChange<'_>,
         at: Location<'_>,
         mask: EventMask,
         cookie: u32,
         emitter: &mut Emitter,
     ) -> Result<Effect, Failure> {
-        let (path, is_dir) = (Escaped(at.path()), mask & EventMask::ISDIR);
+        let is_dir = mask & EventMask::ISDIR;
         match change {
             TreeChange::Renamed { from } => {
                 let from = Location::split_last(from.as_os_str().as_bytes());
@@ -110,43 +109,17 @@ impl<'a> Report<'a> {
             TreeChange::Discovered => emitter.discovered(at, mask, cookie),
             TreeChange::Established => emitter.note("ESTABLISHED", at, false),
             TreeChange::Watched => emitter.note("WATCHED", at, true),
-            TreeChange::Unwatched(reason) => {
-                // With --follow-links, two paths often lead to one directory.
-                if !self.follow_links || reason != UnwatchedReason::WatchedElsewhere {
-                    let why = why_unwatched(reason);
-                    self.messages.inform(format_args!("Cannot watch {path}: {why}"));
-                }
-                emitter.note("UNWATCHED", at, true)
-            }
-            TreeChange::Unlisted(errno) => {
-                self.messages.warn(format_args!(
-                    "cannot list {path} after an overflow: {errno}; it will be retried"
-                ));
-                emitter.note("UNLISTED", at, true)
-            }
-            TreeChange::RootMoved => {
-                self.messages.warn(format_args!(
-                    "{path} no longer leads to the watched directory: its events are still \
-                     reported, but new directories in it cannot be watched"
-                ));
-                emitter.note("ROOT_MOVED", at, true)
-            }
-            TreeChange::Resynced => {
-                self.messages.warn(format_args!(
-                    "{path} is resynchronised: all changes that can be discovered were shown"
-                ));
-                emitter.note("RESYNCED", at, true)
-            }
+            TreeChange::Unwatched(_) => emitter.note("UNWATCHED", at, true),
+            TreeChange::Unlisted(_) => emitter.note("UNLISTED", at, true),
+            TreeChange::RootMoved => emitter.note("ROOT_MOVED", at, true),
+            TreeChange::Resynced => emitter.note("RESYNCED", at, true),
             _ => emitter.event(at, mask, cookie),
         }
     }
 
     /// Reports lost events, even with `--quiet`.
     fn overflow(&self, mask: EventMask, emitter: &mut Emitter) -> Result<Effect, Failure> {
-        self.messages.warn(
-            "events were lost: the kernel's queue was full; raise the sysctl \
-             fs.inotify.max_queued_events",
-        );
+        self.coverage.overflow();
         emitter.overflow(mask)
     }
 
@@ -159,7 +132,7 @@ impl<'a> Report<'a> {
     ) -> Result<Effect, Failure> {
         let Some(root) = self.roots.remove(&watch) else { return Ok(Effect::Nothing) };
         if self.monitor {
-            self.messages.inform(format_args!("The watch of {} has ended.", Escaped(&root)));
+            self.coverage.ended(&root);
         }
         let effect = emitter.event(Location::watched(&root), mask, 0)?;
         Ok(effect.max(Effect::Interrupted))
@@ -226,18 +199,13 @@ impl<'a> Report<'a> {
         self.renames.due().into_iter().chain(self.debounce.due()).min()
     }
 
+    /// Prints what was counted since the last call.
+    pub fn summarise(&mut self) {
+        self.coverage.summarise();
+    }
+
     /// Returns `true` if `--debounce` keeps no event.
     pub fn is_quiet(&self) -> bool {
         self.debounce.is_empty()
-    }
-}
-
-/// Returns why a directory cannot be watched, as a part of a message.
-fn why_unwatched(reason: UnwatchedReason) -> String {
-    match reason {
-        UnwatchedReason::Failed(errno) => errno.to_string(),
-        UnwatchedReason::WatchedElsewhere => "it is watched at another path".to_owned(),
-        UnwatchedReason::RootMoved => "the root of its tree was moved".to_owned(),
-        _ => "unknown reason".to_owned(),
     }
 }

@@ -128,6 +128,9 @@ impl<'a> Session<'a> {
             return Ok(Break(outcome));
         }
         self.emitter.sink_mut().flush()?;
+        if is_drained {
+            self.report.summarise();
+        }
         self.wakeups.clear();
         if self.supervisor.has_signal() {
             return Ok(Break(Outcome::Killed));

@@ -93,7 +93,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Appends a string. Escapes control characters outside ASCII too, because terminals obey them.
+/// Appends a string. Escapes all characters that do not print, because a terminal obeys some of them: control
+/// characters, the ends of lines and of paragraphs, and those that change the direction of the text.
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for char in text.chars() {
@@ -102,10 +103,16 @@ fn string(out: &mut Vec<u8>, text: &str) {
             '\\' => out.extend_from_slice(b"\\\\"),
             '\n' => out.extend_from_slice(b"\\n"),
             '\t' => out.extend_from_slice(b"\\t"),
-            control if control.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            ' '..='~' => out.push(char as u8),
+            // One character that is not escaped.
+            char if char.escape_debug().len() == 1 => {
+                out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
             }
-            char => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+            char => {
+                for unit in char.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
         }
     }
     out.push(b'"');
