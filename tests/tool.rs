@@ -64,7 +64,11 @@ fn with_monitor_each_event_is_printed_until_nothing_is_left_to_watch() {
                     dir/ MOVED_FROM a\ndir/ MOVED_TO b\ndir/ DELETE b\ndir/ DELETE_SELF \n";
     assert_eq!(String::from_utf8(ended.events).unwrap(), expected);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.messages.contains("The watch of dir/ has ended."), "{}", ended.messages);
+    assert!(
+        ended.messages.contains("tinotify: watch ended: dir/: it was removed"),
+        "{}",
+        ended.messages
+    );
 }
 
 #[test]

@@ -53,16 +53,23 @@ fn terminal() -> io::Result<(File, File)> {
     Ok((File::from(master), terminal))
 }
 
-/// Returns `true` if the text has no control characters except line ends.
+/// Returns `true` if a terminal obeys no character of the text except line ends.
 fn is_harmless(seen: &str) -> bool {
-    !seen.replace("\r\n", "").chars().any(char::is_control)
+    let is_obeyed = |char: char| {
+        let changes_direction = matches!(char, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        char.is_control() || changes_direction || matches!(char, '\u{2028}' | '\u{2029}')
+    };
+    !seen.replace("\r\n", "").chars().any(is_obeyed)
 }
 
 #[test]
 fn control_characters_in_names_do_not_reach_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("d")).unwrap();
-    for args in [&["-m", "-e", "create"][..], &["-mc", "-e", "create"], &["-mr", "-e", "create"]] {
+    let json = ["--json", "-m", "-e", "create"];
+    for args in
+        [&["-m", "-e", "create"][..], &["-mc", "-e", "create"], &["-mr", "-e", "create"], &json]
+    {
         let args = [args, &["d"]].concat();
         let Some(tool) = OnTerminal::start(&mut support::tool(dir.path(), &args)) else { return };
         tool.shown.until("Watches established.\r\n");
@@ -70,10 +77,14 @@ fn control_characters_in_names_do_not_reach_a_terminal() {
             File::create(support::path(&dir.path().join("d"), name)).unwrap();
         }
         File::create(dir.path().join("d/end")).unwrap();
-        let seen =
-            lossy(&tool.shown.until(if args[0] == "-mc" { "d/,CREATE,end" } else { "CREATE end" }));
+        let (end, escaped) = match args[0] {
+            "-mc" => ("d/,CREATE,end", r"\u{1b}[2J"),
+            "--json" => (r#""name":"end""#, r"\u001b[2J"),
+            _ => ("CREATE end", r"\u{1b}[2J"),
+        };
+        let seen = lossy(&tool.shown.until(end));
         assert!(is_harmless(&seen), "{seen:?}");
-        assert!(seen.contains(r"\u{1b}[2J"), "{seen}");
+        assert!(seen.contains(escaped), "{seen}");
         drop(tool);
         fs::remove_dir_all(dir.path().join("d")).unwrap();
         fs::create_dir(dir.path().join("d")).unwrap();
@@ -83,7 +94,7 @@ fn control_characters_in_names_do_not_reach_a_terminal() {
 #[test]
 fn control_characters_in_messages_do_not_reach_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
-    let args = ["miss\u{1b}[31ming\u{7}"];
+    let args = ["miss\u{1b}[31ming\u{7}\u{202e}\u{2028}"];
     let Some(tool) = OnTerminal::start(&mut support::tool(dir.path(), &args)) else { return };
     let seen = lossy(&tool.shown.to_end());
     assert!(seen.contains("ming") && is_harmless(&seen), "{seen:?}");

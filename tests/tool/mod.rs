@@ -249,6 +249,7 @@ pub fn hostile_names() -> Vec<Vec<u8>> {
         b"carriage\rreturn",
         b"\x01\x7f\xc2\x9b",
         "\u{e9}\u{1F600}\u{202E}".as_bytes(),
+        "line\u{2028}paragraph\u{2029}\u{2066}isolated\u{2069}\u{200F}".as_bytes(),
         b"{}",
         b"@at",
         b"'$(true)`true`;&|",

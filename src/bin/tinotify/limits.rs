@@ -40,7 +40,7 @@ impl Limit {
     }
 }
 
-/// Prints the name of the sysctl, its value, and the command that doubles it.
+/// Prints the name of the sysctl, its value, and the command that doubles it, at least to 128.
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (system, namespace) = self.names();
@@ -53,7 +53,7 @@ impl fmt::Display for Limit {
             Some(value) => write!(
                 f,
                 "{name} is {value}; to raise it, run: sysctl -w {name}={}",
-                value.saturating_mul(2)
+                value.saturating_mul(2).max(128)
             ),
             // Without /proc.
             None => write!(f, "raise the sysctl {name}"),
