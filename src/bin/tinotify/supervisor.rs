@@ -18,9 +18,8 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -36,8 +35,15 @@ const STACK: usize = 64 * 1024;
 /// Used by the main thread.
 #[derive(Debug)]
 pub struct Supervisor {
-    finished: Sender<()>,
-    has_signal: Arc<AtomicBool>,
+    thread: Thread,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    has_signal: AtomicBool,
+    /// The main thread has written its output.
+    is_finished: AtomicBool,
 }
 
 /// How the command is stopped.
@@ -51,33 +57,46 @@ pub struct Stop {
 impl Supervisor {
     /// Starts the thread. It writes a byte to `wake` after a signal.
     pub fn start(wake: UnixStream, stop: Stop) -> io::Result<Self> {
-        let has_signal: Arc<AtomicBool> = Arc::default();
+        let state: Arc<State> = Arc::default();
+        let shared = Arc::clone(&state);
         let signals = EndSignals::catch()?;
-        let (finished, is_finished) = mpsc::channel();
-        let seen = Arc::clone(&has_signal);
         let supervise = move || {
             let signal = signals.next();
-            seen.store(true, Ordering::Relaxed);
+            shared.has_signal.store(true, Ordering::Relaxed);
             stop.running.close(stop.signal);
             let _ = (&wake).write(&[0]);
-            let _ = is_finished.recv_timeout(GRACE);
+            shared.wait();
             stop.running.wait_or_kill(stop.timeout, |pause| signals.is_repeated(pause));
             signals::die_of(signal);
         };
-        thread::Builder::new().stack_size(STACK).spawn(supervise)?;
-        Ok(Self { finished, has_signal })
+        let thread = thread::Builder::new().stack_size(STACK).spawn(supervise)?;
+        Ok(Self { thread: thread.thread().clone(), state })
     }
 
     /// Returns `true` after a signal that ends the program.
     pub fn has_signal(&self) -> bool {
-        self.has_signal.load(Ordering::Relaxed)
+        self.state.has_signal.load(Ordering::Relaxed)
     }
 
     /// Lets the supervisor end the program, after all output is written. Call it after a signal.
     pub fn finish(&self) -> ! {
-        let _ = self.finished.send(());
+        self.state.is_finished.store(true, Ordering::Release);
+        self.thread.unpark();
         loop {
             thread::park();
+        }
+    }
+}
+
+impl State {
+    /// Waits in the supervisor until the main thread has written its output, at most for [`GRACE`].
+    fn wait(&self) {
+        let begun = Instant::now();
+        while !self.is_finished.load(Ordering::Acquire) {
+            match GRACE.checked_sub(begun.elapsed()) {
+                Some(left) => thread::park_timeout(left),
+                None => return,
+            }
         }
     }
 }
