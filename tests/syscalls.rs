@@ -305,11 +305,14 @@ mod lists {
         fn ended_by_a_signal(dir: &Path) -> BTreeSet<String> {
             let watched = new_dir(dir, "signal");
             let out = dir.join("out");
-            let run = Run::new(["-m", "--stats", "-o"], [&out, &watched]);
-            run.until("Watches established", 1);
+            // The command is the tool too, because its calls are also traced.
+            let command = ["--run-at-start", "--exec", TOOL, "-m", ".", ";"];
+            let args = [&["-m", "--stats"], &command[..], &["-o"]].concat();
+            let run = Run::new(args, [&out, &watched]);
+            run.until("Watches established", 2);
             fs::write(watched.join("file"), "").unwrap();
-            kill_process(run.pid(), Signal::HUP).unwrap();
-            run.until("SIGHUP {", 1);
+            kill_process(run.pid(), Signal::USR1).unwrap();
+            run.until("SIGUSR1 {", 1);
             kill_process(run.pid(), Signal::TERM).unwrap();
             let (status, calls) = run.end();
             assert_eq!(status.signal(), Some(Signal::TERM.as_raw()), "{status}");

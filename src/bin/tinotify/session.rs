@@ -166,10 +166,8 @@ impl<'a> Session<'a> {
 
     /// Waits for an event, a signal, the close of the output by its reader, or the end of `timeout`.
     fn wait(&self, timeout: Option<Duration>) -> Result<(), Failure> {
-        let timeout = timeout.map(|timeout| Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        });
+        // A time that is too long for the kernel is no limit.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let (events, signals) = (self.watcher.as_fd(), self.wakeups.as_fd());
         // If the output is silent, polls the signals twice.
         let reader = self.emitter.sink().reader().unwrap_or(signals);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
 
@@ -94,7 +95,7 @@ impl EndSignals {
     pub fn next(&self) -> i32 {
         let mut byte = [0];
         loop {
-            // An error is EINTR, or `WouldBlock` from a timeout of `is_repeated`.
+            // An error is EINTR.
             if matches!((&self.read).read(&mut byte), Ok(1)) {
                 return i32::try_from(self.last.load(Ordering::Relaxed)).unwrap_or(SIGTERM);
             }
@@ -103,8 +104,9 @@ impl EndSignals {
 
     /// Waits for another signal. Returns `false` after `timeout`.
     pub fn is_repeated(&self, timeout: Duration) -> bool {
-        let _ = self.read.set_read_timeout(Some(timeout));
-        matches!((&self.read).read(&mut [0]), Ok(1))
+        let mut fds = [PollFd::new(&self.read, PollFlags::IN)];
+        // Interrupted by a signal, it returns early: the next call waits for the rest.
+        matches!(poll(&mut fds, Timespec::try_from(timeout).ok().as_ref()), Ok(1))
     }
 }
 
