@@ -42,6 +42,8 @@ pub struct Supervisor {
 #[derive(Debug, Default)]
 struct State {
     has_signal: AtomicBool,
+    /// The main thread may have output to write.
+    has_output: AtomicBool,
     /// The main thread has written its output.
     is_finished: AtomicBool,
 }
@@ -73,6 +75,11 @@ impl Supervisor {
         Ok(Self { thread: thread.thread().clone(), state })
     }
 
+    /// Gives the main thread time to write its output after a signal. Call it before the first event.
+    pub fn begin_output(&self) {
+        self.state.has_output.store(true, Ordering::Relaxed);
+    }
+
     /// Returns `true` after a signal that ends the program.
     pub fn has_signal(&self) -> bool {
         self.state.has_signal.load(Ordering::Relaxed)
@@ -92,7 +99,7 @@ impl State {
     /// Waits in the supervisor until the main thread has written its output, at most for [`GRACE`].
     fn wait(&self) {
         let begun = Instant::now();
-        while !self.is_finished.load(Ordering::Acquire) {
+        while self.has_output.load(Ordering::Relaxed) && !self.is_finished.load(Ordering::Acquire) {
             match GRACE.checked_sub(begun.elapsed()) {
                 Some(left) => thread::park_timeout(left),
                 None => return,

@@ -62,6 +62,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
 
     let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     let report = Report::new(&options, messages, roots);
+    supervisor.begin_output();
     let signals = (&wakeups, &supervisor);
     let mut session = Session::new(&options, messages, watcher, signals, report, emitter);
     let result = session.run();

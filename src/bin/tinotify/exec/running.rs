@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, set_child_subreaper,
+    test_kill_process_group, waitid,
 };
 
 /// The time between two checks whether a process group has ended. The kernel reports the end of the child only, not
@@ -33,6 +34,19 @@ struct Slot {
 }
 
 impl Slot {
+    /// Sends a signal that stops the group.
+    ///
+    /// A process whose parent has ended becomes a child of the tool from now on. Otherwise it would stay in the group
+    /// as a zombie, until process 1 reaps it. In a container, process 1 may never do that.
+    fn stop(&mut self, signal: Signal) {
+        if self.group.is_some() {
+            self.stopped = true;
+            // Without it the stop can take longer, up to the timeout.
+            let _ = set_child_subreaper(Some(rustix::process::getpid()));
+            self.signal(signal);
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
             // Fails if the group has ended.
@@ -88,26 +102,32 @@ impl Running {
     /// Sends a signal that stops the child and all processes of its group. [`is_gone`](Self::is_gone) returns
     /// whether they have ended.
     pub fn stop(&self, signal: Signal) {
-        let mut slot = self.lock();
-        slot.stopped = true;
-        slot.signal(signal);
+        self.lock().stop(signal);
     }
 
     /// Returns `true` if the child has been reaped and no process of its group is left. Does not block.
     ///
     /// The number of a group is not reused before the numbers of all processes are used up.
     pub fn is_gone(&self) -> bool {
-        let slot = self.lock();
-        slot.child.is_none()
-            && slot.group.is_none_or(|group| test_kill_process_group(group).is_err())
+        let mut slot = self.lock();
+        if slot.child.is_some() {
+            return false;
+        }
+        let Some(group) = slot.group else { return true };
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        while matches!(waitid(WaitId::Pgid(Some(group)), options), Ok(Some(_))) {}
+        if test_kill_process_group(group).is_err() {
+            slot.group = None;
+            let _ = set_child_subreaper(None);
+        }
+        slot.group.is_none()
     }
 
     /// Prevents that another command is started, and sends a signal to the one that runs.
     pub fn close(&self, signal: Signal) {
         let mut slot = self.lock();
         slot.closed = true;
-        slot.stopped = true;
-        slot.signal(signal);
+        slot.stop(signal);
     }
 
     /// Waits until the group has ended. Kills it after `timeout`, or when `hurry` returns `true`.
