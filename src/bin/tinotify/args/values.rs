@@ -5,7 +5,8 @@ use std::time::Duration;
 use tinotify::{EventMask, ParseFlagsError};
 
 use crate::args::error::UsageError;
-use crate::args::options::{Document, Timeout};
+use crate::args::options::Timeout;
+use crate::args::table::Opt;
 
 /// The events that `--event` accepts.
 const SELECTABLE: EventMask = EventMask::ALL_EVENTS
@@ -59,12 +60,15 @@ pub fn milliseconds(text: &str) -> Result<Duration, UsageError> {
     parsed.map_err(|_| UsageError::InvalidDebounce(text.to_owned()))
 }
 
-pub fn document(name: String) -> Result<Document, UsageError> {
-    match &name[..] {
-        "man" => Ok(Document::Man),
-        "bash" => Ok(Document::Bash),
-        "zsh" => Ok(Document::Zsh),
-        "fish" => Ok(Document::Fish),
-        _ => Err(UsageError::UnknownDocument(name)),
+/// Returns the meaning of a value that is one of the option's words. `meanings` has their order.
+pub fn choice<T: Copy>(
+    option: &'static Opt,
+    word: String,
+    meanings: &[T],
+) -> Result<T, UsageError> {
+    let mut known = option.values.words().iter().zip(meanings);
+    match known.find(|(known, _)| **known == word) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => Err(UsageError::UnknownValue(option, word)),
     }
 }
