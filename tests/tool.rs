@@ -171,34 +171,6 @@ fn a_path_with_control_characters_is_escaped_in_messages() {
 }
 
 #[test]
-fn invalid_usage_is_reported_with_status_1() {
-    let cases: [(&[&str], &str); 6] = [
-        (&[], "no path to watch"),
-        (&["-e", "creat", "."], "unknown event \"creat\"; did you mean \"create\"?"),
-        (&["-e", "create,,open", "."], "unknown event \"\""),
-        (&["-t", "soon", "."], "invalid timeout \"soon\": expected seconds"),
-        (&["--what", "."], "--what"),
-        (&["-x", "."], "-x"),
-    ];
-    for (args, expected) in cases {
-        let ended = run(args);
-        assert_eq!(ended.code, Some(1), "{args:?}");
-        assert!(ended.messages.contains(expected), "{args:?}: {}", ended.messages);
-    }
-}
-
-#[test]
-fn help_and_version_go_to_standard_output_with_status_0() {
-    for args in [["-h"], ["--help"], ["--he"]] {
-        let ended = run(&args);
-        assert!(ended.events.starts_with(b"Wait for changes"));
-        assert_eq!(ended.code, Some(0));
-    }
-    let version = run(&["--version"]);
-    assert!(version.events.ends_with(concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes()));
-}
-
-#[test]
 fn the_tool_ends_without_a_message_when_its_reader_has_closed_the_pipe() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = support::tool(dir.path(), &["-m", "-e", "create", "."]);

@@ -370,37 +370,3 @@ fn a_hidden_path_does_not_delay_the_others() {
         ran()
     });
 }
-
-#[test]
-fn bad_options_of_commands_are_refused() {
-    let cases: [(&[&str], &str); 14] = [
-        (&["--exec"], "no command to run: give a COMMAND after --exec"),
-        (&["--exec", ""], "no command to run: give a COMMAND after --exec"),
-        (
-            &["--debounce", "x"],
-            "invalid debounce time \"x\": expected milliseconds: QUIET or QUIET,CAP",
-        ),
-        (
-            &["--debounce=5,"],
-            "invalid debounce time \"5,\": expected milliseconds: QUIET or QUIET,CAP",
-        ),
-        (&["--on-busy", "wait", "--exec", "true"], ON_BUSY),
-        (&["--on-busy=queue"], "--on-busy needs --exec"),
-        (&["--restart"], "--on-busy needs --exec"),
-        (&["--signal=HUP"], "--signal needs --exec"),
-        (&["--signal=HAPPY"], "unknown signal \"HAPPY\": expected a name such as TERM or HUP"),
-        (&["--signal=99"], "unknown signal \"99\": expected a name such as TERM or HUP"),
-        (&["--stop-timeout=1"], "--stop-timeout needs --exec"),
-        (&["--stop-timeout=-1"], "invalid stop timeout \"-1\": expected seconds"),
-        (&["--run-at-start"], "--run-at-start needs --exec"),
-        (&["--exit-on-error"], "--exit-on-error needs --exec"),
-    ];
-    for (args, expected) in cases {
-        let ended = run(&[&["."], args].concat());
-        let first = ended.messages.lines().next().unwrap_or_default();
-        assert_eq!((ended.code, first), (Some(1), &*format!("tinotify: {expected}")), "{args:?}");
-    }
-}
-
-const ON_BUSY: &str =
-    "invalid value \"wait\" for --on-busy: expected queue, ignore, restart or signal";

@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! parse ──► values, options, error ──► table
-//! manual, completions ───────────────►
+//! help, manual ──► texts, table
+//! completions ───► table
 //! ```
 
 mod completions;
 mod error;
+mod help;
 mod manual;
 mod options;
 mod parse;
 mod table;
+mod texts;
 mod values;
 
-pub use manual::help;
+pub use help::{help, usage};
 pub use options::{
     Command, Debounce, Document, Exec, Format, OnBusy, Options, Pattern, Quiet, Timeout,
 };

@@ -59,6 +59,7 @@ fn run() -> u8 {
         Err(error) => return refuse(format_args!("{error}\nTry 'tinotify --help'.")),
     };
     match command {
+        Command::Usage => print(&args::usage()),
         Command::Help => print(&args::help()),
         Command::Version => print(concat!("tinotify ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Generate(document) => print(&args::generate(document)),

@@ -2,79 +2,76 @@
 
 use std::fmt::Write;
 
-use crate::args::table::{EVENTS, Opt, options};
+use crate::args::table::{Values, options};
 
-/// The values of `--generate`.
-const DOCUMENTS: &str = "man bash zsh fish";
+/// The completion of bash before the options: `option` is the option whose value is completed, `now` the
+/// word. bash splits a word at `=`. After `--exec` come the words of a command.
+const BASH: &str = r#"_tinotify() {
+    local now=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD-1]} word
+    COMPREPLY=()
+    if [[ $now == = ]]; then
+        now=
+    elif [[ $option == = ]]; then
+        option=${COMP_WORDS[COMP_CWORD-2]}
+    fi
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-2}"; do
+        [[ $word != --exec ]] || return 0
+    done
+    case $option in
+"#;
 
-/// The completions of an option's value.
-enum Values {
-    Files,
-    Events,
-    Documents,
-    Nothing,
-}
+/// The completion of bash for a list: keeps what is before the last comma.
+const BASH_LIST: &str = r#"compopt -o nospace 2>/dev/null
+            COMPREPLY=($(compgen -P "${now%"${now##*,}"}" -W "#;
 
-fn values(option: &Opt) -> Values {
-    match option.value {
-        Some("FILE") => Values::Files,
-        Some("EVENT") => Values::Events,
-        Some("WHAT") => Values::Documents,
-        _ => Values::Nothing,
-    }
-}
+/// The completion of bash for one word.
+const BASH_WORDS: &str = "COMPREPLY=($(compgen -W ";
 
-/// Returns the names of all events, separated by spaces.
-fn event_names() -> String {
-    EVENTS.map(|(name, _)| name).join(" ")
-}
-
-/// Returns the completion of bash.
+/// Returns the completion of bash. `complete -o default` falls back to the names of files.
 pub fn bash() -> String {
-    let mut cases = String::new();
-    for option in options().filter(|option| option.value.is_some()) {
-        let reply = match values(option) {
-            // `complete -o default` falls back to the names of files.
-            Values::Files => String::new(),
-            Values::Events => {
-                format!("COMPREPLY=($(compgen -W '{}' -- \"$now\"))", event_names())
+    let mut text = BASH.to_owned();
+    for option in options() {
+        let action = match option.values {
+            _ if option.value.is_none() => continue,
+            Values::OneOf(words) => format!("{BASH_WORDS}'{}' -- \"$now\"))", words.join(" ")),
+            Values::ListOf(words) => {
+                format!("{BASH_LIST}'{}' -- \"${{now##*,}}\"))", words.join(" "))
             }
-            Values::Documents => {
-                format!("COMPREPLY=($(compgen -W '{DOCUMENTS}' -- \"$now\"))")
-            }
-            Values::Nothing => continue,
+            Values::Commands => "COMPREPLY=($(compgen -c -- \"$now\"))".to_owned(),
+            Values::Any | Values::Files => ":".to_owned(),
         };
         let short = option.short.map_or(String::new(), |short| format!("-{short}|"));
-        let _ = writeln!(cases, "        {short}--{}) {reply}; return;;", option.long);
+        let _ = writeln!(text, "        {short}--{}) {action}; return;;", option.long);
     }
-    let cases = cases.replace(") ; ", ") ");
-    let long = options().map(|option| format!("--{}", option.long));
-    let words = long.collect::<Vec<_>>().join(" ");
-    format!(
-        "_tinotify() {{\n    local now=${{COMP_WORDS[COMP_CWORD]}}\n    COMPREPLY=()\n    \
-         case ${{COMP_WORDS[COMP_CWORD-1]}} in\n{cases}    esac\n    if [[ $now == -* ]]; then\n        \
-         COMPREPLY=($(compgen -W '{words}' -- \"$now\"))\n    fi\n}}\n\
-         complete -o default -F _tinotify tinotify\n"
-    )
+    text.push_str("    esac\n    if [[ $now == -* ]]; then\n        COMPREPLY=($(compgen -W '");
+    options().for_each(|option| text.extend(["--", option.long, " "]));
+    text.push_str("' -- \"$now\"))\n    fi\n}\ncomplete -o default -F _tinotify tinotify\n");
+    text
 }
 
 /// Returns the completion of zsh.
 pub fn zsh() -> String {
     let mut text = String::from("#compdef tinotify\n_arguments -s \\\n");
     for option in options() {
-        let help = option.help.replace('\'', "").replace('[', "\\[").replace(']', "\\]");
-        let help = help.replace(':', "\\:");
-        let value = match (option.value, values(option)) {
-            (None, _) => String::new(),
-            (_, Values::Files) => ":file:_files".to_owned(),
-            (_, Values::Events) => format!(":event:_values -s , event {}", event_names()),
-            (_, Values::Documents) => format!(":what:({DOCUMENTS})"),
-            (_, Values::Nothing) => ":value:".to_owned(),
+        let mut help = option.help.replace('\'', "'\\''");
+        for special in ['[', ']', ':'] {
+            help = help.replace(special, &format!("\\{special}"));
+        }
+        let value = match option.values {
+            _ if option.value.is_none() => String::new(),
+            Values::Files => ":file:_files".to_owned(),
+            Values::OneOf(words) => format!(":value:({})", words.join(" ")),
+            Values::ListOf(words) => format!(":values:_values -s , value {}", words.join(" ")),
+            Values::Commands => ":*\\;::command:_normal".to_owned(),
+            Values::Any => ":value:".to_owned(),
         };
         if let Some(short) = option.short {
             let _ = writeln!(text, "    '*-{short}[{help}]{value}' \\");
         }
-        let equals = if option.value.is_some() { "=" } else { "" };
+        let equals = match (option.value, option.values) {
+            (None, _) | (_, Values::Commands) => "",
+            _ => "=",
+        };
         let _ = writeln!(text, "    '*--{}{equals}[{help}]{value}' \\", option.long);
     }
     text.push_str("    '*:path:_files'\n");
@@ -89,18 +86,18 @@ pub fn fish() -> String {
         if let Some(short) = option.short {
             let _ = write!(text, " -s {short}");
         }
-        match (option.value, values(option)) {
-            (None, _) => {}
-            (_, Values::Files) => text.push_str(" -r"),
-            (_, Values::Events) => {
-                let _ = write!(text, " -x -a '{}'", event_names());
+        let _ = match option.values {
+            _ if option.value.is_none() => Ok(()),
+            Values::Files => write!(text, " -r"),
+            Values::OneOf(words) => write!(text, " -x -a '{}'", words.join(" ")),
+            Values::ListOf(words) => {
+                write!(text, " -x -a '(__fish_append , {})'", words.join(" "))
             }
-            (_, Values::Documents) => {
-                let _ = write!(text, " -x -a '{DOCUMENTS}'");
-            }
-            (_, Values::Nothing) => text.push_str(" -x"),
-        }
-        let _ = writeln!(text, " -d '{}'", option.help.replace('\'', ""));
+            Values::Commands => write!(text, " -x -a '(__fish_complete_command)'"),
+            Values::Any => write!(text, " -x"),
+        };
+        let help = option.help.replace('\\', "\\\\").replace('\'', "\\'");
+        let _ = writeln!(text, " -d '{help}'");
     }
     text
 }

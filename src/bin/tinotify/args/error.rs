@@ -1,20 +1,27 @@
 //! Errors of the command line.
 
+use std::ffi::OsString;
 use std::fmt;
 
-use crate::args::table::{EVENTS, options};
+use crate::args::table::{EVENT_NAMES, Opt, options};
 
 #[derive(Debug)]
 pub enum UsageError {
     NoPaths,
     NoCommand,
     UnknownEvent(String),
-    UnknownDocument(String),
+    /// With its hyphens.
+    UnknownOption(String),
+    /// The value is none of the words that the option accepts.
+    UnknownValue(&'static Opt, String),
+    MissingValue(&'static Opt),
+    /// The value of an option that takes a text.
+    NotUtf8(&'static Opt, OsString),
+    /// The value of a flag. The flag is as it was written.
+    UnexpectedValue(String, OsString),
     InvalidTimeout(String),
     InvalidDebounce(String),
     InvalidStopTimeout(String),
-    UnknownOnBusy(String),
-    UnknownSignal(String),
     Ambiguous(String),
     Fanotify,
     /// The first option needs the second.
@@ -31,12 +38,38 @@ impl fmt::Display for UsageError {
         match self {
             Self::NoPaths => f.write_str("no path to watch: give a PATH or --fromfile"),
             Self::NoCommand => f.write_str("no command to run: give a COMMAND after --exec"),
-            Self::UnknownEvent(name) => match similar_event(name) {
-                Some(similar) => write!(f, "unknown event {name:?}; did you mean {similar:?}?"),
-                None => write!(f, "unknown event {name:?}; --help lists the events"),
-            },
-            Self::UnknownDocument(name) => {
-                write!(f, "invalid value {name:?} for --generate: expected man, bash, zsh or fish")
+            Self::UnknownEvent(name) => {
+                write!(f, "unknown event {name:?}: ")?;
+                match nearest(&name.to_ascii_lowercase(), EVENT_NAMES) {
+                    Some(known) => write!(f, "did you mean {known:?}?"),
+                    None => f.write_str("--help lists the events"),
+                }
+            }
+            Self::UnknownOption(name) => {
+                write!(f, "unknown option {name:?}: ")?;
+                let long = name.strip_prefix("--").unwrap_or_default();
+                match nearest(long, options().map(|option| option.long)) {
+                    Some(known) => write!(f, "did you mean --{known}?"),
+                    None => f.write_str("--help lists the options"),
+                }
+            }
+            Self::UnknownValue(option, value) => {
+                let words = option.values.words();
+                write!(f, "unknown value {value:?} of --{}: ", option.long)?;
+                match nearest(value, words.iter().copied()) {
+                    Some(known) => write!(f, "did you mean {known:?}?"),
+                    None => write!(f, "expected one of {}", words.join(", ")),
+                }
+            }
+            Self::MissingValue(option) => {
+                let expected = option.value.unwrap_or_default();
+                write!(f, "missing value of --{}: expected {expected}", option.long)
+            }
+            Self::NotUtf8(option, value) => {
+                write!(f, "invalid value {value:?} of --{}: expected UTF-8", option.long)
+            }
+            Self::UnexpectedValue(option, value) => {
+                write!(f, "unexpected value {value:?} of {option}: remove it")
             }
             Self::InvalidTimeout(text) => write!(f, "invalid timeout {text:?}: expected seconds"),
             Self::InvalidDebounce(text) => {
@@ -47,13 +80,6 @@ impl fmt::Display for UsageError {
             }
             Self::InvalidStopTimeout(text) => {
                 write!(f, "invalid stop timeout {text:?}: expected seconds")
-            }
-            Self::UnknownOnBusy(text) => write!(
-                f,
-                "invalid value {text:?} for --on-busy: expected queue, ignore, restart or signal"
-            ),
-            Self::UnknownSignal(text) => {
-                write!(f, "unknown signal {text:?}: expected a name such as TERM or HUP")
             }
             Self::Ambiguous(prefix) => {
                 write!(f, "ambiguous option --{prefix}: did you mean one of")?;
@@ -71,16 +97,25 @@ impl fmt::Display for UsageError {
     }
 }
 
-/// Returns an event that starts with `name`, or else one with the same first three bytes.
-fn similar_event(name: &str) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
-    let starting = |start: &str| EVENTS.iter().find(|(event, _)| event.starts_with(start));
-    let start = name.get(..3)?;
-    Some(starting(&name).or_else(|| starting(start))?.0)
+/// Returns the known word that is most similar to `word`: one that starts with it, or one that differs in
+/// at most a third of its letters.
+fn nearest(word: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let is_start = |known: &str| word.len() >= 3 && known.starts_with(word);
+    let distances = known.into_iter().map(|known| match is_start(known) {
+        true => (0, known),
+        false => (strsim::osa_distance(word, known), known),
+    });
+    let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= nearest.len().max(word.len()) / 3).then_some(nearest)
 }
 
 impl From<lexopt::Error> for UsageError {
     fn from(error: lexopt::Error) -> Self {
-        Self::Syntax(error)
+        match error {
+            lexopt::Error::UnexpectedValue { option, value } => {
+                Self::UnexpectedValue(option, value)
+            }
+            error => Self::Syntax(error),
+        }
     }
 }

@@ -1,95 +1,58 @@
-//! The help and the man page.
+//! The man page, in the language of man(7).
 
 use std::fmt::Write;
 
-use crate::args::table::{EVENTS, GROUPS, Opt};
+use crate::args::table::{EVENTS, GROUPS};
+use crate::args::texts::{
+    ENVIRONMENT, EXCLUDED, FILES, JSON, OUTPUT, STATUS, SUMMARY, SYNOPSIS, WORDS,
+};
 
-const SUMMARY: &str = "Wait for changes to files, and print them.";
-
-const USAGE: &str = "[OPTION]... PATH... [@PATH]...";
-
-const OUTPUT: &str = "Each event is one line: the watched path, the names of the event, and the name \
-                      in the directory.";
-
-const EXCLUDED: &str = "@PATH excludes a directory from the trees of --recursive.";
-
-const STATUS: &str =
-    "0 after an event; 1 after an error, or when a watch ended; 2 after the timeout.";
-
-/// Returns the long name and the placeholder of the value.
-fn long(option: &Opt) -> String {
-    match option.value {
-        Some(value) => format!("--{} {value}", option.long),
-        None => format!("--{}", option.long),
-    }
-}
-
-/// Returns the text of `--help`.
-pub fn help() -> String {
-    let mut text = format!("{SUMMARY}\n\nUsage: tinotify {USAGE}\n");
-    for group in &GROUPS {
-        let _ = writeln!(text, "\n{}:", group.title);
-        for option in group.options {
-            let short = option.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-            let names = format!("  {short}{}", long(option));
-            let mut lines = wrap(option.help, 54).into_iter();
-            if names.len() < 25 {
-                let _ = writeln!(text, "{names:25} {}", lines.next().unwrap_or_default());
-            } else {
-                let _ = writeln!(text, "{names}");
-            }
-            for line in lines {
-                let _ = writeln!(text, "{:25} {line}", "");
-            }
-        }
-    }
-    let _ = writeln!(text, "\nEvents:");
-    for (name, meaning) in EVENTS {
-        let _ = writeln!(text, "  {name:14} {meaning}");
-    }
-    let _ = writeln!(text, "\n{OUTPUT}\n{EXCLUDED}\n\nExit status: {STATUS}");
-    text
-}
-
-/// Breaks a text into lines of at most `width` bytes. A longer word has its own line.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// Returns the man page, in the language of man(7).
+/// Returns the man page.
 pub fn man() -> String {
-    let roff = |text: &str| text.replace('\\', "\\e").replace('-', "\\-");
+    let version = env!("CARGO_PKG_VERSION");
     let mut page = format!(
-        ".TH TINOTIFY 1 \"\" \"tinotify {}\"\n.SH NAME\ntinotify \\- wait for changes to files\n\
-         .SH SYNOPSIS\n.B tinotify\n{}\n.SH DESCRIPTION\n{SUMMARY}\n{OUTPUT}\n{EXCLUDED}\n.PP\n\
-         It accepts the command line of\n.BR inotifywait (1).\n",
-        env!("CARGO_PKG_VERSION"),
-        roff(USAGE),
+        ".TH TINOTIFY 1 \"\" \"tinotify {version}\"\n.SH NAME\ntinotify \\- wait for changes to files\n\
+         .SH SYNOPSIS\n.B tinotify\n{SYNOPSIS}\n.SH DESCRIPTION\n{SUMMARY}\n{OUTPUT}\n{EXCLUDED}\n.PP\n\
+         It accepts the command line of\n.BR inotifywait (1).\n.SH OPTIONS\n",
     );
-    let _ = writeln!(page, ".SH OPTIONS");
     for group in &GROUPS {
         let _ = writeln!(page, ".SS {}", group.title);
         for option in group.options {
-            let short = option.short.map_or(String::new(), |short| format!("\\-{short}, "));
-            let long = roff(&long(option));
-            let _ = writeln!(page, ".TP\n.B {short}{long}\n{}", roff(option.help));
+            let short = option.short.map_or(String::new(), |short| format!("-{short}, "));
+            let value = option.value.map_or(String::new(), |value| format!(" {value}"));
+            entry(&mut page, &format!("{short}--{}{value}", option.long), option.help);
         }
     }
-    let _ = writeln!(page, ".SH EVENTS");
-    for (name, meaning) in EVENTS {
-        let _ = writeln!(page, ".TP\n.B {name}\n{}", roff(meaning));
+    section(&mut page, "EVENTS", "", &EVENTS);
+    section(&mut page, "JSON", "With --json each line is one object, with these keys:", &JSON);
+    page.push_str(".PP\nThe words in events that are not events of the kernel:\n");
+    WORDS.iter().for_each(|(word, meaning)| entry(&mut page, word, meaning));
+    section(&mut page, "EXIT STATUS", "", &STATUS);
+    section(&mut page, "ENVIRONMENT", "", &ENVIRONMENT);
+    section(&mut page, "FILES", "", &FILES);
+    page.push_str(".SH EXAMPLES\n");
+    for (purpose, command) in GROUPS.iter().flat_map(|group| group.examples) {
+        let _ =
+            writeln!(page, ".PP\n{}\n.PP\n.RS 4\n.nf\n{}\n.fi\n.RE", roff(purpose), roff(command));
     }
-    let _ = writeln!(page, ".SH EXIT STATUS\n{STATUS}\n.SH SEE ALSO\n.BR inotify (7)");
+    page.push_str(".SH SEE ALSO\n.BR inotifywait (1),\n.BR inotify (7)\n");
     page
+}
+
+fn section(page: &mut String, title: &str, intro: &str, entries: &[(&str, &str)]) {
+    let _ = writeln!(page, ".SH {title}");
+    if !intro.is_empty() {
+        let _ = writeln!(page, "{}", roff(intro));
+    }
+    entries.iter().for_each(|(name, meaning)| entry(page, name, meaning));
+}
+
+/// Appends a name and its meaning.
+fn entry(page: &mut String, name: &str, meaning: &str) {
+    let _ = writeln!(page, ".TP\n.B {}\n{}", roff(name), roff(meaning));
+}
+
+/// Escapes a text. No text begins with a dot or an apostrophe, which would make its line a request.
+fn roff(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-")
 }

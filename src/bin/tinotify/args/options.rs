@@ -10,6 +10,8 @@ use tinotify::EventMask;
 
 #[derive(Debug)]
 pub enum Command {
+    /// `-h`: the help on one screen.
+    Usage,
     Help,
     Version,
     Generate(Document),

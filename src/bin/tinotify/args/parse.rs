@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tinotify::EventMask;
 
 use crate::args::error::UsageError;
-use crate::args::options::{Command, Exec, Format, OnBusy, Options, Pattern, Quiet};
+use crate::args::options::{Command, Document, Exec, Format, OnBusy, Options, Pattern, Quiet};
 use crate::args::table::{Id, Opt, options};
 use crate::args::values;
 
@@ -21,8 +21,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
     let mut given = Given::default();
     while let Some(arg) = parser.next()? {
         let option = match arg {
+            Short('h') => return Ok(Command::Usage),
             Short(letter) => with_letter(letter)?,
-            Long(name) => with_name(name)?,
+            Long(name) => {
+                let option = with_name(name)?;
+                if option.value.is_none() {
+                    refuse_value(option, &mut parser)?;
+                }
+                option
+            }
             Value(path) => {
                 given.options.add_path(path.into_vec());
                 continue;
@@ -37,6 +44,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
 }
 
 const PATTERN_OPTIONS: &str = "--exclude, --excludei, --include and --includei";
+
+/// The meanings of the values of `--generate`, in their order in the table.
+const DOCUMENTS: [Document; 4] = [Document::Man, Document::Bash, Document::Zsh, Document::Fish];
+
+/// The meanings of the values of `--on-busy`, in their order in the table.
+const ON_BUSY: [OnBusy; 4] = [OnBusy::Queue, OnBusy::Ignore, OnBusy::Restart, OnBusy::Signal];
 
 const REPEATED_PATTERN: &str =
     "the same pattern option was given more than once: only the last pattern is used";
@@ -106,7 +119,7 @@ impl Given {
     /// Takes an option and its value. Returns a command that ends the parsing, such as `--help`.
     fn take(
         &mut self,
-        option: &Opt,
+        option: &'static Opt,
         parser: &mut lexopt::Parser,
     ) -> Result<Option<Command>, UsageError> {
         let options = &mut self.options;
@@ -117,8 +130,8 @@ impl Given {
                 options.monitor = true;
                 options.syslog = true;
             }
-            Id::Debounce => options.debounce = Some(values::debounce(&text(parser)?)?),
-            Id::Event => options.events |= values::events(&text(parser)?)?,
+            Id::Debounce => options.debounce = Some(values::debounce(&text(option, parser)?)?),
+            Id::Event => options.events |= values::events(&text(option, parser)?)?,
             Id::Exclude | Id::Excludei | Id::Include | Id::Includei => {
                 self.pattern(option, parser)?;
             }
@@ -127,10 +140,11 @@ impl Given {
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
             Id::Follow => options.follow = true,
             Id::FollowLinks => options.follow_links = true,
-            Id::Format => self.format = Some(bytes(parser)?),
+            Id::Format => self.format = Some(bytes(option, parser)?),
             Id::Fromfile => only_once(&mut options.fromfile, option, parser)?,
             Id::Generate => {
-                return Ok(Some(Command::Generate(values::document(text(parser)?)?)));
+                let document = values::choice(option, text(option, parser)?, &DOCUMENTS)?;
+                return Ok(Some(Command::Generate(document)));
             }
             Id::Help => return Ok(Some(Command::Help)),
             Id::Inotify => {}
@@ -139,7 +153,9 @@ impl Given {
             Id::NoDereference => options.no_dereference = true,
             Id::NoNewline => self.no_newline = true,
             Id::Null => options.null = true,
-            Id::OnBusy => self.exec.on_busy = Some(values::on_busy(&text(parser)?)?),
+            Id::OnBusy => {
+                self.exec.on_busy = Some(values::choice(option, text(option, parser)?, &ON_BUSY)?)
+            }
             Id::Outfile => only_once(&mut options.outfile, option, parser)?,
             Id::Quiet if options.quiet == Quiet::No => options.quiet = Quiet::Messages,
             Id::Quiet => options.quiet = Quiet::Events,
@@ -147,12 +163,14 @@ impl Given {
             Id::Renames => options.renames = true,
             Id::Restart => self.exec.on_busy = Some(OnBusy::Restart),
             Id::RunAtStart => self.exec.run_at_start = true,
-            Id::Signal => self.exec.signal = Some(values::signal(&text(parser)?)?),
+            Id::Signal => self.exec.signal = Some(values::signal(option, text(option, parser)?)?),
             Id::Stats => options.stats = true,
-            Id::StopTimeout => self.exec.stop_timeout = Some(values::stop_timeout(&text(parser)?)?),
+            Id::StopTimeout => {
+                self.exec.stop_timeout = Some(values::stop_timeout(&text(option, parser)?)?)
+            }
             Id::Syslog => options.syslog = true,
-            Id::Timefmt => self.timefmt = Some(bytes(parser)?),
-            Id::Timeout => options.timeout = values::timeout(&text(parser)?)?,
+            Id::Timefmt => self.timefmt = Some(bytes(option, parser)?),
+            Id::Timeout => options.timeout = values::timeout(&text(option, parser)?)?,
             Id::Version => return Ok(Some(Command::Version)),
         }
         Ok(None)
@@ -160,14 +178,18 @@ impl Given {
 
     /// Takes the regular expression of `--exclude` and the like. Only one of these options can be given,
     /// and the last of its values is used.
-    fn pattern(&mut self, option: &Opt, parser: &mut lexopt::Parser) -> Result<(), UsageError> {
+    fn pattern(
+        &mut self,
+        option: &'static Opt,
+        parser: &mut lexopt::Parser,
+    ) -> Result<(), UsageError> {
         match self.pattern.replace(option.id) {
             None => {}
             Some(id) if id == option.id => self.options.warnings.push(REPEATED_PATTERN),
             Some(_) => return Err(UsageError::OnlyOne(PATTERN_OPTIONS)),
         }
         self.options.pattern = Some(Pattern {
-            regex: bytes(parser)?,
+            regex: bytes(option, parser)?,
             ignore_case: matches!(option.id, Id::Excludei | Id::Includei),
             exclude: matches!(option.id, Id::Exclude | Id::Excludei),
         });
@@ -237,7 +259,7 @@ fn command(parser: &mut lexopt::Parser) -> Result<Vec<OsString>, UsageError> {
 /// Returns the option of a short name.
 fn with_letter(letter: char) -> Result<&'static Opt, UsageError> {
     let option = options().find(|option| option.short == Some(letter));
-    option.ok_or_else(|| lexopt::Error::UnexpectedOption(format!("-{letter}")).into())
+    option.ok_or_else(|| UsageError::UnknownOption(format!("-{letter}")))
 }
 
 /// Returns the option with a long name, or the only option that starts with it. Searches the options of
@@ -256,26 +278,40 @@ fn with_name(name: &str) -> Result<&'static Opt, UsageError> {
             (None, _) => {}
         }
     }
-    Err(lexopt::Error::UnexpectedOption(format!("--{name}")).into())
+    Err(UsageError::UnknownOption(format!("--{name}")))
+}
+
+/// Refuses `--flag=value`.
+fn refuse_value(option: &'static Opt, parser: &mut lexopt::Parser) -> Result<(), UsageError> {
+    match parser.optional_value() {
+        None => Ok(()),
+        Some(value) => Err(UsageError::UnexpectedValue(format!("--{}", option.long), value)),
+    }
+}
+
+/// Takes the value of an option.
+fn value(option: &'static Opt, parser: &mut lexopt::Parser) -> Result<OsString, UsageError> {
+    parser.value().map_err(|_| UsageError::MissingValue(option))
 }
 
 /// Takes the value of an option as text.
-fn text(parser: &mut lexopt::Parser) -> Result<String, UsageError> {
-    Ok(parser.value()?.string()?)
+fn text(option: &'static Opt, parser: &mut lexopt::Parser) -> Result<String, UsageError> {
+    let text = value(option, parser)?.into_string();
+    text.map_err(|bytes| UsageError::NotUtf8(option, bytes))
 }
 
 /// Takes the value of an option as bytes.
-fn bytes(parser: &mut lexopt::Parser) -> Result<Vec<u8>, UsageError> {
-    Ok(parser.value()?.into_vec())
+fn bytes(option: &'static Opt, parser: &mut lexopt::Parser) -> Result<Vec<u8>, UsageError> {
+    Ok(value(option, parser)?.into_vec())
 }
 
 /// Takes the value of an option that can be given once.
 fn only_once(
-    value: &mut Option<PathBuf>,
-    option: &Opt,
+    given: &mut Option<PathBuf>,
+    option: &'static Opt,
     parser: &mut lexopt::Parser,
 ) -> Result<(), UsageError> {
-    match value.replace(parser.value()?.into()) {
+    match given.replace(value(option, parser)?.into()) {
         None => Ok(()),
         Some(_) => Err(UsageError::Twice(option.long)),
     }

@@ -6,7 +6,8 @@ use rustix::process::Signal;
 use tinotify::{EventMask, ParseFlagsError};
 
 use crate::args::error::UsageError;
-use crate::args::options::{Debounce, Document, OnBusy, Timeout};
+use crate::args::options::{Debounce, Timeout};
+use crate::args::table::Opt;
 
 /// The events that `--event` accepts.
 const SELECTABLE: EventMask = EventMask::ALL_EVENTS
@@ -74,49 +75,43 @@ pub fn stop_timeout(text: &str) -> Result<Duration, UsageError> {
     seconds(text).ok_or_else(|| UsageError::InvalidStopTimeout(text.to_owned()))
 }
 
-pub fn on_busy(name: &str) -> Result<OnBusy, UsageError> {
-    match name {
-        "queue" => Ok(OnBusy::Queue),
-        "ignore" => Ok(OnBusy::Ignore),
-        "restart" => Ok(OnBusy::Restart),
-        "signal" => Ok(OnBusy::Signal),
-        _ => Err(UsageError::UnknownOnBusy(name.to_owned())),
-    }
-}
-
-/// The signals that commands are usually told with.
-const SIGNALS: [(&str, Signal); 13] = [
-    ("HUP", Signal::HUP),
-    ("INT", Signal::INT),
-    ("QUIT", Signal::QUIT),
-    ("ABRT", Signal::ABORT),
-    ("KILL", Signal::KILL),
-    ("USR1", Signal::USR1),
-    ("USR2", Signal::USR2),
-    ("ALRM", Signal::ALARM),
-    ("TERM", Signal::TERM),
-    ("CONT", Signal::CONT),
-    ("STOP", Signal::STOP),
-    ("TSTP", Signal::TSTP),
-    ("WINCH", Signal::WINCH),
+/// The signals that `--signal` accepts, in the order of its words.
+const SIGNALS: [Signal; 13] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::ABORT,
+    Signal::KILL,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::TERM,
+    Signal::CONT,
+    Signal::STOP,
+    Signal::TSTP,
+    Signal::WINCH,
 ];
 
 /// Parses the name of a signal, with or without `SIG`, or its number.
-pub fn signal(text: &str) -> Result<Signal, UsageError> {
+pub fn signal(option: &'static Opt, text: String) -> Result<Signal, UsageError> {
     let name = text.to_ascii_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
     let number = name.parse().ok();
-    let matches = |signal: Signal| number == Some(signal.as_raw());
-    let found = SIGNALS.into_iter().find(|&(known, signal)| known == name || matches(signal));
-    found.map(|(_, signal)| signal).ok_or_else(|| UsageError::UnknownSignal(text.to_owned()))
+    if let Some(signal) = SIGNALS.into_iter().find(|signal| number == Some(signal.as_raw())) {
+        return Ok(signal);
+    }
+    choice(option, name.to_owned(), &SIGNALS).map_err(|_| UsageError::UnknownValue(option, text))
 }
 
-pub fn document(name: String) -> Result<Document, UsageError> {
-    match &name[..] {
-        "man" => Ok(Document::Man),
-        "bash" => Ok(Document::Bash),
-        "zsh" => Ok(Document::Zsh),
-        "fish" => Ok(Document::Fish),
-        _ => Err(UsageError::UnknownDocument(name)),
+/// Returns the meaning of a value that is one of the option's words. `meanings` has their order.
+pub fn choice<T: Copy>(
+    option: &'static Opt,
+    word: String,
+    meanings: &[T],
+) -> Result<T, UsageError> {
+    let mut known = option.values.words().iter().zip(meanings);
+    match known.find(|(known, _)| **known == word) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => Err(UsageError::UnknownValue(option, word)),
     }
 }

@@ -1,0 +1,59 @@
+//! The texts of the help and of the man page that are not about one option.
+
+pub const SUMMARY: &str = "Wait for changes to files, and print them.";
+
+pub const SYNOPSIS: &str = "[OPTION]... PATH... [@PATH]...";
+
+pub const OUTPUT: &str = "Each event is one line: the watched path, the names of the event, and \
+                          the name in the directory.";
+
+pub const EXCLUDED: &str = "@PATH excludes a directory from the trees of --recursive.";
+
+/// Each exit status, and when.
+pub const STATUS: [(&str, &str); 3] = [
+    ("0", "after an event"),
+    ("1", "after an error, or when a watch ended"),
+    ("2", "after the timeout"),
+];
+
+/// The environment variables that the tool reads, or sets for commands.
+pub const ENVIRONMENT: [(&str, &str); 1] =
+    [("TZ", "The time zone of %T. Default: that of the system.")];
+
+pub const FILES: [(&str, &str); 2] = [
+    (
+        "/proc/sys/fs/inotify/",
+        "The limits of the kernel: max_user_watches, max_user_instances and max_queued_events.",
+    ),
+    ("/dev/log", "The socket of syslog, for --syslog."),
+];
+
+/// The keys of `--json`.
+pub const JSON: [(&str, &str); 8] = [
+    ("time", "Seconds since 1970, with a fraction."),
+    ("dir", "The watched path. That of a directory ends with a slash."),
+    ("name", "The name in the directory. Absent for an event of the watched path itself."),
+    ("events", "The names of the event, and the words below."),
+    ("cookie", "The same number for both halves of a rename."),
+    ("from", "With --renames: the old path."),
+    ("found", "true if the change was discovered on disk, and not reported by the kernel."),
+    (
+        "dir_hex, name_hex, from_hex",
+        "The bytes of a path that is not UTF-8, as hexadecimal digits.",
+    ),
+];
+
+/// The words in `events` that are not events of the kernel.
+pub const WORDS: [(&str, &str); 8] = [
+    (
+        "ESTABLISHED",
+        "Every directory of the tree is watched. Later objects are changes after that.",
+    ),
+    ("UNWATCHED", "A directory cannot be watched."),
+    ("UNLISTED", "A directory cannot be listed after an overflow."),
+    ("WATCHED", "A directory that had one of these two is watched and listed again."),
+    ("RESYNCED", "The changes that were lost in an overflow have been discovered."),
+    ("ROOT_MOVED", "The path of the tree leads elsewhere."),
+    ("RENAMED, EXCHANGED", "With --renames. Also in other formats."),
+    ("APPEARED, REPLACED, VANISHED", "With --follow. Also in other formats."),
+];
