@@ -1,12 +1,12 @@
 //! The completions in the real shells, and the man page.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use support::{Program, Text, lossy};
+use support::terminal::OnTerminal;
+use support::{Program, lossy};
 
 #[path = "tool/mod.rs"]
 mod support;
@@ -67,46 +67,20 @@ fn prepared(shell: &str) -> tempfile::TempDir {
     dir
 }
 
-/// Opens a new pseudoterminal, and returns both ends.
-fn terminal() -> io::Result<(File, File)> {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-    grantpt(&master)?;
-    unlockpt(&master)?;
-    let name = ptsname(&master, Vec::new())?;
-    let terminal = File::options().read(true).write(true).open(lossy(name.to_bytes()))?;
-    Ok((File::from(master), terminal))
-}
-
 /// Types each line into a shell on a terminal, and checks its completion.
 fn check_on_terminal(shell: &str, args: &[&str]) {
     let dir = prepared(shell);
-    let (mut keyboard, terminal) = match terminal() {
-        Ok(ends) => ends,
-        Err(error) => {
-            support::skip(&format!("completions of {shell}: no terminal: {error}"));
-            return;
-        }
-    };
     let mut command = support::program(shell.as_ref(), dir.path(), args);
     command.env("HOME", dir.path()).env("ZDOTDIR", dir.path()).env("TERM", "dumb");
-    command.stdin(terminal.try_clone().unwrap());
-    command.stdout(terminal.try_clone().unwrap()).stderr(terminal);
-    let Ok(child) = support::spawn(&mut command) else {
-        support::skip(&format!("completions of {shell}: it is not installed"));
-        return;
-    };
-    // The terminal must not stay open in this process.
-    drop(command);
-    let screen = Text::of(keyboard.try_clone().unwrap());
-    let _shell = Program { child, events: screen.clone(), messages: Text::default() };
+    let Some(mut shell) = OnTerminal::start(&mut command) else { return };
     for (index, (typed, expected)) in COMPLETED.iter().enumerate() {
-        keyboard.write_all(format!("{typed}\x14").as_bytes()).unwrap();
+        shell.keyboard.write_all(format!("{typed}\x14").as_bytes()).unwrap();
         let end = format!(">{};", index + 1);
-        let text = lossy(&screen.until(&end));
+        let text = lossy(&shell.program.events.until(&end));
         let shown = text.split(&end).next().and_then(|text| text.rsplit('<').next());
         // zsh adds the comma of a list.
         let shown = shown.map(|line| line.trim_end_matches(','));
-        assert_eq!(shown, Some(*expected), "{shell}, {typed}: {text:?}");
+        assert_eq!(shown, Some(*expected), "{typed}: {text:?}");
     }
 }
 
