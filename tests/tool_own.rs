@@ -270,63 +270,6 @@ fn listing_a_tree_prints_no_events() {
     assert_eq!(text, "d/a/b/c/x CREATE\nd/a/b/c/x OPEN\nd/a/b/c/x CLOSE_WRITE,CLOSE\n");
 }
 
-/// Checks a generated document with a program that can parse it.
-fn check_document(what: &str, program: &str, args: &[&str]) {
-    let dir = tempfile::tempdir().unwrap();
-    let ended = Program::start(&mut support::tool(dir.path(), &["--generate", what])).end();
-    assert_eq!(ended.code, Some(0));
-    for option in ["--recursive", "--debounce", "close_write"] {
-        let plain = lossy(&ended.events).replace("\\-", "-").replace("-l ", "--");
-        assert!(plain.contains(option), "{option} is not in {what}");
-    }
-    let file = dir.path().join("text");
-    fs::write(&file, &ended.events).unwrap();
-    match support::output(Command::new(program).args(args).arg(&file).env("LC_ALL", "C")) {
-        Ok(output) => {
-            assert!(output.status.success() && output.stderr.is_empty(), "{what}: {output:?}");
-        }
-        Err(_) => support::skip(&format!("check of {what}: {program} is not installed")),
-    }
-}
-
-#[test]
-fn completions_and_the_man_page_are_valid() {
-    check_document("bash", "bash", &["-n"]);
-    check_document("zsh", "zsh", &["-n"]);
-    check_document("fish", "fish", &["--no-execute"]);
-    check_document("man", "man", &["--warnings=all", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]);
-}
-
-#[test]
-fn completions_offer_options_and_names_of_events() {
-    let dir = tempfile::tempdir().unwrap();
-    for (shell, option, event) in [
-        (
-            "bash",
-            "source f; COMP_WORDS=(x --mon); COMP_CWORD=1; _tinotify; echo ${COMPREPLY[@]}",
-            "source f; COMP_WORDS=(x -e close_w); COMP_CWORD=2; _tinotify; echo ${COMPREPLY[@]}",
-        ),
-        (
-            "fish",
-            "source f; complete -C'tinotify --mon'",
-            "source f; complete -C'tinotify -e close_w'",
-        ),
-    ] {
-        let ended = Program::start(&mut support::tool(dir.path(), &["--generate", shell])).end();
-        fs::write(dir.path().join("f"), &ended.events).unwrap();
-        for (line, expected) in [(option, "--monitor"), (event, "close_write")] {
-            let mut command = Command::new(shell);
-            command.args(["-c", line]).current_dir(dir.path()).env("HOME", dir.path());
-            let Ok(output) = support::output(&mut command) else {
-                support::skip(&format!("completions of {shell}: it is not installed"));
-                break;
-            };
-            let words = lossy(&output.stdout);
-            assert_eq!(words.split_whitespace().next(), Some(expected), "{shell}: {output:?}");
-        }
-    }
-}
-
 #[test]
 fn a_tree_with_more_directories_than_queued_events_does_not_overflow() {
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();

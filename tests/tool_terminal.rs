@@ -1,57 +1,15 @@
 //! The output of the tool on a terminal.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use support::{Program, Text, lossy};
+use support::terminal::OnTerminal;
+use support::{Program, lossy};
 
 #[path = "tool/mod.rs"]
 mod support;
 mod traced;
-
-/// A program that writes its events and messages to one terminal. Dropping it kills the program.
-struct OnTerminal {
-    child: Child,
-    shown: Text,
-}
-
-impl OnTerminal {
-    /// Starts a program. Returns `None`, and prints a message, if no terminal can be opened.
-    fn start(command: &mut Command) -> Option<Self> {
-        let (master, terminal) = match terminal() {
-            Ok(pair) => pair,
-            Err(error) => {
-                support::skip(&format!("output on a terminal: {error}"));
-                return None;
-            }
-        };
-        command.stdin(Stdio::null()).stdout(terminal.try_clone().unwrap()).stderr(terminal);
-        let child = support::spawn(command).unwrap();
-        // The command must not keep the terminal open, or its end could not be read.
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Some(Self { child, shown: Text::of(master) })
-    }
-}
-
-impl Drop for OnTerminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Opens a new pseudoterminal, and returns both ends.
-fn terminal() -> io::Result<(File, File)> {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-    grantpt(&master)?;
-    unlockpt(&master)?;
-    let name = ptsname(&master, Vec::new())?;
-    let terminal = File::options().read(true).write(true).open(lossy(name.to_bytes()))?;
-    Ok((File::from(master), terminal))
-}
 
 /// Returns `true` if a terminal obeys no character of the text except line ends.
 fn is_harmless(seen: &str) -> bool {
@@ -72,7 +30,7 @@ fn control_characters_in_names_do_not_reach_a_terminal() {
     {
         let args = [args, &["d"]].concat();
         let Some(tool) = OnTerminal::start(&mut support::tool(dir.path(), &args)) else { return };
-        tool.shown.until("Watches established.\r\n");
+        tool.program.events.until("Watches established.\r\n");
         for name in support::hostile_names() {
             File::create(support::path(&dir.path().join("d"), name)).unwrap();
         }
@@ -82,7 +40,7 @@ fn control_characters_in_names_do_not_reach_a_terminal() {
             "--json" => (r#""name":"end""#, r"\u001b[2J"),
             _ => ("CREATE end", r"\u{1b}[2J"),
         };
-        let seen = lossy(&tool.shown.until(end));
+        let seen = lossy(&tool.program.events.until(end));
         assert!(is_harmless(&seen), "{seen:?}");
         assert!(seen.contains(escaped), "{seen}");
         drop(tool);
@@ -96,7 +54,7 @@ fn control_characters_in_messages_do_not_reach_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
     let args = ["miss\u{1b}[31ming\u{7}\u{202e}\u{2028}"];
     let Some(tool) = OnTerminal::start(&mut support::tool(dir.path(), &args)) else { return };
-    let seen = lossy(&tool.shown.to_end());
+    let seen = lossy(&tool.program.events.to_end());
     assert!(seen.contains("ming") && is_harmless(&seen), "{seen:?}");
 }
 
@@ -134,7 +92,7 @@ fn a_terminal_shows_the_progress_of_a_long_set_up_and_then_clears_it() {
     let dir = tempfile::tempdir().unwrap();
     let Some(mut slow) = slow_set_up(dir.path()) else { return };
     let Some(tool) = OnTerminal::start(&mut slow) else { return };
-    let seen = lossy(&tool.shown.until("Watches established.\r\n"));
+    let seen = lossy(&tool.program.events.until("Watches established.\r\n"));
     let (_, line) = seen.split_once("this may take a while!\r\n").unwrap();
     let line = line.strip_suffix("\r\x1b[KWatches established.\r\n").unwrap();
     let steps: Vec<u64> = line

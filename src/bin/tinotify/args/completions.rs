@@ -7,15 +7,15 @@ use crate::args::table::{Values, options};
 /// The completion of bash before the options: `option` is the option whose value is completed, `now` the
 /// word. bash splits a word at `=`. After `--exec` come the words of a command.
 const BASH: &str = r#"_tinotify() {
-    local now=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD-1]} word
+    local now=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD-1]} at
     COMPREPLY=()
     if [[ $now == = ]]; then
         now=
     elif [[ $option == = ]]; then
         option=${COMP_WORDS[COMP_CWORD-2]}
     fi
-    for word in "${COMP_WORDS[@]:1:COMP_CWORD-2}"; do
-        [[ $word != --exec ]] || return 0
+    for ((at = 1; at < COMP_CWORD - 1; at++)); do
+        [[ ${COMP_WORDS[at]} != --exec ]] || return 0
     done
     case $option in
 "#;
@@ -40,7 +40,8 @@ pub fn bash() -> String {
             Values::Commands => "COMPREPLY=($(compgen -c -- \"$now\"))".to_owned(),
             Values::Any | Values::Files => ":".to_owned(),
         };
-        let short = option.short.map_or(String::new(), |short| format!("-{short}|"));
+        // The last of combined letters can have a value too.
+        let short = option.short.map_or(String::new(), |short| format!("-{short}|-[!-]*{short}|"));
         let _ = writeln!(text, "        {short}--{}) {action}; return;;", option.long);
     }
     text.push_str("    esac\n    if [[ $now == -* ]]; then\n        COMPREPLY=($(compgen -W '");

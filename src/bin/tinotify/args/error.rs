@@ -103,7 +103,7 @@ fn nearest(word: &str, known: impl IntoIterator<Item = &'static str>) -> Option<
     let is_start = |known: &str| word.len() >= 3 && known.starts_with(word);
     let distances = known.into_iter().map(|known| match is_start(known) {
         true => (0, known),
-        false => (strsim::osa_distance(word, known), known),
+        false => (strsim::levenshtein(word, known), known),
     });
     let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= nearest.len().max(word.len()) / 3).then_some(nearest)

@@ -7,11 +7,14 @@ use crate::args::texts::{
     ENVIRONMENT, EXCLUDED, FILES, JSON, OUTPUT, STATUS, SUMMARY, SYNOPSIS, WORDS,
 };
 
+/// The date of the man page's last change of substance.
+const DATE: &str = "2026-12-01";
+
 /// Returns the man page.
 pub fn man() -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut page = format!(
-        ".TH TINOTIFY 1 \"\" \"tinotify {version}\"\n.SH NAME\ntinotify \\- wait for changes to files\n\
+        ".TH TINOTIFY 1 {DATE} \"tinotify {version}\"\n.SH NAME\ntinotify \\- wait for changes to files\n\
          .SH SYNOPSIS\n.B tinotify\n{SYNOPSIS}\n.SH DESCRIPTION\n{SUMMARY}\n{OUTPUT}\n{EXCLUDED}\n.PP\n\
          It accepts the command line of\n.BR inotifywait (1).\n.SH OPTIONS\n",
     );
@@ -31,9 +34,12 @@ pub fn man() -> String {
     section(&mut page, "ENVIRONMENT", "", &ENVIRONMENT);
     section(&mut page, "FILES", "", &FILES);
     page.push_str(".SH EXAMPLES\n");
-    for (purpose, command) in GROUPS.iter().flat_map(|group| group.examples) {
-        let _ =
-            writeln!(page, ".PP\n{}\n.PP\n.RS 4\n.nf\n{}\n.fi\n.RE", roff(purpose), roff(command));
+    let examples = GROUPS.iter().flat_map(|group| group.examples);
+    for (index, (purpose, command)) in examples.enumerate() {
+        // A paragraph cannot be the first line of a section.
+        let paragraph = if index == 0 { "" } else { ".PP\n" };
+        let (purpose, command) = (roff(purpose), roff(command));
+        let _ = writeln!(page, "{paragraph}{purpose}\n.PP\n.RS 4\n.nf\n{command}\n.fi\n.RE");
     }
     page.push_str(".SH SEE ALSO\n.BR inotifywait (1),\n.BR inotify (7)\n");
     page
