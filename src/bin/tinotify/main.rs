@@ -4,7 +4,8 @@
 //! start
 //!  ▼
 //! main ──► watch ──► session ──► report ──► renames ──► emit ──► sink ──► output, exec, stats
-//!  │         └─────► setup ──► paths, progress              └───► filter
+//!  │         ├─────► setup ──► paths, progress              ├───► filter, cookies
+//!  │         └─────► existing ──────────────────────────────┘
 //!  └─────► args
 //! ```
 
@@ -13,9 +14,11 @@
 #![deny(clippy::too_many_lines)]
 
 mod args;
+mod cookies;
 mod daemon;
 mod emit;
 mod exec;
+mod existing;
 mod failure;
 mod filter;
 mod messages;

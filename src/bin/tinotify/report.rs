@@ -6,6 +6,7 @@
 //!                  └─────► Messages
 //! ```
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
@@ -23,16 +24,21 @@ pub struct Report<'a> {
     messages: &'a Messages,
     monitor: bool,
     follow_links: bool,
+    /// With `--existing`, the trees whose set-up is not complete.
+    incomplete: HashSet<WatchId>,
     roots: Roots,
     renames: Renames,
 }
 
 impl<'a> Report<'a> {
     pub fn new(options: &Options, messages: &'a Messages, roots: Roots) -> Self {
+        let incomplete =
+            if options.existing { roots.keys().copied().collect() } else { HashSet::new() };
         Self {
             messages,
             monitor: options.monitor,
             follow_links: options.follow_links,
+            incomplete,
             roots,
             renames: Renames::new(options.renames),
         }
@@ -56,7 +62,11 @@ impl<'a> Report<'a> {
         };
         let before = self.renames.emit_before(at, mask, cookie, emitter)?;
         let effect = if let Some(change) = event.tree_change() {
-            self.tree(change, at, mask, cookie, emitter)?
+            let effect = self.tree((watch, change), at, mask, cookie, emitter)?;
+            if change == TreeChange::Established {
+                self.incomplete.remove(&watch);
+            }
+            effect
         } else {
             match event.name_change() {
                 Some(NameChange::Appeared) => emitter.word("APPEARED", at, mask)?,
@@ -71,7 +81,7 @@ impl<'a> Report<'a> {
     /// Reports the changes of a tree that are not plain events.
     fn tree(
         &self,
-        change: TreeChange<'_>,
+        (watch, change): (WatchId, TreeChange<'_>),
         at: Location<'_>,
         mask: EventMask,
         cookie: u32,
@@ -87,35 +97,49 @@ impl<'a> Report<'a> {
                 let with = Location::split_last(with.as_os_str().as_bytes());
                 emitter.exchanged(with, at, is_dir, cookie)
             }
-            TreeChange::Discovered => emitter.discovered(at, mask, cookie),
-            TreeChange::Established => emitter.note("ESTABLISHED", at, false),
-            TreeChange::Watched => emitter.note("WATCHED", at, true),
+            TreeChange::Discovered
+                if mask.contains(EventMask::CREATE) && self.incomplete.contains(&watch) =>
+            {
+                emitter.existing(at, is_dir)?;
+                Ok(Effect::Nothing)
+            }
+            TreeChange::Discovered => emitter.discovered(at, mask),
+            TreeChange::Established => emitter.note("ESTABLISHED", at, false, ""),
+            TreeChange::Watched => emitter.note("WATCHED", at, true, ""),
             TreeChange::Unwatched(reason) => {
+                let why = why_unwatched(reason);
                 // With --follow-links, two paths often lead to one directory.
                 if !self.follow_links || reason != UnwatchedReason::WatchedElsewhere {
-                    let why = why_unwatched(reason);
                     self.messages.inform(format_args!("Cannot watch {path}: {why}"));
                 }
-                emitter.note("UNWATCHED", at, true)
+                emitter.note("UNWATCHED", at, true, &why)
             }
             TreeChange::Unlisted(errno) => {
                 self.messages.warn(format_args!(
                     "cannot list {path} after an overflow: {errno}; it will be retried"
                 ));
-                emitter.note("UNLISTED", at, true)
+                emitter.note("UNLISTED", at, true, &errno.to_string())
             }
             TreeChange::RootMoved => {
                 self.messages.warn(format_args!(
                     "{path} no longer leads to the watched directory: its events are still \
                      reported, but new directories in it cannot be watched"
                 ));
-                emitter.note("ROOT_MOVED", at, true)
+                emitter.note("ROOT_MOVED", at, true, "")
             }
             TreeChange::Resynced => {
                 self.messages.warn(format_args!(
                     "{path} is resynchronised: all changes that can be discovered were shown"
                 ));
-                emitter.note("RESYNCED", at, true)
+                emitter.note("RESYNCED", at, true, "")
+            }
+            TreeChange::RootRemoved => {
+                let effect = emitter.event(at, mask, 0)?;
+                Ok(effect.max(emitter.note("ROOT_REMOVED", at, false, "")?))
+            }
+            TreeChange::RootUnmounted => {
+                let effect = emitter.event(at, mask, 0)?;
+                Ok(effect.max(emitter.note("ROOT_UNMOUNTED", at, false, "")?))
             }
             _ => emitter.event(at, mask, cookie),
         }
@@ -141,7 +165,7 @@ impl<'a> Report<'a> {
         if self.monitor {
             self.messages.inform(format_args!("The watch of {} has ended.", Escaped(&root)));
         }
-        let effect = emitter.event(Location::watched(&root), mask, 0)?;
+        let effect = emitter.ended(Location::watched(&root), mask)?;
         Ok(effect.max(Effect::Interrupted))
     }
 

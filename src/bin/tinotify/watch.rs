@@ -6,6 +6,7 @@ use crate::args::{Options, Timeout};
 use crate::daemon;
 use crate::emit::Emitter;
 use crate::exec::Exec;
+use crate::existing;
 use crate::failure::Failure;
 use crate::filter::Filter;
 use crate::messages::Messages;
@@ -13,7 +14,7 @@ use crate::output::Output;
 use crate::paths;
 use crate::report::Report;
 use crate::session::{Outcome, Session};
-use crate::setup;
+use crate::setup::{self, Watched};
 use crate::signals::Signals;
 use crate::sink::Sink;
 
@@ -40,7 +41,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     } else {
         "Setting up watches."
     });
-    let (watcher, roots) = setup::watch(&options, filter.as_ref())?;
+    let Watched { watcher, roots, plain } = setup::watch(&options, filter.as_ref())?;
     // Before this, a signal ends the program without any cleanup.
     signals.catch_end().map_err(Failure::system(SIGNALS))?;
     let exec = options.exec.take().map(|words| Exec::new(words, options.debounce));
@@ -55,7 +56,12 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         return Err(Failure::NegativeTimeout);
     }
 
-    let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
+    let mut emitter = Emitter::new(&options, filter, Sink::new(output, exec));
+    if options.existing {
+        for root in plain {
+            existing::emit(&root, options.no_dereference, messages, &mut emitter)?;
+        }
+    }
     let report = Report::new(&options, messages, roots);
     let mut session = Session::new(&options, messages, (watcher, signals), report, emitter);
     let result = session.run();

@@ -46,6 +46,8 @@ pub struct Options {
     pub daemon: bool,
     pub syslog: bool,
     pub exec: Option<Vec<OsString>>,
+    pub existing: bool,
+    pub snapshot: bool,
     pub debounce: Option<Duration>,
     pub stats: bool,
     /// Warnings about the command line.

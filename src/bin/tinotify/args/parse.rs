@@ -73,6 +73,7 @@ impl Given {
             Id::Exclude | Id::Excludei | Id::Include | Id::Includei => {
                 self.pattern(option, parser)?;
             }
+            Id::Existing => options.existing = true,
             Id::Exec => options.exec = Some(command(parser)?),
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
             Id::Follow => options.follow = true,
@@ -94,6 +95,7 @@ impl Given {
             Id::Quiet => options.quiet = Quiet::Events,
             Id::Recursive => options.recursive = true,
             Id::Renames => options.renames = true,
+            Id::Snapshot => options.snapshot = true,
             Id::Stats => options.stats = true,
             Id::Syslog => options.syslog = true,
             Id::Timefmt => self.timefmt = Some(bytes(parser)?),
@@ -134,6 +136,9 @@ impl Given {
         }
         if options.follow_links && !options.recursive {
             return Err(UsageError::Needs("--follow-links", "--recursive"));
+        }
+        if options.snapshot && !options.recursive {
+            return Err(UsageError::Needs("--snapshot", "--recursive"));
         }
         if options.paths.is_empty() && options.fromfile.is_none() {
             return Err(UsageError::NoPaths);

@@ -49,6 +49,7 @@ pub enum Id {
     Exclude,
     Excludei,
     Exec,
+    Existing,
     Fanotify,
     Filesystem,
     Follow,
@@ -69,6 +70,7 @@ pub enum Id {
     Quiet,
     Recursive,
     Renames,
+    Snapshot,
     Stats,
     Syslog,
     Timefmt,
@@ -106,6 +108,17 @@ const WATCHING: &[Opt] = &[
         "follow-links",
         "With -r: follow links to directories. Each directory is watched once: by its real path \
          if that is beneath PATH, otherwise by the first link found.",
+    ),
+    Opt::own(
+        Id::Existing,
+        "existing",
+        "First print each file and directory that is there, as EXISTING.",
+    ),
+    Opt::own(
+        Id::Snapshot,
+        "snapshot",
+        "With -r: remember each file, to show its changes that were lost in an overflow as well. \
+         Costs SIZE of memory a file, and a statx(2) a file at the start and after an overflow.",
     ),
     Opt::shared(
         Id::NoDereference,
