@@ -52,7 +52,7 @@ impl Emitter {
             events: options.events,
             monitor: options.monitor,
             joins_renames: options.renames,
-            cookies: Cookies::new(options.recursive || options.follow),
+            cookies: Cookies::new(options.has_own_cookies()),
             filter,
             sink,
             done: false,

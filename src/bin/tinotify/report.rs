@@ -6,7 +6,6 @@
 //!                  └─────► Messages
 //! ```
 
-use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
@@ -25,15 +24,17 @@ pub struct Report<'a> {
     monitor: bool,
     follow_links: bool,
     /// With `--existing`, the trees whose set-up is not complete.
-    incomplete: HashSet<WatchId>,
+    incomplete: Vec<WatchId>,
     roots: Roots,
     renames: Renames,
 }
 
 impl<'a> Report<'a> {
     pub fn new(options: &Options, messages: &'a Messages, roots: Roots) -> Self {
-        let incomplete =
-            if options.existing { roots.keys().copied().collect() } else { HashSet::new() };
+        let incomplete = match options.existing {
+            true => roots.keys().copied().collect(),
+            false => Vec::new(),
+        };
         Self {
             messages,
             monitor: options.monitor,
@@ -52,7 +53,8 @@ impl<'a> Report<'a> {
     ) -> Result<Effect, Failure> {
         let (mask, cookie) = (event.mask(), event.cookie());
         let Some(watch) = event.watch() else { return self.overflow(mask, emitter) };
-        if event.is_ignored() {
+        // The removal of a tree's root is reported before the end of its watch.
+        if event.is_ignored() && event.tree_change() != Some(TreeChange::RootRemoved) {
             return self.ended(watch, mask, emitter);
         }
         let Some(root) = self.roots.get(&watch) else { return Ok(Effect::Nothing) };
@@ -64,7 +66,7 @@ impl<'a> Report<'a> {
         let effect = if let Some(change) = event.tree_change() {
             let effect = self.tree((watch, change), at, mask, cookie, emitter)?;
             if change == TreeChange::Established {
-                self.incomplete.remove(&watch);
+                self.incomplete.retain(|incomplete| *incomplete != watch);
             }
             effect
         } else {
@@ -133,10 +135,7 @@ impl<'a> Report<'a> {
                 ));
                 emitter.note("RESYNCED", at, true, "")
             }
-            TreeChange::RootRemoved => {
-                let effect = emitter.event(at, mask, 0)?;
-                Ok(effect.max(emitter.note("ROOT_REMOVED", at, false, "")?))
-            }
+            TreeChange::RootRemoved => emitter.note("ROOT_REMOVED", at, false, ""),
             TreeChange::RootUnmounted => {
                 let effect = emitter.event(at, mask, 0)?;
                 Ok(effect.max(emitter.note("ROOT_UNMOUNTED", at, false, "")?))

@@ -56,6 +56,10 @@ pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watched,
         let root = paths::printed(path, options.no_dereference);
         let watch = match targets.target(path, options.recursive, options.no_dereference) {
             Target::Nothing => continue,
+            Target::One if options.existing && root.ends_with(b"/") => {
+                let tree = TreeOptions::new().max_depth(0).report_existing(true);
+                watcher.watch_tree(path, mask, tree)?
+            }
             Target::One => {
                 plain.push(root.clone());
                 watcher.watch(path, mask)?

@@ -59,7 +59,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     let mut emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     if options.existing {
         for root in plain {
-            existing::emit(&root, options.no_dereference, messages, &mut emitter)?;
+            existing::emit(&root, options.no_dereference, &mut emitter)?;
         }
     }
     let report = Report::new(&options, messages, roots);

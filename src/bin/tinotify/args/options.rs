@@ -97,6 +97,11 @@ pub struct Pattern {
 }
 
 impl Options {
+    /// Returns `true` if trees or names are watched, not only inodes.
+    pub fn has_own_cookies(&self) -> bool {
+        self.recursive || self.follow || self.existing
+    }
+
     /// Adds a path to watch, or after `@` a path to exclude.
     pub fn add_path(&mut self, path: Vec<u8>) {
         match path.split_first() {

@@ -118,7 +118,7 @@ const WATCHING: &[Opt] = &[
         Id::Snapshot,
         "snapshot",
         "With -r: remember each file, to show its changes that were lost in an overflow as well. \
-         Costs SIZE of memory a file, and a statx(2) a file at the start and after an overflow.",
+         Costs 150 bytes and the name in memory for each file, and a statx(2) a file at the start and after an overflow.",
     ),
     Opt::shared(
         Id::NoDereference,
