@@ -63,6 +63,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["--daemon", "d"], "--daemon needs --outfile"),
     (&["--follow", "-r", "d"], "only one of --follow and --recursive can be given"),
     (&["--follow-links", "d"], "--follow-links needs --recursive"),
+    (&["--snapshot", "d"], "--snapshot needs --recursive"),
     // Events and time.
     (&["-e", "creat", "d"], "unknown event \"creat\": did you mean \"create\"?"),
     (&["-e", "open,Delte", "d"], "unknown event \"Delte\": did you mean \"delete\"?"),
@@ -115,7 +116,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["--on-busy=queue", "d"], "--on-busy needs --exec"),
     (&["--restart", "d"], "--on-busy needs --exec"),
     (&["--signal=HUP", "d"], "--signal needs --exec"),
-    (&["--signal=TREM", "d"], "unknown value \"TREM\" of --signal: did you mean \"TERM\"?"),
+    (&["--signal=TERN", "d"], "unknown value \"TERN\" of --signal: did you mean \"TERM\"?"),
     (&["--signal=99", "d"], SIGNAL_99),
     (&["--stop-timeout=1", "d"], "--stop-timeout needs --exec"),
     (&["--stop-timeout=-1", "d"], "invalid stop timeout \"-1\": expected seconds"),
@@ -133,7 +134,7 @@ const REFUSED: &[(&[&str], &str)] = &[
 /// Options that no value or combination can make invalid. Their values, given to a flag or missing, are in the tests
 /// of all options.
 const NEVER_REFUSED: &[&str] =
-    &["quiet", "renames", "stats", "syslog", "help", "no-dereference", "recursive"];
+    &["quiet", "existing", "renames", "stats", "syslog", "help", "no-dereference", "recursive"];
 
 /// The long name of each option of `--help`, with the placeholder of its value.
 fn options() -> Vec<(String, Option<String>)> {

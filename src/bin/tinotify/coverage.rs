@@ -85,7 +85,7 @@ impl<'a> Coverage<'a> {
 }
 
 /// Returns why a directory cannot be watched, and what to do.
-fn why(reason: UnwatchedReason) -> String {
+pub fn why(reason: UnwatchedReason) -> String {
     match reason {
         UnwatchedReason::Failed(Errno::ENOSPC) => {
             format!("ENOSPC: no watch is left: {}", Limit::Watches)

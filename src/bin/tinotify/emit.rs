@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tinotify::EventMask;
 
 use crate::args::Options;
+use crate::cookies::Cookies;
 use crate::failure::Failure;
 use crate::filter::Filter;
 use crate::output::{Event, Location};
@@ -21,12 +22,24 @@ pub enum Effect {
     Emitted,
 }
 
+/// A rename whose both paths are known.
+#[derive(Clone, Copy)]
+struct Rename<'a> {
+    from: Location<'a>,
+    to: Location<'a>,
+    /// `ISDIR` for a directory.
+    is_dir: EventMask,
+    cookie: u32,
+    discovered: bool,
+}
+
 /// Emits events. Without `--monitor` it emits one, and discards the others.
 pub struct Emitter {
     /// The selected events.
     events: EventMask,
     monitor: bool,
     joins_renames: bool,
+    cookies: Cookies,
     filter: Option<Arc<Filter>>,
     sink: Sink,
     /// `true` if no more events are emitted.
@@ -39,6 +52,7 @@ impl Emitter {
             events: options.events,
             monitor: options.monitor,
             joins_renames: options.renames,
+            cookies: Cookies::new(options.has_own_cookies()),
             filter,
             sink,
             done: false,
@@ -52,18 +66,29 @@ impl Emitter {
         mask: EventMask,
         cookie: u32,
     ) -> Result<Effect, Failure> {
+        let cookie = self.cookies.of_half(cookie, mask.contains(EventMask::MOVED_FROM));
         self.selected(at, &Event { cookie, ..Event::new(at, mask) })
     }
 
+    /// Emits a file or directory that is there at the start. It is always selected. Without `--monitor`,
+    /// the tool still waits for an event.
+    pub fn existing(&mut self, at: Location<'_>, mask: EventMask) -> Result<(), Failure> {
+        let event = Event { word: Some("EXISTING"), discovered: true, ..Event::new(at, mask) };
+        if self.done {
+            return Ok(());
+        }
+        if self.passes(at, mask) {
+            self.sink.event(&event)?;
+        } else {
+            self.sink.count_hidden();
+        }
+        Ok(())
+    }
+
     /// Emits a change that was discovered on disk, under the name of a selected event.
-    pub fn discovered(
-        &mut self,
-        at: Location<'_>,
-        mask: EventMask,
-        cookie: u32,
-    ) -> Result<Effect, Failure> {
+    pub fn discovered(&mut self, at: Location<'_>, mask: EventMask) -> Result<Effect, Failure> {
         let mask = kernel_event(mask, self.events);
-        self.selected(at, &Event { cookie, discovered: true, ..Event::new(at, mask) })
+        self.selected(at, &Event { discovered: true, ..Event::new(at, mask) })
     }
 
     /// Emits the net effect of several events, under the name of a selected event.
@@ -86,50 +111,96 @@ impl Emitter {
         self.filtered(at, &Event { word: Some(word), discovered: true, ..Event::new(at, mask) })
     }
 
-    /// Prints an object in JSON. In other formats it is a message, or nothing.
+    /// Prints an object in JSON, with the reason if there is one. In other formats it is a message, or
+    /// nothing.
     pub fn note(
         &mut self,
         word: &'static str,
         at: Location<'_>,
         discovered: bool,
+        why: &str,
     ) -> Result<Effect, Failure> {
         let event = Event::new(at, EventMask::empty());
-        self.sink.note(&Event { word: Some(word), discovered, ..event })?;
+        self.sink.note(&Event { word: Some(word), discovered, why, ..event })?;
         Ok(Effect::Nothing)
     }
 
-    /// Emits a rename: as one event with `--renames` if both paths pass the filter, otherwise as two.
+    /// Emits a rename: as one event with `--renames` if both paths pass the filter, otherwise as two. A
+    /// rename without a cookie of the kernel was discovered.
     pub fn renamed(
         &mut self,
         from: Location<'_>,
         to: Location<'_>,
         is_dir: EventMask,
-        cookie: u32,
+        kernel_cookie: u32,
     ) -> Result<Effect, Failure> {
-        let moved_from = EventMask::MOVED_FROM | is_dir;
-        let moved_to = EventMask::MOVED_TO | is_dir;
-        if self.joins_renames && self.passes(from, moved_from) && self.passes(to, moved_to) {
-            return self.joined("RENAMED", from, to, moved_to, cookie);
+        let rename = Rename {
+            from,
+            to,
+            is_dir,
+            cookie: self.cookies.of_both(kernel_cookie),
+            discovered: kernel_cookie == 0,
+        };
+        if self.joins(from, to, is_dir) {
+            return self.joined("RENAMED", &rename);
         }
-        let first = self.event(from, moved_from, cookie)?;
-        Ok(first.max(self.event(to, moved_to, cookie)?))
+        let first = self.left(&rename)?;
+        Ok(first.max(self.came(&rename)?))
     }
 
     /// Emits an exchange of two names: as one event with `--renames` if both paths pass the filter,
-    /// otherwise as two renames.
+    /// otherwise as two renames. Both entries leave before one comes, so that none seems to be replaced.
     pub fn exchanged(
         &mut self,
         one: Location<'_>,
         other: Location<'_>,
         is_dir: EventMask,
-        cookie: u32,
+        kernel_cookie: u32,
     ) -> Result<Effect, Failure> {
-        let moved_to = EventMask::MOVED_TO | is_dir;
-        if self.joins_renames && self.passes(one, moved_to) && self.passes(other, moved_to) {
-            return self.joined("EXCHANGED", one, other, moved_to, cookie);
+        let cookie = self.cookies.of_both(kernel_cookie);
+        let first = Rename { from: one, to: other, is_dir, cookie, discovered: false };
+        if self.joins(one, other, is_dir) {
+            return self.joined("EXCHANGED", &first);
         }
-        let first = self.renamed(one, other, is_dir, cookie)?;
-        Ok(first.max(self.renamed(other, one, is_dir, cookie.wrapping_add(1))?))
+        let cookie = self.cookies.of_both(0);
+        let second = Rename { from: other, to: one, cookie, ..first };
+        let mut effect = self.left(&first)?;
+        effect = effect.max(self.left(&second)?);
+        effect = effect.max(self.came(&first)?);
+        Ok(effect.max(self.came(&second)?))
+    }
+
+    /// Returns `true` if the two halves of a rename are one event.
+    fn joins(&self, from: Location<'_>, to: Location<'_>, is_dir: EventMask) -> bool {
+        self.joins_renames && self.passes(from, is_dir) && self.passes(to, is_dir)
+    }
+
+    /// Emits the first half of a rename.
+    fn left(&mut self, rename: &Rename<'_>) -> Result<Effect, Failure> {
+        self.half(rename, rename.from, EventMask::MOVED_FROM)
+    }
+
+    /// Emits the second half of a rename.
+    fn came(&mut self, rename: &Rename<'_>) -> Result<Effect, Failure> {
+        self.half(rename, rename.to, EventMask::MOVED_TO)
+    }
+
+    fn half(
+        &mut self,
+        rename: &Rename<'_>,
+        at: Location<'_>,
+        half: EventMask,
+    ) -> Result<Effect, Failure> {
+        let &Rename { is_dir, cookie, discovered, .. } = rename;
+        self.selected(at, &Event { cookie, discovered, ..Event::new(at, half | is_dir) })
+    }
+
+    /// Emits the end of a watch if it is selected. JSON always prints it.
+    pub fn ended(&mut self, at: Location<'_>, mask: EventMask) -> Result<Effect, Failure> {
+        match self.event(at, mask, 0)? {
+            Effect::Nothing => self.note("IGNORED", at, false, ""),
+            effect => Ok(effect),
+        }
     }
 
     /// Counts an overflow, and emits it if it is selected. JSON always prints it.
@@ -140,19 +211,13 @@ impl Emitter {
     }
 
     /// Emits one event for two paths if renames are selected.
-    fn joined(
-        &mut self,
-        word: &'static str,
-        from: Location<'_>,
-        to: Location<'_>,
-        mask: EventMask,
-        cookie: u32,
-    ) -> Result<Effect, Failure> {
+    fn joined(&mut self, word: &'static str, rename: &Rename<'_>) -> Result<Effect, Failure> {
         if !self.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
             return Ok(Effect::Nothing);
         }
-        let event = Event::new(to, mask);
-        self.emit(&Event { word: Some(word), cookie, from: from.path(), ..event })
+        let &Rename { from, to, is_dir, cookie, discovered } = rename;
+        let (from, event) = (from.path(), Event::new(to, EventMask::MOVED_TO | is_dir));
+        self.emit(&Event { word: Some(word), cookie, from, discovered, ..event })
     }
 
     /// Emits an event if it is selected.

@@ -4,7 +4,8 @@
 //! start
 //!  ▼
 //! main ──► watch ──► session ──► report ──► renames, debounce ──► emit ──► sink ──► output, exec, stats
-//!  │         │  └──► setup ──► paths, progress                      └───► filter
+//!  │         ├─────► setup ──► paths, progress                      ├───► filter, cookies
+//!  │         ├─────► existing ──────────────────────────────────────┘
 //!  │         └─────► supervisor ──► signals
 //!  └─────► args
 //! ```
@@ -14,11 +15,13 @@
 #![deny(clippy::too_many_lines)]
 
 mod args;
+mod cookies;
 mod coverage;
 mod daemon;
 mod debounce;
 mod emit;
 mod exec;
+mod existing;
 mod failure;
 mod filter;
 mod limits;

@@ -13,7 +13,7 @@ use tinotify::debounce::{Change, Group};
 use tinotify::{EventMask, NameChange, TreeChange, WatchEvent, WatchId};
 
 use crate::args::Options;
-use crate::coverage::Coverage;
+use crate::coverage::{self, Coverage};
 use crate::debounce::Debounce;
 use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
@@ -24,6 +24,8 @@ use crate::setup::Roots;
 
 pub struct Report<'a> {
     monitor: bool,
+    /// With `--existing`, the trees whose set-up is not complete.
+    incomplete: Vec<WatchId>,
     roots: Roots,
     renames: Renames,
     debounce: Debounce,
@@ -32,8 +34,13 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub fn new(options: &Options, messages: &'a Messages, roots: Roots) -> Self {
+        let incomplete = match options.existing {
+            true => roots.keys().copied().collect(),
+            false => Vec::new(),
+        };
         Self {
             monitor: options.monitor,
+            incomplete,
             roots,
             // The debouncer joins renames itself.
             renames: Renames::new(options.renames && options.debounce.is_none()),
@@ -48,7 +55,12 @@ impl<'a> Report<'a> {
         event: &WatchEvent<'_>,
         emitter: &mut Emitter,
     ) -> Result<Effect, Failure> {
-        if !self.debounce.is_on() {
+        let is_existing = event.watch().is_some_and(|watch| self.incomplete.contains(&watch))
+            && matches!(
+                event.tree_change(),
+                Some(TreeChange::Discovered | TreeChange::Established)
+            );
+        if !self.debounce.is_on() || is_existing {
             return self.report(event, emitter);
         }
         // A hidden path is never quiet for long, if it is the reason for the filter.
@@ -65,7 +77,8 @@ impl<'a> Report<'a> {
     fn report(&mut self, event: &WatchEvent<'_>, emitter: &mut Emitter) -> Result<Effect, Failure> {
         let (mask, cookie) = (event.mask(), event.cookie());
         let Some(watch) = event.watch() else { return self.overflow(mask, emitter) };
-        if event.is_ignored() {
+        // The removal of a tree's root is reported before the end of its watch.
+        if event.is_ignored() && event.tree_change() != Some(TreeChange::RootRemoved) {
             return self.ended(watch, mask, emitter);
         }
         let Some(root) = self.roots.get(&watch) else { return Ok(Effect::Nothing) };
@@ -76,7 +89,11 @@ impl<'a> Report<'a> {
         let before = self.renames.emit_before(at, mask, cookie, emitter)?;
         let effect = if let Some(change) = event.tree_change() {
             self.coverage.change(change, at.path());
-            Self::tree(change, at, mask, cookie, emitter)?
+            let is_existing = self.incomplete.contains(&watch);
+            if change == TreeChange::Established {
+                self.incomplete.retain(|incomplete| *incomplete != watch);
+            }
+            Self::tree(change, at, (mask, cookie), is_existing, emitter)?
         } else {
             match event.name_change() {
                 Some(NameChange::Appeared) => emitter.word("APPEARED", at, mask)?,
@@ -92,8 +109,8 @@ impl<'a> Report<'a> {
     fn tree(
         change: TreeChange<'_>,
         at: Location<'_>,
-        mask: EventMask,
-        cookie: u32,
+        (mask, cookie): (EventMask, u32),
+        is_existing: bool,
         emitter: &mut Emitter,
     ) -> Result<Effect, Failure> {
         let is_dir = mask & EventMask::ISDIR;
@@ -106,13 +123,24 @@ impl<'a> Report<'a> {
                 let with = Location::split_last(with.as_os_str().as_bytes());
                 emitter.exchanged(with, at, is_dir, cookie)
             }
-            TreeChange::Discovered => emitter.discovered(at, mask, cookie),
-            TreeChange::Established => emitter.note("ESTABLISHED", at, false),
-            TreeChange::Watched => emitter.note("WATCHED", at, true),
-            TreeChange::Unwatched(_) => emitter.note("UNWATCHED", at, true),
-            TreeChange::Unlisted(_) => emitter.note("UNLISTED", at, true),
-            TreeChange::RootMoved => emitter.note("ROOT_MOVED", at, true),
-            TreeChange::Resynced => emitter.note("RESYNCED", at, true),
+            TreeChange::Discovered if is_existing && mask.contains(EventMask::CREATE) => {
+                emitter.existing(at, is_dir)?;
+                Ok(Effect::Nothing)
+            }
+            TreeChange::Discovered => emitter.discovered(at, mask),
+            TreeChange::Established => emitter.note("ESTABLISHED", at, false, ""),
+            TreeChange::Watched => emitter.note("WATCHED", at, true, ""),
+            TreeChange::Unwatched(reason) => {
+                emitter.note("UNWATCHED", at, true, &coverage::why(reason))
+            }
+            TreeChange::Unlisted(errno) => emitter.note("UNLISTED", at, true, &errno.to_string()),
+            TreeChange::RootMoved => emitter.note("ROOT_MOVED", at, true, ""),
+            TreeChange::Resynced => emitter.note("RESYNCED", at, true, ""),
+            TreeChange::RootRemoved => emitter.note("ROOT_REMOVED", at, false, ""),
+            TreeChange::RootUnmounted => {
+                let effect = emitter.event(at, mask, 0)?;
+                Ok(effect.max(emitter.note("ROOT_UNMOUNTED", at, false, "")?))
+            }
             _ => emitter.event(at, mask, cookie),
         }
     }
@@ -134,7 +162,7 @@ impl<'a> Report<'a> {
         if self.monitor {
             self.coverage.ended(&root);
         }
-        let effect = emitter.event(Location::watched(&root), mask, 0)?;
+        let effect = emitter.ended(Location::watched(&root), mask)?;
         Ok(effect.max(Effect::Interrupted))
     }
 

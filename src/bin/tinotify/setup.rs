@@ -21,13 +21,21 @@ pub type Roots = HashMap<WatchId, Vec<u8>>;
 /// it costs memory, and time at the start.
 const BUFFER: usize = 8 * 1024;
 
+/// What is watched.
+pub struct Watched {
+    pub watcher: Watcher,
+    pub roots: Roots,
+    /// The paths of the watches that are not trees.
+    pub plain: Vec<Vec<u8>>,
+}
+
 /// Watches all paths. Not inlined, so that its stack and code do not stay in memory afterwards.
 ///
 /// # Errors
 ///
 /// [`Failure::Watch`] if the kernel refuses a watch.
 #[inline(never)]
-pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<(Watcher, Roots), Failure> {
+pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watched, Failure> {
     let mask = watch_mask(options);
     let watcher = Watcher::builder().buffer_size(BUFFER).build()?;
     let directories = Arc::new(AtomicU64::new(0));
@@ -37,18 +45,28 @@ pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<(Watcher
     };
     let mut targets = Targets::new(&options.excluded);
     let mut roots = Roots::new();
+    let mut plain = Vec::new();
     for path in &options.paths {
         if options.follow {
             let watch = watcher.watch_name(path, mask)?;
             roots.insert(watch, path.as_os_str().as_bytes().to_vec());
+            plain.push(path.as_os_str().as_bytes().to_vec());
             continue;
         }
         let root = paths::printed(path, options.no_dereference);
         let watch = match targets.target(path, options.recursive, options.no_dereference) {
             Target::Nothing => continue,
-            Target::One => watcher.watch(path, mask)?,
+            Target::One if options.existing && root.ends_with(b"/") => {
+                let tree = TreeOptions::new().max_depth(0).report_existing(true);
+                watcher.watch_tree(path, mask, tree)?
+            }
+            Target::One => {
+                plain.push(root.clone());
+                watcher.watch(path, mask)?
+            }
             Target::Tree { without } => {
                 let mut tree = TreeOptions::new().follow_links(options.follow_links);
+                tree = tree.report_existing(options.existing).track_files(options.snapshot);
                 tree = tree.exclude(count_in(&directories));
                 if !without.is_empty() {
                     tree = tree.exclude(move |path| without.contains(path));
@@ -61,7 +79,7 @@ pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<(Watcher
         };
         roots.insert(watch, root);
     }
-    Ok((watcher, roots))
+    Ok(Watched { watcher, roots, plain })
 }
 
 /// Returns the mask for the kernel.
@@ -69,6 +87,10 @@ fn watch_mask(options: &Options) -> WatchMask {
     let mut mask = WatchMask::from_bits_retain(options.events.bits()) & WatchMask::ALL_EVENTS;
     if options.renames && mask.intersects(WatchMask::MOVE) {
         mask |= WatchMask::MOVE;
+    }
+    if options.existing {
+        // A tree reports an existing entry only if a creation is selected.
+        mask |= WatchMask::CREATE;
     }
     if mask.is_empty() {
         // The other events are always reported, but the kernel refuses an empty mask.

@@ -10,6 +10,7 @@ use crate::args::{OnBusy, Options, Timeout};
 use crate::daemon;
 use crate::emit::Emitter;
 use crate::exec::{self, Exec, Running};
+use crate::existing;
 use crate::failure::Failure;
 use crate::filter::Filter;
 use crate::messages::Messages;
@@ -17,7 +18,7 @@ use crate::output::Output;
 use crate::paths;
 use crate::report::Report;
 use crate::session::{Outcome, Session};
-use crate::setup;
+use crate::setup::{self, Watched};
 use crate::signals::Wakeups;
 use crate::sink::Sink;
 use crate::supervisor::{Stop, Supervisor};
@@ -50,7 +51,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     } else {
         "Setting up watches."
     });
-    let (watcher, roots) = setup::watch(&options, filter.as_ref())?;
+    let Watched { watcher, roots, plain } = setup::watch(&options, filter.as_ref())?;
     let exec = options.exec.take().map(|exec| Exec::new(exec, options.debounce, running));
     messages.inform("Watches established.");
     if options.daemon {
@@ -60,7 +61,12 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         return Err(Failure::NegativeTimeout);
     }
 
-    let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
+    let mut emitter = Emitter::new(&options, filter, Sink::new(output, exec));
+    if options.existing {
+        for root in plain {
+            existing::emit(&root, options.no_dereference, &mut emitter)?;
+        }
+    }
     let report = Report::new(&options, messages, roots);
     supervisor.begin_output();
     let signals = (&wakeups, &supervisor);

@@ -49,6 +49,8 @@ pub struct Options {
     pub daemon: bool,
     pub syslog: bool,
     pub exec: Option<Exec>,
+    pub existing: bool,
+    pub snapshot: bool,
     pub debounce: Option<Debounce>,
     pub stats: bool,
     /// Warnings about the command line.
@@ -131,6 +133,11 @@ pub struct Debounce {
 }
 
 impl Options {
+    /// Returns `true` if trees or names are watched, not only inodes.
+    pub fn has_own_cookies(&self) -> bool {
+        self.recursive || self.follow || self.existing
+    }
+
     /// Adds a path to watch, or after `@` a path to exclude.
     pub fn add_path(&mut self, path: Vec<u8>) {
         match path.split_first() {

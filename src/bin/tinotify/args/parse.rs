@@ -135,6 +135,7 @@ impl Given {
             Id::Exclude | Id::Excludei | Id::Include | Id::Includei => {
                 self.pattern(option, parser)?;
             }
+            Id::Existing => options.existing = true,
             Id::Exec => self.exec.words = Some(command(parser)?),
             Id::ExitOnError => self.exec.exit_on_error = true,
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
@@ -164,6 +165,7 @@ impl Given {
             Id::Restart => self.exec.on_busy = Some(OnBusy::Restart),
             Id::RunAtStart => self.exec.run_at_start = true,
             Id::Signal => self.exec.signal = Some(values::signal(option, text(option, parser)?)?),
+            Id::Snapshot => options.snapshot = true,
             Id::Stats => options.stats = true,
             Id::StopTimeout => {
                 self.exec.stop_timeout = Some(values::stop_timeout(&text(option, parser)?)?)
@@ -209,6 +211,9 @@ impl Given {
         }
         if options.follow_links && !options.recursive {
             return Err(UsageError::Needs("--follow-links", "--recursive"));
+        }
+        if options.snapshot && !options.recursive {
+            return Err(UsageError::Needs("--snapshot", "--recursive"));
         }
         if options.paths.is_empty() && options.fromfile.is_none() {
             return Err(UsageError::NoPaths);

@@ -94,6 +94,7 @@ pub enum Id {
     Excludei,
     Exec,
     ExitOnError,
+    Existing,
     Fanotify,
     Filesystem,
     Follow,
@@ -118,6 +119,7 @@ pub enum Id {
     Restart,
     RunAtStart,
     Signal,
+    Snapshot,
     Stats,
     StopTimeout,
     Syslog,
@@ -160,6 +162,17 @@ const WATCHING: &[Opt] = &[
         "follow-links",
         "With -r: follow links to directories. Each directory is watched once: by its real path \
          if that is beneath PATH, otherwise by the first link found.",
+    ),
+    Opt::own(
+        Id::Existing,
+        "existing",
+        "First print each file and directory that is there, as EXISTING.",
+    ),
+    Opt::own(
+        Id::Snapshot,
+        "snapshot",
+        "With -r: remember each file, to show its changes that were lost in an overflow as well. \
+         Costs 150 bytes and the name in memory for each file, and a statx(2) a file at the start and after an overflow.",
     ),
     Opt::shared(
         Id::NoDereference,

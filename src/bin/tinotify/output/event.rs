@@ -77,12 +77,14 @@ pub struct Event<'a> {
     pub from: &'a [u8],
     /// `true` if it was discovered on disk and not reported by the kernel. Default: `false`.
     pub discovered: bool,
+    /// Why a directory is not watched or listed. Default: empty.
+    pub why: &'a str,
 }
 
 impl<'a> Event<'a> {
     pub fn new(at: Location<'a>, mask: EventMask) -> Self {
         let (dir, name) = (at.dir(), at.name());
-        Self { dir, name, mask, word: None, cookie: 0, from: b"", discovered: false }
+        Self { dir, name, mask, word: None, cookie: 0, from: b"", discovered: false, why: "" }
     }
 
     /// Returns the names of the event, in the order in which they are printed.

@@ -28,6 +28,10 @@ pub fn write(out: &mut Vec<u8>, event: &Event<'_>) {
     if event.discovered {
         object.number("found", format_args!("true"));
     }
+    if !event.why.is_empty() {
+        object.key("why", "");
+        string(object.out, event.why);
+    }
     object.end();
 }
 
