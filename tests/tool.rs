@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Stdio;
 
 use tempfile::TempDir;
 
@@ -119,14 +118,6 @@ fn the_tool_ends_with_status_2_after_the_timeout() {
 }
 
 #[test]
-fn a_negative_timeout_only_sets_up_the_watches() {
-    let dir = tempfile::tempdir().unwrap();
-    let ended = run(&["-t", "-1", dir.path().to_str().unwrap()]);
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.messages.contains("Watches established."), "{}", ended.messages);
-}
-
-#[test]
 fn the_tool_ends_with_status_1_when_a_watch_ends() {
     let tool = Tool::start(&["-e", "create", "d"], |dir| fs::create_dir(dir.join("d")).unwrap());
     fs::remove_dir(tool.path("d")).unwrap();
@@ -168,18 +159,4 @@ fn an_error_names_the_path_and_the_remedy_with_status_1() {
 fn a_path_with_control_characters_is_escaped_in_messages() {
     let messages = run(&["no\x1b[2J"]).messages;
     assert!(messages.contains(r"cannot watch: no\u{1b}[2J: "), "{messages}");
-}
-
-#[test]
-fn the_tool_ends_without_a_message_when_its_reader_has_closed_the_pipe() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = support::tool(dir.path(), &["-m", "-e", "create", "."]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut tool = support::spawn(&mut command).unwrap();
-    support::wait_for_watches(&tool, 1);
-    drop(tool.stdout.take());
-    // Nothing has changed: it notices at once.
-    let output = tool.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(support::lossy(&output.stderr), "Setting up watches.\nWatches established.\n");
 }

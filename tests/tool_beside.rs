@@ -1,5 +1,5 @@
 //! Compares the tool with the real inotifywait. Both watch the same files during the same changes, and
-//! must have the same output and exit status. A comment `Difference N` refers to the list in docs/tool.md.
+//! must have the same output and exit status. tool_differences.rs has what differs.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::beside::{Both, END, both, make_changes, show, with_d};
+use support::beside::{Both, both, make_changes, show, with_d};
 use support::{Program, inotifywait, lossy, write};
 
 #[path = "tool/mod.rs"]
@@ -137,25 +137,6 @@ fn regular_expressions_hide_the_same_events() {
 }
 
 #[test]
-fn include_hides_events_of_directories() {
-    let Some((_, major)) = inotifywait() else { return };
-    let args = ["-m", "-e", "create", "--include", "d/", "d"];
-    let Some(both) = Both::start(&args, with_d) else { return };
-    fs::create_dir(both.path("d/sub")).unwrap();
-    write(both.path("d/file"), "");
-    if major >= 4 {
-        both.agree_until_the_end("d");
-    } else {
-        // Difference 2.
-        write(both.path("d").join(END), "");
-        let expected = "d/ CREATE file\nd/ CREATE the-end\n";
-        assert_eq!(lossy(&both.ours.events.until(format!("{END}\n"))), expected);
-        let expected = format!("d/ CREATE,ISDIR sub\n{expected}");
-        assert_eq!(lossy(&both.theirs.events.until(format!("{END}\n"))), expected);
-    }
-}
-
-#[test]
 fn both_end_with_status_0_after_the_first_event() {
     let Some(both) = Both::start(&["-e", "create", "d"], with_d) else { return };
     write(both.path("d/a"), "");
@@ -267,19 +248,6 @@ fn both_refuse_invalid_usage_with_a_message_and_status_1() {
         assert_eq!(before(&ours.messages), before(&theirs.messages), "{args:?}");
         assert!(!ours.messages.is_empty() && !theirs.messages.is_empty(), "{args:?}");
     }
-}
-
-#[test]
-fn a_negative_timeout_sets_up_the_watches_and_ends_as_in_version_4() {
-    let Some((_, major)) = inotifywait() else { return };
-    if major < 4 {
-        support::skip("a negative timeout: 3.22 waits for ever (difference 3)");
-        return;
-    }
-    let Some([theirs, ours]) = both(&["-t", "-1", "d"]) else { return };
-    assert_eq!((ours.code, &ours.events), (theirs.code, &theirs.events));
-    assert!(ours.messages.starts_with("Setting up watches.\nWatches established.\n"));
-    assert!(theirs.messages.starts_with("Setting up watches.\nWatches established.\n"));
 }
 
 #[test]
@@ -396,15 +364,9 @@ fn a_tree_without_monitor_ends_after_its_first_event() {
 }
 
 #[test]
-fn the_path_of_a_link_to_a_directory_ends_with_a_slash() {
-    let prepare = |dir: &Path| {
-        with_d(dir);
-        symlink("d", dir.join("link")).unwrap();
-    };
-    let args = ["-e", "create", "--format", "%w%f", "link"];
-    let Some(mut both) = Both::start(&args, prepare) else { return };
-    write(both.path("d/new"), "");
-    // Difference 7.
-    assert_eq!(lossy(&both.theirs.end().events), "linknew\n");
-    assert_eq!(lossy(&both.ours.end().events), "link/new\n");
+fn a_file_that_is_given_by_two_paths_has_events_with_the_first() {
+    let prepare = |dir: &Path| write(dir.join("f"), "");
+    let Some(both) = Both::start(&["-e", "modify", "f", "./f"], prepare) else { return };
+    write(both.path("f"), "text");
+    assert_eq!(both.agree(), "f MODIFY \n");
 }

@@ -243,23 +243,6 @@ fn a_daemon_goes_to_the_background_after_its_watches_are_set_up() {
 }
 
 #[test]
-fn a_daemon_that_cannot_watch_ends_with_status_1() {
-    let dir = tempfile::tempdir().unwrap();
-    let ended = Program::start(&mut support::tool(dir.path(), &["-d", "-o", "log", "none"])).end();
-    assert_eq!(ended.code, Some(1));
-}
-
-#[test]
-fn fanotify_is_refused_with_a_message() {
-    let dir = tempfile::tempdir().unwrap();
-    for option in ["-F", "-S", "--fanotify", "--filesystem"] {
-        let ended = Program::start(&mut support::tool(dir.path(), &[option, "."])).end();
-        assert_eq!(ended.code, Some(1));
-        assert!(ended.messages.contains("fanotify is not supported"), "{}", ended.messages);
-    }
-}
-
-#[test]
 fn listing_a_tree_prints_no_events() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("d/a/b/c")).unwrap();
