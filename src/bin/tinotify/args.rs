@@ -13,8 +13,8 @@ mod parse;
 mod table;
 mod values;
 
-pub use manual::help;
-pub use options::{Command, Document, Format, Options, Pattern, Quiet, Timeout};
+pub use manual::{help, stat_help};
+pub use options::{Command, Counting, Document, Format, Options, Pattern, Quiet, Timeout};
 pub use parse::parse;
 
 /// Returns the text that `--generate` prints.

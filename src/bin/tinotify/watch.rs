@@ -31,7 +31,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     }
     read_fromfile(&mut options)?;
     let filter = compile_filter(&options)?;
-    let output = open_output(&options)?;
+    let mut output = open_output(&options)?;
     let signals = Signals::new().map_err(Failure::system(SIGNALS))?;
     signals.catch_reopen().map_err(Failure::system(SIGNALS))?;
 
@@ -55,6 +55,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         return Err(Failure::NegativeTimeout);
     }
 
+    output.expect(roots.values());
     let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     let report = Report::new(&options, messages, roots);
     let mut session = Session::new(&options, messages, (watcher, signals), report, emitter);

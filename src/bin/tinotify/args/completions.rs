@@ -2,7 +2,12 @@
 
 use std::fmt::Write;
 
-use crate::args::table::{EVENTS, Opt, options};
+use crate::args::table::{EVENTS, Opt, Scope, options};
+
+/// Returns the short name of an option, unless `stat` has given the letter another meaning.
+fn letter(option: &Opt) -> Option<char> {
+    option.short.filter(|_| option.scope != Scope::Stat)
+}
 
 /// The values of `--generate`.
 const DOCUMENTS: &str = "man bash zsh fish";
@@ -44,7 +49,7 @@ pub fn bash() -> String {
             }
             Values::Nothing => continue,
         };
-        let short = option.short.map_or(String::new(), |short| format!("-{short}|"));
+        let short = letter(option).map_or(String::new(), |short| format!("-{short}|"));
         let _ = writeln!(cases, "        {short}--{}) {reply}; return;;", option.long);
     }
     let cases = cases.replace(") ; ", ") ");
@@ -71,7 +76,7 @@ pub fn zsh() -> String {
             (_, Values::Documents) => format!(":what:({DOCUMENTS})"),
             (_, Values::Nothing) => ":value:".to_owned(),
         };
-        if let Some(short) = option.short {
+        if let Some(short) = letter(option) {
             let _ = writeln!(text, "    '*-{short}[{help}]{value}' \\");
         }
         let equals = if option.value.is_some() { "=" } else { "" };
@@ -86,7 +91,7 @@ pub fn fish() -> String {
     let mut text = String::new();
     for option in options() {
         let _ = write!(text, "complete -c tinotify -l {}", option.long);
-        if let Some(short) = option.short {
+        if let Some(short) = letter(option) {
             let _ = write!(text, " -s {short}");
         }
         match (option.value, values(option)) {

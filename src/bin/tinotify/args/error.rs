@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::args::table::{EVENTS, options};
+use tinotify::EventMask;
+
+use crate::args::table::{EVENTS, Opt, Scope, options};
 
 #[derive(Debug)]
 pub enum UsageError {
@@ -12,7 +14,14 @@ pub enum UsageError {
     UnknownDocument(String),
     InvalidTimeout(String),
     InvalidDebounce(String),
-    Ambiguous(String),
+    InvalidCount(String),
+    InvalidBy(String),
+    /// `stat` is to sort by an event that is not selected.
+    UnselectedKey(EventMask),
+    /// The option cannot be used with `stat`, or only with it.
+    Scope(&'static Opt),
+    /// An abbreviation, and whether it is of `stat`.
+    Ambiguous(String, bool),
     Fanotify,
     /// The first option needs the second.
     Needs(&'static str, &'static str),
@@ -39,10 +48,24 @@ impl fmt::Display for UsageError {
             Self::InvalidDebounce(text) => {
                 write!(f, "invalid debounce time {text:?}: expected milliseconds")
             }
-            Self::Ambiguous(prefix) => {
+            Self::InvalidCount(text) => {
+                write!(f, "invalid count {text:?}: expected a number greater than 0")
+            }
+            Self::InvalidBy(text) => {
+                write!(f, "invalid value {text:?} for --by: expected file or directory")
+            }
+            Self::UnselectedKey(key) => {
+                write!(f, "cannot sort by {key}: the event is not selected; add it to --event")
+            }
+            Self::Scope(option) => {
+                let can = if option.scope == Scope::Stat { "can only" } else { "cannot" };
+                write!(f, "--{} {can} be used with stat", option.long)
+            }
+            Self::Ambiguous(prefix, is_stat) => {
                 write!(f, "ambiguous option --{prefix}: did you mean one of")?;
-                let mut matching =
-                    options().filter(|option| option.long.starts_with(prefix.as_str()));
+                let mut matching = options()
+                    .filter(|option| option.scope.fits(*is_stat))
+                    .filter(|option| option.long.starts_with(prefix.as_str()));
                 matching.try_for_each(|option| write!(f, " --{}", option.long))?;
                 f.write_str("?")
             }

@@ -9,18 +9,22 @@ use lexopt::prelude::*;
 use tinotify::EventMask;
 
 use crate::args::error::UsageError;
-use crate::args::options::{Command, Format, Options, Pattern, Quiet};
+use crate::args::options::{Command, Counting, Format, Options, Pattern, Quiet};
 use crate::args::table::{Id, Opt, options};
 use crate::args::values;
 
 /// Parses the arguments. The first is the name of the program.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
-    let mut parser = lexopt::Parser::from_iter(args);
-    let mut given = Given::default();
+    let mut args = args.into_iter().peekable();
+    args.next();
+    // Only as the first argument. A path of this name is given as `./stat`.
+    let is_stat = args.next_if(|word| word == "stat").is_some();
+    let mut parser = lexopt::Parser::from_args(args);
+    let mut given = Given::new(is_stat);
     while let Some(arg) = parser.next()? {
         let option = match arg {
-            Short(letter) => with_letter(letter)?,
-            Long(name) => with_name(name)?,
+            Short(letter) => with_letter(letter, is_stat)?,
+            Long(name) => with_name(name, is_stat)?,
             Value(path) => {
                 given.options.add_path(path.into_vec());
                 continue;
@@ -54,6 +58,15 @@ struct Given {
 }
 
 impl Given {
+    fn new(is_stat: bool) -> Self {
+        let mut given = Self::default();
+        if is_stat {
+            given.options.monitor = true;
+            given.options.counting = Some(Counting::default());
+        }
+        given
+    }
+
     /// Takes an option and its value. Returns a command that ends the parsing, such as `--help`.
     fn take(
         &mut self,
@@ -62,6 +75,15 @@ impl Given {
     ) -> Result<Option<Command>, UsageError> {
         let options = &mut self.options;
         match option.id {
+            Id::Ascending | Id::By | Id::Descending | Id::Zero => {
+                if let Some(counting) = &mut options.counting {
+                    take_counting(counting, option.id, parser)?;
+                }
+            }
+            Id::Count => {
+                options.count = Some(values::count(text(parser)?)?);
+                options.monitor = true;
+            }
             Id::Csv => self.csv = true,
             Id::Daemon => {
                 options.daemon = true;
@@ -82,6 +104,7 @@ impl Given {
             Id::Generate => {
                 return Ok(Some(Command::Generate(values::document(text(parser)?)?)));
             }
+            Id::Help if options.counting.is_some() => return Ok(Some(Command::StatHelp)),
             Id::Help => return Ok(Some(Command::Help)),
             Id::Inotify => {}
             Id::Json => self.json = true,
@@ -141,7 +164,12 @@ impl Given {
         if options.events.is_empty() {
             options.events = EventMask::ALL_EVENTS;
         }
-        Ok(())
+        match &options.counting {
+            Some(counting) if !counting.key.intersects(options.events) => {
+                Err(UsageError::UnselectedKey(counting.key))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn take_format(&mut self) -> Result<Format, UsageError> {
@@ -171,6 +199,23 @@ impl Given {
     }
 }
 
+/// Takes an option of `stat`, and its value.
+fn take_counting(
+    counting: &mut Counting,
+    id: Id,
+    parser: &mut lexopt::Parser,
+) -> Result<(), UsageError> {
+    match id {
+        Id::By => counting.by_file = values::by_file(text(parser)?)?,
+        Id::Zero => counting.zero = true,
+        _ => {
+            counting.key = values::sort_key(&text(parser)?)?;
+            counting.ascending = id == Id::Ascending;
+        }
+    }
+    Ok(())
+}
+
 /// Takes the words of a command: all arguments up to `;` or the end.
 fn command(parser: &mut lexopt::Parser) -> Result<Vec<OsString>, UsageError> {
     let mut command: Vec<OsString> = parser.optional_value().into_iter().collect();
@@ -181,29 +226,44 @@ fn command(parser: &mut lexopt::Parser) -> Result<Vec<OsString>, UsageError> {
     }
 }
 
-/// Returns the option of a short name.
-fn with_letter(letter: char) -> Result<&'static Opt, UsageError> {
-    let option = options().find(|option| option.short == Some(letter));
-    option.ok_or_else(|| lexopt::Error::UnexpectedOption(format!("-{letter}")).into())
+/// Returns the option of a short name. `stat` gives some letters another meaning.
+fn with_letter(letter: char, is_stat: bool) -> Result<&'static Opt, UsageError> {
+    let find = |fits| options_in(is_stat, fits).find(|option| option.short == Some(letter));
+    if let Some(option) = find(true) {
+        return Ok(option);
+    }
+    Err(find(false).map_or_else(
+        || lexopt::Error::UnexpectedOption(format!("-{letter}")).into(),
+        UsageError::Scope,
+    ))
 }
 
 /// Returns the option with a long name, or the only option that starts with it. Searches the options of
 /// inotifywait first, so that its abbreviations stay unambiguous.
-fn with_name(name: &str) -> Result<&'static Opt, UsageError> {
+fn with_name(name: &str, is_stat: bool) -> Result<&'static Opt, UsageError> {
     if let Some(option) = options().find(|option| option.long == name) {
-        return Ok(option);
+        let fits = option.scope.fits(is_stat);
+        return if fits { Ok(option) } else { Err(UsageError::Scope(option)) };
     }
+    let starts = |option: &&Opt| !name.is_empty() && option.long.starts_with(name);
     for is_shared in [true, false] {
-        let mut matching = options()
-            .filter(|option| option.is_shared == is_shared)
-            .filter(|option| !name.is_empty() && option.long.starts_with(name));
+        let mut matching =
+            options_in(is_stat, true).filter(|option| option.is_shared == is_shared).filter(starts);
         match (matching.next(), matching.next()) {
             (Some(option), None) => return Ok(option),
-            (Some(_), Some(_)) => return Err(UsageError::Ambiguous(name.to_owned())),
+            (Some(_), Some(_)) => return Err(UsageError::Ambiguous(name.to_owned(), is_stat)),
             (None, _) => {}
         }
     }
-    Err(lexopt::Error::UnexpectedOption(format!("--{name}")).into())
+    Err(options_in(is_stat, false).find(starts).map_or_else(
+        || lexopt::Error::UnexpectedOption(format!("--{name}")).into(),
+        UsageError::Scope,
+    ))
+}
+
+/// Returns the options that can be used, or those that cannot.
+fn options_in(is_stat: bool, fits: bool) -> impl Iterator<Item = &'static Opt> {
+    options().filter(move |option| option.scope.fits(is_stat) == fits)
 }
 
 /// Takes the value of an option as text.

@@ -8,15 +8,16 @@ pub struct Opt {
     pub long: &'static str,
     /// The placeholder of its value. `None` for a flag.
     pub value: Option<&'static str>,
-    /// `true` for an option of inotifywait. An abbreviation that is unambiguous among these is accepted.
+    /// `true` for an option of inotifywait or inotifywatch. An abbreviation that is unambiguous among these is accepted.
     pub is_shared: bool,
+    pub scope: Scope,
     pub help: &'static str,
 }
 
 impl Opt {
-    /// An option of inotifywait.
+    /// An option of inotifywait or inotifywatch.
     const fn shared(id: Id, long: &'static str, help: &'static str) -> Self {
-        Self { id, short: None, long, value: None, is_shared: true, help }
+        Self { id, short: None, long, value: None, is_shared: true, scope: Scope::Both, help }
     }
 
     /// An option that inotifywait does not have.
@@ -31,6 +32,30 @@ impl Opt {
     const fn value(self, placeholder: &'static str) -> Self {
         Self { value: Some(placeholder), ..self }
     }
+
+    const fn only(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+}
+
+/// Where an option can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Both,
+    /// Not with `stat`.
+    Watch,
+    /// Only with `stat`.
+    Stat,
+}
+
+impl Scope {
+    pub fn fits(self, is_stat: bool) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Watch => !is_stat,
+            Self::Stat => is_stat,
+        }
+    }
 }
 
 /// Options that the help shows under one title.
@@ -42,9 +67,13 @@ pub struct Group {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Id {
+    Ascending,
+    By,
+    Count,
     Csv,
     Daemon,
     Debounce,
+    Descending,
     Event,
     Exclude,
     Excludei,
@@ -74,20 +103,24 @@ pub enum Id {
     Timefmt,
     Timeout,
     Version,
+    Zero,
 }
 
 /// All options, in the order of the help.
-pub const GROUPS: [Group; 6] = [
+pub const GROUPS: [Group; 7] = [
     Group { title: "Watching", options: WATCHING },
     Group { title: "Events", options: SELECTION },
     Group { title: "Filters", options: FILTERS },
     Group { title: "Output", options: OUTPUT },
     Group { title: "Commands", options: COMMANDS },
+    Group { title: "tinotify stat", options: STAT },
     Group { title: "The program", options: PROGRAM },
 ];
 
 const WATCHING: &[Opt] = &[
-    Opt::shared(Id::Monitor, "monitor", "Continue after the first event.").short('m'),
+    Opt::shared(Id::Monitor, "monitor", "Continue after the first event.")
+        .short('m')
+        .only(Scope::Watch),
     Opt::shared(
         Id::Recursive,
         "recursive",
@@ -100,7 +133,8 @@ const WATCHING: &[Opt] = &[
         "follow",
         "Watch names, not files: also watch a file that replaces the watched one, or that is \
          created later.",
-    ),
+    )
+    .only(Scope::Watch),
     Opt::own(
         Id::FollowLinks,
         "follow-links",
@@ -138,15 +172,19 @@ const SELECTION: &[Opt] = &[
         Id::Timeout,
         "timeout",
         "End after this time without an event; fractions are allowed. 0: never. Negative: set up \
-         the watches, then end. Default: 0.",
+         the watches, then end. Default: 0. With stat: the time of the whole count.",
     )
     .short('t')
     .value("SECONDS"),
+    Opt::own(Id::Count, "count", "End after this number of printed events. Implies --monitor.")
+        .value("NUMBER")
+        .only(Scope::Watch),
     Opt::own(
         Id::Renames,
         "renames",
         "Print a rename as one RENAMED event with the old path (%o in --format).",
-    ),
+    )
+    .only(Scope::Watch),
 ];
 
 const FILTERS: &[Opt] = &[
@@ -174,10 +212,12 @@ const OUTPUT: &[Opt] = &[
         "Print events in this format: %w watched path, %f name, %e event names, %Xe event names \
          with the separator X, %T time, %c cookie, %0 NUL, %n newline, %% percent sign.",
     )
-    .value("FORMAT"),
-    Opt::shared(Id::NoNewline, "no-newline", "Print no newline after --format."),
+    .value("FORMAT")
+    .only(Scope::Watch),
+    Opt::shared(Id::NoNewline, "no-newline", "Print no newline after --format.").only(Scope::Watch),
     Opt::shared(Id::Timefmt, "timefmt", "Format of the time that %T prints, as in strftime(3).")
-        .value("FORMAT"),
+        .value("FORMAT")
+        .only(Scope::Watch),
     Opt::shared(Id::Csv, "csv", "Print events as comma-separated values.").short('c'),
     Opt::own(Id::Json, "json", "Print each event as a JSON object on its own line."),
     Opt::own(
@@ -185,11 +225,13 @@ const OUTPUT: &[Opt] = &[
         "null",
         "End each event with NUL instead of a newline; without --format, each of its fields too.",
     )
-    .short('0'),
+    .short('0')
+    .only(Scope::Watch),
     Opt::shared(Id::Outfile, "outfile", "Append events to a file. SIGHUP reopens it.")
         .short('o')
         .value("FILE"),
-    Opt::own(Id::Stats, "stats", "Print the number of events of each kind at the end."),
+    Opt::own(Id::Stats, "stats", "Print the number of events of each kind at the end.")
+        .only(Scope::Watch),
 ];
 
 const COMMANDS: &[Opt] = &[
@@ -199,14 +241,37 @@ const COMMANDS: &[Opt] = &[
         "Run a command for each event, one at a time; {} is the path. The command is all \
          arguments up to ; or the end.",
     )
-    .value("COMMAND [ARG]... [;]"),
+    .value("COMMAND [ARG]... [;]")
+    .only(Scope::Watch),
     Opt::own(
         Id::Debounce,
         "debounce",
         "Run the command after this time without an event, once for all paths since its last run: \
          a word with {} is repeated for each path.",
     )
-    .value("MILLISECONDS"),
+    .value("MILLISECONDS")
+    .only(Scope::Watch),
+];
+
+const STAT: &[Opt] = &[
+    Opt::own(Id::By, "by", "Count by watched directory, or by file. Default: directory.")
+        .value("file|directory")
+        .only(Scope::Stat),
+    Opt::shared(
+        Id::Descending,
+        "descending",
+        "Sort by the count of this event, highest first, or by total. Default: total.",
+    )
+    .short('d')
+    .value("EVENT")
+    .only(Scope::Stat),
+    Opt::shared(Id::Ascending, "ascending", "Like --descending, lowest first.")
+        .short('a')
+        .value("EVENT")
+        .only(Scope::Stat),
+    Opt::shared(Id::Zero, "zero", "Also print columns of zeros, and each PATH without an event.")
+        .short('z')
+        .only(Scope::Stat),
 ];
 
 const PROGRAM: &[Opt] = &[
@@ -217,7 +282,8 @@ const PROGRAM: &[Opt] = &[
     )
     .short('q'),
     Opt::shared(Id::Daemon, "daemon", "Run in the background, with -m and -s; needs -o.")
-        .short('d'),
+        .short('d')
+        .only(Scope::Watch),
     Opt::shared(Id::Syslog, "syslog", "Send messages to syslog.").short('s'),
     Opt::own(
         Id::Generate,

@@ -1,5 +1,6 @@
 //! Parses the values of options.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tinotify::{EventMask, ParseFlagsError};
@@ -22,6 +23,24 @@ pub fn events(list: &str) -> Result<EventMask, UsageError> {
         others if others.is_empty() => Ok(events),
         others => Err(UsageError::UnknownEvent(others.to_string())),
     }
+}
+
+/// Parses what `stat` sorts by: `total`, or names of events.
+pub fn sort_key(text: &str) -> Result<EventMask, UsageError> {
+    if text.eq_ignore_ascii_case("total") { Ok(EventMask::all()) } else { events(text) }
+}
+
+/// Parses the value of `--by`. Returns `true` for `file`.
+pub fn by_file(text: String) -> Result<bool, UsageError> {
+    match &text[..] {
+        "file" => Ok(true),
+        "directory" => Ok(false),
+        _ => Err(UsageError::InvalidBy(text)),
+    }
+}
+
+pub fn count(text: String) -> Result<NonZeroU64, UsageError> {
+    text.parse().map_err(|_| UsageError::InvalidCount(text))
 }
 
 /// Parses seconds, with or without a fraction.
