@@ -119,7 +119,7 @@ fn beside(args: &[&str]) -> Option<[String; 2]> {
 
 #[test]
 fn the_table_is_that_of_inotifywatch() {
-    let cases: [&[&str]; 9] = [
+    let cases: [&[&str]; 10] = [
         &["d", "e", "f"],
         &["-z", "d", "e", "f"],
         &["-e", "create,delete,move", "f", "d", "e"],
@@ -128,6 +128,7 @@ fn the_table_is_that_of_inotifywatch() {
         &["-d", "moved_to", "-e", "move,create", "d", "e"],
         &["--ascending=TOTAL", "d", "e", "f"],
         &["-r", "-e", "create,delete,move,close_write,attrib", "d", "e"],
+        &["-rz", "-e", "move,delete", "e", "d/"],
         &["--exclude", "/a$", "-P", "d", "e", "f"],
     ];
     for args in cases {

@@ -108,10 +108,10 @@ impl Output {
         matches!(self.format, Format::Counts(_))
     }
 
-    /// Adds paths that have no event yet to the counts of `stat`.
-    pub fn expect<'a>(&mut self, paths: impl Iterator<Item = &'a Vec<u8>>) {
+    /// Adds a path without events to the counts of `stat`.
+    pub fn expect(&mut self, path: Vec<u8>) {
         if let Format::Counts(counts) = &mut self.format {
-            paths.for_each(|path| counts.expect(path));
+            counts.expect(path);
         }
     }
 

@@ -1,6 +1,9 @@
 //! Watches: all steps from the options to the end.
 
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
+
+use tinotify::Watcher;
 
 use crate::args::{Options, Timeout};
 use crate::daemon;
@@ -13,7 +16,7 @@ use crate::output::Output;
 use crate::paths;
 use crate::report::Report;
 use crate::session::{Outcome, Session};
-use crate::setup;
+use crate::setup::{self, Roots};
 use crate::signals::Signals;
 use crate::sink::Sink;
 
@@ -55,7 +58,9 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         return Err(Failure::NegativeTimeout);
     }
 
-    output.expect(roots.values());
+    if options.counting.is_some_and(|counting| counting.zero) {
+        expect_all(&mut output, &watcher, &roots);
+    }
     let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     let report = Report::new(&options, messages, roots);
     let mut session = Session::new(&options, messages, (watcher, signals), report, emitter);
@@ -64,6 +69,22 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         messages.warn(session.stats());
     }
     result
+}
+
+/// Adds each watched path to the counts of `stat`.
+fn expect_all(output: &mut Output, watcher: &Watcher, roots: &Roots) {
+    for (watch, root) in roots {
+        output.expect(root.clone());
+        // A watch that is no tree has none.
+        let directories = watcher.watches().tree_directories(*watch).unwrap_or_default();
+        for directory in directories {
+            let mut path = directory.path.into_os_string().into_vec();
+            if !path.ends_with(b"/") {
+                path.push(b'/');
+            }
+            output.expect(path);
+        }
+    }
 }
 
 /// Adds the paths of `--fromfile`, before those of the command line.

@@ -269,9 +269,13 @@ const STAT: &[Opt] = &[
         .short('a')
         .value("EVENT")
         .only(Scope::Stat),
-    Opt::shared(Id::Zero, "zero", "Also print columns of zeros, and each PATH without an event.")
-        .short('z')
-        .only(Scope::Stat),
+    Opt::shared(
+        Id::Zero,
+        "zero",
+        "Also print the columns of zeros, and the watched paths without an event.",
+    )
+    .short('z')
+    .only(Scope::Stat),
 ];
 
 const PROGRAM: &[Opt] = &[

@@ -85,11 +85,9 @@ impl Counts {
         }
     }
 
-    /// Adds a path before its first event. `--zero` prints it.
-    pub fn expect(&mut self, path: &[u8]) {
-        if self.counting.zero {
-            self.rows.insert(path.to_vec(), Row::default());
-        }
+    /// Adds a path before the first event, with counts of zero.
+    pub fn expect(&mut self, path: Vec<u8>) {
+        self.rows.insert(path, Row::default());
     }
 
     /// Appends the rows, sorted by the count of the key and then by path. Returns their number.
