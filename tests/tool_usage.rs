@@ -122,6 +122,49 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["--stop-timeout=-1", "d"], "invalid stop timeout \"-1\": expected seconds"),
     (&["--run-at-start", "d"], "--run-at-start needs --exec"),
     (&["--exit-on-error", "d"], "--exit-on-error needs --exec"),
+    // Counts.
+    (&["stat", "--exec", "true"], "--exec cannot be used with stat"),
+    (&["stat", "--debounce", "1", "d"], "--debounce cannot be used with stat"),
+    (&["stat", "--daemon", "d"], "--daemon cannot be used with stat"),
+    (&["stat", "--dae", "d"], "--daemon cannot be used with stat"),
+    (&["stat", "--format", "%f", "d"], "--format cannot be used with stat"),
+    (&["stat", "--no-newline", "d"], "--no-newline cannot be used with stat"),
+    (&["stat", "--timefmt", "%s", "d"], "--timefmt cannot be used with stat"),
+    (&["stat", "-m", "d"], "--monitor cannot be used with stat"),
+    (&["stat", "-0", "d"], "--null cannot be used with stat"),
+    (&["stat", "--follow", "d"], "--follow cannot be used with stat"),
+    (&["stat", "--renames", "d"], "--renames cannot be used with stat"),
+    (&["stat", "--stats", "d"], "--stats cannot be used with stat"),
+    (&["stat", "--count=1", "d"], "--count cannot be used with stat"),
+    (&["--by", "file", "d"], "--by can only be used with stat"),
+    (&["--ascending", "total", "d"], "--ascending can only be used with stat"),
+    (&["--descending=total", "d"], "--descending can only be used with stat"),
+    (&["--zero", "d"], "--zero can only be used with stat"),
+    (&["--zer", "d"], "--zero can only be used with stat"),
+    (&["-r", "stat", "--by", "file"], "--by can only be used with stat"),
+    (
+        &["stat", "--by", "name", "d"],
+        "unknown value \"name\" of --by: expected one of directory, file",
+    ),
+    (&["stat", "--by", "", "d"], "unknown value \"\" of --by: expected one of directory, file"),
+    (&["stat", "-a", "nope", "d"], "unknown event \"nope\": --help lists the events"),
+    (&["stat", "-d", "\u{1b}", "d"], "unknown event \"\\u{1b}\": --help lists the events"),
+    (
+        &["stat", "-d", "create", "-e", "modify", "d"],
+        "cannot sort by CREATE: the event is not selected; add it to --event",
+    ),
+    (&["stat", "-t", "abc", "d"], "invalid timeout \"abc\": expected seconds"),
+    (&["stat"], "no path to watch: give a PATH or --fromfile"),
+    (&["stat", "--csv", "--json", "d"], "only one of --csv, --format and --json can be given"),
+    (&["--count", "0", "d"], "invalid count \"0\": expected a number greater than 0"),
+    (&["--count", "-1", "d"], "invalid count \"-1\": expected a number greater than 0"),
+    (&["--count", "two", "d"], "invalid count \"two\": expected a number greater than 0"),
+    (&["--count=", "d"], "invalid count \"\": expected a number greater than 0"),
+    (&["--count=1.5", "d"], "invalid count \"1.5\": expected a number greater than 0"),
+    (
+        &["--count", "18446744073709551616", "d"],
+        "invalid count \"18446744073709551616\": expected a number greater than 0",
+    ),
     // The program.
     (&["--generate", "mann"], "unknown value \"mann\" of --generate: did you mean \"man\"?"),
     (&["--generate", "fishh"], "unknown value \"fishh\" of --generate: did you mean \"fish\"?"),
@@ -135,6 +178,18 @@ const REFUSED: &[(&[&str], &str)] = &[
 /// of all options.
 const NEVER_REFUSED: &[&str] =
     &["quiet", "existing", "renames", "stats", "syslog", "help", "no-dereference", "recursive"];
+
+/// Options that only `tinotify stat` has.
+const OF_STAT: [&str; 4] = ["ascending", "by", "descending", "zero"];
+
+/// Returns the arguments before an option.
+fn before(name: &str) -> Vec<String> {
+    if OF_STAT.contains(&name) {
+        vec!["stat".to_owned(), "d".to_owned()]
+    } else {
+        vec!["d".to_owned()]
+    }
+}
 
 /// The long name of each option of `--help`, with the placeholder of its value.
 fn options() -> Vec<(String, Option<String>)> {
@@ -184,7 +239,7 @@ fn each_option_with_a_value_is_refused_without_one() {
     for (name, value) in options() {
         let Some(value) = value.filter(|_| name != "exec") else { continue };
         let message = format!("missing value of --{name}: expected {value}");
-        is_refused(&["d".to_owned(), format!("--{name}")], &message);
+        is_refused(&[before(&name), vec![format!("--{name}")]].concat(), &message);
     }
     is_refused(&["d", "-e"], "missing value of --event: expected EVENT");
 }
@@ -194,7 +249,7 @@ fn each_flag_is_refused_with_a_value() {
     for (name, value) in options() {
         if value.is_none() {
             let message = format!("unexpected value \"x\" of --{name}: remove it");
-            is_refused(&[format!("--{name}=x"), "d".to_owned()], &message);
+            is_refused(&[before(&name), vec![format!("--{name}=x")]].concat(), &message);
         }
     }
 }

@@ -8,17 +8,20 @@
 
 mod completions;
 mod error;
+mod exec;
 mod help;
 mod manual;
+mod opt;
 mod options;
 mod parse;
+mod reader;
 mod table;
 mod texts;
 mod values;
 
-pub use help::{help, usage};
+pub use help::{help, stat_help, usage};
 pub use options::{
-    Command, Debounce, Document, Exec, Format, OnBusy, Options, Pattern, Quiet, Timeout,
+    Command, Counting, Debounce, Document, Exec, Format, OnBusy, Options, Pattern, Quiet, Timeout,
 };
 pub use parse::parse;
 

@@ -20,6 +20,8 @@ pub enum Effect {
     Interrupted,
     /// An event was emitted.
     Emitted,
+    /// An event was emitted, and no more will be.
+    Last,
 }
 
 /// A rename whose both paths are known.
@@ -33,29 +35,30 @@ struct Rename<'a> {
     discovered: bool,
 }
 
-/// Emits events. Without `--monitor` it emits one, and discards the others.
+/// Emits events, up to the number of `--count`. Without `--monitor` it emits one. Discards the others.
 pub struct Emitter {
     /// The selected events.
     events: EventMask,
-    monitor: bool,
     joins_renames: bool,
     cookies: Cookies,
     filter: Option<Arc<Filter>>,
     sink: Sink,
-    /// `true` if no more events are emitted.
-    done: bool,
+    /// The number of events that may still be emitted. `None`: no limit.
+    left: Option<u64>,
 }
 
 impl Emitter {
     pub fn new(options: &Options, filter: Option<Arc<Filter>>, sink: Sink) -> Self {
         Self {
             events: options.events,
-            monitor: options.monitor,
             joins_renames: options.renames,
             cookies: Cookies::new(options.has_own_cookies()),
             filter,
             sink,
-            done: false,
+            left: match options.count {
+                Some(count) => Some(count.get()),
+                None => (!options.monitor).then_some(1),
+            },
         }
     }
 
@@ -74,7 +77,7 @@ impl Emitter {
     /// the tool still waits for an event.
     pub fn existing(&mut self, at: Location<'_>, mask: EventMask) -> Result<(), Failure> {
         let event = Event { word: Some("EXISTING"), discovered: true, ..Event::new(at, mask) };
-        if self.done {
+        if self.left == Some(0) {
             return Ok(());
         }
         if self.passes(at, mask) {
@@ -205,9 +208,13 @@ impl Emitter {
 
     /// Counts an overflow, and emits it if it is selected. JSON always prints it.
     pub fn overflow(&mut self, mask: EventMask) -> Result<Effect, Failure> {
-        let selected = self.events.contains(EventMask::Q_OVERFLOW);
-        self.sink.overflow(&Event::new(Location::watched(b""), mask), selected)?;
-        Ok(if selected { Effect::Emitted } else { Effect::Interrupted })
+        let event = Event::new(Location::watched(b""), mask);
+        let effect = match self.events.contains(EventMask::Q_OVERFLOW) {
+            true => self.admit(),
+            false => Effect::Nothing,
+        };
+        self.sink.overflow(&event, effect != Effect::Nothing)?;
+        Ok(effect.max(Effect::Interrupted))
     }
 
     /// Emits one event for two paths if renames are selected.
@@ -247,12 +254,23 @@ impl Emitter {
     }
 
     fn emit(&mut self, event: &Event<'_>) -> Result<Effect, Failure> {
-        if self.done {
-            return Ok(Effect::Nothing);
+        let effect = self.admit();
+        if effect != Effect::Nothing {
+            self.sink.event(event)?;
         }
-        self.done = !self.monitor;
-        self.sink.event(event)?;
-        Ok(Effect::Emitted)
+        Ok(effect)
+    }
+
+    /// Returns the effect of emitting one more event. [`Effect::Nothing`] if it may not be emitted.
+    fn admit(&mut self) -> Effect {
+        match &mut self.left {
+            None => Effect::Emitted,
+            Some(0) => Effect::Nothing,
+            Some(left) => {
+                *left -= 1;
+                if *left == 0 { Effect::Last } else { Effect::Emitted }
+            }
+        }
     }
 
     pub fn sink(&self) -> &Sink {

@@ -40,6 +40,7 @@ mod start;
 mod stats;
 mod status;
 mod supervisor;
+mod timeout;
 mod watch;
 
 use std::fmt::Display;
@@ -64,6 +65,7 @@ fn run() -> u8 {
     match command {
         Command::Usage => print(&args::usage()),
         Command::Help => print(&args::help()),
+        Command::StatHelp => print(&args::stat_help()),
         Command::Version => print(concat!("tinotify ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Generate(document) => print(&args::generate(document)),
         Command::Watch(options) if options.daemon && !daemon::is_in_background() => {
@@ -80,7 +82,10 @@ fn watch(options: Options) -> u8 {
     // In the background too, standard error is that of the terminal until the watches are set up.
     let messages = Messages::new(options.quiet, options.syslog);
     options.warnings.iter().for_each(|warning| messages.warn(warning));
+    let is_stat = options.counting.is_some();
     match watch::run(options, &messages) {
+        // The counts were printed.
+        Ok(_) if is_stat => SUCCESS,
         Ok(Outcome::Seen) => SUCCESS,
         Ok(Outcome::TimedOut) => TIMED_OUT,
         Ok(Outcome::Ended | Outcome::Killed) => FAILURE,

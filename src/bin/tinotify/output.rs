@@ -1,10 +1,12 @@
-//! Prints events to standard output or a file, in one of four formats.
+//! Prints events to standard output or a file, in one of four formats. With `stat`, counts them, and prints
+//! the counts.
 //!
 //! ```text
-//! Output ──► Format: template ─► clock, csv, json ──► event, text
+//! Output ──► Format: counts ──► csv, json, template ──► clock, event, text
 //! ```
 
 mod clock;
+mod counts;
 mod csv;
 mod event;
 mod json;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use crate::args::{self, Options, Quiet};
 
+use counts::Counts;
 pub use event::{Event, Location};
 use template::Template;
 
@@ -42,8 +45,12 @@ pub struct Output {
 
 enum Format {
     Template(Template),
-    Csv { from: bool },
+    Csv {
+        from: bool,
+    },
     Json,
+    /// `tinotify stat`
+    Counts(Counts),
 }
 
 /// The buffer is written when it has this size.
@@ -61,6 +68,7 @@ impl Output {
             None => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
         };
         let format = match &options.format {
+            _ if options.counting.is_some() => Format::Counts(Counts::new(options)),
             args::Format::Lines => Format::Template(Template::lines(options.null, options.renames)),
             args::Format::Custom { format, time, .. } => {
                 Format::Template(Template::custom(format, time.as_deref(), options.renames))
@@ -88,6 +96,10 @@ impl Output {
             Format::Template(template) => template.write(&mut self.buffer, event, self.escape),
             Format::Csv { from } => csv::write(&mut self.buffer, event, *from, self.escape),
             Format::Json => json::write(&mut self.buffer, event),
+            Format::Counts(counts) => {
+                counts.count(event);
+                return Ok(());
+            }
         }
         self.buffer.extend_from_slice(self.end);
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
@@ -102,6 +114,27 @@ impl Output {
 
     pub fn is_json(&self) -> bool {
         matches!(self.format, Format::Json)
+    }
+
+    pub fn is_counting(&self) -> bool {
+        matches!(self.format, Format::Counts(_))
+    }
+
+    /// Adds a path without events to the counts of `stat`.
+    pub fn expect(&mut self, path: Vec<u8>) {
+        if let Format::Counts(counts) = &mut self.format {
+            counts.expect(path);
+        }
+    }
+
+    /// Prints the counts of `stat` to the buffer. Returns the number of rows, or `None` without `stat`.
+    pub fn print_counts(&mut self) -> Option<usize> {
+        match &self.format {
+            Format::Counts(counts) if !self.silent => {
+                Some(counts.write(&mut self.buffer, self.escape))
+            }
+            _ => None,
+        }
     }
 
     /// Writes the buffered events.

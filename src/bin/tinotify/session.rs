@@ -8,19 +8,21 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tinotify::{WatchError, Watcher};
 
-use crate::args::{Options, Timeout};
+use crate::args::Options;
 use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::report::Report;
+use crate::setup;
 use crate::signals::Wakeups;
 use crate::stats::Stats;
 use crate::supervisor::Supervisor;
+use crate::timeout::Idle;
 
 /// Why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Without `--monitor`: a selected event was emitted.
+    /// The event was emitted that was waited for, or the last of `--count`.
     Seen,
     TimedOut,
     /// A watch ended, or events were lost.
@@ -40,6 +42,8 @@ const BURST: usize = 1024;
 
 pub struct Session<'a> {
     monitor: bool,
+    /// `true` if signals end the count, and the counts are printed then.
+    is_stat: bool,
     messages: &'a Messages,
     watcher: Watcher,
     wakeups: &'a Wakeups,
@@ -58,9 +62,10 @@ impl<'a> Session<'a> {
         report: Report<'a>,
         emitter: Emitter,
     ) -> Self {
-        let idle = Idle::new(options.timeout);
+        let idle = Idle::new(options, setup::BUFFER);
         Self {
             monitor: options.monitor,
+            is_stat: options.counting.is_some(),
             messages,
             watcher,
             wakeups,
@@ -81,12 +86,11 @@ impl<'a> Session<'a> {
             if let Break(outcome) = self.between_bursts(is_drained)? {
                 break outcome;
             }
-            let now = Instant::now();
-            let deadline = self.idle.deadline();
-            if is_drained && deadline.is_some_and(|deadline| deadline <= now) {
-                break Outcome::TimedOut;
+            if self.idle.is_ending(&self.watcher)? {
+                continue;
             }
-            let dues = [deadline, self.emitter.sink().command_due(), self.report.due()];
+            let now = Instant::now();
+            let dues = [self.idle.deadline(), self.emitter.sink().command_due(), self.report.due()];
             let next_due = dues.into_iter().flatten().min();
             self.wait(match next_due {
                 _ if !is_drained => Some(Duration::ZERO),
@@ -97,11 +101,17 @@ impl<'a> Session<'a> {
         self.finish(outcome)
     }
 
-    /// Reports at most [`BURST`] events. Returns `true` if none is left.
+    /// Reports at most [`BURST`] events. Returns `true` if none is left. Breaks at the end of the timeout.
     fn read_burst(&mut self) -> Result<ControlFlow<Outcome, bool>, Failure> {
         for _ in 0..BURST {
+            if self.idle.is_over(&self.watcher) {
+                return Ok(Break(Outcome::TimedOut));
+            }
             let effect = match self.watcher.try_recv() {
                 Ok(Some(event)) => self.report.event(&event, &mut self.emitter)?,
+                Ok(None) if self.idle.is_over_when_empty() => {
+                    return Ok(Break(Outcome::TimedOut));
+                }
                 Ok(None) => return Ok(Continue(true)),
                 Err(error @ WatchError::Path { .. }) => {
                     self.messages.warn(error);
@@ -133,7 +143,10 @@ impl<'a> Session<'a> {
         }
         self.wakeups.clear();
         if self.supervisor.has_signal() {
-            return Ok(Break(Outcome::Killed));
+            if !self.is_stat {
+                return Ok(Break(Outcome::Killed));
+            }
+            self.idle.expire();
         }
         if self.wakeups.take_reopen() {
             self.emitter.sink_mut().reopen()?;
@@ -153,10 +166,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Restarts the timeout after an emitted event. Without `--monitor`, ends the session.
+    /// Restarts the timeout after an emitted event. Ends the session after the last one.
     fn after(&mut self, effect: Effect) -> ControlFlow<Outcome> {
         match effect {
-            Effect::Emitted if !self.monitor => return Break(Outcome::Seen),
+            Effect::Last => return Break(Outcome::Seen),
             Effect::Interrupted if !self.monitor => return Break(Outcome::Ended),
             Effect::Emitted => self.idle.restart(),
             Effect::Interrupted | Effect::Nothing => {}
@@ -191,6 +204,9 @@ impl<'a> Session<'a> {
         if self.monitor {
             self.report.emit_all(&mut self.emitter)?;
         }
+        if self.emitter.sink_mut().print_counts() == Some(0) {
+            self.messages.inform("No events occurred.");
+        }
         self.emitter.sink_mut().flush()?;
         if outcome == Outcome::Killed {
             return Ok(outcome);
@@ -210,32 +226,5 @@ impl<'a> Session<'a> {
 
     pub fn stats(&self) -> &Stats {
         self.emitter.sink().stats()
-    }
-}
-
-/// `--timeout`: the maximum time without an event.
-#[derive(Debug)]
-struct Idle {
-    timeout: Option<Duration>,
-    last_event: Instant,
-}
-
-impl Idle {
-    fn new(timeout: Timeout) -> Self {
-        let timeout = match timeout {
-            Timeout::After(timeout) => Some(timeout),
-            Timeout::Never | Timeout::Negative => None,
-        };
-        Self { timeout, last_event: Instant::now() }
-    }
-
-    fn restart(&mut self) {
-        if self.timeout.is_some() {
-            self.last_event = Instant::now();
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.last_event.checked_add(self.timeout?)
     }
 }

@@ -19,7 +19,7 @@ pub type Roots = HashMap<WatchId, Vec<u8>>;
 
 /// The size of the buffer for events. It holds some hundred events with names of usual length. Each page of
 /// it costs memory, and time at the start.
-const BUFFER: usize = 8 * 1024;
+pub const BUFFER: usize = 8 * 1024;
 
 /// What is watched.
 pub struct Watched {

@@ -40,11 +40,20 @@ impl Sink {
     /// Counts an overflow. Prints it if it is selected, and always in JSON.
     pub fn overflow(&mut self, event: &Event<'_>, selected: bool) -> io::Result<()> {
         self.stats.count_overflow();
-        if selected { self.output.event(event) } else { self.note(event) }
+        if selected || self.output.is_counting() {
+            self.output.event(event)
+        } else {
+            self.note(event)
+        }
     }
 
     pub fn count_hidden(&mut self) {
         self.stats.count_hidden();
+    }
+
+    /// Prints the counts of `stat`. Returns the number of rows, or `None` without `stat`.
+    pub fn print_counts(&mut self) -> Option<usize> {
+        self.output.print_counts()
     }
 
     /// Writes the printed events.

@@ -6,7 +6,7 @@
 //! ```text
 //! signal ──► supervisor: signals the command, wakes the main thread
 //!              │               main thread: writes its output, calls finish
-//!              ▼ then, or after GRACE
+//!              ▼ then, or after a time
 //!            waits for the command, or kills it after --stop-timeout
 //!              ▼
 //!            ends the program by the signal
@@ -25,9 +25,6 @@ use rustix::process::Signal;
 
 use crate::exec::Running;
 use crate::signals::{self, EndSignals};
-
-/// The time that the main thread has to write its output.
-const GRACE: Duration = Duration::from_millis(40);
 
 /// The size of the thread's stack, in bytes. It needs a few hundred.
 const STACK: usize = 64 * 1024;
@@ -48,9 +45,11 @@ struct State {
     is_finished: AtomicBool,
 }
 
-/// How the command is stopped.
+/// What happens after a signal.
 #[derive(Clone, Debug)]
 pub struct Stop {
+    /// The time that the main thread has to write its output.
+    pub grace: Duration,
     pub running: Running,
     pub signal: Signal,
     pub timeout: Duration,
@@ -67,7 +66,7 @@ impl Supervisor {
             shared.has_signal.store(true, Ordering::Relaxed);
             stop.running.close(stop.signal);
             let _ = (&wake).write(&[0]);
-            shared.wait();
+            shared.wait(stop.grace);
             stop.running.wait_or_kill(stop.timeout, |pause| signals.is_repeated(pause));
             signals::die_of(signal);
         };
@@ -96,11 +95,11 @@ impl Supervisor {
 }
 
 impl State {
-    /// Waits in the supervisor until the main thread has written its output, at most for [`GRACE`].
-    fn wait(&self) {
+    /// Waits in the supervisor until the main thread has written its output, at most for `grace`.
+    fn wait(&self, grace: Duration) {
         let begun = Instant::now();
         while self.has_output.load(Ordering::Relaxed) && !self.is_finished.load(Ordering::Acquire) {
-            match GRACE.checked_sub(begun.elapsed()) {
+            match grace.checked_sub(begun.elapsed()) {
                 Some(left) => thread::park_timeout(left),
                 None => return,
             }

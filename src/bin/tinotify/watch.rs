@@ -1,10 +1,12 @@
 //! Watches: all steps from the options to the end.
 
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tinotify::Watcher;
 
 use crate::args::{OnBusy, Options, Timeout};
 use crate::daemon;
@@ -18,10 +20,15 @@ use crate::output::Output;
 use crate::paths;
 use crate::report::Report;
 use crate::session::{Outcome, Session};
-use crate::setup::{self, Watched};
+use crate::setup::{self, Roots, Watched};
 use crate::signals::Wakeups;
 use crate::sink::Sink;
 use crate::supervisor::{Stop, Supervisor};
+
+/// The time to write pending events after a signal.
+const GRACE: Duration = Duration::from_millis(40);
+/// The time to write the counts of `stat` after a signal.
+const STAT_GRACE: Duration = Duration::from_secs(5);
 
 /// What failed if the handlers of signals can't be set.
 const SIGNALS: &str = "cannot handle signals";
@@ -44,7 +51,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         exec::check(&exec.words).map_err(Failure::Command)?;
     }
     let filter = compile_filter(&options)?;
-    let output = open_output(&options)?;
+    let mut output = open_output(&options)?;
 
     messages.inform(if options.recursive {
         "Setting up watches.  Beware: since -r was given, this may take a while!"
@@ -53,6 +60,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     });
     let Watched { watcher, roots, plain } = setup::watch(&options, filter.as_ref())?;
     let exec = options.exec.take().map(|exec| Exec::new(exec, options.debounce, running));
+    supervisor.begin_output();
     messages.inform("Watches established.");
     if options.daemon {
         daemon::report_ready().map_err(Failure::system("cannot go to the background"))?;
@@ -61,6 +69,9 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         return Err(Failure::NegativeTimeout);
     }
 
+    if options.counting.is_some_and(|counting| counting.zero) {
+        expect_all(&mut output, &watcher, &roots);
+    }
     let mut emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     if options.existing {
         for root in plain {
@@ -68,14 +79,14 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         }
     }
     let report = Report::new(&options, messages, roots);
-    supervisor.begin_output();
     let signals = (&wakeups, &supervisor);
+    let is_stat = options.counting.is_some();
     let mut session = Session::new(&options, messages, watcher, signals, report, emitter);
     let result = session.run();
     if options.stats {
         messages.warn(session.stats());
     }
-    if supervisor.has_signal() {
+    if supervisor.has_signal() && !is_stat {
         supervisor.finish();
     }
     if result.is_err() {
@@ -89,7 +100,12 @@ fn supervise(options: &Options, wakeups: &Wakeups, running: &Running) -> io::Res
     if options.outfile.is_some() {
         wakeups.catch_reopen()?;
     }
-    let mut stop = Stop { running: running.clone(), signal: Signal::TERM, timeout: Duration::ZERO };
+    let mut stop = Stop {
+        grace: if options.counting.is_some() { STAT_GRACE } else { GRACE },
+        running: running.clone(),
+        signal: Signal::TERM,
+        timeout: Duration::ZERO,
+    };
     if let Some(exec) = &options.exec {
         wakeups.catch_children()?;
         // A signal that is sent for each event need not stop the command.
@@ -99,6 +115,22 @@ fn supervise(options: &Options, wakeups: &Wakeups, running: &Running) -> io::Res
         stop.timeout = exec.stop_timeout;
     }
     Supervisor::start(wakeups.waker()?, stop)
+}
+
+/// Adds each watched path to the counts of `stat`.
+fn expect_all(output: &mut Output, watcher: &Watcher, roots: &Roots) {
+    for (watch, root) in roots {
+        output.expect(root.clone());
+        // A watch that is no tree has none.
+        let directories = watcher.watches().tree_directories(*watch).unwrap_or_default();
+        for directory in directories {
+            let mut path = directory.path.into_os_string().into_vec();
+            if !path.ends_with(b"/") {
+                path.push(b'/');
+            }
+            output.expect(path);
+        }
+    }
 }
 
 /// Adds the paths of `--fromfile`, before those of the command line.

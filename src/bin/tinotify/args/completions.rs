@@ -2,7 +2,13 @@
 
 use std::fmt::Write;
 
-use crate::args::table::{Values, options};
+use crate::args::opt::{Opt, Scope, Values};
+use crate::args::table::options;
+
+/// Returns the short name of an option, unless `stat` has given the letter another meaning.
+fn letter(option: &Opt) -> Option<char> {
+    option.short.filter(|_| option.scope != Scope::Stat)
+}
 
 /// The completion of bash before the options: `option` is the option whose value is completed, `now` the
 /// word. bash splits a word at `=`. After `--exec` come the words of a command.
@@ -41,7 +47,8 @@ pub fn bash() -> String {
             Values::Any | Values::Files => ":".to_owned(),
         };
         // The last of combined letters can have a value too.
-        let short = option.short.map_or(String::new(), |short| format!("-{short}|-[!-]*{short}|"));
+        let short =
+            letter(option).map_or(String::new(), |short| format!("-{short}|-[!-]*{short}|"));
         let _ = writeln!(text, "        {short}--{}) {action}; return;;", option.long);
     }
     text.push_str("    esac\n    if [[ $now == -* ]]; then\n        COMPREPLY=($(compgen -W '");
@@ -66,7 +73,7 @@ pub fn zsh() -> String {
             Values::Commands => ":*\\;::command:_normal".to_owned(),
             Values::Any => ":value:".to_owned(),
         };
-        if let Some(short) = option.short {
+        if let Some(short) = letter(option) {
             let _ = writeln!(text, "    '*-{short}[{help}]{value}' \\");
         }
         let equals = match (option.value, option.values) {
@@ -84,7 +91,7 @@ pub fn fish() -> String {
     let mut text = String::new();
     for option in options() {
         let _ = write!(text, "complete -c tinotify -l {}", option.long);
-        if let Some(short) = option.short {
+        if let Some(short) = letter(option) {
             let _ = write!(text, " -s {short}");
         }
         let _ = match option.values {

@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use crate::args::table::{EVENT_NAMES, Opt, options};
+use tinotify::EventMask;
+
+use crate::args::opt::{Opt, Scope};
+use crate::args::table::{EVENT_NAMES, options};
 
 #[derive(Debug)]
 pub enum UsageError {
@@ -19,10 +22,14 @@ pub enum UsageError {
     NotUtf8(&'static Opt, OsString),
     /// The value of a flag. The flag is as it was written.
     UnexpectedValue(String, OsString),
-    InvalidTimeout(String),
-    InvalidDebounce(String),
-    InvalidStopTimeout(String),
-    Ambiguous(String),
+    /// What is invalid, its text, and what is expected.
+    Invalid(&'static str, String, &'static str),
+    /// `stat` is to sort by an event that is not selected.
+    UnselectedKey(EventMask),
+    /// The option cannot be used with `stat`, or only with it.
+    Scope(&'static Opt),
+    /// An abbreviation, and whether it is of `stat`.
+    Ambiguous(String, bool),
     Fanotify,
     /// The first option needs the second.
     Needs(&'static str, &'static str),
@@ -71,20 +78,21 @@ impl fmt::Display for UsageError {
             Self::UnexpectedValue(option, value) => {
                 write!(f, "unexpected value {value:?} of {option}: remove it")
             }
-            Self::InvalidTimeout(text) => write!(f, "invalid timeout {text:?}: expected seconds"),
-            Self::InvalidDebounce(text) => {
-                write!(
-                    f,
-                    "invalid debounce time {text:?}: expected milliseconds: QUIET or QUIET,CAP"
-                )
+            Self::Invalid(what, text, expected) => {
+                write!(f, "invalid {what} {text:?}: expected {expected}")
             }
-            Self::InvalidStopTimeout(text) => {
-                write!(f, "invalid stop timeout {text:?}: expected seconds")
+            Self::UnselectedKey(key) => {
+                write!(f, "cannot sort by {key}: the event is not selected; add it to --event")
             }
-            Self::Ambiguous(prefix) => {
+            Self::Scope(option) => {
+                let can = if option.scope == Scope::Stat { "can only" } else { "cannot" };
+                write!(f, "--{} {can} be used with stat", option.long)
+            }
+            Self::Ambiguous(prefix, is_stat) => {
                 write!(f, "ambiguous option --{prefix}: did you mean one of")?;
-                let mut matching =
-                    options().filter(|option| option.long.starts_with(prefix.as_str()));
+                let mut matching = options()
+                    .filter(|option| option.scope.fits(*is_stat))
+                    .filter(|option| option.long.starts_with(prefix.as_str()));
                 matching.try_for_each(|option| write!(f, " --{}", option.long))?;
                 f.write_str("?")
             }

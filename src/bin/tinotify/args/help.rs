@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::args::table::{EVENT_NAMES, EVENTS, GROUPS, Opt, options};
-use crate::args::texts::{EXCLUDED, OUTPUT, STATUS, SUMMARY, SYNOPSIS};
+use crate::args::opt::Opt;
+use crate::args::table::{EVENT_NAMES, EVENTS, GROUPS, options};
+use crate::args::texts::{EXCLUDED, OUTPUT, STAT_STATUS, STAT_SUMMARY, STATUS, SUMMARY, SYNOPSIS};
 
 /// The width of the text of an option. With its names, a line has less than 80 bytes.
 const WIDTH: usize = 52;
@@ -32,27 +33,50 @@ pub fn usage() -> String {
 
 /// Returns the text of `--help`: all options in their groups, with examples.
 pub fn help() -> String {
-    let mut text = format!("Usage: tinotify {SYNOPSIS}\n{SUMMARY}\n\n");
+    let mut text =
+        format!("Usage: tinotify {SYNOPSIS}\n       tinotify stat {SYNOPSIS}\n{SUMMARY}\n\n");
     paragraph(&mut text, OUTPUT);
     paragraph(&mut text, EXCLUDED);
     for group in &GROUPS {
-        let _ = writeln!(text, "\n{}:", group.title);
-        for option in group.options {
-            entry(&mut text, &names(option, option.value), option.help);
-        }
+        self::group(&mut text, group.title, group.options.iter());
         for (purpose, command) in group.examples {
             let _ = writeln!(text, "\n  {purpose}\n    {command}");
         }
     }
-    let _ = writeln!(text, "\nEvents:");
-    for (name, meaning) in EVENTS {
-        entry(&mut text, name, meaning);
-    }
-    let _ = writeln!(text, "\nExit status:");
-    for (status, meaning) in STATUS {
-        entry(&mut text, status, meaning);
-    }
+    list(&mut text, "Events", &EVENTS);
+    list(&mut text, "Exit status", STATUS);
     text
+}
+
+/// Returns the text of `tinotify stat --help`: the options that it has.
+pub fn stat_help() -> String {
+    let mut text = format!("Usage: tinotify stat {SYNOPSIS}\n{STAT_SUMMARY}\n\n");
+    paragraph(&mut text, EXCLUDED);
+    for group in &GROUPS {
+        self::group(
+            &mut text,
+            group.title,
+            group.options.iter().filter(|option| option.scope.fits(true)),
+        );
+    }
+    list(&mut text, "Events", &EVENTS);
+    list(&mut text, "Exit status", STAT_STATUS);
+    text
+}
+
+/// Appends the options of a group, if there are any.
+fn group<'a>(text: &mut String, title: &str, options: impl Iterator<Item = &'a Opt>) {
+    let mut options = options.peekable();
+    if options.peek().is_some() {
+        let _ = writeln!(text, "\n{title}:");
+    }
+    options.for_each(|option| entry(text, &names(option, option.value), option.help));
+}
+
+/// Appends names and their meanings.
+fn list(text: &mut String, title: &str, entries: &[(&str, &str)]) {
+    let _ = writeln!(text, "\n{title}:");
+    entries.iter().for_each(|(name, meaning)| entry(text, name, meaning));
 }
 
 /// Returns the short name, the long name, and the placeholder of the value.

@@ -15,8 +15,9 @@ pub fn man() -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut page = format!(
         ".TH TINOTIFY 1 {DATE} \"tinotify {version}\"\n.SH NAME\ntinotify \\- wait for changes to files\n\
-         .SH SYNOPSIS\n.B tinotify\n{SYNOPSIS}\n.SH DESCRIPTION\n{SUMMARY}\n{OUTPUT}\n{EXCLUDED}\n.PP\n\
-         It accepts the command line of\n.BR inotifywait (1).\n.SH OPTIONS\n",
+         .SH SYNOPSIS\n.B tinotify\n{SYNOPSIS}\n.br\n.B tinotify stat\n{SYNOPSIS}\n.SH DESCRIPTION\n\
+         {SUMMARY}\n{OUTPUT}\n{EXCLUDED}\n.PP\nIt accepts the command line of\n.BR inotifywait (1),\nand\n\
+         .B tinotify stat\nthat of\n.BR inotifywatch (1).\n.SH OPTIONS\n",
     );
     for group in &GROUPS {
         let _ = writeln!(page, ".SS {}", group.title);
@@ -30,7 +31,7 @@ pub fn man() -> String {
     section(&mut page, "JSON", "With --json each line is one object, with these keys:", &JSON);
     page.push_str(".PP\nThe words in events that are not events of the kernel:\n");
     WORDS.iter().for_each(|(word, meaning)| entry(&mut page, word, meaning));
-    section(&mut page, "EXIT STATUS", "", &STATUS);
+    section(&mut page, "EXIT STATUS", "", STATUS);
     section(&mut page, "ENVIRONMENT", "", &ENVIRONMENT);
     section(&mut page, "FILES", "", &FILES);
     page.push_str(".SH EXAMPLES\n");
@@ -41,7 +42,7 @@ pub fn man() -> String {
         let (purpose, command) = (roff(purpose), roff(command));
         let _ = writeln!(page, "{paragraph}{purpose}\n.PP\n.RS 4\n.nf\n{command}\n.fi\n.RE");
     }
-    page.push_str(".SH SEE ALSO\n.BR inotifywait (1),\n.BR inotify (7)\n");
+    page.push_str(".SH SEE ALSO\n.BR inotifywait (1),\n.BR inotifywatch (1),\n.BR inotify (7)\n");
     page
 }
 

@@ -1,6 +1,7 @@
 //! The parsed command line.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub enum Command {
     /// `-h`: the help on one screen.
     Usage,
     Help,
+    StatHelp,
     Version,
     Generate(Document),
     Watch(Box<Options>),
@@ -35,6 +37,10 @@ pub struct Options {
     pub fromfile: Option<PathBuf>,
     pub events: EventMask,
     pub monitor: bool,
+    /// The number of events to print. `None`: no limit.
+    pub count: Option<NonZeroU64>,
+    /// `tinotify stat`
+    pub counting: Option<Counting>,
     pub recursive: bool,
     pub follow: bool,
     pub follow_links: bool,
@@ -87,6 +93,24 @@ pub enum Format {
         newline: bool,
         time: Option<Vec<u8>>,
     },
+}
+
+/// How `tinotify stat` counts events, and prints the counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting {
+    /// Counts by file instead of by watched directory.
+    pub by_file: bool,
+    /// Prints rows and columns of zeros too.
+    pub zero: bool,
+    /// Sorts by the sum of the counts of these events.
+    pub key: EventMask,
+    pub ascending: bool,
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Self { by_file: false, zero: false, key: EventMask::all(), ascending: false }
+    }
 }
 
 /// One of `--exclude`, `--excludei`, `--include` and `--includei`.

@@ -3,28 +3,32 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use lexopt::prelude::*;
-use rustix::process::Signal;
 use tinotify::EventMask;
 
 use crate::args::error::UsageError;
-use crate::args::options::{Command, Document, Exec, Format, OnBusy, Options, Pattern, Quiet};
-use crate::args::table::{Id, Opt, options};
+use crate::args::exec;
+use crate::args::opt::{Id, Opt};
+use crate::args::options::{Command, Counting, Document, Format, Options, Pattern, Quiet};
+use crate::args::reader::{bytes, only_once, refuse_value, text};
+use crate::args::table::options;
 use crate::args::values;
 
 /// Parses the arguments. The first is the name of the program.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
-    let mut parser = lexopt::Parser::from_iter(args);
-    let mut given = Given::default();
+    let mut args = args.into_iter().peekable();
+    args.next();
+    // Only as the first argument. A path of this name is given as `./stat`.
+    let is_stat = args.next_if(|word| word == "stat").is_some();
+    let mut parser = lexopt::Parser::from_args(args);
+    let mut given = Given::new(is_stat);
     while let Some(arg) = parser.next()? {
         let option = match arg {
-            Short('h') => return Ok(Command::Usage),
-            Short(letter) => with_letter(letter)?,
+            Short('h') if !is_stat => return Ok(Command::Usage),
+            Short(letter) => with_letter(letter, is_stat)?,
             Long(name) => {
-                let option = with_name(name)?;
+                let option = with_name(name, is_stat)?;
                 if option.value.is_none() {
                     refuse_value(option, &mut parser)?;
                 }
@@ -48,9 +52,6 @@ const PATTERN_OPTIONS: &str = "--exclude, --excludei, --include and --includei";
 /// The meanings of the values of `--generate`, in their order in the table.
 const DOCUMENTS: [Document; 4] = [Document::Man, Document::Bash, Document::Zsh, Document::Fish];
 
-/// The meanings of the values of `--on-busy`, in their order in the table.
-const ON_BUSY: [OnBusy; 4] = [OnBusy::Queue, OnBusy::Ignore, OnBusy::Restart, OnBusy::Signal];
-
 const REPEATED_PATTERN: &str =
     "the same pattern option was given more than once: only the last pattern is used";
 
@@ -64,7 +65,7 @@ struct Given {
     no_newline: bool,
     format: Option<Vec<u8>>,
     timefmt: Option<Vec<u8>>,
-    exec: GivenExec,
+    exec: exec::Given,
     /// The option of the pattern, one of four.
     pattern: Option<Id>,
 }
@@ -75,47 +76,16 @@ const CHANGES: EventMask = EventMask::ALL_EVENTS
     .difference(EventMask::OPEN)
     .difference(EventMask::CLOSE_NOWRITE);
 
-/// The default of `--stop-timeout`.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// `--exec` and the options that need it, so far.
-#[derive(Default)]
-struct GivenExec {
-    words: Option<Vec<OsString>>,
-    on_busy: Option<OnBusy>,
-    signal: Option<Signal>,
-    stop_timeout: Option<Duration>,
-    run_at_start: bool,
-    exit_on_error: bool,
-}
-
-impl GivenExec {
-    fn finish(self) -> Result<Option<Exec>, UsageError> {
-        let needing = [
-            (self.on_busy.is_some(), "--on-busy"),
-            (self.signal.is_some(), "--signal"),
-            (self.stop_timeout.is_some(), "--stop-timeout"),
-            (self.run_at_start, "--run-at-start"),
-            (self.exit_on_error, "--exit-on-error"),
-        ];
-        let Some(words) = self.words else {
-            return match needing.iter().find(|(given, _)| *given) {
-                Some((_, option)) => Err(UsageError::Needs(option, "--exec")),
-                None => Ok(None),
-            };
-        };
-        Ok(Some(Exec {
-            words,
-            on_busy: self.on_busy.unwrap_or_default(),
-            signal: self.signal.unwrap_or(Signal::TERM),
-            stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT),
-            run_at_start: self.run_at_start,
-            exit_on_error: self.exit_on_error,
-        }))
-    }
-}
-
 impl Given {
+    fn new(is_stat: bool) -> Self {
+        let mut given = Self::default();
+        if is_stat {
+            given.options.monitor = true;
+            given.options.counting = Some(Counting::default());
+        }
+        given
+    }
+
     /// Takes an option and its value. Returns a command that ends the parsing, such as `--help`.
     fn take(
         &mut self,
@@ -124,6 +94,15 @@ impl Given {
     ) -> Result<Option<Command>, UsageError> {
         let options = &mut self.options;
         match option.id {
+            Id::Ascending | Id::By | Id::Descending | Id::Zero => {
+                if let Some(counting) = &mut options.counting {
+                    take_counting(counting, option, parser)?;
+                }
+            }
+            Id::Count => {
+                options.count = Some(values::count(text(option, parser)?)?);
+                options.monitor = true;
+            }
             Id::Csv => self.csv = true,
             Id::Daemon => {
                 options.daemon = true;
@@ -136,8 +115,13 @@ impl Given {
                 self.pattern(option, parser)?;
             }
             Id::Existing => options.existing = true,
-            Id::Exec => self.exec.words = Some(command(parser)?),
-            Id::ExitOnError => self.exec.exit_on_error = true,
+            Id::Exec
+            | Id::ExitOnError
+            | Id::OnBusy
+            | Id::Restart
+            | Id::RunAtStart
+            | Id::Signal
+            | Id::StopTimeout => self.exec.take(option, parser)?,
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
             Id::Follow => options.follow = true,
             Id::FollowLinks => options.follow_links = true,
@@ -147,6 +131,7 @@ impl Given {
                 let document = values::choice(option, text(option, parser)?, &DOCUMENTS)?;
                 return Ok(Some(Command::Generate(document)));
             }
+            Id::Help if options.counting.is_some() => return Ok(Some(Command::StatHelp)),
             Id::Help => return Ok(Some(Command::Help)),
             Id::Inotify => {}
             Id::Json => self.json = true,
@@ -154,22 +139,13 @@ impl Given {
             Id::NoDereference => options.no_dereference = true,
             Id::NoNewline => self.no_newline = true,
             Id::Null => options.null = true,
-            Id::OnBusy => {
-                self.exec.on_busy = Some(values::choice(option, text(option, parser)?, &ON_BUSY)?)
-            }
             Id::Outfile => only_once(&mut options.outfile, option, parser)?,
             Id::Quiet if options.quiet == Quiet::No => options.quiet = Quiet::Messages,
             Id::Quiet => options.quiet = Quiet::Events,
             Id::Recursive => options.recursive = true,
             Id::Renames => options.renames = true,
-            Id::Restart => self.exec.on_busy = Some(OnBusy::Restart),
-            Id::RunAtStart => self.exec.run_at_start = true,
-            Id::Signal => self.exec.signal = Some(values::signal(option, text(option, parser)?)?),
             Id::Snapshot => options.snapshot = true,
             Id::Stats => options.stats = true,
-            Id::StopTimeout => {
-                self.exec.stop_timeout = Some(values::stop_timeout(&text(option, parser)?)?)
-            }
             Id::Syslog => options.syslog = true,
             Id::Timefmt => self.timefmt = Some(bytes(option, parser)?),
             Id::Timeout => options.timeout = values::timeout(&text(option, parser)?)?,
@@ -221,7 +197,12 @@ impl Given {
         if options.events.is_empty() {
             options.events = if options.exec.is_some() { CHANGES } else { EventMask::ALL_EVENTS };
         }
-        Ok(())
+        match &options.counting {
+            Some(counting) if !counting.key.intersects(options.events) => {
+                Err(UsageError::UnselectedKey(counting.key))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn take_format(&mut self) -> Result<Format, UsageError> {
@@ -251,73 +232,57 @@ impl Given {
     }
 }
 
-/// Takes the words of a command: all arguments up to `;` or the end.
-fn command(parser: &mut lexopt::Parser) -> Result<Vec<OsString>, UsageError> {
-    let mut command: Vec<OsString> = parser.optional_value().into_iter().collect();
-    command.extend(parser.raw_args()?.take_while(|word| word != ";"));
-    match command.first() {
-        Some(program) if !program.is_empty() => Ok(command),
-        _ => Err(UsageError::NoCommand),
+/// Takes an option of `stat`, and its value.
+fn take_counting(
+    counting: &mut Counting,
+    option: &'static Opt,
+    parser: &mut lexopt::Parser,
+) -> Result<(), UsageError> {
+    match option.id {
+        Id::By => {
+            counting.by_file = values::choice(option, text(option, parser)?, &[false, true])?;
+        }
+        Id::Zero => counting.zero = true,
+        _ => {
+            counting.key = values::sort_key(&text(option, parser)?)?;
+            counting.ascending = option.id == Id::Ascending;
+        }
     }
+    Ok(())
 }
 
-/// Returns the option of a short name.
-fn with_letter(letter: char) -> Result<&'static Opt, UsageError> {
-    let option = options().find(|option| option.short == Some(letter));
-    option.ok_or_else(|| UsageError::UnknownOption(format!("-{letter}")))
+/// Returns the option of a short name. `stat` gives some letters another meaning.
+fn with_letter(letter: char, is_stat: bool) -> Result<&'static Opt, UsageError> {
+    let find = |fits| options_in(is_stat, fits).find(|option| option.short == Some(letter));
+    if let Some(option) = find(true) {
+        return Ok(option);
+    }
+    let unknown = || UsageError::UnknownOption(format!("-{letter}"));
+    Err(find(false).map_or_else(unknown, UsageError::Scope))
 }
 
 /// Returns the option with a long name, or the only option that starts with it. Searches the options of
 /// inotifywait first, so that its abbreviations stay unambiguous.
-fn with_name(name: &str) -> Result<&'static Opt, UsageError> {
+fn with_name(name: &str, is_stat: bool) -> Result<&'static Opt, UsageError> {
     if let Some(option) = options().find(|option| option.long == name) {
-        return Ok(option);
+        let fits = option.scope.fits(is_stat);
+        return if fits { Ok(option) } else { Err(UsageError::Scope(option)) };
     }
+    let starts = |option: &&Opt| !name.is_empty() && option.long.starts_with(name);
     for is_shared in [true, false] {
-        let mut matching = options()
-            .filter(|option| option.is_shared == is_shared)
-            .filter(|option| !name.is_empty() && option.long.starts_with(name));
+        let mut matching =
+            options_in(is_stat, true).filter(|option| option.is_shared == is_shared).filter(starts);
         match (matching.next(), matching.next()) {
             (Some(option), None) => return Ok(option),
-            (Some(_), Some(_)) => return Err(UsageError::Ambiguous(name.to_owned())),
+            (Some(_), Some(_)) => return Err(UsageError::Ambiguous(name.to_owned(), is_stat)),
             (None, _) => {}
         }
     }
-    Err(UsageError::UnknownOption(format!("--{name}")))
+    let unknown = || UsageError::UnknownOption(format!("--{name}"));
+    Err(options_in(is_stat, false).find(starts).map_or_else(unknown, UsageError::Scope))
 }
 
-/// Refuses `--flag=value`.
-fn refuse_value(option: &'static Opt, parser: &mut lexopt::Parser) -> Result<(), UsageError> {
-    match parser.optional_value() {
-        None => Ok(()),
-        Some(value) => Err(UsageError::UnexpectedValue(format!("--{}", option.long), value)),
-    }
-}
-
-/// Takes the value of an option.
-fn value(option: &'static Opt, parser: &mut lexopt::Parser) -> Result<OsString, UsageError> {
-    parser.value().map_err(|_| UsageError::MissingValue(option))
-}
-
-/// Takes the value of an option as text.
-fn text(option: &'static Opt, parser: &mut lexopt::Parser) -> Result<String, UsageError> {
-    let text = value(option, parser)?.into_string();
-    text.map_err(|bytes| UsageError::NotUtf8(option, bytes))
-}
-
-/// Takes the value of an option as bytes.
-fn bytes(option: &'static Opt, parser: &mut lexopt::Parser) -> Result<Vec<u8>, UsageError> {
-    Ok(value(option, parser)?.into_vec())
-}
-
-/// Takes the value of an option that can be given once.
-fn only_once(
-    given: &mut Option<PathBuf>,
-    option: &'static Opt,
-    parser: &mut lexopt::Parser,
-) -> Result<(), UsageError> {
-    match given.replace(value(option, parser)?.into()) {
-        None => Ok(()),
-        Some(_) => Err(UsageError::Twice(option.long)),
-    }
+/// Returns the options that can be used, or those that cannot.
+fn options_in(is_stat: bool, fits: bool) -> impl Iterator<Item = &'static Opt> {
+    options().filter(move |option| option.scope.fits(is_stat) == fits)
 }

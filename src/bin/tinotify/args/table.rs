@@ -1,146 +1,23 @@
 //! The table of options and the table of events. The parser, the help, the man page, the completions and
 //! the messages are all derived from them.
 
-/// One option, for the parser and for the documentation.
-#[derive(Debug)]
-pub struct Opt {
-    pub id: Id,
-    pub short: Option<char>,
-    pub long: &'static str,
-    /// The placeholder of its value. `None` for a flag.
-    pub value: Option<&'static str>,
-    pub values: Values,
-    /// `true` for an option of inotifywait. An abbreviation that is unambiguous among these is accepted.
-    pub is_shared: bool,
-    pub help: &'static str,
-    /// The text of the short help, at most 52 bytes. `None` if the short help does not show the option.
-    pub brief: Option<&'static str>,
-}
-
-/// The values that an option accepts, for completions and messages.
-#[derive(Clone, Copy, Debug)]
-pub enum Values {
-    Any,
-    Files,
-    Commands,
-    OneOf(&'static [&'static str]),
-    /// Separated by commas.
-    ListOf(&'static [&'static str]),
-}
-
-impl Values {
-    /// Returns the known words. Empty if other values are accepted too.
-    pub fn words(self) -> &'static [&'static str] {
-        match self {
-            Self::OneOf(words) | Self::ListOf(words) => words,
-            Self::Any | Self::Files | Self::Commands => &[],
-        }
-    }
-}
-
-impl Opt {
-    /// An option of inotifywait.
-    const fn shared(id: Id, long: &'static str, help: &'static str) -> Self {
-        Self {
-            id,
-            short: None,
-            long,
-            value: None,
-            values: Values::Any,
-            is_shared: true,
-            help,
-            brief: None,
-        }
-    }
-
-    /// An option that inotifywait does not have.
-    const fn own(id: Id, long: &'static str, help: &'static str) -> Self {
-        Self { is_shared: false, ..Self::shared(id, long, help) }
-    }
-
-    const fn short(self, letter: char) -> Self {
-        Self { short: Some(letter), ..self }
-    }
-
-    const fn value(self, placeholder: &'static str) -> Self {
-        Self { value: Some(placeholder), ..self }
-    }
-
-    const fn values(self, values: Values) -> Self {
-        Self { values, ..self }
-    }
-
-    const fn brief(self, text: &'static str) -> Self {
-        Self { brief: Some(text), ..self }
-    }
-}
-
-/// Options that the help shows under one title.
-#[derive(Debug)]
-pub struct Group {
-    pub title: &'static str,
-    pub options: &'static [Opt],
-    /// Command lines, each after its purpose.
-    pub examples: &'static [(&'static str, &'static str)],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Id {
-    Csv,
-    Daemon,
-    Debounce,
-    Event,
-    Exclude,
-    Excludei,
-    Exec,
-    ExitOnError,
-    Existing,
-    Fanotify,
-    Filesystem,
-    Follow,
-    FollowLinks,
-    Format,
-    Fromfile,
-    Generate,
-    Help,
-    Include,
-    Includei,
-    Inotify,
-    Json,
-    Monitor,
-    NoDereference,
-    NoNewline,
-    Null,
-    OnBusy,
-    Outfile,
-    Quiet,
-    Recursive,
-    Renames,
-    Restart,
-    RunAtStart,
-    Signal,
-    Snapshot,
-    Stats,
-    StopTimeout,
-    Syslog,
-    Timefmt,
-    Timeout,
-    Version,
-}
+use crate::args::opt::{Group, Id, Opt, Scope, Values};
 
 /// All options, in the order of the help.
-pub const GROUPS: [Group; 6] = [
+pub const GROUPS: [Group; 7] = [
     Group { title: "Watching", options: WATCHING, examples: EXAMPLES_OF_WATCHING },
     Group { title: "Events", options: SELECTION, examples: EXAMPLES_OF_SELECTION },
     Group { title: "Filters", options: FILTERS, examples: EXAMPLES_OF_FILTERS },
     Group { title: "Output", options: OUTPUT, examples: EXAMPLES_OF_OUTPUT },
     Group { title: "Commands", options: COMMANDS, examples: EXAMPLES_OF_COMMANDS },
+    Group { title: "tinotify stat", options: STAT, examples: EXAMPLES_OF_STAT },
     Group { title: "The program", options: PROGRAM, examples: EXAMPLES_OF_PROGRAM },
 ];
 
 const WATCHING: &[Opt] = &[
     Opt::shared(Id::Monitor, "monitor", "Continue after the first event.")
         .short('m')
+        .only(Scope::Watch)
         .brief("Continue after the first event."),
     Opt::shared(
         Id::Recursive,
@@ -156,6 +33,7 @@ const WATCHING: &[Opt] = &[
         "Watch names, not files: also watch a file that replaces the watched one, or that is \
          created later.",
     )
+    .only(Scope::Watch)
     .brief("Watch a name through replacements of its file."),
     Opt::own(
         Id::FollowLinks,
@@ -167,7 +45,8 @@ const WATCHING: &[Opt] = &[
         Id::Existing,
         "existing",
         "First print each file and directory that is there, as EXISTING.",
-    ),
+    )
+    .only(Scope::Watch),
     Opt::own(
         Id::Snapshot,
         "snapshot",
@@ -216,16 +95,20 @@ const SELECTION: &[Opt] = &[
         Id::Timeout,
         "timeout",
         "End after this time without an event; fractions are allowed. 0: never. Negative: set up \
-         the watches, then end. Default: 0.",
+         the watches, then end. Default: 0. With stat: the time of the whole count.",
     )
     .short('t')
     .value("SECONDS")
     .brief("End after this time without an event."),
+    Opt::own(Id::Count, "count", "End after this number of printed events. Implies --monitor.")
+        .value("NUMBER")
+        .only(Scope::Watch),
     Opt::own(
         Id::Renames,
         "renames",
         "Print a rename as one RENAMED event with the old path (%o in --format).",
-    ),
+    )
+    .only(Scope::Watch),
 ];
 
 const EXAMPLES_OF_SELECTION: &[(&str, &str)] = &[
@@ -268,10 +151,12 @@ const OUTPUT: &[Opt] = &[
          with the separator X, %T time, %c cookie, %0 NUL, %n newline, %% percent sign.",
     )
     .value("FORMAT")
+    .only(Scope::Watch)
     .brief("Print events so: %w%f is the path, %e the events."),
-    Opt::shared(Id::NoNewline, "no-newline", "Print no newline after --format."),
+    Opt::shared(Id::NoNewline, "no-newline", "Print no newline after --format.").only(Scope::Watch),
     Opt::shared(Id::Timefmt, "timefmt", "Format of the time that %T prints, as in strftime(3).")
-        .value("FORMAT"),
+        .value("FORMAT")
+        .only(Scope::Watch),
     Opt::shared(Id::Csv, "csv", "Print events as comma-separated values.").short('c'),
     Opt::own(Id::Json, "json", "Print each event as a JSON object on its own line.")
         .brief("Print each event as a JSON object."),
@@ -280,7 +165,8 @@ const OUTPUT: &[Opt] = &[
         "null",
         "End each event with NUL instead of a newline; without --format, each of its fields too.",
     )
-    .short('0'),
+    .short('0')
+    .only(Scope::Watch),
     Opt::shared(
         Id::Outfile,
         "outfile",
@@ -289,7 +175,8 @@ const OUTPUT: &[Opt] = &[
     .short('o')
     .value("FILE")
     .values(Values::Files),
-    Opt::own(Id::Stats, "stats", "Print the number of events of each kind at the end."),
+    Opt::own(Id::Stats, "stats", "Print the number of events of each kind at the end.")
+        .only(Scope::Watch),
 ];
 
 const EXAMPLES_OF_OUTPUT: &[(&str, &str)] = &[
@@ -310,6 +197,7 @@ const COMMANDS: &[Opt] = &[
     )
     .value("COMMAND [ARG]... [;]")
     .values(Values::Commands)
+    .only(Scope::Watch)
     .brief("Run a command for each event; {} is the path."),
     Opt::own(
         Id::Debounce,
@@ -317,7 +205,8 @@ const COMMANDS: &[Opt] = &[
         "Merge the events of each path until it has been quiet for QUIET milliseconds, at the latest \
          CAP milliseconds after the first. One command is run for all paths. Default: no CAP.",
     )
-    .value("QUIET[,CAP]"),
+    .value("QUIET[,CAP]")
+    .only(Scope::Watch),
     Opt::own(
         Id::OnBusy,
         "on-busy",
@@ -325,27 +214,54 @@ const COMMANDS: &[Opt] = &[
          restart, stop it and start it again; signal, send it --signal. Default: queue.",
     )
     .value("WHAT")
-    .values(Values::OneOf(&["queue", "ignore", "restart", "signal"])),
-    Opt::own(Id::Restart, "restart", "The same as --on-busy=restart."),
+    .values(Values::OneOf(&["queue", "ignore", "restart", "signal"]))
+    .only(Scope::Watch),
+    Opt::own(Id::Restart, "restart", "The same as --on-busy=restart.").only(Scope::Watch),
     Opt::own(
         Id::Signal,
         "signal",
         "The signal that stops the command, or that --on-busy=signal sends. Default: TERM.",
     )
     .value("SIGNAL")
-    .values(Values::OneOf(SIGNALS)),
+    .values(Values::OneOf(SIGNALS))
+    .only(Scope::Watch),
     Opt::own(
         Id::StopTimeout,
         "stop-timeout",
         "Kill the command if it has not ended this time after the signal. Default: 5.",
     )
-    .value("SECONDS"),
-    Opt::own(Id::RunAtStart, "run-at-start", "Also run the command once before the first event."),
-    Opt::own(
-        Id::ExitOnError,
-        "exit-on-error",
-        "End when a command fails, with its status.",
-    ),
+    .value("SECONDS")
+    .only(Scope::Watch),
+    Opt::own(Id::RunAtStart, "run-at-start", "Also run the command once before the first event.")
+        .only(Scope::Watch),
+    Opt::own(Id::ExitOnError, "exit-on-error", "End when a command fails, with its status.")
+        .only(Scope::Watch),
+];
+
+const STAT: &[Opt] = &[
+    Opt::own(Id::By, "by", "Count by watched directory, or by file. Default: directory.")
+        .value("WHAT")
+        .values(Values::OneOf(&["directory", "file"]))
+        .only(Scope::Stat),
+    Opt::shared(
+        Id::Descending,
+        "descending",
+        "Sort by the count of this event, highest first, or by total. Default: total.",
+    )
+    .short('d')
+    .value("EVENT")
+    .only(Scope::Stat),
+    Opt::shared(Id::Ascending, "ascending", "Like --descending, lowest first.")
+        .short('a')
+        .value("EVENT")
+        .only(Scope::Stat),
+    Opt::shared(
+        Id::Zero,
+        "zero",
+        "Also print the columns of zeros, and the watched paths without an event.",
+    )
+    .short('z')
+    .only(Scope::Stat),
 ];
 
 /// The names that `--signal` accepts.
@@ -353,6 +269,11 @@ const SIGNALS: &[&str] = &[
     "HUP", "INT", "QUIT", "ABRT", "KILL", "USR1", "USR2", "ALRM", "TERM", "CONT", "STOP", "TSTP",
     "WINCH",
 ];
+
+const EXAMPLES_OF_STAT: &[(&str, &str)] = &[(
+    "The files that are written most often in a minute:",
+    "tinotify stat -rq -t 60 -e modify --by file /srv",
+)];
 
 const EXAMPLES_OF_COMMANDS: &[(&str, &str)] = &[(
     "Build after 200 ms without a change:",
@@ -368,7 +289,8 @@ const PROGRAM: &[Opt] = &[
     .short('q')
     .brief("Print no messages about the set-up."),
     Opt::shared(Id::Daemon, "daemon", "Run in the background, with -m and -s; needs -o.")
-        .short('d'),
+        .short('d')
+        .only(Scope::Watch),
     Opt::shared(Id::Syslog, "syslog", "Send messages to syslog.").short('s'),
     Opt::own(
         Id::Generate,

@@ -1,13 +1,14 @@
 //! Parses the values of options.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tinotify::{EventMask, ParseFlagsError};
 
 use crate::args::error::UsageError;
+use crate::args::opt::Opt;
 use crate::args::options::{Debounce, Timeout};
-use crate::args::table::Opt;
 
 /// The events that `--event` accepts.
 const SELECTABLE: EventMask = EventMask::ALL_EVENTS
@@ -26,6 +27,15 @@ pub fn events(list: &str) -> Result<EventMask, UsageError> {
     }
 }
 
+/// Parses what `stat` sorts by: `total`, or names of events.
+pub fn sort_key(text: &str) -> Result<EventMask, UsageError> {
+    if text.eq_ignore_ascii_case("total") { Ok(EventMask::all()) } else { events(text) }
+}
+
+pub fn count(text: String) -> Result<NonZeroU64, UsageError> {
+    text.parse().map_err(|_| UsageError::Invalid("count", text, "a number greater than 0"))
+}
+
 /// Parses seconds, with or without a fraction.
 pub fn timeout(text: &str) -> Result<Timeout, UsageError> {
     let number = text.trim_start();
@@ -38,7 +48,7 @@ pub fn timeout(text: &str) -> Result<Timeout, UsageError> {
         Some(_) if is_negative => Ok(Timeout::Negative),
         Some(Duration::MAX) => Ok(Timeout::Never),
         Some(seconds) => Ok(Timeout::After(seconds)),
-        None => Err(UsageError::InvalidTimeout(text.to_owned())),
+        None => Err(UsageError::Invalid("timeout", text.to_owned(), "seconds")),
     }
 }
 
@@ -58,7 +68,9 @@ fn seconds(number: &str) -> Option<Duration> {
 
 /// Parses the quiet time and the cap of `--debounce`, in milliseconds.
 pub fn debounce(text: &str) -> Result<Debounce, UsageError> {
-    let invalid = || UsageError::InvalidDebounce(text.to_owned());
+    let invalid = || {
+        UsageError::Invalid("debounce time", text.to_owned(), "milliseconds: QUIET or QUIET,CAP")
+    };
     let milliseconds =
         |number: &str| number.parse().map(Duration::from_millis).map_err(|_| invalid());
     match text.split_once(',') {
@@ -72,7 +84,7 @@ pub fn debounce(text: &str) -> Result<Debounce, UsageError> {
 
 /// Parses the seconds of `--stop-timeout`.
 pub fn stop_timeout(text: &str) -> Result<Duration, UsageError> {
-    seconds(text).ok_or_else(|| UsageError::InvalidStopTimeout(text.to_owned()))
+    seconds(text).ok_or_else(|| UsageError::Invalid("stop timeout", text.to_owned(), "seconds"))
 }
 
 /// The signals that `--signal` accepts, in the order of its words.

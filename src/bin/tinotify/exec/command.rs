@@ -41,13 +41,9 @@ const INTERPRETERS: [(&str, u8); 17] = [
     ("lua", b'e'),
 ];
 
-/// The variables of a command, for the man page.
-pub const VARIABLES: [(&str, &str); 4] = [
-    ("TINOTIFY_PATH", "the path of the last event"),
-    ("TINOTIFY_EVENT", "the names of the last event, separated by commas"),
-    ("TINOTIFY_OLD_PATH", "the old path, if it is a rename"),
-    ("TINOTIFY_COUNT", "the number of paths of this run"),
-];
+/// The environment variables of a command.
+const VARIABLES: [&str; 4] =
+    ["TINOTIFY_PATH", "TINOTIFY_EVENT", "TINOTIFY_OLD_PATH", "TINOTIFY_COUNT"];
 
 /// Why a command is refused.
 #[derive(Debug)]
@@ -133,7 +129,7 @@ pub fn of_batch(template: &[OsString], batch: &Batch) -> Option<Command> {
     let mut words = words(template, batch).into_iter();
     let mut command = Command::new(words.next()?);
     command.args(words).stdin(Stdio::null()).env_remove(daemon::MARK);
-    for (name, _) in VARIABLES {
+    for name in VARIABLES {
         command.env_remove(name);
     }
     if let Some(last) = batch.last() {

@@ -19,7 +19,7 @@ pub fn write(out: &mut Vec<u8>, event: &Event<'_>, from: bool, escape: bool) {
 }
 
 /// Appends a field. Quotes it if it has a special character, or a space at an end.
-fn field(out: &mut Vec<u8>, field: &[u8], escape: bool) {
+pub fn field(out: &mut Vec<u8>, field: &[u8], escape: bool) {
     let start = out.len();
     text::name(out, field, escape);
     if is_plain(&out[start..]) {

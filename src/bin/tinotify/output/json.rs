@@ -36,19 +36,19 @@ pub fn write(out: &mut Vec<u8>, event: &Event<'_>) {
 }
 
 /// An object that is being written. It has at least one field.
-struct Object<'a> {
+pub struct Object<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
 }
 
 impl<'a> Object<'a> {
-    fn begin(out: &'a mut Vec<u8>) -> Self {
+    pub fn begin(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, first: true }
     }
 
     /// Appends a number, or `true`.
-    fn number(&mut self, key: &str, value: fmt::Arguments<'_>) {
+    pub fn number(&mut self, key: &str, value: fmt::Arguments<'_>) {
         self.key(key, "");
         // Writing to memory does not fail.
         let _ = self.out.write_fmt(value);
@@ -68,7 +68,7 @@ impl<'a> Object<'a> {
     }
 
     /// Appends a name. If it is not UTF-8, appends its bytes under `key` followed by `_hex` too.
-    fn name(&mut self, key: &str, name: &[u8]) {
+    pub fn name(&mut self, key: &str, name: &[u8]) {
         self.key(key, "");
         match std::str::from_utf8(name) {
             Ok(text) => string(self.out, text),
@@ -84,7 +84,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn end(self) {
+    pub fn end(self) {
         self.out.push(b'}');
     }
 
