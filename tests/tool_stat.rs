@@ -1,11 +1,10 @@
-//! Tests of `tinotify stat`, `--count` and `--timeout`.
+//! Tests of `tinotify stat`.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -78,8 +77,8 @@ fn make_changes(dir: &Path) {
     fs::rename(at("d/a"), at("d/c")).unwrap();
     fs::rename(at("d/c"), at("e/c")).unwrap();
     fs::remove_file(at("d/b")).unwrap();
-    fs::create_dir(at("d/new")).unwrap();
-    fs::remove_dir(at("d/new")).unwrap();
+    // No new directory: inotifywatch may be too slow to watch it.
+    fs::hard_link(at("e/c"), at("d/link")).unwrap();
     fs::File::options().append(true).open(at("f")).unwrap().write_all(b"more").unwrap();
     fs::rename(at("f"), at("g")).unwrap();
 }
@@ -353,79 +352,5 @@ fn the_help_of_stat_shows_what_applies() {
         for option in ["--exec", "--monitor", "--daemon", "--format", "--count"] {
             assert!(!text.contains(&format!("  {option}")), "{option}: {text}");
         }
-    }
-}
-
-#[test]
-fn count_ends_the_tool_after_exactly_this_many_events() {
-    for count in [1, 2, 7, 2000] {
-        let mut tool = Tool::start(&["-e", "create", "--count", &count.to_string(), "d"]);
-        // A burst: all events are queued before the tool reads them.
-        tool.program.signal(Signal::STOP);
-        for name in 0..count + 50 {
-            fs::create_dir(tool.path(&format!("d/{name}"))).unwrap();
-        }
-        tool.program.signal(Signal::CONT);
-        let ended = tool.program.end();
-        assert_eq!(ended.code, Some(0));
-        let expected: String = (0..count).map(|name| format!("d/ CREATE,ISDIR {name}\n")).collect();
-        assert_eq!(lossy(&ended.events), expected);
-    }
-}
-
-#[test]
-fn count_counts_only_printed_events() {
-    let mut tool =
-        Tool::start(&["-m", "-e", "create", "--exclude", "x", "--count=2", "--json", "d"]);
-    tool.make(&["d/x1", "d/a", "d/x2", "d/b", "d/c"]);
-    let ended = tool.program.end();
-    let names: Vec<Value> = lossy(&ended.events)
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].clone())
-        .collect();
-    assert_eq!((ended.code, names), (Some(0), vec!["a".into(), "b".into()]));
-}
-
-#[test]
-fn count_with_a_rename_that_is_two_events_prints_no_more() {
-    let mut tool = Tool::start(&["-r", "-e", "move", "--count", "1", "d"]);
-    fs::rename(tool.path("d/sub"), tool.path("d/bus")).unwrap();
-    let ended = tool.program.end();
-    assert_eq!((ended.code, lossy(&ended.events).lines().count()), (Some(0), 1));
-}
-
-#[test]
-fn the_timeout_ends_a_count_that_is_not_reached_with_status_2() {
-    assert_eq!(run(&["--count", "2", "-t", "0.01", "d"]).code, Some(2));
-}
-
-#[test]
-fn events_that_are_not_shown_do_not_delay_the_timeout() {
-    // The queue is never empty for long: the changes go on until the tool ends.
-    let cases: [(&[&str], i32); 4] = [
-        (&["-t", "0.2", "--exclude", "hidden", "d"], 2),
-        (&["-m", "-t", "0.2", "--exclude", "hidden", "d"], 2),
-        (&["-mr", "-t", "0.2", "-e", "modify", "--exclude", "hidden", "d"], 2),
-        (&["stat", "-t", "0.2", "d"], 0),
-    ];
-    for (args, code) in cases {
-        let mut tool = Tool::start(args);
-        let (done, dir) = (AtomicBool::new(false), tool.path("d"));
-        let ended = thread::scope(|scope| {
-            for writer in 0..2 {
-                let (done, path) = (&done, dir.join(format!("hidden{writer}")));
-                scope.spawn(move || {
-                    while !done.load(Ordering::Relaxed) {
-                        fs::create_dir(&path).unwrap();
-                        fs::remove_dir(&path).unwrap();
-                    }
-                });
-            }
-            let ended =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tool.program.end()));
-            done.store(true, Ordering::Relaxed);
-            ended.unwrap()
-        });
-        assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.messages);
     }
 }
