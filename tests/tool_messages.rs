@@ -31,7 +31,7 @@ fn closed_directories(dir: &Path, count: usize) {
     for number in 0..count {
         let closed = dir.join(format!("d/{number}"));
         fs::create_dir_all(&closed).unwrap();
-        fs::set_permissions(closed, Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(closed, Permissions::from_mode(0o000)).unwrap();
     }
 }
 
