@@ -113,3 +113,14 @@ fn a_daemon_creates_its_file_and_reports_what_fails_before_its_watches_are_set_u
 fn back_references_are_refused() {
     compare(code(&["-t", "1", "--exclude", "(a)\\1", "d"]), &TIMED_OUT, &REFUSED);
 }
+
+// Difference 30.
+#[test]
+fn stat_as_the_first_argument_is_a_command() {
+    let is_watched = |who: &Who| {
+        let ended = who.run(&["stat", "-t", "1"]);
+        // There is no such path in the directory.
+        (ended.code, ended.messages.contains("no path to watch"))
+    };
+    compare(is_watched, &(Some(1), false), &(Some(1), true));
+}
