@@ -53,4 +53,3 @@ if ! { cargo deb --version || cargo install --quiet --locked cargo-deb; } >/dev/
     exit 0
 fi
 cargo deb --quiet --no-build --no-strip --profile small --target "$target" --output "$packages"
-echo "$packages"/tinotify_"$version"*.deb
