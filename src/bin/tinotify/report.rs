@@ -9,7 +9,9 @@
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
-use tinotify::{Escaped, EventMask, NameChange, TreeChange, UnwatchedReason, WatchEvent, WatchId};
+use tinotify::{
+    Escaped, EventMask, NameChange, TreeChange, UnwatchedReason, WatchError, WatchEvent, WatchId,
+};
 
 use crate::args::Options;
 use crate::emit::{Effect, Emitter};
@@ -142,6 +144,17 @@ impl<'a> Report<'a> {
             }
             _ => emitter.event(at, mask, cookie),
         }
+    }
+
+    /// Reports that a followed name may be missed.
+    pub fn unfollowed(&self, error: &WatchError, emitter: &mut Emitter) -> Result<(), Failure> {
+        self.messages.warn(error);
+        if let WatchError::Path { path, error } = error {
+            let why = error.errno().map_or(String::new(), |errno| errno.to_string());
+            let at = Location::watched(path.as_os_str().as_bytes());
+            emitter.note("UNWATCHED", at, true, &why)?;
+        }
+        Ok(())
     }
 
     /// Reports lost events, even with `--quiet`.

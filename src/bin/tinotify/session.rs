@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
                 Ok(Some(event)) => self.report.event(&event, &mut self.emitter)?,
                 Ok(None) => return Ok(Continue(true)),
                 Err(error @ WatchError::Path { .. }) => {
-                    self.messages.warn(error);
+                    self.report.unfollowed(&error, &mut self.emitter)?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),

@@ -48,6 +48,12 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     if exec.is_some() {
         signals.catch_children().map_err(Failure::system(SIGNALS))?;
     }
+    let mut emitter = Emitter::new(&options, filter, Sink::new(output, exec));
+    if options.existing {
+        for root in plain {
+            existing::emit(&root, options.no_dereference, &mut emitter)?;
+        }
+    }
     messages.inform("Watches established.");
     if options.daemon {
         daemon::report_ready().map_err(Failure::system("cannot go to the background"))?;
@@ -56,12 +62,6 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         return Err(Failure::NegativeTimeout);
     }
 
-    let mut emitter = Emitter::new(&options, filter, Sink::new(output, exec));
-    if options.existing {
-        for root in plain {
-            existing::emit(&root, options.no_dereference, &mut emitter)?;
-        }
-    }
     let report = Report::new(&options, messages, roots);
     let mut session = Session::new(&options, messages, (watcher, signals), report, emitter);
     let result = session.run();
