@@ -107,3 +107,18 @@ fn the_limit_of_watches_is_an_error_that_names_the_directory_and_the_sysctl() {
     };
     compare(result, &(Some(1), false), &(Some(1), true));
 }
+
+// Difference 31.
+#[test]
+fn the_cookies_of_a_tree_are_numbers_of_the_tool() {
+    let cookies = |who: &Who| {
+        let run = who.start(&["-mr", "-e", "move", "--format", "%c %f", "d"], &["d/a"]);
+        run.rename("d/a", "d/b");
+        run.rename("d/b", "d/c");
+        let text = run.until(" c\n");
+        let cookies: Vec<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(cookies[0] == cookies[1] && cookies[2] == cookies[3], "{text}");
+        cookies[0] == "1" && cookies[2] == "2"
+    };
+    compare(cookies, &false, &true);
+}

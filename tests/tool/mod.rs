@@ -11,6 +11,7 @@ pub mod tool;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 /// The time after which a test fails instead of waiting. A test that passes never reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -187,6 +189,23 @@ pub fn wait_for_watches(child: &Child, count: usize) {
         }
         assert!(begin.elapsed() < DEADLINE, "the program does not have {count} watches");
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Creates a directory that other users may enter: in memory if possible, since changes on a busy disk take time.
+pub fn scratch_in_memory() -> TempDir {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+/// Makes as many events in a directory as the kernel queues, while their reader is stopped.
+pub fn fill_queue(dir: &Path) {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    for _ in 0..=limit.trim().parse::<usize>().unwrap() / 2 {
+        // Two events that the kernel does not merge.
+        fs::create_dir(dir.join("churn")).unwrap();
+        fs::remove_dir(dir.join("churn")).unwrap();
     }
 }
 

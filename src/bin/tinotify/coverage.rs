@@ -2,7 +2,7 @@
 //!
 //! Of many directories the first few are printed by their paths, and the others as a number.
 
-use tinotify::{Errno, Escaped, TreeChange, UnwatchedReason};
+use tinotify::{Errno, Escaped, TreeChange, UnwatchedReason, WatchError};
 
 use crate::limits::Limit;
 use crate::messages::Messages;
@@ -73,6 +73,11 @@ impl<'a> Coverage<'a> {
             "events were lost: the kernel's queue was full: {}",
             Limit::QueuedEvents
         ));
+    }
+
+    /// Prints that a followed name may be missed.
+    pub fn unfollowed(&self, error: &WatchError) {
+        self.messages.warn(error);
     }
 
     /// Prints that a watch has ended.

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 use tinotify::debounce::{Change, Group};
-use tinotify::{EventMask, NameChange, TreeChange, WatchEvent, WatchId};
+use tinotify::{EventMask, NameChange, TreeChange, WatchError, WatchEvent, WatchId};
 
 use crate::args::Options;
 use crate::coverage::{self, Coverage};
@@ -143,6 +143,17 @@ impl<'a> Report<'a> {
             }
             _ => emitter.event(at, mask, cookie),
         }
+    }
+
+    /// Reports that a followed name may be missed.
+    pub fn unfollowed(&self, error: &WatchError, emitter: &mut Emitter) -> Result<(), Failure> {
+        self.coverage.unfollowed(error);
+        if let WatchError::Path { path, error } = error {
+            let why = error.errno().map_or(String::new(), |errno| errno.to_string());
+            let at = Location::watched(path.as_os_str().as_bytes());
+            emitter.note("UNWATCHED", at, true, &why)?;
+        }
+        Ok(())
     }
 
     /// Reports lost events, even with `--quiet`.

@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
                 }
                 Ok(None) => return Ok(Continue(true)),
                 Err(error @ WatchError::Path { .. }) => {
-                    self.messages.warn(error);
+                    self.report.unfollowed(&error, &mut self.emitter)?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),

@@ -60,15 +60,6 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     });
     let Watched { watcher, roots, plain } = setup::watch(&options, filter.as_ref())?;
     let exec = options.exec.take().map(|exec| Exec::new(exec, options.debounce, running));
-    supervisor.begin_output();
-    messages.inform("Watches established.");
-    if options.daemon {
-        daemon::report_ready().map_err(Failure::system("cannot go to the background"))?;
-    }
-    if options.timeout == Timeout::Negative {
-        return Err(Failure::NegativeTimeout);
-    }
-
     if options.counting.is_some_and(|counting| counting.zero) {
         expect_all(&mut output, &watcher, &roots);
     }
@@ -78,6 +69,15 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
             existing::emit(&root, options.no_dereference, &mut emitter)?;
         }
     }
+    supervisor.begin_output();
+    messages.inform("Watches established.");
+    if options.daemon {
+        daemon::report_ready().map_err(Failure::system("cannot go to the background"))?;
+    }
+    if options.timeout == Timeout::Negative {
+        return Err(Failure::NegativeTimeout);
+    }
+
     let report = Report::new(&options, messages, roots);
     let signals = (&wakeups, &supervisor);
     let is_stat = options.counting.is_some();

@@ -1,0 +1,3 @@
+//! The storm of the tests of mirrors.
+
+pub mod changes;
