@@ -150,7 +150,7 @@ impl<'a> Report<'a> {
     pub fn unfollowed(&self, error: &WatchError, emitter: &mut Emitter) -> Result<(), Failure> {
         self.messages.warn(error);
         if let WatchError::Path { path, error } = error {
-            let why = error.errno().map_or(String::new(), |errno| errno.to_string());
+            let why = error.errno().map_or(UNKNOWN.to_owned(), |errno| errno.to_string());
             let at = Location::watched(path.as_os_str().as_bytes());
             emitter.note("UNWATCHED", at, true, &why)?;
         }
@@ -202,12 +202,15 @@ impl<'a> Report<'a> {
     }
 }
 
+/// Why a directory cannot be watched, if the library does not say it.
+const UNKNOWN: &str = "unknown reason";
+
 /// Returns why a directory cannot be watched, as a part of a message.
 fn why_unwatched(reason: UnwatchedReason) -> String {
     match reason {
         UnwatchedReason::Failed(errno) => errno.to_string(),
         UnwatchedReason::WatchedElsewhere => "it is watched at another path".to_owned(),
         UnwatchedReason::RootMoved => "the root of its tree was moved".to_owned(),
-        _ => "unknown reason".to_owned(),
+        _ => UNKNOWN.to_owned(),
     }
 }
