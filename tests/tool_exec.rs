@@ -203,9 +203,10 @@ fn server(args: &[&str]) -> Tool {
 
 #[test]
 fn restart_sends_the_chosen_signal_to_all_processes_of_the_command() {
-    let script =
-        "(trap 'echo ran inner; exit' USR1; echo ran start; while :; do read x < fifo; done) &
-        trap 'wait; echo ran outer; exit' USR1; wait";
+    // Each trap is set before `start` is printed.
+    let script = "trap 'wait; echo ran outer; exit' USR1
+        (trap 'echo ran inner; exit' USR1; echo ran start; while :; do read x < fifo; done) &
+        wait";
     let args =
         ["-m", "-qq", "-e", "create", "d", "--restart", "--run-at-start", "--signal", "usr1"];
     let tool = server(&[&args[..], &["--exec", "sh", "-c", script]].concat());

@@ -123,6 +123,8 @@ impl Mirror {
 impl Drop for Mirror {
     fn drop(&mut self) {
         let _ = kill_process_group(self.group, Signal::KILL);
+        // All of them have ended when the pipe is closed. Otherwise one could still write to the copy.
+        let _ = self.program.messages.to_end();
     }
 }
 
@@ -183,7 +185,7 @@ fn storm(dir: &Path, consumer: (&str, &str), seed: u64, mounts: bool) {
                 changes.restore();
             });
         } else {
-            changes.make(300);
+            changes.make(200);
             changes.restore();
         }
         mirror.is_equal(&what(round));

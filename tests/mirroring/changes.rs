@@ -171,13 +171,29 @@ impl Changes {
 
     /// Unmounts a file system in the tree, if there is one.
     fn unmount(&mut self) -> std::io::Result<()> {
-        let mounts = fs::read("/proc/self/mountinfo")?;
-        let mut paths = mounts
-            .split(|&byte| byte == b'\n')
-            .filter_map(|line| Some(unescape(line.split(|&byte| byte == b' ').nth(4)?)));
-        let path = paths.rfind(|path| path.starts_with(&self.source));
+        let path = mounts_in(&self.source).pop();
         path.map_or(Ok(()), |path| unmount(path, UnmountFlags::empty()).map_err(Into::into))
     }
+}
+
+impl Drop for Changes {
+    /// Unmounts all, since a mount point cannot be removed.
+    fn drop(&mut self) {
+        for dir in [&self.source, &self.outside] {
+            for path in mounts_in(dir) {
+                let _ = unmount(path, UnmountFlags::DETACH);
+            }
+        }
+    }
+}
+
+/// Returns the mount points beneath a directory.
+fn mounts_in(dir: &Path) -> Vec<PathBuf> {
+    let mounts = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let paths = mounts
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| Some(unescape(line.split(|&byte| byte == b' ').nth(4)?)));
+    paths.filter(|path| path.starts_with(dir)).collect()
 }
 
 /// Replaces the octal escapes of /proc/self/mountinfo.

@@ -10,6 +10,9 @@ use crate::messages::Messages;
 /// The number of unwatched directories that are printed before the next [`summarise`](Coverage::summarise).
 const SHOWN: u64 = 5;
 
+/// A reason that has no text.
+pub const UNKNOWN: &str = "unknown reason";
+
 #[derive(Debug)]
 pub struct Coverage<'a> {
     messages: &'a Messages,
@@ -100,6 +103,6 @@ pub fn why(reason: UnwatchedReason) -> String {
         UnwatchedReason::RootMoved => {
             "the root of its tree was moved; start again with its new path".to_owned()
         }
-        _ => "unknown reason".to_owned(),
+        _ => UNKNOWN.to_owned(),
     }
 }

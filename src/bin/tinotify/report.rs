@@ -22,6 +22,10 @@ use crate::output::Location;
 use crate::renames::Renames;
 use crate::setup::Roots;
 
+/// In place of the cookie of a rename that was merged with other events. The kernel has reported it, so it was not
+/// discovered.
+const REPORTED: u32 = 1;
+
 pub struct Report<'a> {
     monitor: bool,
     /// With `--existing`, the trees whose set-up is not complete.
@@ -149,7 +153,7 @@ impl<'a> Report<'a> {
     pub fn unfollowed(&self, error: &WatchError, emitter: &mut Emitter) -> Result<(), Failure> {
         self.coverage.unfollowed(error);
         if let WatchError::Path { path, error } = error {
-            let why = error.errno().map_or(String::new(), |errno| errno.to_string());
+            let why = error.errno().map_or(coverage::UNKNOWN.to_owned(), |errno| errno.to_string());
             let at = Location::watched(path.as_os_str().as_bytes());
             emitter.note("UNWATCHED", at, true, &why)?;
         }
@@ -201,11 +205,11 @@ impl<'a> Report<'a> {
             Change::Replaced => emitter.word("REPLACED", at, is_dir),
             Change::Renamed { from } => {
                 let from = Location::split_last(from.as_os_str().as_bytes());
-                emitter.renamed(from, at, is_dir, 0)
+                emitter.renamed(from, at, is_dir, REPORTED)
             }
             Change::Exchanged { with } => {
                 let with = Location::split_last(with.as_os_str().as_bytes());
-                emitter.exchanged(with, at, is_dir, 0)
+                emitter.exchanged(with, at, is_dir, REPORTED)
             }
             _ => emitter.event(at, group.mask(), 0),
         }?;

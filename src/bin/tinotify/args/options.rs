@@ -157,9 +157,9 @@ pub struct Debounce {
 }
 
 impl Options {
-    /// Returns `true` if trees or names are watched, not only inodes.
+    /// Returns `true` if the kernel's cookies are not enough: trees or names are watched, or events are merged.
     pub fn has_own_cookies(&self) -> bool {
-        self.recursive || self.follow || self.existing
+        self.recursive || self.follow || self.existing || self.debounce.is_some()
     }
 
     /// Adds a path to watch, or after `@` a path to exclude.
