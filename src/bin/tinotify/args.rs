@@ -14,7 +14,9 @@ mod table;
 mod values;
 
 pub use manual::help;
-pub use options::{Command, Document, Format, Options, Pattern, Quiet, Timeout};
+#[cfg(feature = "cli")]
+pub use options::Glob;
+pub use options::{Command, Document, FileType, Format, Options, Pattern, Quiet, Timeout};
 pub use parse::parse;
 
 /// Returns the text that `--generate` prints.

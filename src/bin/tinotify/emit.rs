@@ -124,12 +124,15 @@ impl Emitter {
 
     /// Counts an overflow, and emits it if it is selected. JSON always prints it.
     pub fn overflow(&mut self, mask: EventMask) -> Result<Effect, Failure> {
+        if let Some(filter) = &self.filter {
+            filter.overflow();
+        }
         let selected = self.events.contains(EventMask::Q_OVERFLOW);
         self.sink.overflow(&Event::new(Location::watched(b""), mask), selected)?;
         Ok(if selected { Effect::Emitted } else { Effect::Interrupted })
     }
 
-    /// Emits one event for two paths if renames are selected.
+    /// Emits one event for two paths that pass the filter, if renames are selected.
     fn joined(
         &mut self,
         word: &'static str,
@@ -138,6 +141,8 @@ impl Emitter {
         mask: EventMask,
         cookie: u32,
     ) -> Result<Effect, Failure> {
+        self.observe(from, mask, false);
+        self.observe(to, mask, false);
         if !self.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
             return Ok(Effect::Nothing);
         }
@@ -147,6 +152,7 @@ impl Emitter {
 
     /// Emits an event if it is selected.
     fn selected(&mut self, at: Location<'_>, event: &Event<'_>) -> Result<Effect, Failure> {
+        self.observe(at, event.mask, event.discovered);
         if event.mask.intersects(self.events) {
             self.filtered(at, event)
         } else {
@@ -163,9 +169,16 @@ impl Emitter {
         Ok(Effect::Nothing)
     }
 
+    /// Shows an event to the filter, because it may be of an ignore file.
+    fn observe(&self, at: Location<'_>, mask: EventMask, is_discovered: bool) {
+        if let Some(filter) = &self.filter {
+            filter.observe(at, mask, is_discovered);
+        }
+    }
+
     fn passes(&self, at: Location<'_>, mask: EventMask) -> bool {
         let is_dir = mask.contains(EventMask::ISDIR);
-        self.filter.as_ref().is_none_or(|filter| filter.shows(at.path(), is_dir))
+        self.filter.as_ref().is_none_or(|filter| filter.shows(at, is_dir))
     }
 
     fn emit(&mut self, event: &Event<'_>) -> Result<Effect, Failure> {

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use tinotify::{Errno, Escaped, WatchError};
 
-use crate::filter::PatternError;
+use crate::filter::FilterError;
 
 #[derive(Debug)]
 pub enum Failure {
     Watch(WatchError),
-    /// A regular expression is invalid.
-    Pattern(Vec<u8>, PatternError),
+    /// A pattern is invalid.
+    Filter(FilterError),
     /// A file cannot be opened.
     File(PathBuf, io::Error),
     /// Events cannot be written.
@@ -47,9 +47,7 @@ impl fmt::Display for Failure {
                 write!(f, "cannot watch: {path}: {errno}; to wait until it exists, use --follow")
             }
             Self::Watch(error) => error.fmt(f),
-            Self::Pattern(pattern, error) => {
-                write!(f, "invalid regular expression: {}: {error}", Escaped(pattern))
-            }
+            Self::Filter(error) => error.fmt(f),
             Self::File(path, error) => {
                 write!(f, "cannot open: {}: {error}", Escaped(path.as_os_str().as_encoded_bytes()))
             }

@@ -4,7 +4,8 @@
 //! start
 //!  ▼
 //! main ──► watch ──► session ──► report ──► renames ──► emit ──► sink ──► output, exec, stats
-//!  │         └─────► setup ──► paths, progress              └───► filter
+//!  │         │          └─────► rewatch ─────────────────────┬───► filter
+//!  │         └─────► setup ──► paths, progress ──────────────┘
 //!  └─────► args
 //! ```
 
@@ -24,6 +25,7 @@ mod paths;
 mod progress;
 mod renames;
 mod report;
+mod rewatch;
 mod session;
 mod setup;
 mod signals;

@@ -51,7 +51,10 @@ impl<'a> Report<'a> {
         }
         let Some(root) = self.roots.get(&watch) else { return Ok(Effect::Nothing) };
         let at = match event.name() {
-            Some(name) => Location::new(event.path().as_os_str().as_bytes(), name.len()),
+            Some(name) => {
+                let path = event.path().as_os_str().as_bytes();
+                Location::new(path, name.len()).in_root(root.len())
+            }
             None => Location::watched(root),
         };
         let before = self.renames.emit_before(at, mask, cookie, emitter)?;
@@ -81,10 +84,12 @@ impl<'a> Report<'a> {
         match change {
             TreeChange::Renamed { from } => {
                 let from = Location::split_last(from.as_os_str().as_bytes());
+                let from = from.in_root(at.root().len());
                 emitter.renamed(from, at, is_dir, cookie)
             }
             TreeChange::Exchanged { with } => {
                 let with = Location::split_last(with.as_os_str().as_bytes());
+                let with = with.in_root(at.root().len());
                 emitter.exchanged(with, at, is_dir, cookie)
             }
             TreeChange::Discovered => emitter.discovered(at, mask, cookie),

@@ -13,6 +13,7 @@ use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::report::Report;
+use crate::rewatch::Rewatch;
 use crate::signals::Signals;
 use crate::stats::Stats;
 
@@ -38,6 +39,7 @@ pub struct Session<'a> {
     signals: Signals,
     report: Report<'a>,
     emitter: Emitter,
+    rewatch: Rewatch,
     idle: Idle,
 }
 
@@ -48,9 +50,11 @@ impl<'a> Session<'a> {
         (watcher, signals): (Watcher, Signals),
         report: Report<'a>,
         emitter: Emitter,
+        rewatch: Rewatch,
     ) -> Self {
         let idle = Idle::new(options.timeout);
-        Self { monitor: options.monitor, messages, watcher, signals, report, emitter, idle }
+        let monitor = options.monitor;
+        Self { monitor, messages, watcher, signals, report, emitter, rewatch, idle }
     }
 
     /// Runs until there is a reason to end, then prints everything pending.
@@ -120,6 +124,7 @@ impl<'a> Session<'a> {
         if let Err(error) = self.emitter.sink_mut().run_commands() {
             self.messages.warn(error);
         }
+        self.rewatch.if_stale(self.messages);
         Ok(Continue(()))
     }
 

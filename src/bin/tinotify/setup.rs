@@ -11,6 +11,7 @@ use tinotify::{TreeOptions, WatchId, WatchMask, Watcher};
 use crate::args::{Options, Quiet};
 use crate::failure::Failure;
 use crate::filter::Filter;
+use crate::output::Location;
 use crate::paths::{self, Target, Targets};
 use crate::progress::Progress;
 
@@ -53,8 +54,8 @@ pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<(Watcher
                 if !without.is_empty() {
                     tree = tree.exclude(move |path| without.contains(path));
                 }
-                if let Some(filter) = filter.filter(|filter| filter.can_prune()) {
-                    tree = tree.exclude(hidden_by(filter, &root));
+                if let Some(filter) = filter.filter(|filter| filter.can_skip()) {
+                    tree = tree.exclude(skipped_by(filter, &root));
                 }
                 watcher.watch_tree(path, mask, tree)?
             }
@@ -69,6 +70,10 @@ fn watch_mask(options: &Options) -> WatchMask {
     let mut mask = WatchMask::from_bits_retain(options.events.bits()) & WatchMask::ALL_EVENTS;
     if options.renames && mask.intersects(WatchMask::MOVE) {
         mask |= WatchMask::MOVE;
+    }
+    if options.gitignore {
+        // What changes an ignore file. CLOSE_WRITE shows that it is complete.
+        mask |= WatchMask::CREATE | WatchMask::DELETE | WatchMask::MOVE | WatchMask::CLOSE_WRITE;
     }
     if mask.is_empty() {
         // The other events are always reported, but the kernel refuses an empty mask.
@@ -89,8 +94,11 @@ fn count_in(directories: &Arc<AtomicU64>) -> impl Fn(&Path) -> bool + Send + use
     }
 }
 
-/// Returns an exclude condition for directories beneath which the filter hides all events.
-fn hidden_by(filter: &Arc<Filter>, root: &[u8]) -> impl Fn(&Path) -> bool + Send + use<> {
+/// Returns an exclude condition for the directories that the filter skips.
+fn skipped_by(filter: &Arc<Filter>, root: &[u8]) -> impl Fn(&Path) -> bool + Send + use<> {
     let (filter, root) = (Arc::clone(filter), root.to_vec());
-    move |path| filter.hides_all_beneath(&[&root, path.as_os_str().as_bytes(), b"/"].concat())
+    move |path| {
+        let dir = [&root, path.as_os_str().as_bytes(), b"/"].concat();
+        filter.skips(Location::watched(&dir).in_root(root.len()))
+    }
 }

@@ -12,6 +12,7 @@ use crate::messages::Messages;
 use crate::output::Output;
 use crate::paths;
 use crate::report::Report;
+use crate::rewatch::Rewatch;
 use crate::session::{Outcome, Session};
 use crate::setup;
 use crate::signals::Signals;
@@ -30,7 +31,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         daemon::leave_terminal().map_err(Failure::system("cannot leave the terminal"))?;
     }
     read_fromfile(&mut options)?;
-    let filter = compile_filter(&options)?;
+    let filter = Filter::new(&options).map_err(Failure::Filter)?.map(Arc::new);
     let output = open_output(&options)?;
     let signals = Signals::new().map_err(Failure::system(SIGNALS))?;
     signals.catch_reopen().map_err(Failure::system(SIGNALS))?;
@@ -55,9 +56,10 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
         return Err(Failure::NegativeTimeout);
     }
 
+    let rewatch = Rewatch::new(filter.clone(), watcher.watches());
     let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     let report = Report::new(&options, messages, roots);
-    let mut session = Session::new(&options, messages, (watcher, signals), report, emitter);
+    let mut session = Session::new(&options, messages, (watcher, signals), report, emitter, rewatch);
     let result = session.run();
     if options.stats {
         messages.warn(session.stats());
@@ -74,14 +76,6 @@ fn read_fromfile(options: &mut Options) -> Result<(), Failure> {
         options.paths.extend(named);
     }
     if options.paths.is_empty() { Err(Failure::NoPaths) } else { Ok(()) }
-}
-
-fn compile_filter(options: &Options) -> Result<Option<Arc<Filter>>, Failure> {
-    let Some(pattern) = &options.pattern else { return Ok(None) };
-    match Filter::new(pattern) {
-        Ok(filter) => Ok(Some(Arc::new(filter))),
-        Err(error) => Err(Failure::Pattern(pattern.regex.clone(), error)),
-    }
 }
 
 fn open_output(options: &Options) -> Result<Output, Failure> {

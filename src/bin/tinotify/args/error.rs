@@ -12,12 +12,16 @@ pub enum UsageError {
     UnknownDocument(String),
     InvalidTimeout(String),
     InvalidDebounce(String),
+    InvalidExtensions(String),
+    InvalidTypes(String),
     Ambiguous(String),
     Fanotify,
     /// The first option needs the second.
     Needs(&'static str, &'static str),
     /// Only one of these can be given.
     OnlyOne(&'static str),
+    /// This long option needs a library that is not in this build.
+    NotInBuild(&'static str),
     /// This long option was given twice.
     Twice(&'static str),
     Syntax(lexopt::Error),
@@ -38,6 +42,19 @@ impl fmt::Display for UsageError {
             Self::InvalidTimeout(text) => write!(f, "invalid timeout {text:?}: expected seconds"),
             Self::InvalidDebounce(text) => {
                 write!(f, "invalid debounce time {text:?}: expected milliseconds")
+            }
+            Self::InvalidExtensions(list) => {
+                write!(f, "invalid extension {list:?}: expected a list such as rs,toml")
+            }
+            Self::InvalidTypes(list) => {
+                write!(
+                    f,
+                    "invalid type {list:?}: expected f, d or f,d; events do not tell other types \
+                     from files"
+                )
+            }
+            Self::NotInBuild(long) => {
+                write!(f, "--{long} is not in this build: build with the feature cli")
             }
             Self::Ambiguous(prefix) => {
                 write!(f, "ambiguous option --{prefix}: did you mean one of")?;

@@ -39,6 +39,11 @@ pub struct Options {
     pub timeout: Timeout,
     pub quiet: Quiet,
     pub pattern: Option<Pattern>,
+    pub globs: Vec<Glob>,
+    pub gitignore: bool,
+    /// The values of `--ext`, without dots.
+    pub extensions: Vec<String>,
+    pub types: Vec<FileType>,
     pub format: Format,
     pub null: bool,
     pub renames: bool,
@@ -92,6 +97,22 @@ pub struct Pattern {
     pub ignore_case: bool,
     /// `true` hides the paths that match, `false` those that do not match.
     pub exclude: bool,
+}
+
+/// One of `--exclude-glob` and `--include-glob`.
+#[derive(Debug)]
+pub struct Glob {
+    pub glob: String,
+    /// `true` hides the paths that match, `false` those that do not match.
+    pub exclude: bool,
+}
+
+/// The values of `--type`. Events do not tell other types apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileType {
+    /// Everything but a directory.
+    File,
+    Directory,
 }
 
 impl Options {

@@ -9,7 +9,7 @@ use lexopt::prelude::*;
 use tinotify::EventMask;
 
 use crate::args::error::UsageError;
-use crate::args::options::{Command, Format, Options, Pattern, Quiet};
+use crate::args::options::{Command, Format, Glob, Options, Pattern, Quiet};
 use crate::args::table::{Id, Opt, options};
 use crate::args::values;
 
@@ -62,6 +62,9 @@ impl Given {
     ) -> Result<Option<Command>, UsageError> {
         let options = &mut self.options;
         match option.id {
+            Id::ExcludeGlob | Id::Gitignore | Id::IncludeGlob if !cfg!(feature = "cli") => {
+                return Err(UsageError::NotInBuild(option.long));
+            }
             Id::Csv => self.csv = true,
             Id::Daemon => {
                 options.daemon = true;
@@ -73,6 +76,11 @@ impl Given {
             Id::Exclude | Id::Excludei | Id::Include | Id::Includei => {
                 self.pattern(option, parser)?;
             }
+            Id::ExcludeGlob | Id::IncludeGlob => {
+                let exclude = option.id == Id::ExcludeGlob;
+                options.globs.push(Glob { glob: text(parser)?, exclude });
+            }
+            Id::Ext => options.extensions.extend(values::extensions(&text(parser)?)?),
             Id::Exec => options.exec = Some(command(parser)?),
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
             Id::Follow => options.follow = true,
@@ -82,6 +90,7 @@ impl Given {
             Id::Generate => {
                 return Ok(Some(Command::Generate(values::document(text(parser)?)?)));
             }
+            Id::Gitignore => options.gitignore = true,
             Id::Help => return Ok(Some(Command::Help)),
             Id::Inotify => {}
             Id::Json => self.json = true,
@@ -98,6 +107,7 @@ impl Given {
             Id::Syslog => options.syslog = true,
             Id::Timefmt => self.timefmt = Some(bytes(parser)?),
             Id::Timeout => options.timeout = values::timeout(&text(parser)?)?,
+            Id::Type => options.types.extend(values::types(&text(parser)?)?),
             Id::Version => return Ok(Some(Command::Version)),
         }
         Ok(None)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tinotify::{EventMask, ParseFlagsError};
 
 use crate::args::error::UsageError;
-use crate::args::options::{Document, Timeout};
+use crate::args::options::{Document, FileType, Timeout};
 
 /// The events that `--event` accepts.
 const SELECTABLE: EventMask = EventMask::ALL_EVENTS
@@ -67,4 +67,23 @@ pub fn document(name: String) -> Result<Document, UsageError> {
         "fish" => Ok(Document::Fish),
         _ => Err(UsageError::UnknownDocument(name)),
     }
+}
+
+/// Parses extensions, separated by commas, with or without a dot before them.
+pub fn extensions(list: &str) -> Result<Vec<String>, UsageError> {
+    let extensions = list.split(',').map(|word| word.strip_prefix('.').unwrap_or(word));
+    if extensions.clone().any(|extension| extension.is_empty() || extension.contains('/')) {
+        return Err(UsageError::InvalidExtensions(list.to_owned()));
+    }
+    Ok(extensions.map(str::to_owned).collect())
+}
+
+/// Parses types of files, separated by commas.
+pub fn types(list: &str) -> Result<Vec<FileType>, UsageError> {
+    let types = list.split(',').map(|word| match word {
+        "f" => Ok(FileType::File),
+        "d" => Ok(FileType::Directory),
+        _ => Err(UsageError::InvalidTypes(list.to_owned())),
+    });
+    types.collect()
 }

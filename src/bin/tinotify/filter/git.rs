@@ -1,0 +1,112 @@
+//! `--gitignore`: leaves out what git leaves out, and what `.ignore` files name.
+//!
+//! Invariant: what is kept of an ignore file is not older than the last event that [`observe`](Kind::observe)
+//! has seen of it.
+
+mod root;
+mod rules;
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tinotify::EventMask;
+
+use crate::filter::kind::Kind;
+use crate::output::Location;
+
+use root::Root;
+
+/// The names that decide what is ignored in their directory.
+const DECISIVE: [&[u8]; 3] = [b".git", b".gitignore", b".ignore"];
+
+/// The events after which an entry with such a name is complete, or gone.
+const COMPLETE: EventMask = EventMask::CLOSE_WRITE
+    .union(EventMask::DELETE)
+    .union(EventMask::MOVED_FROM)
+    .union(EventMask::MOVED_TO);
+
+pub struct Git {
+    /// The paths of the command line, and what is known beneath each.
+    roots: Mutex<HashMap<Vec<u8>, Root>>,
+}
+
+impl Git {
+    pub fn new() -> Self {
+        Self { roots: Mutex::default() }
+    }
+
+    fn roots(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Root>> {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the root of a path.
+    fn ask(&self, at: Location<'_>, question: impl FnOnce(&mut Root) -> bool) -> bool {
+        let mut roots = self.roots();
+        if let Some(root) = roots.get_mut(at.root()) {
+            return question(root);
+        }
+        let root = Root::new(Path::new(OsStr::from_bytes(at.root())));
+        question(roots.entry(at.root().to_vec()).or_insert(root))
+    }
+}
+
+impl Kind for Git {
+    /// A path of the command line is never hidden.
+    fn hides(&self, at: Location<'_>, is_dir: bool) -> bool {
+        !at.name().is_empty() && self.ask(at, |root| root.ignores(at.beneath(), is_dir))
+    }
+
+    fn can_skip(&self) -> bool {
+        true
+    }
+
+    fn skips(&self, dir: Location<'_>) -> bool {
+        self.ask(dir, |root| root.skips(dir.beneath()))
+    }
+
+    fn observe(&self, at: Location<'_>, mask: EventMask, is_discovered: bool) -> bool {
+        let is_name_change = mask.intersects(EventMask::CREATE | COMPLETE) || is_discovered;
+        if at.name().is_empty() || !is_name_change {
+            return false;
+        }
+        let is_decisive = DECISIVE.contains(&at.name());
+        if !is_decisive && !mask.contains(EventMask::ISDIR) {
+            return false;
+        }
+        let mut roots = self.roots();
+        let Some(changed) = roots.get(at.root()).map(|root| root.absolute(at.beneath())) else {
+            return is_decisive;
+        };
+        if !is_decisive {
+            // Another directory has this path now.
+            return roots.values_mut().fold(false, |had, root| root.forget(&changed) || had);
+        }
+        // A new file is incomplete until CLOSE_WRITE. A new hard link has none.
+        if !mask.intersects(COMPLETE) && !is_discovered && !is_complete(&changed) {
+            return false;
+        }
+        if let Some(dir) = changed.parent() {
+            roots.values_mut().for_each(|root| {
+                root.forget(dir);
+            });
+        }
+        true
+    }
+
+    fn forget(&self) {
+        self.roots().values_mut().for_each(Root::forget_all);
+    }
+
+    fn take_warnings(&self) -> Vec<String> {
+        self.roots().values_mut().flat_map(Root::take_warnings).collect()
+    }
+}
+
+/// Returns `true` if a new entry is not a file that is still being written.
+fn is_complete(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file() || metadata.nlink() > 1)
+}
