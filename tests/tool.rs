@@ -174,7 +174,7 @@ fn invalid_usage_is_reported_with_status_1() {
         (&["-e", "create,,open", "."], "unknown event \"\""),
         (&["-t", "soon", "."], "invalid timeout \"soon\": expected seconds"),
         (&["--what", "."], "--what"),
-        (&["-x", "."], "-x"),
+        (&["-y", "."], "-y"),
     ];
     for (args, expected) in cases {
         let ended = run(args);

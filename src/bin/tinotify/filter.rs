@@ -25,6 +25,8 @@ use tinotify::{Escaped, EventMask};
 
 use crate::args::Options;
 use crate::output::Location;
+#[cfg(feature = "cli")]
+use crate::paths;
 
 use kind::Kind;
 use posix::PatternError;
@@ -61,7 +63,9 @@ impl Filter {
         }
         #[cfg(feature = "cli")]
         if options.gitignore {
-            kinds.push(Box::new(git::Git::new()));
+            let paths = options.paths.iter();
+            let roots = paths.map(|path| (paths::printed(path, options), path.clone()));
+            kinds.push(Box::new(git::Git::new(roots)));
         }
         let is_stale = AtomicBool::new(false);
         Ok((!kinds.is_empty()).then_some(Self { kinds, is_stale }))

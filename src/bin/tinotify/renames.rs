@@ -57,8 +57,7 @@ impl Renames {
         emitter: &mut Emitter,
     ) -> Result<Effect, Failure> {
         if self.joins && mask.contains(EventMask::MOVED_FROM) {
-            let (path, name_len, root_len) =
-                (at.path().to_vec(), at.name().len(), at.root().len());
+            let (path, name_len, root_len) = (at.path().to_vec(), at.name().len(), at.root().len());
             let due = Instant::now() + GRACE;
             self.pending.push(PendingRename { path, name_len, root_len, mask, cookie, due });
             return Ok(Effect::Nothing);

@@ -39,12 +39,11 @@ pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<(Watcher
     let mut targets = Targets::new(&options.excluded);
     let mut roots = Roots::new();
     for path in &options.paths {
+        let root = paths::printed(path, options);
         if options.follow {
-            let watch = watcher.watch_name(path, mask)?;
-            roots.insert(watch, path.as_os_str().as_bytes().to_vec());
+            roots.insert(watcher.watch_name(path, mask)?, root);
             continue;
         }
-        let root = paths::printed(path, options.no_dereference);
         let watch = match targets.target(path, options.recursive, options.no_dereference) {
             Target::Nothing => continue,
             Target::One => watcher.watch(path, mask)?,

@@ -59,7 +59,8 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     let rewatch = Rewatch::new(filter.clone(), watcher.watches());
     let emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     let report = Report::new(&options, messages, roots);
-    let mut session = Session::new(&options, messages, (watcher, signals), report, emitter, rewatch);
+    let mut session =
+        Session::new(&options, messages, (watcher, signals), report, emitter, rewatch);
     let result = session.run();
     if options.stats {
         messages.warn(session.stats());

@@ -100,6 +100,7 @@ pub struct Pattern {
 }
 
 /// One of `--exclude-glob` and `--include-glob`.
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "globs are refused in this build"))]
 #[derive(Debug)]
 pub struct Glob {
     pub glob: String,

@@ -7,9 +7,7 @@ mod root;
 mod rules;
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tinotify::EventMask;
@@ -34,8 +32,11 @@ pub struct Git {
 }
 
 impl Git {
-    pub fn new() -> Self {
-        Self { roots: Mutex::default() }
+    /// `roots`: the paths of the command line, and how events print them. They are resolved here, because a
+    /// tree asks from threads that have other working directories.
+    pub fn new(roots: impl Iterator<Item = (Vec<u8>, PathBuf)>) -> Self {
+        let roots = roots.map(|(printed, path)| (printed, Root::new(&path))).collect();
+        Self { roots: Mutex::new(roots) }
     }
 
     fn roots(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Root>> {
@@ -44,12 +45,7 @@ impl Git {
 
     /// Asks the root of a path.
     fn ask(&self, at: Location<'_>, question: impl FnOnce(&mut Root) -> bool) -> bool {
-        let mut roots = self.roots();
-        if let Some(root) = roots.get_mut(at.root()) {
-            return question(root);
-        }
-        let root = Root::new(Path::new(OsStr::from_bytes(at.root())));
-        question(roots.entry(at.root().to_vec()).or_insert(root))
+        self.roots().get_mut(at.root()).is_some_and(question)
     }
 }
 
@@ -78,7 +74,7 @@ impl Kind for Git {
         }
         let mut roots = self.roots();
         let Some(changed) = roots.get(at.root()).map(|root| root.absolute(at.beneath())) else {
-            return is_decisive;
+            return false;
         };
         if !is_decisive {
             // Another directory has this path now.

@@ -34,9 +34,8 @@ impl Globs {
     fn excludes(&self, path: &[u8], is_dir: bool) -> bool {
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let mut parents = slashes.filter_map(|(end, _)| path.get(..end));
-        let matches = |path: &[u8], is_dir| {
-            self.excluding.iter().any(|glob| glob.matches(path, is_dir))
-        };
+        let matches =
+            |path: &[u8], is_dir| self.excluding.iter().any(|glob| glob.matches(path, is_dir));
         matches(path, is_dir) || parents.any(|parent| matches(parent, true))
     }
 }
@@ -90,6 +89,8 @@ impl Matcher {
     fn matches(&self, path: &[u8], is_dir: bool) -> bool {
         let last = || path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let subject = if self.by_name { last() } else { path };
-        !path.is_empty() && (is_dir || !self.only_dirs) && self.glob.is_match(OsStr::from_bytes(subject))
+        !path.is_empty()
+            && (is_dir || !self.only_dirs)
+            && self.glob.is_match(OsStr::from_bytes(subject))
     }
 }

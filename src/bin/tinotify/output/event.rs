@@ -77,6 +77,7 @@ impl<'a> Location<'a> {
 
     /// Returns the path beneath the path of the command line, without a slash at its ends. For a watched
     /// file this is its name.
+    #[cfg(feature = "cli")]
     pub fn beneath(self) -> &'a [u8] {
         let mut rest = self.path.get(self.root..).unwrap_or_default();
         if rest.is_empty() && !self.is_watched_dir() {

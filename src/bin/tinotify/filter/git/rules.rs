@@ -37,8 +37,7 @@ impl Rules {
     /// Without a repository, it counts as the root of one.
     pub fn of_root(root: &Path, warnings: &mut Warnings) -> Arc<Self> {
         let repository = root.ancestors().find(|dir| is_repository(dir)).unwrap_or(root);
-        let beneath: Vec<&Path> =
-            root.ancestors().take_while(|dir| *dir != repository).collect();
+        let beneath: Vec<&Path> = root.ancestors().take_while(|dir| *dir != repository).collect();
         let mut rules = Self::read(repository, None, true, warnings);
         for dir in beneath.into_iter().rev() {
             rules = Self::beneath(&rules, dir, warnings);
