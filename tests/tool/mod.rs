@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod beside;
+pub mod scene;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};

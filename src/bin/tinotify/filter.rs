@@ -31,6 +31,9 @@ use crate::paths;
 use kind::Kind;
 use posix::PatternError;
 
+/// Whether any kind can tell from events that other directories are skipped.
+const OBSERVES: bool = cfg!(feature = "cli");
+
 /// All filters of the command line.
 pub struct Filter {
     kinds: Vec<Box<dyn Kind>>,
@@ -88,22 +91,26 @@ impl Filter {
 
     /// Takes notice of an event, which may be of an ignore file.
     pub fn observe(&self, at: Location<'_>, mask: EventMask, is_discovered: bool) {
-        for kind in &self.kinds {
-            if kind.observe(at, mask, is_discovered) {
+        self.update(|kind| kind.observe(at, mask, is_discovered));
+    }
+
+    /// Takes notice that events were lost.
+    pub fn overflow(&self) {
+        self.update(|kind| kind.forget());
+    }
+
+    /// Updates each kind. `update` returns `true` if other directories may be skipped now.
+    fn update(&self, update: impl Fn(&dyn Kind) -> bool) {
+        for kind in self.kinds.iter().filter(|_| OBSERVES) {
+            if update(&**kind) {
                 self.is_stale.store(true, Ordering::Relaxed);
             }
         }
     }
 
-    /// Takes notice that events were lost.
-    pub fn overflow(&self) {
-        self.kinds.iter().for_each(|kind| kind.forget());
-        self.is_stale.store(true, Ordering::Relaxed);
-    }
-
     /// Returns `true` if other directories may be skipped than at the last call.
     pub fn take_stale(&self) -> bool {
-        self.is_stale.swap(false, Ordering::Relaxed)
+        OBSERVES && self.is_stale.swap(false, Ordering::Relaxed)
     }
 
     /// Returns what the user should know since the last call.

@@ -21,8 +21,7 @@ impl Rewatch {
 
     /// Asks the filter again for each directory if an ignore file has changed. Prints the filter's warnings.
     pub fn if_stale(&mut self, messages: &Messages) {
-        // Without the feature there is nothing that changes, and the calls are left out of the program.
-        let Some(filter) = self.filter.as_ref().filter(|_| cfg!(feature = "cli")) else { return };
+        let Some(filter) = &self.filter else { return };
         if filter.take_stale() {
             self.excludes_git = !self.excludes_git;
             for info in self.watches.list().into_iter().filter(|info| info.kind == WatchKind::Tree)

@@ -78,7 +78,8 @@ impl Kind for Git {
         };
         if !is_decisive {
             // Another directory has this path now.
-            return roots.values_mut().fold(false, |had, root| root.forget(&changed) || had);
+            let had_rules = roots.values_mut().map(|root| root.forget(&changed));
+            return had_rules.filter(|had_rules| *had_rules).count() > 0;
         }
         // A new file is incomplete until CLOSE_WRITE. A new hard link has none.
         if !mask.intersects(COMPLETE) && !is_discovered && !is_complete(&changed) {
@@ -92,8 +93,9 @@ impl Kind for Git {
         true
     }
 
-    fn forget(&self) {
+    fn forget(&self) -> bool {
         self.roots().values_mut().for_each(Root::forget_all);
+        true
     }
 
     fn take_warnings(&self) -> Vec<String> {

@@ -24,8 +24,11 @@ pub trait Kind: Send + Sync {
         false
     }
 
-    /// Forgets what was read from disk, because events were lost.
-    fn forget(&self) {}
+    /// Forgets what was read from disk, because events were lost. Returns `true` if other directories may be
+    /// skipped now.
+    fn forget(&self) -> bool {
+        false
+    }
 
     /// Returns what the user should know since the last call.
     fn take_warnings(&self) -> Vec<String> {
