@@ -4,8 +4,8 @@
 //! start
 //!  ▼
 //! main ──► watch ──► session ──► report ──► renames ──► emit ──► sink ──► output, exec, stats
-//!  │         │          └─────► rewatch ─────────────────────┬───► filter
-//!  │         └─────► setup ──► paths, progress ──────────────┘
+//!  │         │          └─────► rewatch ──────────────────┴──► filter
+//!  │         └─────► setup ──► paths, progress, filter
 //!  └─────► args
 //! ```
 
