@@ -20,10 +20,12 @@ if ! rustup target add "$target" >/dev/null 2>&1; then
     exit 0
 fi
 
-# Reads the command for the small static build from the README. Panic messages have no paths of this machine.
+# Reads the command for the small static build from the README, but builds the whole tool. Panic messages have no paths
+# of this machine.
 command=$(sed -n 's/^\(RUSTFLAGS=.* cargo build .*\)$/\1/p' README.md | head -n 1)
 [ -n "$command" ]
 command=${command/ cargo build/ cargo build --quiet}
+command=${command/--features cli-core/--features cli}
 command=${command/RUSTFLAGS=\'/RUSTFLAGS=\'"--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo --remap-path-prefix=$PWD=. "}
 eval "${command%--target *}--target $target"
 

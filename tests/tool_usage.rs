@@ -34,6 +34,9 @@ const FANOTIFY: &str = "fanotify is not supported: remove -F and -S";
 const SIGNAL_99: &str = "unknown value \"99\" of --signal: expected one of HUP, INT, QUIT, ABRT, KILL, USR1, USR2, \
                          ALRM, TERM, CONT, STOP, TSTP, WINCH";
 
+const TYPE_L: &str =
+    "invalid type \"l\": expected f, d or f,d; events do not tell other types from files";
+
 /// Arguments that are refused, and the message.
 const REFUSED: &[(&[&str], &str)] = &[
     // Paths.
@@ -45,12 +48,15 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["--moniter", "d"], "unknown option \"--moniter\": did you mean --monitor?"),
     (&["--xyzzy", "d"], "unknown option \"--xyzzy\": --help lists the options"),
     (&["--=", "d"], "unknown option \"--\": --help lists the options"),
-    (&["-x", "d"], "unknown option \"-x\": --help lists the options"),
-    (&["-mx", "d"], "unknown option \"-x\": --help lists the options"),
+    (&["-y", "d"], "unknown option \"-y\": --help lists the options"),
+    (&["-my", "d"], "unknown option \"-y\": --help lists the options"),
     (&["--\x1b[2J", "d"], "unknown option \"--\\u{1b}[2J\": --help lists the options"),
     (&["--\u{202e}", "d"], "unknown option \"--\\u{202e}\": --help lists the options"),
     (&["-\x1b", "d"], "unknown option \"-\\u{1b}\": --help lists the options"),
-    (&["--exc", "x", "d"], "ambiguous option --exc: did you mean one of --exclude --excludei?"),
+    (
+        &["--exc", "x", "d"],
+        "ambiguous option --exc: did you mean one of --exclude --excludei --exclude-glob?",
+    ),
     (&["--time", "1", "d"], "ambiguous option --time: did you mean one of --timeout --timefmt?"),
     // Flags.
     (&["--mo=x", "d"], "unexpected value \"x\" of --monitor: remove it"),
@@ -80,6 +86,8 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["--exclude", "x", "--include", "y", "d"], PATTERNS),
     (&["--excludei", "x", "--exclude", "y", "d"], PATTERNS),
     (&["--include", "x", "--includei", "y", "d"], PATTERNS),
+    (&["--ext", "rs,,c", "d"], "invalid extension \"rs,,c\": expected a list such as rs,toml"),
+    (&["--type", "l", "d"], TYPE_L),
     // Output.
     (&["-c", "--format", "x", "d"], FORMATS),
     (&["--csv", "--json", "d"], FORMATS),
@@ -174,10 +182,21 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Options that no value or combination can make invalid. Their values, given to a flag or missing, are in the tests
+/// Options that no value or combination can make invalid, or whose values `tests/tool_filters.rs` checks. Their values, given to a flag or missing, are in the tests
 /// of all options.
-const NEVER_REFUSED: &[&str] =
-    &["quiet", "existing", "renames", "stats", "syslog", "help", "no-dereference", "recursive"];
+const NEVER_REFUSED: &[&str] = &[
+    "quiet",
+    "existing",
+    "gitignore",
+    "exclude-glob",
+    "include-glob",
+    "renames",
+    "stats",
+    "syslog",
+    "help",
+    "no-dereference",
+    "recursive",
+];
 
 /// Options that only `tinotify stat` has.
 const OF_STAT: [&str; 4] = ["ascending", "by", "descending", "zero"];

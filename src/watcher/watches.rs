@@ -329,6 +329,9 @@ impl Watches {
     /// The *path* is excluded. The directory need not exist: one that appears there later is not
     /// watched. A directory that is renamed to another path is watched there.
     ///
+    /// A change of what is excluded also asks the condition of [`TreeOptions::exclude`] again, for each known
+    /// directory.
+    ///
     /// `path` is absolute, or as the events of the tree show it. For a tree with a relative root, an
     /// absolute path must be free of symbolic links and needs /proc.
     ///

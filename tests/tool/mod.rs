@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod beside;
+pub mod scene;
 pub mod terminal;
 #[path = "tool.rs"]
 pub mod tool;

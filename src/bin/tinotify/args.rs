@@ -1,7 +1,7 @@
 //! The command line. The parser, the help, the man page and the completions all use one table of options.
 //!
 //! ```text
-//! parse ──► values, options, error ──► table
+//! parse ──► exec, format ──► reader, values ──► options, error ──► table ──► opt
 //! help, manual ──► texts, table
 //! completions ───► table
 //! ```
@@ -9,6 +9,7 @@
 mod completions;
 mod error;
 mod exec;
+mod format;
 mod help;
 mod manual;
 mod opt;
@@ -20,8 +21,11 @@ mod texts;
 mod values;
 
 pub use help::{help, stat_help, usage};
+#[cfg(feature = "cli")]
+pub use options::Glob;
 pub use options::{
-    Command, Counting, Debounce, Document, Exec, Format, OnBusy, Options, Pattern, Quiet, Timeout,
+    Command, Counting, Debounce, Document, Exec, FileType, Format, OnBusy, Options, Pattern, Quiet,
+    Timeout,
 };
 pub use parse::parse;
 

@@ -100,8 +100,8 @@ impl Emitter {
     }
 
     /// Returns `true` if an event of this path can be emitted.
-    pub fn shows(&self, path: &[u8], is_dir: EventMask) -> bool {
-        self.passes(Location::watched(path), is_dir)
+    pub fn shows(&self, at: Location<'_>, is_dir: EventMask) -> bool {
+        self.passes(at, is_dir)
     }
 
     /// Emits an event that the kernel does not have. It is always selected.
@@ -208,6 +208,9 @@ impl Emitter {
 
     /// Counts an overflow, and emits it if it is selected. JSON always prints it.
     pub fn overflow(&mut self, mask: EventMask) -> Result<Effect, Failure> {
+        if let Some(filter) = &self.filter {
+            filter.overflow();
+        }
         let event = Event::new(Location::watched(b""), mask);
         let effect = match self.events.contains(EventMask::Q_OVERFLOW) {
             true => self.admit(),
@@ -217,8 +220,11 @@ impl Emitter {
         Ok(effect.max(Effect::Interrupted))
     }
 
-    /// Emits one event for two paths if renames are selected.
+    /// Emits one event for two paths that pass the filter, if renames are selected.
     fn joined(&mut self, word: &'static str, rename: &Rename<'_>) -> Result<Effect, Failure> {
+        let mask = EventMask::MOVED_TO | rename.is_dir;
+        self.show(rename.from, mask, false);
+        self.show(rename.to, mask, false);
         if !self.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
             return Ok(Effect::Nothing);
         }
@@ -229,6 +235,7 @@ impl Emitter {
 
     /// Emits an event if it is selected.
     fn selected(&mut self, at: Location<'_>, event: &Event<'_>) -> Result<Effect, Failure> {
+        self.show(at, event.mask, event.discovered);
         if event.mask.intersects(self.events) {
             self.filtered(at, event)
         } else {
@@ -245,12 +252,24 @@ impl Emitter {
         Ok(Effect::Nothing)
     }
 
+    /// Shows an event to the filter before it is merged with others, because it may be of an ignore file.
+    pub fn observe(&self, at: Location<'_>, mask: EventMask) {
+        self.show(at, mask, false);
+    }
+
+    /// Shows an event to the filter, because it may be of an ignore file.
+    fn show(&self, at: Location<'_>, mask: EventMask, is_discovered: bool) {
+        if let Some(filter) = &self.filter {
+            filter.observe(at, mask, is_discovered);
+        }
+    }
+
     fn passes(&self, at: Location<'_>, mask: EventMask) -> bool {
         let is_dir = mask.contains(EventMask::ISDIR);
         if !is_dir && self.sink.is_own_output(at.path()) {
             return false;
         }
-        self.filter.as_ref().is_none_or(|filter| filter.shows(at.path(), is_dir))
+        self.filter.as_ref().is_none_or(|filter| filter.shows(at, is_dir))
     }
 
     fn emit(&mut self, event: &Event<'_>) -> Result<Effect, Failure> {

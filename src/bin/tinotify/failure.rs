@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use tinotify::{Errno, Escaped, WatchError};
 
 use crate::exec::CommandError;
-use crate::filter::PatternError;
+use crate::filter::FilterError;
 use crate::limits::Limit;
 
 #[derive(Debug)]
 pub enum Failure {
     Watch(WatchError),
-    /// A regular expression is invalid.
-    Pattern(Vec<u8>, PatternError),
+    /// A pattern is invalid.
+    Filter(FilterError),
     /// A file cannot be opened.
     File(PathBuf, io::Error),
     /// Events cannot be written.
@@ -60,9 +60,7 @@ impl fmt::Display for Failure {
                 }
                 None => error.fmt(f),
             },
-            Self::Pattern(pattern, error) => {
-                write!(f, "invalid regular expression: {}: {error}", Escaped(pattern))
-            }
+            Self::Filter(error) => error.fmt(f),
             Self::File(path, error) => {
                 write!(f, "cannot open: {}: {error}", Escaped(path.as_os_str().as_encoded_bytes()))
             }

@@ -1,244 +1,142 @@
-//! `--exclude` and `--include`: POSIX extended regular expressions on bytes.
+//! Decides which paths are shown, and which directories are watched.
 //!
-//! inotifywait matches in the C locale, where a character is one byte. `regex_lite` matches text. So a
-//! path that is not ASCII is matched as text with one character per byte: U+0000 to U+00FF.
+//! Invariant: an event is shown if no kind of filter hides its path, and a directory is watched if none
+//! skips it.
+//!
+//! ```text
+//! filter ──► regex ──► posix
+//!    ├─────► names, globs
+//!    └─────► git ──► root ──► rules
+//! ```
 
+#[cfg(feature = "cli")]
+mod git;
+#[cfg(feature = "cli")]
+mod globs;
+mod kind;
+mod names;
 mod posix;
+mod regex;
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use regex_lite::{Regex, RegexBuilder};
+use tinotify::{Escaped, EventMask};
 
-use crate::args::Pattern;
+use crate::args::Options;
+use crate::output::Location;
+#[cfg(feature = "cli")]
+use crate::paths;
 
-pub use posix::PatternError;
+use kind::Kind;
+use posix::PatternError;
 
-/// Decides which paths are shown.
+/// Whether any kind can tell from events that other directories are skipped.
+const OBSERVES: bool = cfg!(feature = "cli");
+
+/// All filters of the command line.
 pub struct Filter {
-    regex: Regex,
-    exclude: bool,
-    /// `true` if each path that starts with an excluded path is excluded too.
-    by_prefix: bool,
-    /// The path that is being matched, if it is not ASCII. Kept to reuse its memory.
-    text: Mutex<String>,
+    kinds: Vec<Box<dyn Kind>>,
+    /// `true` if other directories may be skipped than at the last question.
+    is_stale: AtomicBool,
 }
 
 impl Filter {
-    /// Compiles a pattern.
+    /// Compiles the filters. Returns `None` if there are none.
     ///
     /// # Errors
     ///
-    /// [`PatternError`] if the regular expression is invalid or too big.
-    pub fn new(pattern: &Pattern) -> Result<Self, PatternError> {
-        let translated = posix::translate(&pattern.regex)?;
-        let regex = RegexBuilder::new(&translated)
-            .case_insensitive(pattern.ignore_case)
-            .dot_matches_new_line(true)
-            .build()
-            .map_err(|_| PatternError::TooBig)?;
-        let by_prefix = pattern.exclude && !posix::depends_on_what_follows(&pattern.regex);
-        Ok(Self { regex, exclude: pattern.exclude, by_prefix, text: Mutex::default() })
+    /// [`FilterError`] if a pattern is invalid.
+    pub fn new(options: &Options) -> Result<Option<Self>, FilterError> {
+        let mut kinds: Vec<Box<dyn Kind>> = Vec::new();
+        if let Some(pattern) = &options.pattern {
+            let error = |error| FilterError::Pattern(pattern.regex.clone(), error);
+            kinds.push(Box::new(regex::RegexFilter::new(pattern).map_err(error)?));
+        }
+        if !options.types.is_empty() {
+            kinds.push(Box::new(names::Types(options.types.clone())));
+        }
+        if !options.extensions.is_empty() {
+            kinds.push(Box::new(names::Extensions(options.extensions.clone())));
+        }
+        #[cfg(feature = "cli")]
+        if !options.globs.is_empty() {
+            let globs = globs::Globs::new(&options.globs);
+            kinds.push(Box::new(globs.map_err(|(glob, why)| FilterError::Glob(glob, why))?));
+        }
+        #[cfg(feature = "cli")]
+        if options.gitignore {
+            let paths = options.paths.iter();
+            let roots = paths.map(|path| (paths::printed(path, options), path.clone()));
+            kinds.push(Box::new(git::Git::new(roots)));
+        }
+        let is_stale = AtomicBool::new(false);
+        Ok((!kinds.is_empty()).then_some(Self { kinds, is_stale }))
     }
 
     /// Returns `true` if an event at this path is shown.
-    pub fn shows(&self, path: &[u8], is_dir: bool) -> bool {
-        if self.exclude { !self.matches(path) } else { !is_dir && self.matches(path) }
+    pub fn shows(&self, at: Location<'_>, is_dir: bool) -> bool {
+        !self.kinds.iter().any(|kind| kind.hides(at, is_dir))
     }
 
-    /// Returns `true` if no path beneath a directory is shown. `dir` must end with a slash.
-    pub fn hides_all_beneath(&self, dir: &[u8]) -> bool {
-        self.by_prefix && self.matches(dir)
+    /// Returns `true` if [`skips`](Self::skips) can be `true`.
+    pub fn can_skip(&self) -> bool {
+        self.kinds.iter().any(|kind| kind.can_skip())
     }
 
-    /// Returns `true` if [`hides_all_beneath`](Self::hides_all_beneath) can be `true`.
-    pub fn can_prune(&self) -> bool {
-        self.by_prefix
+    /// Returns `true` if a directory is not watched. Its path must end with a slash.
+    pub fn skips(&self, dir: Location<'_>) -> bool {
+        self.kinds.iter().any(|kind| kind.skips(dir))
     }
 
-    fn matches(&self, path: &[u8]) -> bool {
-        match std::str::from_utf8(path) {
-            Ok(text) if text.is_ascii() => self.regex.is_match(text),
-            _ => {
-                let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-                text.clear();
-                text.extend(path.iter().map(|&byte| char::from(byte)));
-                self.regex.is_match(&text)
+    /// Takes notice of an event, which may be of an ignore file.
+    pub fn observe(&self, at: Location<'_>, mask: EventMask, is_discovered: bool) {
+        self.update(|kind| kind.observe(at, mask, is_discovered));
+    }
+
+    /// Takes notice that events were lost.
+    pub fn overflow(&self) {
+        self.update(|kind| kind.forget());
+    }
+
+    /// Updates each kind. `update` returns `true` if other directories may be skipped now.
+    fn update(&self, update: impl Fn(&dyn Kind) -> bool) {
+        for kind in self.kinds.iter().filter(|_| OBSERVES) {
+            if update(&**kind) {
+                self.is_stale.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Returns `true` if other directories may be skipped than at the last call.
+    pub fn take_stale(&self) -> bool {
+        OBSERVES && self.is_stale.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns what the user should know since the last call.
+    pub fn take_warnings(&self) -> impl Iterator<Item = String> {
+        self.kinds.iter().flat_map(|kind| kind.take_warnings())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::process::{Command, Stdio};
+/// A pattern is invalid.
+#[derive(Debug)]
+pub enum FilterError {
+    Pattern(Vec<u8>, PatternError),
+    #[cfg(feature = "cli")]
+    Glob(String, String),
+}
 
-    use super::*;
-
-    const PATTERNS: [&str; 86] = [
-        "a",
-        "^a",
-        "a$",
-        "^$",
-        "",
-        ".",
-        "a.c",
-        "a*",
-        "a+",
-        "a?",
-        "(ab)+",
-        "a|b",
-        "^(a|b)c$",
-        "a|",
-        "(|a)b",
-        "()",
-        "a{2}",
-        "a{2,}",
-        "a{1,2}b",
-        "a{,2}b",
-        "^a{0}$",
-        "[abc]",
-        "[^abc]",
-        "[]a]",
-        "[^]a]",
-        "[a-c]",
-        "[a-]",
-        "[-a]",
-        "[a\\]",
-        "[[:alpha:]]",
-        "[[:digit:]x]+$",
-        "[^[:upper:]]",
-        "[[.a.]]",
-        "[[=a=]]b",
-        "[[.-.]]",
-        "\\.",
-        "\\(",
-        "a\\+",
-        "\\w",
-        "\\W",
-        "\\s",
-        "\\bab",
-        "ab\\b",
-        "\\<b",
-        "b\\>",
-        "a\\Bb",
-        "a**",
-        "(a+)?$",
-        "a+?$",
-        "^a+?$",
-        "^(a*)+$",
-        "a)",
-        "(a",
-        "[a",
-        "*a",
-        "+",
-        "(*a)",
-        "a|*b",
-        "^*",
-        "a{1",
-        "a{",
-        "a{x}",
-        "a{2,1}",
-        "[b-a]",
-        "[[:foo:]]",
-        "\\",
-        "x^a",
-        "a$b",
-        "(^a)",
-        "(a$)",
-        "[.]",
-        "[*]",
-        "[$^]",
-        "a]",
-        "a}",
-        "/",
-        "-",
-        "#",
-        "&",
-        "~",
-        " ",
-        "é",
-        "[é]",
-        "A",
-        "[A-Z]",
-        "[[:upper:]]",
-    ];
-
-    const TEXTS: [&str; 36] = [
-        "", "a", "b", "ab", "abc", "aab", "aaab", "ac", "A", "AB", "x", "a.c", "a+", "(", ")", "]",
-        "}", "\\", "-", "a-b", "a b", "9", "x9", "_", "a\nb", "\n", "d", "n", "*", "^", "$", "é",
-        "dir/a.c", "#&~", "(?i)a", "^a",
-    ];
-
-    fn filter(pattern: &str, ignore_case: bool) -> Result<Filter, PatternError> {
-        let regex = pattern.as_bytes().to_vec();
-        Filter::new(&Pattern { regex, ignore_case, exclude: true })
-    }
-
-    /// Matches texts with regcomp(3) and regexec(3), by a condition of bash. Returns one result per text,
-    /// or `None` if the pattern is invalid.
-    ///
-    /// # Errors
-    ///
-    /// Fails if bash is not installed.
-    fn libc_matches(
-        pattern: &str,
-        texts: &[&str],
-        ignore_case: bool,
-    ) -> Result<Option<Vec<bool>>, ()> {
-        let script = r#"[ -z "$1" ] || shopt -s nocasematch
-            pattern=$2; shift 2
-            for text; do
-                [[ $text =~ $pattern ]]
-                case $? in 0) echo 1;; 1) echo 0;; *) exit 2;; esac
-            done"#;
-        let output = Command::new("bash")
-            .args(["-c", script, "bash", if ignore_case { "i" } else { "" }, pattern])
-            .args(texts)
-            .env("LC_ALL", "C")
-            .stderr(Stdio::null())
-            .output()
-            .map_err(drop)?;
-        let answers = output.stdout.iter().filter(|byte| **byte != b'\n').map(|byte| *byte == b'1');
-        Ok(output.status.success().then(|| answers.collect()))
-    }
-
-    #[test]
-    fn regular_expressions_match_as_in_libc() {
-        let mut faults = Vec::new();
-        for pattern in PATTERNS {
-            for ignore_case in [false, true] {
-                let ours = filter(pattern, ignore_case);
-                let Ok(libc) = libc_matches(pattern, &TEXTS, ignore_case) else {
-                    eprintln!("SKIPPED: no bash to compare regular expressions with");
-                    return;
-                };
-                let ours =
-                    ours.ok().map(|filter| TEXTS.map(|text| filter.matches(text.as_bytes())));
-                if ours.map(Vec::from) != libc {
-                    faults.push(format!("{pattern:?} ({ignore_case}): {ours:?}, in libc {libc:?}"));
-                }
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(pattern, error) => {
+                write!(f, "invalid regular expression: {}: {error}", Escaped(pattern))
+            }
+            #[cfg(feature = "cli")]
+            Self::Glob(glob, why) => {
+                write!(f, "invalid glob \"{}\": {why}", Escaped(glob.as_bytes()))
             }
         }
-        assert!(faults.is_empty(), "{faults:#?}");
-    }
-
-    #[test]
-    fn a_byte_that_is_not_text_is_matched_as_one_character() {
-        assert!(filter("^a.b$", false).unwrap().matches(b"a\xffb"));
-        assert!(filter("^a..b$", false).unwrap().matches("aéb".as_bytes()));
-        assert!(!filter("^a.b$", false).unwrap().matches("aéb".as_bytes()));
-    }
-
-    #[test]
-    fn back_references_are_refused() {
-        assert_eq!(filter("(a)\\1", false).err(), Some(PatternError::BackReference));
-    }
-
-    #[test]
-    fn a_directory_is_pruned_only_if_every_path_beneath_it_is_hidden() {
-        assert!(filter(r"/\.git/", false).unwrap().hides_all_beneath(b"a/.git/"));
-        assert!(!filter(r"/\.git$", false).unwrap().hides_all_beneath(b"a/.git"));
-        assert!(!filter(r"a\>", false).unwrap().hides_all_beneath(b"a/"));
-        assert!(!filter("b", false).unwrap().hides_all_beneath(b"a/"));
     }
 }

@@ -4,8 +4,9 @@
 //! start
 //!  ▼
 //! main ──► watch ──► session ──► report ──► renames, debounce ──► emit ──► sink ──► output, exec, stats
-//!  │         ├─────► setup ──► paths, progress                      ├───► filter, cookies
-//!  │         ├─────► existing ──────────────────────────────────────┘
+//!  │         │  │       └─────► rewatch ───────────────────────────┴──► filter, cookies
+//!  │         │  ├──► setup ──► paths, progress, filter
+//!  │         │  └──► existing ──► emit
 //!  │         └─────► supervisor ──► signals
 //!  └─────► args
 //! ```
@@ -31,6 +32,7 @@ mod paths;
 mod progress;
 mod renames;
 mod report;
+mod rewatch;
 mod session;
 mod setup;
 mod signals;

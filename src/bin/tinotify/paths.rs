@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::args::Options;
+
 /// The watch of one path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
@@ -61,10 +63,11 @@ impl Targets {
     }
 }
 
-/// Returns a path as events print it. The path of a directory ends with a slash.
-pub fn printed(path: &Path, no_dereference: bool) -> Vec<u8> {
+/// Returns a path as events print it. The path of a directory ends with a slash, but not a followed name.
+pub fn printed(path: &Path, options: &Options) -> Vec<u8> {
     let mut name = path.as_os_str().as_bytes().to_vec();
-    let is_dir = if no_dereference { !path.is_symlink() && path.is_dir() } else { path.is_dir() };
+    let is_link = options.no_dereference && path.is_symlink();
+    let is_dir = !options.follow && !is_link && path.is_dir();
     if is_dir && !name.ends_with(b"/") {
         name.push(b'/');
     }

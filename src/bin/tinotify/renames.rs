@@ -31,6 +31,7 @@ pub struct Renames {
 struct PendingRename {
     path: Vec<u8>,
     name_len: usize,
+    root_len: usize,
     mask: EventMask,
     cookie: u32,
     due: Instant,
@@ -38,7 +39,7 @@ struct PendingRename {
 
 impl PendingRename {
     fn location(&self) -> Location<'_> {
-        Location::new(&self.path, self.name_len)
+        Location::new(&self.path, self.name_len).in_root(self.root_len)
     }
 }
 
@@ -56,9 +57,9 @@ impl Renames {
         emitter: &mut Emitter,
     ) -> Result<Effect, Failure> {
         if self.joins && mask.contains(EventMask::MOVED_FROM) {
-            let (path, name_len) = (at.path().to_vec(), at.name().len());
+            let (path, name_len, root_len) = (at.path().to_vec(), at.name().len(), at.root().len());
             let due = Instant::now() + GRACE;
-            self.pending.push(PendingRename { path, name_len, mask, cookie, due });
+            self.pending.push(PendingRename { path, name_len, root_len, mask, cookie, due });
             return Ok(Effect::Nothing);
         }
         if mask.contains(EventMask::MOVED_TO) {

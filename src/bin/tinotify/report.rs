@@ -7,6 +7,7 @@
 //! ```
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Instant;
 
 use tinotify::debounce::{Change, Group};
@@ -67,11 +68,18 @@ impl<'a> Report<'a> {
         if !self.debounce.is_on() || is_existing {
             return self.report(event, emitter);
         }
-        // A hidden path is never quiet for long, if it is the reason for the filter.
-        let paths = [Some(event.path()), event.renamed_from()];
         let is_dir = event.mask() & EventMask::ISDIR;
-        let mut paths = paths.into_iter().flatten().map(|path| path.as_os_str().as_bytes());
-        if event.name().is_none() || paths.any(|path| emitter.shows(path, is_dir)) {
+        let root = event.watch().and_then(|watch| self.roots.get(&watch));
+        let is_hidden = root.is_some_and(|root| {
+            let at = location(event, root);
+            emitter.observe(at, event.mask());
+            let from = event.renamed_from().map(|from| beneath(from, root));
+            !at.name().is_empty()
+                && !emitter.shows(at, is_dir)
+                && !from.is_some_and(|from| emitter.shows(from, is_dir))
+        });
+        // A path that is never quiet for long may be the reason for the filter.
+        if !is_hidden {
             self.debounce.push(event);
         }
         Ok(Effect::Nothing)
@@ -86,10 +94,7 @@ impl<'a> Report<'a> {
             return self.ended(watch, mask, emitter);
         }
         let Some(root) = self.roots.get(&watch) else { return Ok(Effect::Nothing) };
-        let at = match event.name() {
-            Some(name) => Location::new(event.path().as_os_str().as_bytes(), name.len()),
-            None => Location::watched(root),
-        };
+        let at = location(event, root);
         let before = self.renames.emit_before(at, mask, cookie, emitter)?;
         let effect = if let Some(change) = event.tree_change() {
             self.coverage.change(change, at.path());
@@ -120,12 +125,10 @@ impl<'a> Report<'a> {
         let is_dir = mask & EventMask::ISDIR;
         match change {
             TreeChange::Renamed { from } => {
-                let from = Location::split_last(from.as_os_str().as_bytes());
-                emitter.renamed(from, at, is_dir, cookie)
+                emitter.renamed(beneath(from, at.root()), at, is_dir, cookie)
             }
             TreeChange::Exchanged { with } => {
-                let with = Location::split_last(with.as_os_str().as_bytes());
-                emitter.exchanged(with, at, is_dir, cookie)
+                emitter.exchanged(beneath(with, at.root()), at, is_dir, cookie)
             }
             TreeChange::Discovered if is_existing && mask.contains(EventMask::CREATE) => {
                 emitter.existing(at, is_dir)?;
@@ -189,11 +192,11 @@ impl<'a> Report<'a> {
     /// Reports a group of merged events as their net effect.
     fn group(&mut self, group: &Group, emitter: &mut Emitter) -> Result<Effect, Failure> {
         let last = group.last_event().as_event();
-        let path = group.path().as_os_str().as_bytes();
         let root = group.watch().and_then(|watch| self.roots.get(&watch));
         let at = match root {
             Some(root) if last.watched_path() == Some(group.path()) => Location::watched(root),
-            _ => Location::split_last(path),
+            Some(root) => beneath(group.path(), root),
+            None => Location::split_last(group.path().as_os_str().as_bytes()),
         };
         let is_dir = if group.is_dir() { EventMask::ISDIR } else { EventMask::empty() };
         emitter.sink_mut().set_times(Some((group.first_at(), group.last_at())));
@@ -204,12 +207,10 @@ impl<'a> Report<'a> {
             Change::Removed | Change::Absent => emitter.merged(EventMask::DELETE | is_dir, at),
             Change::Replaced => emitter.word("REPLACED", at, is_dir),
             Change::Renamed { from } => {
-                let from = Location::split_last(from.as_os_str().as_bytes());
-                emitter.renamed(from, at, is_dir, REPORTED)
+                emitter.renamed(beneath(from, at.root()), at, is_dir, REPORTED)
             }
             Change::Exchanged { with } => {
-                let with = Location::split_last(with.as_os_str().as_bytes());
-                emitter.exchanged(with, at, is_dir, REPORTED)
+                emitter.exchanged(beneath(with, at.root()), at, is_dir, REPORTED)
             }
             _ => emitter.event(at, group.mask(), 0),
         }?;
@@ -251,4 +252,20 @@ impl<'a> Report<'a> {
     pub fn is_quiet(&self) -> bool {
         self.debounce.is_empty()
     }
+}
+
+/// Returns where an event is. `root` is the path of the command line.
+fn location<'a>(event: &WatchEvent<'a>, root: &'a [u8]) -> Location<'a> {
+    match event.name() {
+        Some(name) => {
+            let path = event.path().as_os_str().as_bytes();
+            Location::new(path, name.len()).in_root(root.len())
+        }
+        None => Location::watched(root),
+    }
+}
+
+/// Returns where a path beneath a path of the command line is.
+fn beneath<'a>(path: &'a Path, root: &[u8]) -> Location<'a> {
+    Location::split_last(path.as_os_str().as_bytes()).in_root(root.len())
 }

@@ -13,6 +13,7 @@ use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::report::Report;
+use crate::rewatch::Rewatch;
 use crate::setup;
 use crate::signals::Wakeups;
 use crate::stats::Stats;
@@ -50,6 +51,7 @@ pub struct Session<'a> {
     supervisor: &'a Supervisor,
     report: Report<'a>,
     emitter: Emitter,
+    rewatch: Rewatch,
     idle: Idle,
 }
 
@@ -61,6 +63,7 @@ impl<'a> Session<'a> {
         (wakeups, supervisor): (&'a Wakeups, &'a Supervisor),
         report: Report<'a>,
         emitter: Emitter,
+        rewatch: Rewatch,
     ) -> Self {
         let idle = Idle::new(options, setup::BUFFER);
         Self {
@@ -72,6 +75,7 @@ impl<'a> Session<'a> {
             supervisor,
             report,
             emitter,
+            rewatch,
             idle,
         }
     }
@@ -153,6 +157,7 @@ impl<'a> Session<'a> {
         }
         let is_quiet = self.report.is_quiet();
         self.emitter.sink_mut().run_commands(is_drained, is_quiet).map_err(CHILD)?;
+        self.rewatch.if_stale(self.messages);
         Ok(self.report_commands())
     }
 

@@ -11,6 +11,7 @@ use tinotify::{TreeOptions, WatchId, WatchMask, Watcher};
 use crate::args::{Options, Quiet};
 use crate::failure::Failure;
 use crate::filter::Filter;
+use crate::output::Location;
 use crate::paths::{self, Target, Targets};
 use crate::progress::Progress;
 
@@ -47,13 +48,12 @@ pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watched,
     let mut roots = Roots::new();
     let mut plain = Vec::new();
     for path in &options.paths {
+        let root = paths::printed(path, options);
         if options.follow {
-            let watch = watcher.watch_name(path, mask)?;
-            roots.insert(watch, path.as_os_str().as_bytes().to_vec());
-            plain.push(path.as_os_str().as_bytes().to_vec());
+            plain.push(root.clone());
+            roots.insert(watcher.watch_name(path, mask)?, root);
             continue;
         }
-        let root = paths::printed(path, options.no_dereference);
         let watch = match targets.target(path, options.recursive, options.no_dereference) {
             Target::Nothing => continue,
             Target::One if options.existing && root.ends_with(b"/") => {
@@ -71,8 +71,8 @@ pub fn watch(options: &Options, filter: Option<&Arc<Filter>>) -> Result<Watched,
                 if !without.is_empty() {
                     tree = tree.exclude(move |path| without.contains(path));
                 }
-                if let Some(filter) = filter.filter(|filter| filter.can_prune()) {
-                    tree = tree.exclude(hidden_by(filter, &root));
+                if let Some(filter) = filter.filter(|filter| filter.can_skip()) {
+                    tree = tree.exclude(skipped_by(filter, &root));
                 }
                 watcher.watch_tree(path, mask, tree)?
             }
@@ -91,6 +91,10 @@ fn watch_mask(options: &Options) -> WatchMask {
     if options.existing {
         // A tree reports an existing entry only if a creation is selected.
         mask |= WatchMask::CREATE;
+    }
+    if options.gitignore {
+        // What changes an ignore file. CLOSE_WRITE shows that it is complete.
+        mask |= WatchMask::CREATE | WatchMask::DELETE | WatchMask::MOVE | WatchMask::CLOSE_WRITE;
     }
     if mask.is_empty() {
         // The other events are always reported, but the kernel refuses an empty mask.
@@ -111,8 +115,11 @@ fn count_in(directories: &Arc<AtomicU64>) -> impl Fn(&Path) -> bool + Send + use
     }
 }
 
-/// Returns an exclude condition for directories beneath which the filter hides all events.
-fn hidden_by(filter: &Arc<Filter>, root: &[u8]) -> impl Fn(&Path) -> bool + Send + use<> {
+/// Returns an exclude condition for the directories that the filter skips.
+fn skipped_by(filter: &Arc<Filter>, root: &[u8]) -> impl Fn(&Path) -> bool + Send + use<> {
     let (filter, root) = (Arc::clone(filter), root.to_vec());
-    move |path| filter.hides_all_beneath(&[&root, path.as_os_str().as_bytes(), b"/"].concat())
+    move |path| {
+        let dir = [&root, path.as_os_str().as_bytes(), b"/"].concat();
+        filter.skips(Location::watched(&dir).in_root(root.len()))
+    }
 }

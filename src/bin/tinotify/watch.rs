@@ -19,6 +19,7 @@ use crate::messages::Messages;
 use crate::output::Output;
 use crate::paths;
 use crate::report::Report;
+use crate::rewatch::Rewatch;
 use crate::session::{Outcome, Session};
 use crate::setup::{self, Roots, Watched};
 use crate::signals::Wakeups;
@@ -50,7 +51,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     if let Some(exec) = &options.exec {
         exec::check(&exec.words).map_err(Failure::Command)?;
     }
-    let filter = compile_filter(&options)?;
+    let filter = Filter::new(&options).map_err(Failure::Filter)?.map(Arc::new);
     let mut output = open_output(&options)?;
 
     messages.inform(if options.recursive {
@@ -63,6 +64,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     if options.counting.is_some_and(|counting| counting.zero) {
         expect_all(&mut output, &watcher, &roots);
     }
+    let rewatch = Rewatch::new(filter.clone(), watcher.watches());
     let mut emitter = Emitter::new(&options, filter, Sink::new(output, exec));
     if options.existing {
         for root in plain {
@@ -81,7 +83,7 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     let report = Report::new(&options, messages, roots);
     let signals = (&wakeups, &supervisor);
     let is_stat = options.counting.is_some();
-    let mut session = Session::new(&options, messages, watcher, signals, report, emitter);
+    let mut session = Session::new(&options, messages, watcher, signals, report, emitter, rewatch);
     let result = session.run();
     if options.stats {
         messages.warn(session.stats());
@@ -142,14 +144,6 @@ fn read_fromfile(options: &mut Options) -> Result<(), Failure> {
         options.paths.extend(named);
     }
     if options.paths.is_empty() { Err(Failure::NoPaths) } else { Ok(()) }
-}
-
-fn compile_filter(options: &Options) -> Result<Option<Arc<Filter>>, Failure> {
-    let Some(pattern) = &options.pattern else { return Ok(None) };
-    match Filter::new(pattern) {
-        Ok(filter) => Ok(Some(Arc::new(filter))),
-        Err(error) => Err(Failure::Pattern(pattern.regex.clone(), error)),
-    }
 }
 
 fn open_output(options: &Options) -> Result<Output, Failure> {

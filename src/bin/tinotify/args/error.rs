@@ -35,6 +35,8 @@ pub enum UsageError {
     Needs(&'static str, &'static str),
     /// Only one of these can be given.
     OnlyOne(&'static str),
+    /// This long option needs a library that is not in this build.
+    NotInBuild(&'static str),
     /// This long option was given twice.
     Twice(&'static str),
     Syntax(lexopt::Error),
@@ -47,26 +49,21 @@ impl fmt::Display for UsageError {
             Self::NoCommand => f.write_str("no command to run: give a COMMAND after --exec"),
             Self::UnknownEvent(name) => {
                 write!(f, "unknown event {name:?}: ")?;
-                match nearest(&name.to_ascii_lowercase(), EVENT_NAMES) {
-                    Some(known) => write!(f, "did you mean {known:?}?"),
-                    None => f.write_str("--help lists the events"),
-                }
+                let known = nearest(&name.to_ascii_lowercase(), EVENT_NAMES);
+                hint(f, known.map(|known| format!("{known:?}")), "--help lists the events")
             }
             Self::UnknownOption(name) => {
                 write!(f, "unknown option {name:?}: ")?;
                 let long = name.strip_prefix("--").unwrap_or_default();
-                match nearest(long, options().map(|option| option.long)) {
-                    Some(known) => write!(f, "did you mean --{known}?"),
-                    None => f.write_str("--help lists the options"),
-                }
+                let known = nearest(long, options().map(|option| option.long));
+                hint(f, known.map(|known| format!("--{known}")), "--help lists the options")
             }
             Self::UnknownValue(option, value) => {
                 let words = option.values.words();
                 write!(f, "unknown value {value:?} of --{}: ", option.long)?;
-                match nearest(value, words.iter().copied()) {
-                    Some(known) => write!(f, "did you mean {known:?}?"),
-                    None => write!(f, "expected one of {}", words.join(", ")),
-                }
+                let known = nearest(value, words.iter().copied());
+                let all = format!("expected one of {}", words.join(", "));
+                hint(f, known.map(|known| format!("{known:?}")), &all)
             }
             Self::MissingValue(option) => {
                 let expected = option.value.unwrap_or_default();
@@ -80,6 +77,9 @@ impl fmt::Display for UsageError {
             }
             Self::Invalid(what, text, expected) => {
                 write!(f, "invalid {what} {text:?}: expected {expected}")
+            }
+            Self::NotInBuild(long) => {
+                write!(f, "--{long} is not in this build: build with the feature cli")
             }
             Self::UnselectedKey(key) => {
                 write!(f, "cannot sort by {key}: the event is not selected; add it to --event")
@@ -102,6 +102,14 @@ impl fmt::Display for UsageError {
             Self::Twice(long) => write!(f, "--{long} was given twice: give it once"),
             Self::Syntax(error) => error.fmt(f),
         }
+    }
+}
+
+/// Writes the word that was probably meant, or else another remedy.
+fn hint(f: &mut fmt::Formatter<'_>, known: Option<String>, otherwise: &str) -> fmt::Result {
+    match known {
+        Some(known) => write!(f, "did you mean {known}?"),
+        None => f.write_str(otherwise),
     }
 }
 

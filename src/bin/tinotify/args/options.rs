@@ -48,6 +48,11 @@ pub struct Options {
     pub timeout: Timeout,
     pub quiet: Quiet,
     pub pattern: Option<Pattern>,
+    pub globs: Vec<Glob>,
+    pub gitignore: bool,
+    /// The values of `--ext`, without dots.
+    pub extensions: Vec<String>,
+    pub types: Vec<FileType>,
     pub format: Format,
     pub null: bool,
     pub renames: bool,
@@ -80,6 +85,16 @@ pub enum Quiet {
     Messages,
     /// Prints no events either.
     Events,
+}
+
+impl Quiet {
+    /// Returns the next level.
+    pub fn more(self) -> Self {
+        match self {
+            Self::No => Self::Messages,
+            Self::Messages | Self::Events => Self::Events,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -154,6 +169,23 @@ pub struct Debounce {
     pub quiet: Duration,
     /// The maximum delay of an event.
     pub cap: Option<Duration>,
+}
+
+/// One of `--exclude-glob` and `--include-glob`.
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "globs are refused in this build"))]
+#[derive(Debug)]
+pub struct Glob {
+    pub glob: String,
+    /// `true` hides the paths that match, `false` those that do not match.
+    pub exclude: bool,
+}
+
+/// The values of `--type`. Events do not tell other types apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileType {
+    /// Everything but a directory.
+    File,
+    Directory,
 }
 
 impl Options {

@@ -9,8 +9,9 @@ use tinotify::EventMask;
 
 use crate::args::error::UsageError;
 use crate::args::exec;
+use crate::args::format;
 use crate::args::opt::{Id, Opt};
-use crate::args::options::{Command, Counting, Document, Format, Options, Pattern, Quiet};
+use crate::args::options::{Command, Counting, Document, Glob, Options, Pattern};
 use crate::args::reader::{bytes, only_once, refuse_value, text};
 use crate::args::table::options;
 use crate::args::values;
@@ -60,11 +61,7 @@ const REPEATED_PATTERN: &str =
 struct Given {
     options: Options,
     // `finish` checks and combines these.
-    csv: bool,
-    json: bool,
-    no_newline: bool,
-    format: Option<Vec<u8>>,
-    timefmt: Option<Vec<u8>>,
+    format: format::Given,
     exec: exec::Given,
     /// The option of the pattern, one of four.
     pattern: Option<Id>,
@@ -103,7 +100,9 @@ impl Given {
                 options.count = Some(values::count(text(option, parser)?)?);
                 options.monitor = true;
             }
-            Id::Csv => self.csv = true,
+            Id::Csv | Id::Format | Id::Json | Id::NoNewline | Id::Timefmt => {
+                self.format.take(option, parser)?;
+            }
             Id::Daemon => {
                 options.daemon = true;
                 options.monitor = true;
@@ -113,6 +112,9 @@ impl Given {
             Id::Event => options.events |= values::events(&text(option, parser)?)?,
             Id::Exclude | Id::Excludei | Id::Include | Id::Includei => {
                 self.pattern(option, parser)?;
+            }
+            Id::ExcludeGlob | Id::Ext | Id::Gitignore | Id::IncludeGlob | Id::Type => {
+                take_filter(options, option, parser)?;
             }
             Id::Existing => options.existing = true,
             Id::Exec
@@ -125,7 +127,6 @@ impl Given {
             Id::Fanotify | Id::Filesystem => return Err(UsageError::Fanotify),
             Id::Follow => options.follow = true,
             Id::FollowLinks => options.follow_links = true,
-            Id::Format => self.format = Some(bytes(option, parser)?),
             Id::Fromfile => only_once(&mut options.fromfile, option, parser)?,
             Id::Generate => {
                 let document = values::choice(option, text(option, parser)?, &DOCUMENTS)?;
@@ -134,20 +135,16 @@ impl Given {
             Id::Help if options.counting.is_some() => return Ok(Some(Command::StatHelp)),
             Id::Help => return Ok(Some(Command::Help)),
             Id::Inotify => {}
-            Id::Json => self.json = true,
             Id::Monitor => options.monitor = true,
             Id::NoDereference => options.no_dereference = true,
-            Id::NoNewline => self.no_newline = true,
             Id::Null => options.null = true,
             Id::Outfile => only_once(&mut options.outfile, option, parser)?,
-            Id::Quiet if options.quiet == Quiet::No => options.quiet = Quiet::Messages,
-            Id::Quiet => options.quiet = Quiet::Events,
+            Id::Quiet => options.quiet = options.quiet.more(),
             Id::Recursive => options.recursive = true,
             Id::Renames => options.renames = true,
             Id::Snapshot => options.snapshot = true,
             Id::Stats => options.stats = true,
             Id::Syslog => options.syslog = true,
-            Id::Timefmt => self.timefmt = Some(bytes(option, parser)?),
             Id::Timeout => options.timeout = values::timeout(&text(option, parser)?)?,
             Id::Version => return Ok(Some(Command::Version)),
         }
@@ -176,7 +173,7 @@ impl Given {
 
     /// Checks the combination of options, and sets the format and the defaults.
     fn finish(&mut self) -> Result<(), UsageError> {
-        self.options.format = self.take_format()?;
+        self.options.format = std::mem::take(&mut self.format).finish(self.options.null)?;
         self.options.exec = std::mem::take(&mut self.exec).finish()?;
         let options = &mut self.options;
         if options.daemon && options.outfile.is_none() {
@@ -204,32 +201,25 @@ impl Given {
             _ => Ok(()),
         }
     }
+}
 
-    fn take_format(&mut self) -> Result<Format, UsageError> {
-        let format = self.format.take();
-        if self.no_newline && format.is_none() {
-            return Err(UsageError::Needs("--no-newline", "--format"));
-        }
-        if self.timefmt.is_some() && format.is_none() {
-            return Err(UsageError::Needs("--timefmt", "--format"));
-        }
-        match (self.csv, self.json, format) {
-            (false, false, None) => Ok(Format::Lines),
-            (true, false, None) => Ok(Format::Csv),
-            (false, true, None) => Ok(Format::Json),
-            (false, false, Some(format)) => {
-                if self.timefmt.is_none() && format.windows(2).any(|pair| pair == b"%T") {
-                    return Err(UsageError::Needs("%T in --format", "--timefmt"));
-                }
-                if self.no_newline && self.options.null {
-                    return Err(UsageError::OnlyOne("--no-newline and --null"));
-                }
-                let time = self.timefmt.take();
-                Ok(Format::Custom { format, newline: !self.no_newline, time })
-            }
-            _ => Err(UsageError::OnlyOne("--csv, --format and --json")),
+/// Takes a filter that inotifywait does not have, and its value.
+fn take_filter(
+    options: &mut Options,
+    option: &'static Opt,
+    parser: &mut lexopt::Parser,
+) -> Result<(), UsageError> {
+    match option.id {
+        Id::Ext => options.extensions.extend(values::extensions(&text(option, parser)?)?),
+        Id::Type => options.types.extend(values::types(&text(option, parser)?)?),
+        _ if !cfg!(feature = "cli") => return Err(UsageError::NotInBuild(option.long)),
+        Id::Gitignore => options.gitignore = true,
+        _ => {
+            let exclude = option.id == Id::ExcludeGlob;
+            options.globs.push(Glob { glob: text(option, parser)?, exclude });
         }
     }
+    Ok(())
 }
 
 /// Takes an option of `stat`, and its value.

@@ -136,6 +136,34 @@ const FILTERS: &[Opt] = &[
     )
     .value("REGEX"),
     Opt::shared(Id::Includei, "includei", "Like --include, ignoring case.").value("REGEX"),
+    Opt::own(
+        Id::ExcludeGlob,
+        "exclude-glob",
+        "Hide paths beneath PATH that match this glob, and do not watch such directories. A glob \
+         without a slash matches names. Can be repeated.",
+    )
+    .value("GLOB"),
+    Opt::own(
+        Id::IncludeGlob,
+        "include-glob",
+        "Show only files that match this glob; hide events of directories. Can be repeated.",
+    )
+    .value("GLOB"),
+    Opt::own(
+        Id::Gitignore,
+        "gitignore",
+        "Hide and do not watch what git ignores, .git itself, and what .ignore files name.",
+    ),
+    Opt::own(
+        Id::Ext,
+        "ext",
+        "Show only files with these extensions, separated by commas. Can be repeated.",
+    )
+    .short('x')
+    .value("EXTENSION"),
+    Opt::own(Id::Type, "type", "Show only f: files, d: directories. Separated by commas.")
+        .value("TYPE")
+        .values(Values::ListOf(&["f", "d"])),
 ];
 
 const EXAMPLES_OF_FILTERS: &[(&str, &str)] = &[

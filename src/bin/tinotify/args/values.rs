@@ -8,7 +8,7 @@ use tinotify::{EventMask, ParseFlagsError};
 
 use crate::args::error::UsageError;
 use crate::args::opt::Opt;
-use crate::args::options::{Debounce, Timeout};
+use crate::args::options::{Debounce, FileType, Timeout};
 
 /// The events that `--event` accepts.
 const SELECTABLE: EventMask = EventMask::ALL_EVENTS
@@ -126,4 +126,26 @@ pub fn choice<T: Copy>(
         Some((_, meaning)) => Ok(*meaning),
         None => Err(UsageError::UnknownValue(option, word)),
     }
+}
+
+/// Parses extensions, separated by commas, with or without a dot before them.
+pub fn extensions(list: &str) -> Result<Vec<String>, UsageError> {
+    let extensions = list.split(',').map(|word| word.strip_prefix('.').unwrap_or(word));
+    if extensions.clone().any(|extension| extension.is_empty() || extension.contains('/')) {
+        return Err(UsageError::Invalid("extension", list.to_owned(), "a list such as rs,toml"));
+    }
+    Ok(extensions.map(str::to_owned).collect())
+}
+
+/// What `--type` accepts.
+const TYPES: &str = "f, d or f,d; events do not tell other types from files";
+
+/// Parses types of files, separated by commas.
+pub fn types(list: &str) -> Result<Vec<FileType>, UsageError> {
+    let types = list.split(',').map(|word| match word {
+        "f" => Ok(FileType::File),
+        "d" => Ok(FileType::Directory),
+        _ => Err(UsageError::Invalid("type", list.to_owned(), TYPES)),
+    });
+    types.collect()
 }

@@ -23,18 +23,21 @@ const NAMES: [(EventMask, &str); 17] = [
     (EventMask::ISDIR, "ISDIR"),
 ];
 
-/// A path, split into the directory and the name in it.
+/// A path, split into the directory and the name in it. It begins with a path of the command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Location<'a> {
     path: &'a [u8],
     /// The offset of the name.
     name: usize,
+    /// The length of the path of the command line. Default: the offset of the name.
+    root: usize,
 }
 
 impl<'a> Location<'a> {
     /// A path that ends with a name of this length.
     pub fn new(path: &'a [u8], name_len: usize) -> Self {
-        Self { path, name: path.len().saturating_sub(name_len) }
+        let name = path.len().saturating_sub(name_len);
+        Self { path, name, root: name }
     }
 
     /// A watched path, without a name in it.
@@ -45,7 +48,13 @@ impl<'a> Location<'a> {
     /// A path whose name begins after the last slash.
     pub fn split_last(path: &'a [u8]) -> Self {
         let slash = path.iter().rposition(|&byte| byte == b'/');
-        Self { path, name: slash.map_or(0, |slash| slash + 1) }
+        let name = slash.map_or(0, |slash| slash + 1);
+        Self { path, name, root: name }
+    }
+
+    /// The same path, beneath a path of the command line that has this length.
+    pub fn in_root(self, root_len: usize) -> Self {
+        Self { root: root_len, ..self }
     }
 
     pub fn path(self) -> &'a [u8] {
@@ -59,6 +68,35 @@ impl<'a> Location<'a> {
 
     pub fn name(self) -> &'a [u8] {
         self.path.get(self.name..).unwrap_or_default()
+    }
+
+    /// Returns the path of the command line that it begins with.
+    pub fn root(self) -> &'a [u8] {
+        self.path.get(..self.root).unwrap_or_default()
+    }
+
+    /// Returns the path beneath the path of the command line, without a slash at its ends. For a watched
+    /// file this is its name.
+    #[cfg(feature = "cli")]
+    pub fn beneath(self) -> &'a [u8] {
+        let mut rest = self.path.get(self.root..).unwrap_or_default();
+        if rest.is_empty() && !self.is_watched_dir() {
+            rest = self.last_name();
+        }
+        while let Some((b'/', after)) = rest.split_first() {
+            rest = after;
+        }
+        rest.strip_suffix(b"/").unwrap_or(rest)
+    }
+
+    /// Returns the name, and of a watched file its last name.
+    pub fn last_name(self) -> &'a [u8] {
+        self.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+    }
+
+    /// Returns `true` for a watched directory itself. Its events have no `ISDIR`.
+    pub fn is_watched_dir(self) -> bool {
+        self.path.ends_with(b"/")
     }
 }
 
