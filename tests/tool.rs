@@ -5,37 +5,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use tempfile::TempDir;
-
 #[path = "tool/mod.rs"]
 mod support;
 
+use support::tool::Tool;
 use support::{Ended, Program, write};
-
-/// The running tool in a new directory, with its watches set up.
-struct Tool {
-    dir: TempDir,
-    program: Program,
-}
-
-impl Tool {
-    /// Starts the tool in a new directory, after `prepare`.
-    fn start(args: &[&str], prepare: impl FnOnce(&Path)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        prepare(dir.path());
-        let program = Program::established(&mut support::tool(dir.path(), args));
-        Self { dir, program }
-    }
-
-    fn path(&self, name: impl AsRef<Path>) -> std::path::PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Waits until the tool ends.
-    fn end(mut self) -> Ended {
-        self.program.end()
-    }
-}
 
 /// Runs the tool to its end.
 fn run(args: &[&str]) -> Ended {
@@ -44,7 +18,7 @@ fn run(args: &[&str]) -> Ended {
 
 #[test]
 fn the_tool_ends_with_status_0_after_the_first_event() {
-    let tool = Tool::start(&["-e", "create", "."], |_| ());
+    let tool = Tool::prepared(&["-e", "create", "."], |_| ());
     fs::create_dir(tool.path("sub")).unwrap();
     let ended = tool.end();
     assert_eq!(ended.events, b"./ CREATE,ISDIR sub\n");
@@ -53,7 +27,7 @@ fn the_tool_ends_with_status_0_after_the_first_event() {
 
 #[test]
 fn with_monitor_each_event_is_printed_until_nothing_is_left_to_watch() {
-    let tool = Tool::start(&["-m", "dir"], |dir| fs::create_dir(dir.join("dir")).unwrap());
+    let tool = Tool::prepared(&["-m", "dir"], |dir| fs::create_dir(dir.join("dir")).unwrap());
     write(tool.path("dir/a"), "text");
     fs::rename(tool.path("dir/a"), tool.path("dir/b")).unwrap();
     fs::remove_file(tool.path("dir/b")).unwrap();
@@ -72,7 +46,7 @@ fn with_monitor_each_event_is_printed_until_nothing_is_left_to_watch() {
 
 #[test]
 fn an_event_of_a_watched_file_has_only_its_path() {
-    let tool = Tool::start(&["--event=modify", "file"], |dir| {
+    let tool = Tool::prepared(&["--event=modify", "file"], |dir| {
         write(dir.join("file"), "");
     });
     write(tool.path("file"), "text");
@@ -82,7 +56,7 @@ fn an_event_of_a_watched_file_has_only_its_path() {
 #[test]
 fn lists_and_repeated_options_of_events_add_up_in_any_case() {
     let args = ["-me", "Create,MOVED_TO", "--ev", "delete_self", "d"];
-    let tool = Tool::start(&args, |dir| fs::create_dir(dir.join("d")).unwrap());
+    let tool = Tool::prepared(&args, |dir| fs::create_dir(dir.join("d")).unwrap());
     write(tool.path("d/a"), "text");
     fs::rename(tool.path("d/a"), tool.path("d/b")).unwrap();
     fs::remove_file(tool.path("d/b")).unwrap();
@@ -92,7 +66,7 @@ fn lists_and_repeated_options_of_events_add_up_in_any_case() {
 
 #[test]
 fn a_path_that_is_given_twice_has_each_event_once() {
-    let tool = Tool::start(&["-m", "-e", "create,delete_self", "d", "./d"], |dir| {
+    let tool = Tool::prepared(&["-m", "-e", "create,delete_self", "d", "./d"], |dir| {
         fs::create_dir(dir.join("d")).unwrap();
     });
     fs::create_dir(tool.path("d/sub")).unwrap();
@@ -102,7 +76,7 @@ fn a_path_that_is_given_twice_has_each_event_once() {
 
 #[test]
 fn names_are_written_to_a_pipe_unchanged() {
-    let tool = Tool::start(&["-e", "create", "."], |_| ());
+    let tool = Tool::prepared(&["-e", "create", "."], |_| ());
     write(tool.path(OsStr::from_bytes(b"a\x1b[2J\xff")), "");
     assert_eq!(tool.end().events, b"./ CREATE a\x1b[2J\xff\n");
 }
@@ -119,7 +93,7 @@ fn the_tool_ends_with_status_2_after_the_timeout() {
 
 #[test]
 fn the_tool_ends_with_status_1_when_a_watch_ends() {
-    let tool = Tool::start(&["-e", "create", "d"], |dir| fs::create_dir(dir.join("d")).unwrap());
+    let tool = Tool::prepared(&["-e", "create", "d"], |dir| fs::create_dir(dir.join("d")).unwrap());
     fs::remove_dir(tool.path("d")).unwrap();
     let ended = tool.end();
     assert_eq!((ended.code, ended.events), (Some(1), Vec::new()));

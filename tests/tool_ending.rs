@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,54 +10,36 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::{Ended, Program, lossy};
-use tempfile::TempDir;
 
 #[path = "tool/mod.rs"]
 mod support;
 
-/// The running tool in a new directory with the directory `d/sub`.
-struct Tool {
-    dir: TempDir,
-    program: Program,
+use support::tool::Tool;
+
+/// Makes the directory `d/sub`.
+fn prepare(dir: &Path) {
+    fs::create_dir_all(dir.join("d/sub")).unwrap();
 }
 
-fn scene() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir_all(dir.path().join("d/sub")).unwrap();
-    dir
-}
-
-impl Tool {
-    fn start(args: &[&str]) -> Self {
-        let dir = scene();
-        let program = Program::established(&mut support::tool(dir.path(), args));
-        Self { dir, program }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Makes empty directories.
-    fn make(&self, names: &[&str]) {
-        names.iter().for_each(|name| fs::create_dir(self.path(name)).unwrap());
-    }
+fn start(args: &[&str]) -> Tool {
+    Tool::prepared(args, prepare)
 }
 
 /// Runs the tool to its end.
 fn run(args: &[&str]) -> Ended {
-    let dir = scene();
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
     Program::start(&mut support::tool(dir.path(), args)).end()
 }
 
 #[test]
 fn count_ends_the_tool_after_exactly_this_many_events() {
     for count in [1, 2, 7, 2000] {
-        let mut tool = Tool::start(&["-e", "create", "--count", &count.to_string(), "d"]);
+        let mut tool = start(&["-e", "create", "--count", &count.to_string(), "d"]);
         // A burst: all events are queued before the tool reads them.
         tool.program.signal(Signal::STOP);
         for name in 0..count + 50 {
-            fs::create_dir(tool.path(&format!("d/{name}"))).unwrap();
+            fs::create_dir(tool.path(format!("d/{name}"))).unwrap();
         }
         tool.program.signal(Signal::CONT);
         let ended = tool.program.end();
@@ -69,8 +51,7 @@ fn count_ends_the_tool_after_exactly_this_many_events() {
 
 #[test]
 fn count_counts_only_printed_events() {
-    let mut tool =
-        Tool::start(&["-m", "-e", "create", "--exclude", "x", "--count=2", "--json", "d"]);
+    let mut tool = start(&["-m", "-e", "create", "--exclude", "x", "--count=2", "--json", "d"]);
     tool.make(&["d/x1", "d/a", "d/x2", "d/b", "d/c"]);
     let ended = tool.program.end();
     let names: Vec<Value> = lossy(&ended.events)
@@ -82,7 +63,7 @@ fn count_counts_only_printed_events() {
 
 #[test]
 fn count_with_a_rename_that_is_two_events_prints_no_more() {
-    let mut tool = Tool::start(&["-r", "-e", "move", "--count", "1", "d"]);
+    let mut tool = start(&["-r", "-e", "move", "--count", "1", "d"]);
     fs::rename(tool.path("d/sub"), tool.path("d/bus")).unwrap();
     let ended = tool.program.end();
     assert_eq!((ended.code, lossy(&ended.events).lines().count()), (Some(0), 1));
@@ -128,7 +109,7 @@ fn events_that_are_not_shown_do_not_delay_the_timeout() {
         (&["stat", "-t", "0.2", "d"], 0),
     ];
     for (args, code) in cases {
-        let mut tool = Tool::start(args);
+        let mut tool = start(args);
         let dir = tool.path("d");
         let ended = under_hidden_changes(&dir, || tool.program.end());
         assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.messages);
@@ -138,7 +119,8 @@ fn events_that_are_not_shown_do_not_delay_the_timeout() {
 #[test]
 fn a_slow_reader_does_not_delay_the_timeout_or_lose_events() {
     const COUNT: usize = 1000;
-    let dir = scene();
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
     let d = dir.path().join("d");
     let args = ["-mq", "-t", "2", "-e", "create", "--exclude", "hidden", "d"];
     let mut command = support::tool(dir.path(), &args);

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::Instant;
@@ -11,58 +11,34 @@ use std::time::Instant;
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{DEADLINE, Ended, Program, hostile_names, lossy};
-use tempfile::TempDir;
 
 #[path = "tool/mod.rs"]
 mod support;
 
-/// The running tool in a new directory with the directories `d` and `e` and the file `f`.
-struct Tool {
-    dir: TempDir,
-    program: Program,
+use support::tool::Tool;
+
+/// Makes the directories `d` and `e` and the file `f`.
+fn prepare(dir: &Path) {
+    fs::create_dir_all(dir.join("d/sub")).unwrap();
+    fs::create_dir(dir.join("e")).unwrap();
+    support::write(dir.join("f"), "text");
 }
 
-fn scene() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir_all(dir.path().join("d/sub")).unwrap();
-    fs::create_dir(dir.path().join("e")).unwrap();
-    support::write(dir.path().join("f"), "text");
-    dir
+fn start(args: &[&str]) -> Tool {
+    Tool::prepared(args, prepare)
 }
 
-impl Tool {
-    fn start(args: &[&str]) -> Self {
-        let dir = scene();
-        let program = Program::established(&mut support::tool(dir.path(), args));
-        Self { dir, program }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Makes empty directories.
-    fn make(&self, names: &[&str]) {
-        names.iter().for_each(|name| fs::create_dir(self.path(name)).unwrap());
-    }
-
-    /// Ends the tool by a signal.
-    fn stop(mut self, signal: Signal) -> Ended {
-        self.program.signal(signal);
-        self.program.end()
-    }
-
-    /// Ends the tool, checks its status, and returns its output.
-    fn counts(self) -> String {
-        let ended = self.stop(Signal::INT);
-        assert_eq!(ended.code, Some(0), "{}", ended.messages);
-        lossy(&ended.events)
-    }
+/// Ends the tool, checks its status, and returns its output.
+fn counts(tool: Tool) -> String {
+    let ended = tool.stop(Signal::INT);
+    assert_eq!(ended.code, Some(0), "{}", ended.messages);
+    lossy(&ended.events)
 }
 
 /// Runs the tool to its end.
 fn run(args: &[&str]) -> Ended {
-    let dir = scene();
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
     Program::start(&mut support::tool(dir.path(), args)).end()
 }
 
@@ -100,7 +76,8 @@ fn beside(args: &[&str]) -> Option<[String; 2]> {
         support::skip("comparison with inotifywatch: it is not installed (inotify-tools)");
         return None;
     }
-    let dir = scene();
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
     let mut theirs =
         Program::start(&mut support::program("inotifywatch".as_ref(), dir.path(), args));
     theirs.messages.until("now collecting statistics.\n");
@@ -139,33 +116,34 @@ fn the_table_is_that_of_inotifywatch() {
 
 #[test]
 fn events_are_counted_by_watched_directory() {
-    let tool = Tool::start(&["stat", "-r", "-e", "create,delete", "d", "f"]);
+    let tool = start(&["stat", "-r", "-e", "create,delete", "d", "f"]);
     tool.make(&["d/a", "d/b", "d/sub/c"]);
     fs::remove_dir(tool.path("d/a")).unwrap();
     let expected = "total  create  delete  filename\n3      2       1       d/\n\
                     1      1       0       d/sub/\n";
-    assert_eq!(tool.counts(), expected);
+    assert_eq!(counts(tool), expected);
 }
 
 #[test]
 fn events_are_counted_by_file_on_request() {
-    let tool = Tool::start(&["stat", "-r", "--by", "file", "-e", "create,delete", "d"]);
+    let tool = start(&["stat", "-r", "--by", "file", "-e", "create,delete", "d"]);
     tool.make(&["d/a", "d/sub/c"]);
     fs::remove_dir(tool.path("d/a")).unwrap();
     let expected = "total  create  delete  filename\n2      1       1       d/a\n\
                     1      1       0       d/sub/c\n";
-    assert_eq!(tool.counts(), expected);
+    assert_eq!(counts(tool), expected);
 }
 
 #[test]
 fn paths_can_be_excluded_and_read_from_a_file() {
-    let dir = scene();
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
     support::write(dir.path().join("list"), "d\n@d/sub\n");
     let args = ["stat", "-r", "-e", "create", "--fromfile", "list"];
     let program = Program::established(&mut support::tool(dir.path(), &args));
     let tool = Tool { dir, program };
     tool.make(&["d/sub/a", "d/b"]);
-    assert_eq!(tool.counts(), "total  create  filename\n1      1       d/\n");
+    assert_eq!(counts(tool), "total  create  filename\n1      1       d/\n");
 }
 
 #[test]
@@ -180,12 +158,12 @@ fn rows_are_sorted_by_the_count_and_then_by_the_path() {
     ];
     for (args, expected) in cases {
         let args = [&["stat", "--by=file", "-e", "create,delete", "d"], args].concat();
-        let tool = Tool::start(&args);
+        let tool = start(&args);
         tool.make(&["d/4", "d/3", "d/1", "d/2"]);
         fs::remove_dir(tool.path("d/2")).unwrap();
         fs::remove_dir(tool.path("d/3")).unwrap();
         tool.make(&["d/3"]);
-        let text = tool.counts();
+        let text = counts(tool);
         let paths = text.lines().skip(1).map(|line| line.rsplit(' ').next().unwrap());
         assert_eq!(paths.collect::<Vec<_>>(), expected, "{args:?}");
     }
@@ -193,17 +171,17 @@ fn rows_are_sorted_by_the_count_and_then_by_the_path() {
 
 #[test]
 fn zero_prints_columns_and_paths_without_events() {
-    let tool = Tool::start(&["stat", "-z", "-e", "create,open", "d", "f"]);
+    let tool = start(&["stat", "-z", "-e", "create,open", "d", "f"]);
     tool.make(&["d/a"]);
     let expected = "total  open  create  filename\n1      0     1       d/\n\
                     0      0     0       f\n";
-    assert_eq!(tool.counts(), expected);
+    assert_eq!(counts(tool), expected);
 }
 
 #[test]
 fn each_signal_ends_the_count_with_its_table_and_status_0() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let tool = Tool::start(&["stat", "-e", "create", "d"]);
+        let tool = start(&["stat", "-e", "create", "d"]);
         tool.make(&["d/a"]);
         let ended = tool.stop(signal);
         assert_eq!(lossy(&ended.events), "total  create  filename\n1      1       d/\n");
@@ -213,10 +191,10 @@ fn each_signal_ends_the_count_with_its_table_and_status_0() {
 
 #[test]
 fn a_signal_ends_the_count_after_all_events_that_were_queued() {
-    let tool = Tool::start(&["stat", "-e", "create", "--csv", "d"]);
+    let tool = start(&["stat", "-e", "create", "--csv", "d"]);
     tool.program.signal(Signal::STOP);
     for name in 0..5000 {
-        fs::create_dir(tool.path(&format!("d/{name}"))).unwrap();
+        fs::create_dir(tool.path(format!("d/{name}"))).unwrap();
     }
     tool.program.signal(Signal::INT);
     let ended = tool.stop(Signal::CONT);
@@ -234,7 +212,7 @@ fn a_count_without_events_prints_no_table() {
 
 #[test]
 fn a_count_ends_when_nothing_is_left_to_watch() {
-    let mut tool = Tool::start(&["stat", "-e", "delete_self", "e"]);
+    let mut tool = start(&["stat", "-e", "delete_self", "e"]);
     fs::remove_dir(tool.path("e")).unwrap();
     let ended = tool.program.end();
     assert_eq!(lossy(&ended.events), "total  delete_self  filename\n1      1            e/\n");
@@ -243,7 +221,7 @@ fn a_count_ends_when_nothing_is_left_to_watch() {
 
 #[test]
 fn counts_are_appended_to_a_file() {
-    let tool = Tool::start(&["stat", "-e", "create", "-o", "log", "d"]);
+    let tool = start(&["stat", "-e", "create", "-o", "log", "d"]);
     tool.make(&["d/a"]);
     let log = tool.path("log");
     // Before the end, the scene is there.
@@ -257,7 +235,7 @@ fn counts_are_appended_to_a_file() {
 /// Counts changes of all hostile names by file. Returns the output, and the names.
 fn hostile(args: &[&str]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let args = [&["stat", "--by", "file", "-e", "create", "d"], args].concat();
-    let tool = Tool::start(&args);
+    let tool = start(&args);
     let mut names = hostile_names();
     for name in &names {
         fs::create_dir(support::path(&tool.path("d"), name)).unwrap();
@@ -314,7 +292,7 @@ fn an_overflow_is_counted_and_shown() {
         support::skip("an overflow in a count: the queue is too big to fill");
         return;
     }
-    let tool = Tool::start(&["stat", "-e", "create,delete", "--json", "d"]);
+    let tool = start(&["stat", "-e", "create,delete", "--json", "d"]);
     tool.program.signal(Signal::STOP);
     for _ in 0..=limit / 2 {
         fs::create_dir(tool.path("d/a")).unwrap();
@@ -323,7 +301,7 @@ fn an_overflow_is_counted_and_shown() {
     tool.program.signal(Signal::CONT);
     let messages = tool.program.messages.until("max_queued_events");
     assert!(lossy(&messages).contains("events were lost"));
-    let text = tool.counts();
+    let text = counts(tool);
     let overflow = text.lines().last().unwrap();
     let expected = r#"{"path":"","total":1,"create":0,"delete":0,"q_overflow":1}"#;
     assert_eq!(overflow, expected, "{text}");
@@ -332,7 +310,8 @@ fn an_overflow_is_counted_and_shown() {
 #[test]
 fn a_path_named_stat_is_a_command_only_as_the_first_argument() {
     for args in [["-mq", "stat", "-t0.01"], ["./stat", "-mq", "-t0.01"]] {
-        let dir = scene();
+        let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path());
         fs::create_dir(dir.path().join("stat")).unwrap();
         let ended = Program::start(&mut support::tool(dir.path(), &args)).end();
         assert_eq!((ended.code, ended.messages.as_str()), (Some(2), ""), "{args:?}");

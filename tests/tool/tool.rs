@@ -4,20 +4,27 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{fs, thread};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{self, DEADLINE, Program, lossy};
+use crate::support::{self, DEADLINE, Ended, Program, lossy};
 
-/// The running tool in a new directory with the directory `d`.
+/// The running tool in a new directory.
 pub struct Tool {
     pub dir: TempDir,
     pub program: Program,
 }
 
 impl Tool {
+    /// Starts the tool in a new directory with the directory `d`.
     pub fn start(args: &[&str]) -> Self {
+        Self::prepared(args, |dir| fs::create_dir(dir.join("d")).unwrap())
+    }
+
+    /// Starts the tool in a new directory, after `prepare`.
+    pub fn prepared(args: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("d")).unwrap();
+        prepare(dir.path());
         let program = Program::established(&mut support::tool(dir.path(), args));
         Self { dir, program }
     }
@@ -32,6 +39,22 @@ impl Tool {
 
     pub fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    /// Makes empty directories.
+    pub fn make(&self, names: &[&str]) {
+        names.iter().for_each(|name| fs::create_dir(self.path(name)).unwrap());
+    }
+
+    /// Waits until the tool ends.
+    pub fn end(mut self) -> Ended {
+        self.program.end()
+    }
+
+    /// Ends the tool by a signal.
+    pub fn stop(mut self, signal: Signal) -> Ended {
+        self.program.signal(signal);
+        self.program.end()
     }
 
     /// Returns the output so far.

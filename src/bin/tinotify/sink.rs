@@ -86,6 +86,11 @@ impl Sink {
         self.exec.as_mut().map(Exec::take_notes).unwrap_or_default()
     }
 
+    /// Returns `true` with `--exec`.
+    pub fn has_commands(&self) -> bool {
+        self.exec.is_some()
+    }
+
     /// Returns when a command is due next.
     pub fn command_due(&self) -> Option<Instant> {
         self.exec.as_ref().and_then(Exec::due)

@@ -1,7 +1,7 @@
 //! Ends the program after SIGINT, SIGTERM or SIGHUP, whatever the main thread is doing.
 //!
-//! The main thread can be blocked: by a full pipe, by a FIFO that has no reader, in a system call of the set-up. So a
-//! thread of its own waits for these signals:
+//! The main thread can be blocked: by a full pipe, by a command, by a tree that is listed after an overflow. So a thread
+//! of its own waits for these signals. During the set-up there is no output to write, so their default action is right.
 //!
 //! ```text
 //! signal ──► supervisor: signals the command, wakes the main thread
@@ -58,9 +58,9 @@ pub struct Stop {
 impl Supervisor {
     /// Starts the thread. It writes a byte to `wake` after a signal.
     pub fn start(wake: UnixStream, stop: Stop) -> io::Result<Self> {
+        let signals = EndSignals::catch()?;
         let state: Arc<State> = Arc::default();
         let shared = Arc::clone(&state);
-        let signals = EndSignals::catch()?;
         let supervise = move || {
             let signal = signals.next();
             shared.has_signal.store(true, Ordering::Relaxed);

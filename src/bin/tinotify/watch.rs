@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,10 +44,14 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     if options.daemon {
         daemon::leave_terminal().map_err(Failure::system("cannot leave the terminal"))?;
     }
-    // The supervisor is there before anything that can block, such as a FIFO for `--outfile`.
     let wakeups = Wakeups::new().map_err(Failure::system(SIGNALS))?;
     let running = Running::default();
-    let supervisor = supervise(&options, &wakeups, &running).map_err(Failure::system(SIGNALS))?;
+    let stop = stop(&options, &running);
+    let start = || Supervisor::start(wakeups.waker()?, stop.clone());
+    // For process 1, the kernel ignores signals without a handler: see pid_namespaces(7). `stat` must print its counts
+    // after any signal. Otherwise the default action is right until there is output.
+    let is_early = process::id() == 1 || options.counting.is_some();
+    let early = is_early.then(start).transpose().map_err(Failure::system(SIGNALS))?;
     read_fromfile(&mut options)?;
     if let Some(exec) = &options.exec {
         exec::check(&exec.words).map_err(Failure::Command)?;
@@ -66,13 +71,13 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     }
     let rewatch = Rewatch::new(filter.clone(), watcher.watches());
     let mut emitter = Emitter::new(&options, filter, Sink::new(output, exec));
-    if options.existing {
-        for root in plain {
-            existing::emit(&root, options.no_dereference, &mut emitter)?;
-        }
-    }
-    supervisor.begin_output();
+    emit_existing(&options, &plain, &mut emitter)?;
+    catch_others(&options, &wakeups, emitter.sink().has_commands())
+        .map_err(Failure::system(SIGNALS))?;
+    early.iter().for_each(Supervisor::begin_output);
     messages.inform("Watches established.");
+    let supervisor = early.map_or_else(start, Ok).map_err(Failure::system(SIGNALS))?;
+    supervisor.begin_output();
     if options.daemon {
         daemon::report_ready().map_err(Failure::system("cannot go to the background"))?;
     }
@@ -97,11 +102,29 @@ pub fn run(mut options: Options, messages: &Messages) -> Result<Outcome, Failure
     result
 }
 
-/// Catches all signals, and starts the supervisor.
-fn supervise(options: &Options, wakeups: &Wakeups, running: &Running) -> io::Result<Supervisor> {
+/// With `--existing`, emits what is at the paths of watches that are not trees.
+fn emit_existing(
+    options: &Options,
+    plain: &[Vec<u8>],
+    emitter: &mut Emitter,
+) -> Result<(), Failure> {
+    let mut roots = plain.iter().filter(|_| options.existing);
+    roots.try_for_each(|root| existing::emit(root, options.no_dereference, emitter))
+}
+
+/// Catches the signals that do not end the tool.
+fn catch_others(options: &Options, wakeups: &Wakeups, has_commands: bool) -> io::Result<()> {
     if options.outfile.is_some() {
         wakeups.catch_reopen()?;
     }
+    if has_commands {
+        wakeups.catch_children()?;
+    }
+    Ok(())
+}
+
+/// Returns what happens after a signal.
+fn stop(options: &Options, running: &Running) -> Stop {
     let mut stop = Stop {
         grace: if options.counting.is_some() { STAT_GRACE } else { GRACE },
         running: running.clone(),
@@ -109,14 +132,13 @@ fn supervise(options: &Options, wakeups: &Wakeups, running: &Running) -> io::Res
         timeout: Duration::ZERO,
     };
     if let Some(exec) = &options.exec {
-        wakeups.catch_children()?;
         // A signal that is sent for each event need not stop the command.
         if exec.on_busy != OnBusy::Signal {
             stop.signal = exec.signal;
         }
         stop.timeout = exec.stop_timeout;
     }
-    Supervisor::start(wakeups.waker()?, stop)
+    stop
 }
 
 /// Adds each watched path to the counts of `stat`.
