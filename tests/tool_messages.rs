@@ -156,7 +156,7 @@ fn a_limit_that_is_reached_later_is_named_too() {
     fs::create_dir(dir.path().join("d")).unwrap();
     let script = "echo 2 > /proc/sys/user/max_inotify_watches && exec \"$@\"";
     let tool = env!("CARGO_BIN_EXE_tinotify");
-    let args = ["-Ur", "sh", "-c", script, "sh", tool, "-mqr", "-e", "create", "d"];
+    let args = ["-Ur", "sh", "-c", script, "sh", tool, "-mr", "-e", "create", "d"];
     let allowed = Command::new("unshare")
         .args(&args[..3])
         .arg("echo 2 > /proc/sys/user/max_inotify_watches")
@@ -166,7 +166,7 @@ fn a_limit_that_is_reached_later_is_named_too() {
         return;
     }
     let program =
-        Program::watching(&mut support::program("unshare".as_ref(), dir.path(), &args), 1);
+        Program::established(&mut support::program("unshare".as_ref(), dir.path(), &args));
     fs::create_dir_all(dir.path().join("d/a/b/c")).unwrap();
     let expected =
         "ENOSPC: no watch is left: user.max_inotify_watches is 2; to raise it, run: sysctl -w";

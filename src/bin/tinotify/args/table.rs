@@ -312,7 +312,8 @@ const PROGRAM: &[Opt] = &[
     Opt::shared(
         Id::Quiet,
         "quiet",
-        "Print no messages about the set-up; twice: print no events either.",
+        "Print only errors, lost events and what cannot be watched; twice: print nothing, not even \
+         events.",
     )
     .short('q')
     .brief("Print no messages about the set-up."),
