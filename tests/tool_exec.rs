@@ -184,7 +184,7 @@ fn restart_stops_the_command_and_starts_it_again() {
         tool.write("d/a");
         let text = tool.until("ran told\nran start\n");
         assert_eq!(ran(&text), ["ran start", "ran told", "ran start"]);
-        // A command that was told to stop has not failed.
+        // A stopped command has not failed.
         let messages = lossy(&tool.program.messages.so_far());
         assert!(!messages.contains("failed"), "{messages}");
     }

@@ -8,9 +8,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "trees/random.rs"]
+mod random;
 #[path = "tool/mod.rs"]
 mod support;
 
+use random::Random;
 use support::scene::{Scene, repository, tool, watches};
 use support::{Program, lossy, write};
 
@@ -309,19 +312,13 @@ fn rules_in_a_new_directory_apply() {
     assert!(!shown.iter().any(|path| path.ends_with("/x")), "{shown:?}");
 }
 
-/// Numbers that look random.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % limit
+    fn index(&mut self, limit: usize) -> usize {
+        usize::try_from(self.below(limit as u64)).unwrap()
     }
 
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
+        of[self.index(of.len())]
     }
 
     fn pattern(&mut self) -> String {
@@ -331,7 +328,7 @@ impl Random {
         ];
         let mut pattern = String::from(self.one(&["", "", "", "!", "!"]));
         pattern.push_str(self.one(&["", "", "", "/"]));
-        let parts: Vec<_> = (0..=self.below(3)).map(|_| self.one(&PARTS)).collect();
+        let parts: Vec<_> = (0..=self.index(3)).map(|_| self.one(&PARTS)).collect();
         pattern + &parts.join("/") + self.one(&["", "", "/"]) + self.one(&["", "", "", " ", "\r"])
     }
 }
@@ -341,7 +338,7 @@ fn random_tree(random: &mut Random, dir: &Path, depth: usize, paths: &mut Vec<Pa
     const NAMES: [&str; 8] = ["a", "b", "c", "d", "a.b", "ab", "axb", "{a,b}"];
     for name in NAMES {
         let path = dir.join(name);
-        match random.below(5) {
+        match random.index(5) {
             0 | 1 => fs::write(&path, "").unwrap(),
             2 | 3 if depth > 0 => {
                 fs::create_dir(&path).unwrap();
@@ -351,8 +348,8 @@ fn random_tree(random: &mut Random, dir: &Path, depth: usize, paths: &mut Vec<Pa
         }
         paths.push(path);
     }
-    if random.below(3) == 0 {
-        let lines: Vec<_> = (0..=random.below(5)).map(|_| random.pattern()).collect();
+    if random.index(3) == 0 {
+        let lines: Vec<_> = (0..=random.index(5)).map(|_| random.pattern()).collect();
         fs::write(dir.join(".gitignore"), lines.join("\n")).unwrap();
     }
 }
@@ -365,7 +362,7 @@ fn random_trees_are_ignored_as_git_check_ignore_says() {
     }
     let mut counts = [0; 2];
     for seed in 1..=24 {
-        let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ seed);
+        let mut random = Random::new(seed);
         let dir = tempfile::tempdir().unwrap();
         let git = |args: &[&str]| {
             let mut command = support::program(OsStr::new("git"), dir.path(), args);

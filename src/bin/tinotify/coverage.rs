@@ -2,6 +2,8 @@
 //!
 //! Of many directories the first few are printed by their paths, and the others as a number.
 
+use std::fmt;
+
 use tinotify::{Errno, Escaped, TreeChange, UnwatchedReason, WatchError};
 
 use crate::limits::Limit;
@@ -55,7 +57,7 @@ impl<'a> Coverage<'a> {
         self.unwatched += 1;
         self.reason = Some(reason);
         if self.unwatched <= SHOWN {
-            let (path, why) = (Escaped(path), why(reason));
+            let (path, why) = (Escaped(path), Why(reason));
             self.messages.warn(format_args!("cannot watch: {path}: {why}"));
         }
     }
@@ -63,7 +65,7 @@ impl<'a> Coverage<'a> {
     /// Prints the number of directories that were not printed by their paths.
     pub fn summarise(&mut self) {
         if let (more @ 1.., Some(reason)) = (self.unwatched.saturating_sub(SHOWN), self.reason) {
-            let why = why(reason);
+            let why = Why(reason);
             self.messages
                 .warn(format_args!("cannot watch: {more} more directories: the last one: {why}"));
         }
@@ -92,17 +94,21 @@ impl<'a> Coverage<'a> {
     }
 }
 
-/// Returns why a directory cannot be watched, and what to do.
-pub fn why(reason: UnwatchedReason) -> String {
-    match reason {
-        UnwatchedReason::Failed(Errno::ENOSPC) => {
-            format!("ENOSPC: no watch is left: {}", Limit::Watches)
+/// Why a directory cannot be watched, and what to do.
+pub struct Why(pub UnwatchedReason);
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            UnwatchedReason::Failed(Errno::ENOSPC) => {
+                write!(f, "ENOSPC: no watch is left: {}", Limit::Watches)
+            }
+            UnwatchedReason::Failed(errno) => errno.fmt(f),
+            UnwatchedReason::WatchedElsewhere => f.write_str("it is watched at another path"),
+            UnwatchedReason::RootMoved => {
+                f.write_str("the root of its tree was moved; start again with its new path")
+            }
+            _ => f.write_str(UNKNOWN),
         }
-        UnwatchedReason::Failed(errno) => errno.to_string(),
-        UnwatchedReason::WatchedElsewhere => "it is watched at another path".to_owned(),
-        UnwatchedReason::RootMoved => {
-            "the root of its tree was moved; start again with its new path".to_owned()
-        }
-        _ => UNKNOWN.to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use tinotify::debounce::{Debouncer, Group};
 
 use crate::args;
 
-/// The pending events. Without `--debounce` there are none.
+/// The pending events. Always empty without `--debounce`.
 #[derive(Debug, Default)]
 pub struct Debounce(Option<Debouncer>);
 

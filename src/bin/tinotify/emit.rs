@@ -1,5 +1,6 @@
 //! Decides which events are emitted, and under which names.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use tinotify::EventMask;
@@ -80,7 +81,7 @@ impl Emitter {
         if self.left == Some(0) {
             return Ok(());
         }
-        if self.passes(at, mask) {
+        if self.shows(at, mask) {
             self.sink.event(&event)?;
         } else {
             self.sink.count_hidden();
@@ -97,11 +98,6 @@ impl Emitter {
     /// Emits the net effect of several events, under the name of a selected event.
     pub fn merged(&mut self, mask: EventMask, at: Location<'_>) -> Result<Effect, Failure> {
         self.selected(at, &Event::new(at, kernel_event(mask, self.events)))
-    }
-
-    /// Returns `true` if an event of this path can be emitted.
-    pub fn shows(&self, at: Location<'_>, is_dir: EventMask) -> bool {
-        self.passes(at, is_dir)
     }
 
     /// Emits an event that the kernel does not have. It is always selected.
@@ -121,10 +117,13 @@ impl Emitter {
         word: &'static str,
         at: Location<'_>,
         discovered: bool,
-        why: &str,
+        why: impl Display,
     ) -> Result<Effect, Failure> {
-        let event = Event::new(at, EventMask::empty());
-        self.sink.note(&Event { word: Some(word), discovered, why, ..event })?;
+        if self.sink.is_json() {
+            let event = Event::new(at, EventMask::empty());
+            let why = &why.to_string();
+            self.sink.note(&Event { word: Some(word), discovered, why, ..event })?;
+        }
         Ok(Effect::Nothing)
     }
 
@@ -175,7 +174,7 @@ impl Emitter {
 
     /// Returns `true` if the two halves of a rename are one event.
     fn joins(&self, from: Location<'_>, to: Location<'_>, is_dir: EventMask) -> bool {
-        self.joins_renames && self.passes(from, is_dir) && self.passes(to, is_dir)
+        self.joins_renames && self.shows(from, is_dir) && self.shows(to, is_dir)
     }
 
     /// Emits the first half of a rename.
@@ -223,8 +222,8 @@ impl Emitter {
     /// Emits one event for two paths that pass the filter, if renames are selected.
     fn joined(&mut self, word: &'static str, rename: &Rename<'_>) -> Result<Effect, Failure> {
         let mask = EventMask::MOVED_TO | rename.is_dir;
-        self.show(rename.from, mask, false);
-        self.show(rename.to, mask, false);
+        self.observe(rename.from, mask, false);
+        self.observe(rename.to, mask, false);
         if !self.events.intersects(EventMask::MOVED_FROM | EventMask::MOVED_TO) {
             return Ok(Effect::Nothing);
         }
@@ -235,7 +234,7 @@ impl Emitter {
 
     /// Emits an event if it is selected.
     fn selected(&mut self, at: Location<'_>, event: &Event<'_>) -> Result<Effect, Failure> {
-        self.show(at, event.mask, event.discovered);
+        self.observe(at, event.mask, event.discovered);
         if event.mask.intersects(self.events) {
             self.filtered(at, event)
         } else {
@@ -245,26 +244,22 @@ impl Emitter {
 
     /// Emits an event if its path passes the filter.
     fn filtered(&mut self, at: Location<'_>, event: &Event<'_>) -> Result<Effect, Failure> {
-        if self.passes(at, event.mask) {
+        if self.shows(at, event.mask) {
             return self.emit(event);
         }
         self.sink.count_hidden();
         Ok(Effect::Nothing)
     }
 
-    /// Shows an event to the filter before it is merged with others, because it may be of an ignore file.
-    pub fn observe(&self, at: Location<'_>, mask: EventMask) {
-        self.show(at, mask, false);
-    }
-
     /// Shows an event to the filter, because it may be of an ignore file.
-    fn show(&self, at: Location<'_>, mask: EventMask, is_discovered: bool) {
+    pub fn observe(&self, at: Location<'_>, mask: EventMask, is_discovered: bool) {
         if let Some(filter) = &self.filter {
             filter.observe(at, mask, is_discovered);
         }
     }
 
-    fn passes(&self, at: Location<'_>, mask: EventMask) -> bool {
+    /// Returns `true` if an event of this path can be emitted.
+    pub fn shows(&self, at: Location<'_>, mask: EventMask) -> bool {
         let is_dir = mask.contains(EventMask::ISDIR);
         if !is_dir && self.sink.is_own_output(at.path()) {
             return false;

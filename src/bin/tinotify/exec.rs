@@ -48,10 +48,10 @@ pub struct Exec {
     last_end: Option<Instant>,
     last_start: Option<Instant>,
     /// The events of the next run, until [`end_batch`](Self::end_batch).
-    batch: Pending,
+    next: Pending,
     queue: VecDeque<Pending>,
-    /// The number of runs that were left out because the queue was full.
-    left_out: u64,
+    /// `true` if it was reported that the queue was full.
+    is_full_reported: bool,
     loops: Loops,
     failure: Option<u8>,
     has_not_started: bool,
@@ -62,7 +62,7 @@ pub struct Exec {
 enum State {
     Idle,
     Running,
-    /// The command was told to stop, and is killed at this time.
+    /// The command has got the signal, and is killed at this time.
     Stopping {
         until: Option<Instant>,
     },
@@ -107,9 +107,9 @@ impl Exec {
             state: State::Idle,
             last_end: None,
             last_start: None,
-            batch: Pending::default(),
+            next: Pending::default(),
             queue,
-            left_out: 0,
+            is_full_reported: false,
             loops: Loops::default(),
             failure: None,
             has_not_started: false,
@@ -128,10 +128,10 @@ impl Exec {
                 Verdict::Ignored => return,
             }
         }
-        self.batch.is_from_outside |= is_from_outside;
-        self.batch.first = self.batch.first.or(Some(first));
-        self.batch.batch.push(event);
-        if self.debounce.is_none() || self.batch.batch.is_full() {
+        self.next.is_from_outside |= is_from_outside;
+        self.next.first = self.next.first.or(Some(first));
+        self.next.batch.push(event);
+        if self.debounce.is_none() || self.next.batch.is_full() {
             self.end_batch();
         }
     }
@@ -144,15 +144,15 @@ impl Exec {
 
     /// Returns when the batch ends because of the cap.
     fn batch_due(&self) -> Option<Instant> {
-        self.batch.first?.checked_add(self.debounce?.cap?)
+        self.next.first?.checked_add(self.debounce?.cap?)
     }
 
     /// Runs the command for the events so far, at once or later.
     pub fn end_batch(&mut self) {
-        if self.batch.batch.is_empty() {
+        if self.next.batch.is_empty() {
             return;
         }
-        let pending = std::mem::take(&mut self.batch);
+        let pending = std::mem::take(&mut self.next);
         let is_busy = self.state != State::Idle;
         match self.options.on_busy {
             OnBusy::Queue => self.enqueue(pending),
@@ -174,11 +174,8 @@ impl Exec {
             other.is_from_outside |= pending.is_from_outside;
         } else if self.queue.len() < MAX_QUEUE {
             self.queue.push_back(pending);
-        } else {
-            if self.left_out == 0 {
-                self.notes.push(Note::Full);
-            }
-            self.left_out += 1;
+        } else if !std::mem::replace(&mut self.is_full_reported, true) {
+            self.notes.push(Note::Full);
         }
     }
 

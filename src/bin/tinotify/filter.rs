@@ -42,7 +42,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Compiles the filters. Returns `None` if there are none.
+    /// Compiles the filters. Returns `None` without filters.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use tinotify::debounce::{Change, Group};
 use tinotify::{EventMask, NameChange, TreeChange, WatchError, WatchEvent, WatchId};
 
 use crate::args::Options;
-use crate::coverage::{self, Coverage};
+use crate::coverage::{self, Coverage, Why};
 use crate::debounce::Debounce;
 use crate::emit::{Effect, Emitter};
 use crate::failure::Failure;
@@ -72,7 +72,7 @@ impl<'a> Report<'a> {
         let root = event.watch().and_then(|watch| self.roots.get(&watch));
         let is_hidden = root.is_some_and(|root| {
             let at = location(event, root);
-            emitter.observe(at, event.mask());
+            emitter.observe(at, event.mask(), false);
             let from = event.renamed_from().map(|from| beneath(from, root));
             !at.name().is_empty()
                 && !emitter.shows(at, is_dir)
@@ -137,10 +137,8 @@ impl<'a> Report<'a> {
             TreeChange::Discovered => emitter.discovered(at, mask),
             TreeChange::Established => emitter.note("ESTABLISHED", at, false, ""),
             TreeChange::Watched => emitter.note("WATCHED", at, true, ""),
-            TreeChange::Unwatched(reason) => {
-                emitter.note("UNWATCHED", at, true, &coverage::why(reason))
-            }
-            TreeChange::Unlisted(errno) => emitter.note("UNLISTED", at, true, &errno.to_string()),
+            TreeChange::Unwatched(reason) => emitter.note("UNWATCHED", at, true, Why(reason)),
+            TreeChange::Unlisted(errno) => emitter.note("UNLISTED", at, true, errno),
             TreeChange::RootMoved => emitter.note("ROOT_MOVED", at, true, ""),
             TreeChange::Resynced => emitter.note("RESYNCED", at, true, ""),
             TreeChange::RootRemoved => emitter.note("ROOT_REMOVED", at, false, ""),
@@ -158,7 +156,7 @@ impl<'a> Report<'a> {
         if let WatchError::Path { path, error } = error {
             let why = error.errno().map_or(coverage::UNKNOWN.to_owned(), |errno| errno.to_string());
             let at = Location::watched(path.as_os_str().as_bytes());
-            emitter.note("UNWATCHED", at, true, &why)?;
+            emitter.note("UNWATCHED", at, true, why)?;
         }
         Ok(())
     }

@@ -32,9 +32,14 @@ impl Sink {
         Ok(())
     }
 
+    /// Returns `true` with `--json`.
+    pub fn is_json(&self) -> bool {
+        self.output.is_json()
+    }
+
     /// Prints an event in JSON only.
     pub fn note(&mut self, event: &Event<'_>) -> io::Result<()> {
-        if self.output.is_json() { self.output.event(event) } else { Ok(()) }
+        if self.is_json() { self.output.event(event) } else { Ok(()) }
     }
 
     /// Counts an overflow. Prints it if it is selected, and always in JSON.

@@ -15,7 +15,7 @@ pub enum UsageError {
     UnknownEvent(String),
     /// With its hyphens.
     UnknownOption(String),
-    /// The value is none of the words that the option accepts.
+    /// The option does not accept this value.
     UnknownValue(&'static Opt, String),
     MissingValue(&'static Opt),
     /// The value of an option that takes a text.

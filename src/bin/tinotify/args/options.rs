@@ -180,7 +180,7 @@ pub struct Glob {
     pub exclude: bool,
 }
 
-/// The values of `--type`. Events do not tell other types apart.
+/// The values of `--type`. Events do not distinguish other types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileType {
     /// Everything but a directory.

@@ -72,7 +72,7 @@ impl Running {
         Ok(())
     }
 
-    /// Reaps the child if it has ended. Returns `None` if it runs, or if there is none. Does not block.
+    /// Reaps the child if it has ended. Returns `None` otherwise, also without a child. Does not block.
     pub fn ended(&self) -> io::Result<Option<ExitStatus>> {
         let mut slot = self.lock();
         let Some(child) = &mut slot.child else { return Ok(None) };

@@ -167,7 +167,7 @@ fn without_alternatives(line: &str) -> String {
     escaped
 }
 
-/// Reads a regular file. `None` if there is none.
+/// Reads a regular file. Returns `None` if the path has none.
 fn bytes(path: &Path, flags: OFlags) -> io::Result<Option<Vec<u8>>> {
     // O_NONBLOCK, because the open of a FIFO waits for its writer.
     let flags = (flags | OFlags::NONBLOCK).bits().cast_signed();
